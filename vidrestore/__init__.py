@@ -1,0 +1,3 @@
+"""vidrestore: faces in films, restored without flicker."""
+
+__version__ = "0.1.0"

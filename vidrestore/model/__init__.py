@@ -1,0 +1,1 @@
+"""GFP-GAN: the network, its checkpoints and the zoo of weights."""

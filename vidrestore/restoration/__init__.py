@@ -1,0 +1,1 @@
+"""Restoring aligned faces and putting them back."""

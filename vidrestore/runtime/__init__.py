@@ -1,0 +1,1 @@
+"""Where a restoration runs: this process, or Ray actors."""

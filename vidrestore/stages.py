@@ -1,0 +1,101 @@
+"""How stages join: a video is a lazy stream of values, and a stage turns one stream into another.
+
+Two kinds. A `Stage` sees one stream in order and may remember (the tracker). A `BatchStage` takes a list and
+returns an equally long list, remembers nothing, and may therefore run anywhere, on any grouping of its input
+(the detector, the restorer). An `Executor` decides where a batch stage runs. Pull is the back-pressure:
+nothing is computed that nobody asked for, and every buffer here states its bound.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from vidrestore.types import FrameFaces
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
+
+
+class Stage(Protocol[In_contra, Out_co]):
+    """A part that sees one stream in order and may remember."""
+
+    def push(self, item: In_contra, /) -> Iterable[Out_co]:
+        """Take one value; give what is ready."""
+        ...
+
+    def flush(self) -> Iterable[Out_co]:
+        """No more will come: give what was held back."""
+        ...
+
+
+class BatchStage(Protocol[In_contra, Out_co]):
+    """A part without memory: the result of one item does not depend on the others of its batch."""
+
+    def __call__(self, items: Sequence[In_contra], /) -> Sequence[Out_co]:
+        """Return one result per item, in order."""
+        ...
+
+
+class Executor(Protocol[In_contra, Out_co]):
+    """A place where a batch stage runs."""
+
+    def map(self, batches: Iterable[Sequence[In_contra]], /) -> Iterator[Sequence[Out_co]]:
+        """Run each batch, keep the order, and read ahead no more than the executor's stated bound."""
+        ...
+
+
+class Inline(Executor[In, Out]):
+    """Runs a batch stage right here; reads ahead nothing."""
+
+    def __init__(self, stage: BatchStage[In, Out]) -> None:
+        self._stage = stage
+
+    def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
+        """Run each batch when its result is asked for."""
+        return map(self._stage, batches)
+
+
+def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
+    """Draw `items` through a stage, then what it held back."""
+    for item in items:
+        yield from stage.push(item)
+    yield from stage.flush()
+
+
+def batched(items: Iterable[In], *, weight: Callable[[In], int], full: int, longest: int) -> Iterator[list[In]]:
+    """Group items in order until their weights sum to `full` or more, or `longest` items are held."""
+    batch: list[In] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += weight(item)
+        if total >= full or len(batch) >= longest:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+def map_faces(
+    executor: Executor[In, Out], items: Iterable[FrameFaces[In]], *, batch_size: int, longest: int
+) -> Iterator[FrameFaces[Out]]:
+    """Run every face of a stream through a batch stage, in batches that reach across frames.
+
+    Holds at most `longest` frames a batch, and as many batches as the executor reads ahead, plus one.
+    """
+    held: deque[list[FrameFaces[In]]] = deque()
+
+    def faces() -> Iterator[list[In]]:
+        for group in batched(items, weight=lambda item: len(item.faces), full=batch_size, longest=longest):
+            held.append(group)
+            yield [face for item in group for face in item.faces]
+
+    for results in executor.map(faces()):
+        group = held.popleft()
+        wanted = sum(len(item.faces) for item in group)
+        assert len(results) == wanted, f"a batch stage gave {len(results)} results for {wanted} faces"  # noqa: S101
+        remaining = iter(results)
+        for item in group:
+            yield FrameFaces(item.frame, tuple(next(remaining) for _ in item.faces), item.shot, item.looked)

@@ -1,0 +1,141 @@
+"""The values that travel between stages: frozen, slotted, cheap to hand on.
+
+Three coordinate frames occur, all (x, y) with pixel centres at integers:
+
+- *frame pixels*: the luma grid of the coded picture, as decoded;
+- *display pixels*: upright and with square pixels, what a viewer sees: rotation and sample aspect ratio applied.
+  Faces are found, tracked and aligned here (a phone's sideways film, an anamorphic tape);
+- *crop pixels*: the aligned square that the network reads.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Planes = tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How code values mean colours: ITU-T H.273 code points as FFmpeg numbers them; 2 is unspecified."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    full_range: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture in its native planes, never converted.
+
+    `planes` are read-only arrays [height, width] (or [height, width, 3] for packed RGB), uint8 or uint16,
+    in the order of FFmpeg's pixel format `pixel_format`; they may be views of decoder memory.
+    """
+
+    index: int
+    """Ordinal in decoding order of the stream, from 0. Never a time."""
+    pts: int
+    """Presentation time in units of `time_base`; the time in seconds is exactly `pts * time_base`."""
+    time_base: Fraction
+    duration: int
+    """In units of `time_base`; 0 when the container does not say."""
+    width: int
+    height: int
+    pixel_format: str
+    planes: Planes = field(repr=False)
+    colour: Colour = Colour()
+    rotation: int = 0
+    """Degrees a viewer turns the coded picture, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width over height of one coded pixel."""
+    interlaced: bool = False
+
+    @property
+    def seconds(self) -> Fraction:
+        """Presentation time, exact."""
+        return self.pts * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A small, upright, square-pixelled RGB copy of a frame: what detection and shot finding look at."""
+
+    frame: Frame
+    image: UInt8 = field(repr=False)
+    """uint8 [h, w, 3] RGB."""
+    to_display: float
+    """Display pixels per preview pixel."""
+    shot: int
+    """Ordinal of the shot, from 0; it grows by one at a cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face found in one frame."""
+
+    landmarks: Float32 = field(repr=False)
+    """float32 [5, 2], display pixels: the viewer's left eye, right eye, nose tip, left and right mouth corner."""
+    box: Float32
+    """float32 [4], display pixels: left, top, right, bottom."""
+    score: float
+    """0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One face at one frame, as the tracker believes it to be: a snapshot, not the filter."""
+
+    id: int
+    """Unique within a stream."""
+    to_display: Float64 = field(repr=False)
+    """float64 [2, 3], similarity, crop template of unit size -> display pixels (see `faces.alignment`)."""
+    size: float
+    """Side of the aligned square in display pixels."""
+    score: float
+    """0..1: the detector's confidence, interpolated where the frame was not looked at."""
+    covariance: Float64 = field(repr=False)
+    """float64 [4, 4] of (log size, angle in radians, centre x, centre y in display pixels)."""
+    misses: int = 0
+    """Detector looks since the face was last found, at this frame; 0 when it was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedFace:
+    """A face cut out and turned upright for the network."""
+
+    track: FaceTrack
+    crop: UInt8 = field(repr=False)
+    """uint8 [S, S, 3] RGB."""
+    to_crop: Float64 = field(repr=False)
+    """float64 [2, 3], frame pixels -> crop pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A restored face and how much of it to show."""
+
+    face: AlignedFace
+    crop: UInt8 = field(repr=False)
+    """uint8 [S, S, 3] RGB, the restored face."""
+    weight: float = 1.0
+    """0..1: the share of the restored face in the blend."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFaces(Generic[T_co]):
+    """A frame and the faces in it; the type argument names the stage that made them."""
+
+    frame: Frame
+    faces: tuple[T_co, ...]
+    shot: int = 0
+    looked: bool = True
+    """Whether the detector looked at this frame; no faces then means that none were found."""
