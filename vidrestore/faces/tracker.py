@@ -1,0 +1,221 @@
+"""The same face from frame to frame: identities, and poses without jitter."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidrestore.errors import ConfigError, RestorationError
+from vidrestore.faces.alignment import transform
+from vidrestore.faces.association import AssociationConfig, associate, face_boxes, upright_boxes
+from vidrestore.faces.detector import overlaps
+from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation, observe
+from vidrestore.faces.presence import is_present, misses
+from vidrestore.faces.smoothing import smooth
+from vidrestore.types import Detection, FaceTrack, Float32, FrameFaces
+
+_UNCONFIRMED_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """When a face is believed, how long it is held, and how far the smoother sees."""
+
+    lookahead: int = 12
+    """Frames held back, so that a pose also knows what follows; 0 is causal, for live video."""
+    history: int = 24
+    """Frames before the emitted one that have a say in its pose."""
+    min_hits: int = 3
+    """Looks within the window that must have found a face before it counts (all looks, where there are fewer)."""
+    birth_score: float = 0.9
+    """Detector score, 0..1, that a face must reach once to be shown; before and after, any score will do."""
+    max_gap: int = 12
+    """Longest run of frames, between two in which a face was found, that is filled; never more than `lookahead`."""
+    coast: int = 0
+    """Frames for which a face that is not found again is still shown after its last detection; for live video."""
+    max_lost_seconds: float = 1.0
+    """Time after which a lost face is forgotten; found again later, it is a new one. Look more often than this."""
+    duplicate_overlap: float = 0.5
+    """Two faces whose boxes' intersection over union exceeds this are one, 0..1."""
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    association: AssociationConfig = field(default_factory=AssociationConfig)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.birth_score < 1 and 0 < self.duplicate_overlap <= 1):
+            raise ConfigError(
+                f"tracker.birth_score is {self.birth_score} and duplicate_overlap {self.duplicate_overlap}; "
+                "they must lie between 0 and 1"
+            )
+        for option in ("lookahead", "history", "max_gap", "coast", "max_lost_seconds"):
+            if getattr(self, option) < 0:
+                raise ConfigError(f"tracker.{option} is {getattr(self, option)}; use 0 or more")
+        if self.min_hits < 1 or self.history < max(self.max_gap, self.coast):
+            raise ConfigError(
+                f"tracker.min_hits is {self.min_hits}, history {self.history}, max_gap {self.max_gap} and coast "
+                f"{self.coast}; use min_hits of 1 or more, and a history that covers max_gap and coast"
+            )
+
+
+@dataclass(slots=True)
+class _Track:
+    id: int
+    filter: MotionFilter
+    hits: deque[Observation]
+    sure: bool
+    finds: int = 1
+    lost_looks: int = 0
+
+    def found(self, observation: Observation) -> None:
+        self.filter.update(observation)
+        self.hits.append(observation)
+        self.finds += 1
+        self.lost_looks = 0
+
+
+class Tracker:
+    """A stage from detections to tracks; every frame comes out once, in order, `lookahead` frames late.
+
+    Identities are decided as frames arrive: Kalman filters predict, the Hungarian method assigns. A pose is computed
+    when its frame leaves, by smoothing over the observations of its track in the window of `history` frames before and
+    `lookahead` frames after, cut at shot borders; in a gap it is interpolated. At a cut all state is dropped.
+
+    Support: given the assignment of detections to faces, what comes out for a frame is a function of that window alone,
+    bit for bit, wherever the stream began. The assignment itself remembers longer, but its filters forget: a stream
+    that begins `history` frames earlier comes to the same assignment unless faces met just at its beginning, and shows
+    the same faces unless one reached `birth_score` only before. Identity numbers count from the start of the stream.
+
+    Memory: `lookahead` frames, and per face `history + lookahead` poses; faces lost for `max_lost_seconds` are dropped.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._config = config or TrackerConfig()
+        self._held: deque[FrameFaces[Detection]] = deque()
+        self._tracks: list[_Track] = []
+        self._looks: deque[int] = deque()
+        self._shot: int | None = None
+        self._next_ordinal = 0
+        self._next_id = 0
+        self.rejected = 0
+        """Detections ignored because their landmarks span no area."""
+
+    def push(self, item: FrameFaces[Detection], /) -> Iterator[FrameFaces[FaceTrack]]:
+        """Take the detections of the next frame, in display pixels; give the tracks of frames that are due."""
+        if item.shot != self._shot:
+            yield from self.flush()
+            self._shot = item.shot
+        self._held.append(item)
+        if item.looked:
+            self._look(item)
+        self._next_ordinal += 1
+        if len(self._held) > self._config.lookahead:
+            yield self._emit()
+
+    def flush(self) -> Iterator[FrameFaces[FaceTrack]]:
+        """Give the tracks of the frames held back, and forget everything but the numbering."""
+        while self._held:
+            yield self._emit()
+        self._tracks.clear()
+        self._looks.clear()
+
+    def _look(self, item: FrameFaces[Detection]) -> None:
+        self._looks.append(self._next_ordinal)
+        seconds = float(item.frame.seconds)
+        observations = [*self._observations(item, seconds)]
+        living = [track for track in self._tracks if self._is_alive(track, seconds)]
+        for track in living:
+            track.filter.predict(seconds)
+            track.lost_looks += 1
+        pairs = associate([track.filter for track in living], observations, config=self._config.association)
+        for row, column in pairs:
+            living[row].found(observations[column])
+            living[row].sure |= observations[column].score >= self._config.birth_score
+        taken = {column for _, column in pairs}
+        self._give_birth([observation for index, observation in enumerate(observations) if index not in taken], living)
+
+    def _observations(self, item: FrameFaces[Detection], seconds: float) -> Iterator[Observation]:
+        for detection in item.faces:
+            try:
+                yield observe(detection, seconds=seconds, ordinal=self._next_ordinal, config=self._config.motion)
+            except RestorationError:
+                self.rejected += 1
+
+    def _is_alive(self, track: _Track, seconds: float) -> bool:
+        if track.finds < self._config.min_hits and track.lost_looks >= _UNCONFIRMED_LOOKS:
+            return False
+        return abs(seconds - track.hits[-1].seconds) <= self._config.max_lost_seconds
+
+    def _give_birth(self, observations: list[Observation], living: list[_Track]) -> None:
+        overlap = self._config.duplicate_overlap
+        for observation in observations:
+            found_now = [track.hits[-1].pose for track in living if not track.lost_looks]
+            if found_now and overlaps(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
+                continue
+            motion = MotionFilter(observation, self._config.motion)
+            sure = observation.score >= self._config.birth_score
+            track = _Track(self._next_id, motion, deque([observation]), sure)
+            self._next_id += 1
+            self._tracks.append(track)
+            living.append(track)
+
+    def _emit(self) -> FrameFaces[FaceTrack]:
+        item = self._held.popleft()
+        ordinal = self._next_ordinal - len(self._held) - 1
+        seconds = float(item.frame.seconds)
+        self._forget(ordinal, seconds)
+        present = [track for track in self._tracks if self._is_present(track, ordinal)]
+        faces = [self._snapshot(track, ordinal, seconds) for track in present]
+        kept = _distinct(faces, [len(track.hits) for track in present], overlap=self._config.duplicate_overlap)
+        return FrameFaces(item.frame, kept, item.shot, item.looked)
+
+    def _forget(self, ordinal: int, seconds: float) -> None:
+        """Drop what can have no say in frame `ordinal` or a later one."""
+        oldest = ordinal - self._config.history
+        while self._looks and self._looks[0] < oldest:
+            self._looks.popleft()
+        for track in self._tracks:
+            while len(track.hits) > 1 and track.hits[0].ordinal < oldest:
+                track.hits.popleft()
+        self._tracks = [
+            track for track in self._tracks if track.hits[-1].ordinal >= oldest or self._is_alive(track, seconds)
+        ]
+
+    def _is_present(self, track: _Track, ordinal: int) -> bool:
+        config = self._config
+        oldest = ordinal - config.history
+        return track.sure and is_present(
+            [hit.ordinal for hit in track.hits if hit.ordinal >= oldest],
+            self._looks,
+            ordinal,
+            min_hits=config.min_hits,
+            max_gap=min(config.max_gap, config.lookahead),
+            coast=config.coast,
+        )
+
+    def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
+        hits = [hit.ordinal for hit in track.hits]
+        mean, variance = smooth(track.hits, seconds, ordinal=ordinal, config=self._config.motion)
+        return FaceTrack(
+            id=track.id,
+            to_display=transform(mean),
+            size=float(np.exp(mean[0])),
+            score=float(np.interp(ordinal, hits, [hit.score for hit in track.hits])),
+            covariance=np.diag(variance),
+            misses=misses(hits, self._looks, ordinal),
+        )
+
+
+def _distinct(faces: list[FaceTrack], hits: list[int], *, overlap: float) -> tuple[FaceTrack, ...]:
+    """Of faces that cover each other, the one found more often, by rising id."""
+    kept: list[FaceTrack] = []
+    for _, _, face in sorted(
+        zip([-count for count in hits], [face.id for face in faces], faces, strict=True), key=lambda entry: entry[:2]
+    ):
+        boxes = [_box(other) for other in kept]
+        if not kept or float(overlaps(_box(face), np.concatenate(boxes)).max()) <= overlap:
+            kept.append(face)
+    return tuple(sorted(kept, key=lambda face: face.id))
+
+
+def _box(face: FaceTrack) -> Float32:
+    return upright_boxes(face.to_display[None])

@@ -1,0 +1,321 @@
+"""Weights by name: where they come from, what they must hash to, and a cache that works offline.
+
+Every file is pinned by its sha256. The authors of GFP-GAN and facexlib publish no hashes; the pinned ones agree
+across independent integrators and packagers of the same release assets.
+"""
+
+import contextlib
+import difflib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+import requests
+
+from vidrestore.errors import ModelError
+
+Progress = Callable[[int, int | None], None]
+"""Called while downloading with the bytes held so far and, where the server says it, the bytes in all."""
+
+_GFPGAN = "https://github.com/TencentARC/GFPGAN/releases/download"
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
+_ATTEMPTS = 4
+_TIMEOUT_SECONDS = (10, 60)
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """One file of weights."""
+
+    name: str
+    kind: Literal["restorer", "detector"]
+    filename: str
+    """In the cache folder, or in the package when there is no URL."""
+    urls: tuple[str, ...]
+    """The same bytes at each, tried in order; none for what the package carries."""
+    sha256: str
+    size: int
+    """Bytes, to tell the user; what is checked is the hash."""
+    licence: str
+    description: str
+    interim: bool = False
+    """To be replaced by better weights in a later release."""
+
+
+_ENTRIES = (
+    ZooEntry(
+        name="embedded",
+        kind="restorer",
+        filename="gfpgan256.safetensors",
+        urls=(),
+        sha256="bc0d33460f581075d6806f2afee3f66244ff30accd20ee7251b5771e07fbaedc",
+        size=35_554_176,
+        licence="Apache-2.0",
+        description="a compact GFP-GAN of 256 px, trained briefly; inside the package, needs no download",
+        interim=True,
+    ),
+    ZooEntry(
+        name="gfpgan-v1.4",
+        kind="restorer",
+        filename="GFPGANv1.4.pth",
+        urls=(f"{_GFPGAN}/v1.3.0/GFPGANv1.4.pth", f"{_GFPGAN}/v1.3.4/GFPGANv1.4.pth"),
+        sha256="e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+        size=348_632_874,
+        licence="Apache-2.0",
+        description="the authors' latest, 512 px: more detail and better identity than v1.3; trained on FFHQ",
+    ),
+    ZooEntry(
+        name="gfpgan-v1.3",
+        kind="restorer",
+        filename="GFPGANv1.3.pth",
+        urls=(f"{_GFPGAN}/v1.3.0/GFPGANv1.3.pth",),
+        sha256="c953a88f2727c85c3d9ae72e2bd4846bbaf59fe6972ad94130e23e7017524a70",
+        size=348_632_874,
+        licence="Apache-2.0",
+        description="the authors', 512 px: natural, good on very low quality; trained on FFHQ",
+    ),
+    ZooEntry(
+        name="gfpgan-v1.2",
+        kind="restorer",
+        filename="GFPGANCleanv1-NoCE-C2.pth",
+        urls=(f"{_GFPGAN}/v0.2.0/GFPGANCleanv1-NoCE-C2.pth", f"{_GFPGAN}/v1.3.0/GFPGANv1.2.pth"),
+        sha256="29e25ee90c170f4231163f4c83df6b59c968b73f3ce00cb884015ae005db083c",
+        size=348_632_874,  # stated only as 332.5 MiB, which this is
+        licence="Apache-2.0",
+        description="the authors', 512 px: sharp, with some make-up; trained on FFHQ",
+    ),
+    ZooEntry(
+        name="retinaface-resnet50",
+        kind="detector",
+        filename="detection_Resnet50_Final.pth",
+        urls=(f"{_FACEXLIB}/v0.1.0/detection_Resnet50_Final.pth",),
+        sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        size=109_497_761,
+        licence="MIT",
+        description="RetinaFace on ResNet-50: finds more faces than the embedded detector, about ten times slower",
+    ),
+)
+
+
+def entries() -> tuple[ZooEntry, ...]:
+    """All weights that have a name."""
+    return _ENTRIES
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `VIDRESTORE_CACHE`, or the user's cache folder. It need not exist yet."""
+    override = os.environ.get("VIDRESTORE_CACHE")
+    return Path(override).expanduser() if override else platformdirs.user_cache_path("vidrestore")
+
+
+def resolve(name_or_path: str | Path, *, on_progress: Progress | None = None) -> Path:
+    """Find weights: an existing file wins; a name is downloaded once, and checked.
+
+    Raises:
+        ModelError: There is neither such a file nor such a name, or `fetch` failed.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    text = str(name_or_path)
+    if path.suffix in {".pth", ".safetensors", ".ckpt"} or os.sep in text:
+        raise ModelError(f"no weights at {path}; give an existing file or one of {_names()}")
+    return fetch(text, on_progress=on_progress)
+
+
+def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
+    """The file of a named model, downloaded unless the cache has it; a broken download is resumed.
+
+    The hash of a cached file is computed once and remembered until its size or time of change differs. Several
+    processes may fetch at once: one downloads, the others wait for it.
+
+    Raises:
+        ModelError: The name is unknown, the network or the disk failed, or the bytes are not the pinned ones.
+    """
+    entry = _entry(name)
+    target = _target(entry)
+    if not entry.urls or target.is_file():
+        return _checked(entry, target)
+    try:
+        with _locked(target):
+            if not target.is_file():
+                _download(entry, target, on_progress or _silent)
+            return _checked(entry, target)
+    except OSError as error:
+        raise ModelError(
+            f"cannot keep {name} in {target.parent}: {error}; free space or set VIDRESTORE_CACHE"
+        ) from error
+
+
+def is_here(name: str) -> bool:
+    """Whether the file of a named model is on this machine; its bytes are not looked at.
+
+    Raises:
+        ModelError: The name is unknown.
+    """
+    return _target(_entry(name)).is_file()
+
+
+def verify(name: str) -> Path:
+    """Hash the file of a named model again, whatever is remembered of it; return its path.
+
+    Raises:
+        ModelError: The name is unknown, the file is not there, or its bytes are not the pinned ones; a download
+            that does not match is removed.
+    """
+    entry = _entry(name)
+    target = _target(entry)
+    if not target.is_file():
+        raise ModelError(f"{name} is not at {target}; fetch it first")
+    _note(target).unlink(missing_ok=True)
+    return _checked(entry, target)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal; remembered beside files of the cache, computed for others.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    try:
+        stat = path.stat()
+        key = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        known = _remembered(path, key)
+        if known is not None:
+            return known
+        digest = _hash(path)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    if path.parent == cache_folder():
+        with contextlib.suppress(OSError):  # a read-only cache costs a hash at each start, nothing else
+            _replace(_note(path), json.dumps(key | {"sha256": digest}))
+    return digest
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entry(name: str) -> ZooEntry:
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    close = difflib.get_close_matches(name.lower(), [entry.name for entry in entries()], n=1, cutoff=0.5)
+    hint = f" did you mean {close[0]!r}?" if close else ""
+    raise ModelError(f"unknown model {name!r};{hint} give a path to a file or one of {_names()}")
+
+
+def _names() -> str:
+    return ", ".join(entry.name for entry in entries())
+
+
+def _target(entry: ZooEntry) -> Path:
+    return (cache_folder() if entry.urls else Path(__file__).parent / "weights") / entry.filename
+
+
+def _checked(entry: ZooEntry, path: Path) -> Path:
+    found = sha256_of(path)
+    if found == entry.sha256:
+        return path
+    if not entry.urls:
+        raise ModelError(f"{path} has sha256 {found}, wanted {entry.sha256}; install vidrestore again")
+    path.unlink(missing_ok=True)
+    _note(path).unlink(missing_ok=True)
+    raise ModelError(f"{path} had sha256 {found}, wanted {entry.sha256}; it was removed: fetch {entry.name} again")
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.verified.json")
+
+
+def _remembered(path: Path, key: dict[str, int]) -> str | None:
+    try:
+        note = json.loads(_note(path).read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(note, dict) or {name: note.get(name) for name in key} != key:
+        return None
+    digest = note.get("sha256")
+    return digest if isinstance(digest, str) else None
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the right to download `target`; the kernel gives it back when a process dies."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _silent(_held: int, _total: int | None) -> None:
+    pass
+
+
+def _download(entry: ZooEntry, target: Path, progress: Progress) -> None:
+    """Try each address until one gave all its bytes, and put them in place once they hash right."""
+    partial = target.with_name(f"{target.name}.part")
+    failures: list[str] = []
+    for url in entry.urls:
+        try:
+            _resume(url, partial, progress)
+        except requests.RequestException as error:
+            failures.append(f"{url}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
+            continue
+        found = _hash(partial)
+        if found == entry.sha256:
+            partial.replace(target)
+            return
+        partial.unlink()
+        failures.append(f"{url}: got sha256 {found}, wanted {entry.sha256}, so the file was removed")
+    raise ModelError(
+        f"cannot download {entry.name} ({'; '.join(failures)}); try again, or download {entry.urls[0]} by hand "
+        f"to {target}"
+    )
+
+
+def _resume(url: str, partial: Path, progress: Progress) -> None:
+    """Stream `url` to `partial`, going on where an earlier try ended; lost connections are tried again."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _stream(url, partial, progress)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _stream(url: str, partial: Path, progress: Progress) -> None:
+    held = partial.stat().st_size if partial.is_file() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            if response.headers.get("Content-Range") == f"bytes */{held}":
+                return  # an earlier run ended between the last byte and the renaming
+            partial.unlink()
+            raise requests.ConnectionError(f"the file is shorter than the {held} bytes held; starting over")
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            held = 0  # the server sends the whole file, whatever was asked
+        length = response.headers.get("Content-Length")
+        total = held + int(length) if length else None
+        with partial.open("ab" if held else "wb") as file:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                held += len(chunk)
+                progress(held, total)

@@ -1,0 +1,101 @@
+"""Putting restored faces back: in the region only, in the frame's own planes and depth, under a soft mask."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from vidrestore.errors import ConfigError
+from vidrestore.restoration.aligner import footprint, magnification, resized_to_original, shift
+from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
+from vidrestore.video.colour import Box, Writable, blend_rgb
+
+_FACE_CENTRE = (0.5, 0.53)
+"""Where the face's middle lies in the unit crop of the five-point template."""
+_FACE_RADII = (0.42, 0.45)
+"""Half axes, in crop sides, at which the mask reaches zero: forehead to chin, ear to ear."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompositorConfig:
+    """How restored faces enter the picture."""
+
+    strength: float = 1.0
+    """0..1: 0 gives the input back, 1 the restored face."""
+    feather: float = 0.25
+    """0..1: the outer share of the face ellipse over which the mask falls from one to zero."""
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "feather"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                message = f"compositor.{name} is {value}; it must lie between 0 and 1"
+                raise ConfigError(message)
+
+
+class Compositor:
+    """Blends restorations into copies of the planes of their frame.
+
+    A sample outside every face's ellipse, and every frame without faces, comes out bit-identical.
+    """
+
+    def __init__(self, config: CompositorConfig) -> None:
+        self._config = config
+
+    def __call__(self, item: FrameFaces[Restoration]) -> Frame:
+        """Return the frame with its faces restored; with no faces, or at strength 0, the very same frame."""
+        shown = [face for face in item.faces if face.weight * self._config.strength > 0]
+        if not shown:
+            return item.frame
+        planes: tuple[Writable, ...] = tuple(plane.copy() for plane in item.frame.planes)
+        for face in shown:
+            self._paste(planes, item.frame, face)
+        return replace(item.frame, planes=planes)
+
+    def _paste(self, planes: tuple[Writable, ...], frame: Frame, restoration: Restoration) -> None:
+        to_crop, crop = restoration.face.to_crop, restoration.crop
+        box = footprint(to_crop, crop.shape[0], frame)
+        if box.empty:
+            return
+        weight = np.float32(self._config.strength * restoration.weight)
+        mask = _warp(face_mask(crop.shape[0], self._config.feather), to_crop, box, cv2.BORDER_CONSTANT) * weight
+        blend_rgb(planes, frame, box, _warp(crop, to_crop, box, cv2.BORDER_REPLICATE), mask)
+
+
+def _warp(picture: UInt8 | Float32, to_crop: Float64, box: Box, border: int) -> Float32:
+    """Draw a crop (or mask) where it belongs in a region; float32 [box.height, box.width(, 3)].
+
+    A crop finer than the frame is averaged down to the frame's resolution first, so that nothing aliases.
+    """
+    size = picture.shape[0]
+    to_region = np.vstack([shift(to_crop, box), [0, 0, 1]])
+    scale = magnification(to_crop)
+    source = picture.astype(np.float32)
+    if scale > 1:
+        small = max(2, round(size / scale))
+        source = np.asarray(cv2.resize(source, (small, small), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        to_region = np.linalg.inv(resized_to_original((small, small), (size, size))) @ to_region
+    flags = (cv2.INTER_CUBIC if picture.ndim > 2 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP  # noqa: PLR2004
+    warped = cv2.warpAffine(source, to_region[:2], (box.width, box.height), flags=flags, borderMode=border)
+    return np.clip(np.asarray(warped, dtype=np.float32), 0, 255)
+
+
+@lru_cache(maxsize=8)
+def face_mask(size: int, feather: float) -> Float32:
+    """Draw the soft ellipse of the face in crop space.
+
+    Args:
+        size: side of the crop in pixels.
+        feather: 0..1, the outer share of the radius over which the mask falls (smoothstep).
+
+    Returns:
+        float32 [size, size], 0..1, read-only; exactly 0 on the crop's border.
+    """
+    axis = (np.arange(size) + 0.5) / size
+    across = (axis[None, :] - _FACE_CENTRE[0]) / _FACE_RADII[0]
+    down = (axis[:, None] - _FACE_CENTRE[1]) / _FACE_RADII[1]
+    inside = np.clip((1 - np.hypot(across, down)) / max(feather, 1e-6), 0, 1)
+    mask: Float32 = (inside * inside * (3 - 2 * inside)).astype(np.float32)
+    mask.setflags(write=False)
+    return mask

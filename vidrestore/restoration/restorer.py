@@ -1,0 +1,207 @@
+"""The restorer: aligned crops in, restored crops out, on whatever hardware there is.
+
+The result of a crop does not depend on the other crops of its batch, nor on how crops are grouped, down to the
+last bit: a film restored on one machine equals the film restored on many of the same kind. Convolution libraries
+choose other kernels for other batch sizes, which changes last bits (measured: on a CPU in bf16, one value in
+twenty), but not for other content or another place in the batch. So the network always runs on one batch shape,
+and what is missing from it is filled up.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidrestore.errors import ConfigError, RestorationError
+from vidrestore.model import zoo
+from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.types import UInt8
+
+Network = Callable[[Tensor], Tensor]
+"""[B, 3, S, S] RGB in [-1, 1] -> the same shape and range."""
+
+_CUDA_BATCH = 8
+_AMPERE = (8, 0)
+"""The first compute capability with bf16 arithmetic."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RestorerConfig:
+    """Which weights restore faces, and how they run.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    model: str = "embedded"
+    """A name of the zoo, or the path of a clean GFP-GAN (`.pth`, `.safetensors`)."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu, cuda, cuda:1, ..."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware computes in it, else fp32. Never fp16, which overflows on plain colours."""
+    batch_size: int | None = None
+    """Crops a pass; short passes are filled up, so that results do not depend on grouping. None: 1 on a CPU, where
+    more is no faster, and 8 on CUDA."""
+    compile: bool = False
+    """Run through torch.compile: over twice as fast on CUDA, after a minute at the start. Another kernel, so other
+    last bits."""
+    threads: int | None = None
+    """CPU threads of torch in this process; None leaves torch's choice."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in {"auto", "fp32", "bf16"}:
+            raise ConfigError(f"precision is {self.precision!r}; give auto, fp32 or bf16")
+        for name, value in (("batch_size", self.batch_size), ("threads", self.threads)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; give 1 or more, or nothing for the default")
+
+
+class FaceRestorer:
+    """A batch stage from uint8 [S, S, 3] RGB crops to restored ones of the same shape.
+
+    Raises:
+        ConfigError: The device is not there.
+        ModelError: The weights are unknown, missing, damaged or of another architecture.
+    """
+
+    def __init__(self, config: RestorerConfig | None = None) -> None:
+        self.config = config or RestorerConfig()
+        self.device = choose_device(self.config.device)
+        self.dtype = choose_dtype(self.config.precision, self.device)
+        self._set_threads()
+        path = zoo.resolve(self.config.model)
+        self.model_sha256 = zoo.sha256_of(path)
+        """Of the file of weights, in hexadecimal."""
+        network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
+        self.crop_size = network.config.out_size
+        """S: the side of the crops, in pixels."""
+        self.batch_size = self.config.batch_size or (_CUDA_BATCH if self.device.type == "cuda" else 1)
+        """Crops a pass now: halved when the device ran out of memory."""
+        self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
+
+    def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
+        """Restore any number of crops.
+
+        Args:
+            crops: uint8 [S, S, 3] RGB each, S being `crop_size`.
+
+        Returns:
+            As many restored crops, uint8 [S, S, 3] RGB, in the same order; arrays of their own.
+
+        Raises:
+            RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
+                the device has no memory for a single crop.
+        """
+        for index, crop in enumerate(crops):
+            self._check(index, crop)
+        restored: list[UInt8] = []
+        while len(restored) < len(crops):
+            chunk = crops[len(restored) : len(restored) + self.batch_size]
+            images = self._pass(chunk)
+            if images is None:
+                self._halve()
+            else:
+                self._check_finite(images[: len(chunk)], first=len(restored))
+                restored += [image.copy() for image in _to_uint8(images)[: len(chunk)]]
+        return restored
+
+    def _pass(self, crops: Sequence[UInt8]) -> Tensor | None:
+        """float32 [batch_size, 3, S, S] for up to `batch_size` crops, or None when memory ran out."""
+        batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
+        for slot, crop in zip(batch, crops, strict=False):
+            slot[:] = crop
+        try:
+            with torch.inference_mode():
+                faces_BHW3 = torch.from_numpy(batch).to(self.device)
+                faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
+                return self._network((faces_B3HW.float() / 127.5 - 1).to(self.dtype)).float()
+        except torch.cuda.OutOfMemoryError:
+            return None  # a retry in here would find the failed pass still alive in the traceback
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise RestorationError(
+                f"{self.device} has no memory left for one crop of {self.crop_size} px; free it (other processes, "
+                "workers per GPU), use a smaller model, or device='cpu'"
+            )
+        self.batch_size //= 2
+        _log.warning("%s ran out of memory: going on with batches of %d", self.device, self.batch_size)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check(self, index: int, crop: UInt8) -> None:
+        wanted = (self.crop_size, self.crop_size, 3)
+        if crop.dtype != np.uint8 or crop.shape != wanted:
+            raise RestorationError(
+                f"crop {index} is {crop.dtype} {list(crop.shape)}; {self.config.model} wants uint8 {list(wanted)} RGB"
+            )
+
+    def _check_finite(self, images_B3HW: Tensor, *, first: int) -> None:
+        broken = (~torch.isfinite(images_B3HW)).sum(dim=(1, 2, 3)).tolist()
+        for index, count in enumerate(broken, first):
+            if count:
+                raise RestorationError(
+                    f"{self.config.model} in {str(self.dtype).removeprefix('torch.')} on {self.device} gave {count} "
+                    f"values that are not finite for crop {index}; try precision='fp32' or other weights"
+                )
+
+    def _set_threads(self) -> None:
+        if self.config.threads is not None:
+            torch.set_num_threads(self.config.threads)
+        elif self.device.type == "cpu" and self.dtype == torch.float32:
+            # oneDNN's fp32 kernels give other last bits on one thread than on two or more
+            torch.set_num_threads(max(2, torch.get_num_threads()))
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device that `name` means; auto is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"no device is called {name!r}; give auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; give auto or cpu"
+        )
+    return device
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the network computes in: auto is bf16 where the device has arithmetic for it."""
+    if precision == "auto":
+        if device.type == "cuda":
+            fast = torch.cuda.get_device_capability(device) >= _AMPERE
+        else:
+            fast = device.type == "cpu" and cpu_computes_bf16()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX, or Arm's BF16); emulation is slower than fp32."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return False
+    flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _to_uint8(images_B3HW: Tensor) -> UInt8:
+    """Float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3], rounded."""
+    levels = (images_B3HW.clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
+    array: UInt8 = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array

@@ -1,0 +1,68 @@
+"""Batches from many callers: requests that arrive close together share one call of a batch stage."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+from vidrestore.stages import BatchStage
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Coalescer(Generic[In, Out]):
+    """Joins the requests of several streams, so that a GPU is full even when each stream has one face.
+
+    Holds no more than its callers have under way, for each waits for its result. A request that fails in company is
+    tried once more alone: one caller's bad data fails no other's.
+
+    Args:
+        stage: what to call.
+        threads: where to call it, off the event loop; give a single thread to a single device.
+        full: items at which a call starts without waiting.
+        wait_seconds: how long a request that is not full waits for company.
+    """
+
+    def __init__(self, stage: BatchStage[In, Out], threads: Executor, *, full: int, wait_seconds: float) -> None:
+        self._stage = stage
+        self._threads = threads
+        self._full = full
+        self._wait_seconds = wait_seconds
+        self._waiting: deque[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]] = deque()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __call__(self, items: Sequence[In]) -> Sequence[Out]:
+        """Return one result per item, in order; raises what the stage raises."""
+        future: asyncio.Future[Sequence[Out]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((items, future))
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+        return await future
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            if sum(len(items) for items, _ in self._waiting) < self._full:
+                await asyncio.sleep(self._wait_seconds)
+            requests = [self._waiting.popleft()]
+            while self._waiting and sum(len(items) for items, _ in requests) < self._full:
+                requests.append(self._waiting.popleft())
+            await self._answer(requests)
+
+    async def _answer(self, requests: Sequence[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]]) -> None:
+        joined = [item for items, _ in requests for item in items]
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(self._threads, self._stage, joined)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller must hear of it
+            if len(requests) > 1:
+                for request in requests:
+                    await self._answer([request])
+            elif not requests[0][1].done():
+                requests[0][1].set_exception(error)
+            return
+        start = 0
+        for items, future in requests:
+            if not future.done():
+                future.set_result(results[start : start + len(items)])
+            start += len(items)

@@ -1,0 +1,166 @@
+"""The main job: a film in, a restored film out, and nothing under the final name until it is whole."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from vidrestore.engine import RestoreConfig
+from vidrestore.errors import InputError
+from vidrestore.report import RunReport, installed_versions
+from vidrestore.runtime.local import LocalRunner
+from vidrestore.runtime.on_ray import RayConfig, RayRunner
+from vidrestore.runtime.segment import Progress, Segment, SegmentReport
+from vidrestore.video.encoding import plan_encoding
+from vidrestore.video.info import VideoInfo
+from vidrestore.video.join import JoinReport, check_join, join
+from vidrestore.video.output import aside, check_destination, workspace
+from vidrestore.video.reader import ReadStatistics, probe
+from vidrestore.video.writer import check_encoding
+
+Runtime = Literal["ray", "local"]
+
+
+class Runner(Protocol):
+    """A place that restores segments."""
+
+    retries: int
+
+    @property
+    def name(self) -> str:
+        """`ray` or `local`."""
+        ...
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the weights in use."""
+        ...
+
+    def run(self, segment: Segment, on_progress: Callable[[Progress], None]) -> SegmentReport:
+        """Restore one segment into its part file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobConfig:
+    """Everything about one job: how to restore, where to run, what to accept."""
+
+    restore: RestoreConfig = field(default_factory=RestoreConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    runtime: Runtime = "ray"
+    strict: bool = False
+    """Whether a damaged source is an error instead of a warning."""
+    overwrite: bool = False
+    """Whether an existing destination may be replaced."""
+
+
+def restore_film(
+    source: Path | str,
+    destination: Path | str,
+    config: JobConfig | None = None,
+    *,
+    on_progress: Callable[[Progress, VideoInfo], None] | None = None,
+) -> RunReport:
+    """Restore the faces of a film.
+
+    Every frame of the source comes out with its exact time; sound, subtitles, chapters and metadata are copied.
+
+    Args:
+        source: any film that FFmpeg reads.
+        destination: its extension names the container. The file appears there when it is whole, or not at all.
+        config: the defaults restore with the embedded model, through Ray, to H.264.
+        on_progress: called now and then.
+
+    Returns:
+        What was done, including all that could not be kept.
+
+    Raises:
+        VidrestoreError: one line that says what came, what was wanted and what to do.
+    """
+    source, destination = Path(source), Path(destination)
+    config = config or JobConfig()
+    started = time.perf_counter()
+    info = probe(source)
+    check_destination(source, destination, overwrite=config.overwrite)
+    check_encoding(info, config.restore.encode)
+    encoder = plan_encoding(info, config.restore.encode).codec
+    plan = check_join(source, destination, video_codec=encoder)
+    with workspace(destination) as folder, open_runner(config) as runner:
+        segment = Segment(source.absolute(), folder.absolute() / "video")
+        done = runner.run(segment, lambda progress: on_progress(progress, info) if on_progress else None)
+        losses = _losses(done.read)
+        if losses and config.strict:
+            raise InputError(
+                f"{source} is damaged: {'; '.join(losses)}; without --strict, what can be read is restored"
+            )
+        with aside(destination) as result:
+            joined = join([segment.part], source, result, plan=plan)
+        seconds = time.perf_counter() - started
+        notices = [*losses, *info.notes, *_notices(done.read), *done.notes, *joined.converted, *joined.left_out]
+        return _report(source, destination, config, runner, done=done, joined=joined, warnings=notices, seconds=seconds)
+
+
+def open_runner(config: JobConfig) -> AbstractContextManager[Runner]:
+    """Start the runtime that a job asks for; leaving the context stops it."""
+    if config.runtime == "local":
+        return LocalRunner(config.restore)
+    return RayRunner(config.restore, config.ray)
+
+
+def _losses(read: ReadStatistics) -> list[str]:
+    """What of the source could not be read, in words."""
+    told = {
+        "{} frames are missing": read.missing_frames,
+        "{} packets could not be decoded": read.undecodable_packets,
+        "{} frames were decoded with damage": read.corrupt_frames,
+    }
+    losses = [words.format(number) for words, number in told.items() if number]
+    return [*losses, f"reading stopped early: {read.read_error}"] if read.read_error else losses
+
+
+def _notices(read: ReadStatistics) -> list[str]:
+    """What of the source had to be changed, in words."""
+    told = {
+        "{} frames came without a time and were given one": read.invented_timestamps,
+        "{} frames were not later than the one before and were moved": read.reordered_timestamps,
+        "{} frames changed size or format in mid-film and were scaled to the first one's": read.adapted_frames,
+    }
+    return [words.format(number) for words, number in told.items() if number]
+
+
+def _report(
+    source: Path,
+    destination: Path,
+    config: JobConfig,
+    runner: Runner,
+    *,
+    done: SegmentReport,
+    joined: JoinReport,
+    warnings: list[str],
+    seconds: float,
+) -> RunReport:
+    return RunReport(
+        source=str(source),
+        destination=str(destination),
+        frames_read=done.read.frames,
+        frames_written=done.frames_written,
+        frames_missing=done.read.missing_frames,
+        packets_undecodable=done.read.undecodable_packets,
+        frames_with_faces=done.counts.get("frames_with_faces", 0),
+        faces_restored=done.counts.get("faces", 0),
+        tracks=done.counts.get("tracks", 0),
+        shots=done.counts.get("shots", 0),
+        seconds=seconds,
+        seconds_per_stage=done.seconds,
+        model=config.restore.restorer.model,
+        model_sha256=runner.model_sha256,
+        runtime=runner.name,
+        retries=runner.retries,
+        streams={name: list(getattr(joined, name)) for name in ("copied", "converted", "left_out")},
+        warnings=warnings,
+        counts=done.counts,
+        config=asdict(config),
+        versions=installed_versions(),
+    )

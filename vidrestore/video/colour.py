@@ -1,0 +1,242 @@
+"""Regions of native planes to RGB and back: the only place where a film's pixels change colour space.
+
+A frame is never converted whole. `region_to_rgb` reads a face's surroundings as 8-bit R'G'B' for the network;
+`blend_rgb` mixes restored R'G'B' into writable planes under a mask, in the frame's own sampling and depth, and
+leaves every sample whose mask is zero as it was, bit for bit.
+
+Matrices and ranges follow ITU-T H.273: luma coefficients (Kr, Kb) by matrix code point, narrow range with luma
+16..235 and chroma 16..240 scaled by the bit depth, full range with 0..2^n - 1. Chroma is taken as sited in the
+middle of its block, in both directions alike, so that a round trip does not move it.
+"""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidrestore.errors import InputError
+from vidrestore.types import Float32, Frame, UInt8
+from vidrestore.video.pixel_formats import NATIVE_FORMATS, bit_depth, chroma_size
+
+Writable = NDArray[np.uint8] | NDArray[np.uint16]
+
+_REFERENCE_SIDE = 8
+"""Of the luma plane that `chroma_size` speaks of."""
+_STANDARD_DEFINITION_HEIGHT = 576
+_KR_KB = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.470BG
+    6: (0.299, 0.114),  # SMPTE 170M
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020 non-constant luminance
+    10: (0.2627, 0.0593),  # BT.2020 constant luminance, read as non-constant: right to a few code values
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of frame pixels: `left <= x < right`, `top <= y < bottom`."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel is inside."""
+        return self.width <= 0 or self.height <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the samples of a native pixel format lie and what they may be."""
+
+    family: str
+    """`yuv`, `gray`, `gbr` (planar) or `rgb` (packed)."""
+    bits: int
+    step_x: int
+    """Luma columns per chroma column."""
+    step_y: int
+    """Luma rows per chroma row."""
+
+    @property
+    def peak(self) -> int:
+        """The largest code value."""
+        return (1 << self.bits) - 1
+
+
+@cache
+def sampling(pixel_format: str) -> Sampling:
+    """Describe a native pixel format.
+
+    Raises:
+        InputError: the format is none that the reader hands out.
+    """
+    if pixel_format not in NATIVE_FORMATS:
+        raise InputError(f"pixel format {pixel_format} is not one that frames are carried in; convert it to yuv444p")
+    family = next(name for name in ("yuv", "gray", "gbr", "rgb") if pixel_format.startswith(name))
+    columns, rows = chroma_size(pixel_format)
+    steps = (1, 1) if family != "yuv" else (_REFERENCE_SIDE // columns, _REFERENCE_SIDE // rows)
+    return Sampling(family, bit_depth(pixel_format), *steps)
+
+
+def align_box(box: Box, frame: Frame) -> Box:
+    """Grow a box to whole chroma samples and clip it to the frame; it may come out empty."""
+    shape = sampling(frame.pixel_format)
+    left, top = max(box.left, 0), max(box.top, 0)
+    right, bottom = min(box.right, frame.width), min(box.bottom, frame.height)
+    return Box(
+        left // shape.step_x * shape.step_x,
+        top // shape.step_y * shape.step_y,
+        min(-(-right // shape.step_x) * shape.step_x, frame.width),
+        min(-(-bottom // shape.step_y) * shape.step_y, frame.height),
+    )
+
+
+def region_to_rgb(frame: Frame, box: Box) -> UInt8:
+    """Read a region as gamma-coded RGB.
+
+    Args:
+        frame: any native frame.
+        box: not empty, aligned by `align_box`.
+
+    Returns:
+        uint8 [box.height, box.width, 3], R'G'B'.
+    """
+    return planes_to_rgb(tuple(_cut(frame, plane, box) for plane in range(len(frame.planes))), frame)
+
+
+def planes_to_rgb(planes: tuple[NDArray[np.generic], ...], frame: Frame) -> UInt8:
+    """Turn planes of the frame's format and colour, of any size, into RGB the size of the first plane."""
+    shape = sampling(frame.pixel_format)
+    if shape.family == "rgb":
+        return _to_uint8(planes[0].astype(np.float32) * (255 / shape.peak))
+    if shape.family == "gbr":
+        green, blue, red = planes
+        return _to_uint8(np.dstack([red, green, blue]).astype(np.float32) * (255 / shape.peak))
+    luma = np.ascontiguousarray(planes[0], dtype=np.float32)
+    if shape.family == "gray":
+        scale, offset = _luma_scale(shape, full_range=frame.colour.full_range)
+        return _to_uint8(np.repeat(((luma - offset) * np.float32(255 / scale))[..., None], 3, axis=2))
+    size = (luma.shape[1], luma.shape[0])
+    chroma = [cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for plane in planes[1:3]]
+    matrix, offset_vector = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
+    affine = np.hstack([matrix, (-matrix @ offset_vector)[:, None]])
+    return _to_uint8(_transform(cv2.merge([luma, *chroma]), affine))
+
+
+def blend_rgb(planes: tuple[Writable, ...], frame: Frame, box: Box, rgb: Float32, mask: Float32) -> None:
+    """Mix RGB into writable planes: `plane + mask * (new - plane)`, rounded; where the mask is zero nothing changes.
+
+    Args:
+        planes: writable copies of the frame's planes, changed in place.
+        frame: says what the planes mean.
+        box: aligned by `align_box`, in frame pixels.
+        rgb: float32 [box.height, box.width, 3], R'G'B', 0..255.
+        mask: float32 [box.height, box.width], 0..1.
+    """
+    shape = sampling(frame.pixel_format)
+    for plane, new in enumerate(_rgb_to_planes(rgb, frame, shape)):
+        subsampled = shape.family == "yuv" and plane > 0
+        steps = (shape.step_x, shape.step_y) if subsampled else (1, 1)
+        share = _shrink(mask, steps)
+        if new.ndim == 3:  # noqa: PLR2004  packed RGB has a channel axis
+            share = share[..., None]
+        rows, columns = _slices(box, steps)
+        target = planes[plane][rows, columns]
+        old = target.astype(np.float32)
+        mixed = np.rint(old + share * (new - old))
+        target[...] = np.clip(mixed, 0, shape.peak).astype(target.dtype)
+
+
+def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]:
+    """Code values of each plane for an RGB region, unrounded."""
+    if shape.family == "rgb":
+        return [rgb * np.float32(shape.peak / 255)]
+    if shape.family == "gbr":
+        scaled = rgb * np.float32(shape.peak / 255)
+        return [scaled[..., 1], scaled[..., 2], scaled[..., 0]]
+    to_rgb, offset = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
+    affine = np.hstack([np.linalg.inv(to_rgb), offset[:, None]])
+    if shape.family == "gray":
+        return [_transform(rgb, affine[:1]).reshape(rgb.shape[:2])]
+    yuv = _transform(rgb, affine)
+    steps = (shape.step_x, shape.step_y)
+    return [np.ascontiguousarray(yuv[..., 0]), _shrink(yuv[..., 1], steps), _shrink(yuv[..., 2], steps)]
+
+
+def _transform(image: NDArray[np.generic], affine: NDArray[np.float64]) -> Float32:
+    """Apply a colour matrix [m, n + 1] to float32 [h, w, n]."""
+    return np.asarray(cv2.transform(np.asarray(image, dtype=np.float32), affine), dtype=np.float32)
+
+
+def _matrix_of(frame: Frame) -> int:
+    """The matrix code point, or what players assume when a film does not say: BT.601 for SD, BT.709 above."""
+    if frame.colour.matrix in _KR_KB:
+        return frame.colour.matrix
+    return 6 if frame.height <= _STANDARD_DEFINITION_HEIGHT else 1
+
+
+def _luma_scale(shape: Sampling, *, full_range: bool) -> tuple[float, float]:
+    return (shape.peak, 0.0) if full_range else (219.0 * 2 ** (shape.bits - 8), 16.0 * 2 ** (shape.bits - 8))
+
+
+@lru_cache(maxsize=64)
+def _to_rgb_matrix(
+    shape: Sampling, matrix: int, *, full_range: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix [3, 3] and offset [3] with `rgb(0..255) = matrix @ (code values - offset)` (H.273 equations 38-40)."""
+    kr, kb = _KR_KB[matrix]
+    kg = 1 - kr - kb
+    luma_scale, luma_offset = _luma_scale(shape, full_range=full_range)
+    chroma_scale = float(shape.peak) if full_range else 224.0 * 2 ** (shape.bits - 8)
+    red = 2 * (1 - kr)
+    blue = 2 * (1 - kb)
+    coefficients = np.array([[1, 0, red], [1, -blue * kb / kg, -red * kr / kg], [1, blue, 0]])
+    scales = np.array([255 / luma_scale, 255 / chroma_scale, 255 / chroma_scale])
+    middle = float(1 << (shape.bits - 1))
+    return coefficients * scales, np.array([luma_offset, middle, middle])
+
+
+def _slices(box: Box, steps: tuple[int, int]) -> tuple[slice, slice]:
+    step_x, step_y = steps
+    return (
+        slice(box.top // step_y, -(-box.bottom // step_y)),
+        slice(box.left // step_x, -(-box.right // step_x)),
+    )
+
+
+def _cut(frame: Frame, plane: int, box: Box) -> NDArray[np.generic]:
+    shape = sampling(frame.pixel_format)
+    steps = (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
+    return frame.planes[plane][_slices(box, steps)]
+
+
+def _shrink(plane: Float32, steps: tuple[int, int]) -> Float32:
+    """Average blocks of luma positions onto the chroma grid; a block cut by the frame's edge averages what it has."""
+    if steps == (1, 1):
+        return plane
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, -height % steps[1]), (0, -width % steps[0])), mode="edge")
+    rows, columns = padded.shape[0] // steps[1], padded.shape[1] // steps[0]
+    blocks: Float32 = padded.reshape(rows, steps[1], columns, steps[0]).mean(axis=(1, 3), dtype=np.float32)
+    return blocks
+
+
+def _to_uint8(values: Float32) -> UInt8:
+    rounded: UInt8 = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded

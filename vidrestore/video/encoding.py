@@ -1,0 +1,321 @@
+"""How the result is encoded: what the user asks for, checked and turned into what an encoder takes."""
+
+import difflib
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+from av.codec import Codec
+
+from vidrestore.errors import ConfigError, OutputError
+from vidrestore.types import Colour
+from vidrestore.video.info import UNSPECIFIED, VideoInfo
+from vidrestore.video.pixel_formats import NATIVE_FORMATS, bit_depth, chroma_size, is_rgb
+
+X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+_SVT_PRESETS = dict(zip(X26X_PRESETS, (12, 11, 10, 9, 8, 6, 5, 4, 2, 0), strict=True))
+_VPX_SPEEDS = dict(zip(X26X_PRESETS, (5, 5, 5, 4, 3, 2, 1, 1, 0, 0), strict=True))
+_HIGHEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
+_WHOLE_CHROMA_ONLY = frozenset({"libx264", "libx265"})
+"""Encoders that refuse a picture whose size the chroma planes do not divide."""
+
+_PACKED_FOR_FFV1 = "bgr0"
+_FULL_CHROMA = 8
+_SMALL_HEIGHT = 720
+BT709, SMPTE170M, SRGB = 1, 6, 13
+RGB_MATRIX = 0
+CODED_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+"""Luma-chroma matrices that swscale knows, as ITU-T H.273 numbers them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeConfig:
+    """How the restored video is encoded."""
+
+    codec: str = "libx264"
+    """FFmpeg's name of the encoder."""
+    crf: float = 17
+    """Constant quality, lower is better: 0..51 for x264 and x265, 0..63 for SVT-AV1 and VP9."""
+    preset: str = "medium"
+    """Effort, in x264's words from ultrafast to placebo; SVT-AV1 also takes its own numbers."""
+    lossless: bool = False
+    """Store every sample exactly, with ffv1; `codec`, `crf` and `preset` then do not matter."""
+    pixel_format: str | None = None
+    """None: the source's own if the encoder takes it, otherwise the one that loses least."""
+    threads: int = 0
+    """0: as many as the encoder likes."""
+    options: tuple[str, ...] = ()
+    """Further encoder options, each "key=value"."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingPlan:
+    """What the encoder is opened with."""
+
+    codec: str
+    pixel_format: str
+    options: tuple[tuple[str, str], ...]
+    colour: Colour
+    threads: int
+    interlaced: str | None
+    """"tff" or "bff" when the pictures are coded as interlaced ones."""
+    notes: tuple[str, ...]
+    """What the result does not keep, one sentence each."""
+
+
+def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
+    """Check `config` against the encoder and the source.
+
+    Raises ConfigError when a value is unknown or out of range, OutputError when the encoder cannot hold the picture.
+    """
+    config = _checked(config)
+    pixel_format = _pixel_format(info, config)
+    colour = coded_colour(info, pixel_format)
+    interlaced = (info.field_order or "tff") if info.interlaced else None
+    notes = [*_format_notes(info.pixel_format, pixel_format), *_loss_notes(info, config.codec)]
+    options = _options(info, config, interlaced)
+    return EncodingPlan(config.codec, pixel_format, options, colour, config.threads, interlaced, tuple(notes))
+
+
+def coded_colour(info: VideoInfo, pixel_format: str) -> Colour:
+    """The colour tags of the encoded picture: the source's, and a definite matrix where RGB becomes luma and chroma."""
+    if not is_rgb(info.pixel_format) or is_rgb(pixel_format):
+        return info.colour
+    colour = info.colour
+    # players that ignore tags guess the matrix from the height: write what they guess
+    guessed = SMPTE170M if info.height < _SMALL_HEIGHT else BT709
+    return Colour(
+        matrix=colour.matrix if colour.matrix in CODED_MATRICES else guessed,
+        primaries=BT709 if colour.primaries == UNSPECIFIED else colour.primaries,
+        transfer=SRGB if colour.transfer == UNSPECIFIED else colour.transfer,
+        full_range=False,
+    )
+
+
+def _checked(config: EncodeConfig) -> EncodeConfig:
+    if config.lossless:
+        if config.codec not in {EncodeConfig().codec, "ffv1"}:
+            raise ConfigError(f"lossless is stored with ffv1, but codec is {config.codec!r}; leave one of the two out")
+        config = replace(config, codec="ffv1")
+    _check_codec(config.codec)
+    highest = _HIGHEST_CRF.get(config.codec)
+    if highest is not None and not 0 <= config.crf <= highest:
+        raise ConfigError(f"crf is {config.crf}, but {config.codec} takes 0 (best) to {highest}")
+    if config.threads < 0:
+        raise ConfigError(f"threads is {config.threads}; give 0 (the encoder decides) or more")
+    _check_preset(config)
+    return config
+
+
+def _check_codec(name: str) -> None:
+    try:
+        kind = Codec(name, "w").type
+    except ValueError as error:
+        encoders = [codec for codec in sorted(av.codecs_available) if _encodes_video(codec)]
+        raise ConfigError(f"codec {name!r} is unknown{suggestion(name, encoders)}") from error
+    if kind != "video":
+        raise ConfigError(f"codec {name!r} encodes {kind}, not video; use libx264, for instance")
+
+
+def _encodes_video(name: str) -> bool:
+    try:
+        return bool(Codec(name, "w").type == "video")
+    except ValueError:
+        return False
+
+
+def suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """The words that end a message about an unknown value."""
+    close = difflib.get_close_matches(word, known, n=1)
+    some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")  # noqa: PLR2004  enough to get the idea
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {some}"
+
+
+def _check_preset(config: EncodeConfig) -> None:
+    takes_numbers = config.codec == "libsvtav1" and re.fullmatch(r"\d|1[0-3]", config.preset)
+    takes_names = config.codec in _HIGHEST_CRF
+    if takes_names and config.preset not in X26X_PRESETS and not takes_numbers:
+        raise ConfigError(
+            f"preset {config.preset!r} is unknown to {config.codec}{suggestion(config.preset, X26X_PRESETS)}"
+        )
+
+
+def _accepted(codec: str) -> list[str]:
+    return [one.name for one in Codec(codec, "w").video_formats or []]
+
+
+def _divides(pixel_format: str, info: VideoInfo, codec: str) -> bool:
+    if codec not in _WHOLE_CHROMA_ONLY or is_rgb(pixel_format) or chroma_size(pixel_format) == (0, 0):
+        return True
+    columns, rows = (_FULL_CHROMA // part for part in chroma_size(pixel_format))
+    return info.width % columns == 0 and info.height % rows == 0
+
+
+def _pixel_format(info: VideoInfo, config: EncodeConfig) -> str:
+    accepted = _accepted(config.codec)
+    if config.pixel_format is not None:
+        return _asked_format(config.pixel_format, accepted, info, config.codec)
+    wanted = _wanted(info.pixel_format, config.codec)
+    candidates = [name for name in accepted if _comparable(name, wanted) and _divides(name, info, config.codec)]
+    if not candidates:
+        raise OutputError(
+            f"{config.codec} cannot hold {info.width}x{info.height} pictures of {info.pixel_format} "
+            f"(it takes {', '.join(accepted) or 'formats unknown'}); use --lossless, or name a pixel format"
+        )
+    return min(candidates, key=lambda name: _loss(wanted, name))
+
+
+def _asked_format(name: str, accepted: list[str], info: VideoInfo, codec: str) -> str:
+    found = name if name in accepted or f"{name}le" not in accepted else f"{name}le"
+    if accepted and found not in accepted:
+        raise ConfigError(f"pixel format {name!r} is none of {codec}'s{suggestion(name, accepted)}")
+    if not _divides(found, info, codec):
+        raise OutputError(
+            f"{codec} cannot hold {info.width}x{info.height} pictures as {found}, whose chroma needs an even size; "
+            f"leave the pixel format out, use yuv444p, or --lossless"
+        )
+    return found
+
+
+def _wanted(native: str, codec: str) -> str:
+    """The format to come close to: lossy RGB becomes luma and chroma, halved where players need it."""
+    if not is_rgb(native) or codec == "ffv1":
+        return native
+    chroma = "444" if codec == "prores_ks" else "420"
+    depth = bit_depth(native)
+    return f"yuv{chroma}p" if depth == 8 else f"yuv{chroma}p{depth}le"  # noqa: PLR2004  bits
+
+
+def _comparable(name: str, wanted: str) -> bool:
+    known = name in NATIVE_FORMATS or name == _PACKED_FOR_FFV1
+    return known and is_rgb(name) == is_rgb(wanted)
+
+
+def _loss(wanted: str, name: str) -> tuple[bool, int, int, int, int]:
+    wanted_chroma, chroma = (sum(chroma_size(one)) for one in (wanted, name))
+    depth = bit_depth(name) - bit_depth(wanted)
+    gained = chroma - wanted_chroma
+    return (name != wanted, max(0, -gained), max(0, -depth), max(0, gained), max(0, depth))
+
+
+def _format_notes(native: str, coded: str) -> list[str]:
+    if coded in {native, _PACKED_FOR_FFV1}:
+        return []
+    notes = []
+    if bit_depth(coded) < bit_depth(native):
+        notes.append(f"{bit_depth(native) - bit_depth(coded)} bits fewer a sample")
+    if is_rgb(native) and not is_rgb(coded):
+        notes.append("RGB becomes luma and chroma")
+    if sum(chroma_size(coded)) < sum(chroma_size(native)):
+        notes.append("less colour resolution")
+    return [f"{native} is stored as {coded}{': ' if notes else ''}{', '.join(notes)}"]
+
+
+def _loss_notes(info: VideoInfo, codec: str) -> list[str]:
+    notes = []
+    if (info.mastering_display or info.content_light) and codec not in {"libx264", "libx265", "libsvtav1"}:
+        notes.append(f"{codec} does not carry the HDR10 mastering display and content light metadata")
+    if info.interlaced and codec not in {"libx264", "prores_ks", "ffv1"}:
+        notes.append(f"{codec} codes the interlaced pictures as progressive ones; libx264 codes them as fields")
+    return notes
+
+
+def _options(info: VideoInfo, config: EncodeConfig, interlaced: str | None) -> tuple[tuple[str, str], ...]:
+    own = _CODEC_OPTIONS.get(config.codec)
+    options = own(info, config, interlaced) if own else {}
+    for option in config.options:
+        key, equals, value = option.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"encoder option {option!r} is not of the form key=value")
+        joined = key in options and key.endswith("-params")
+        options[key] = f"{options[key]}:{value}" if joined else value
+    return tuple(options.items())
+
+
+def _x264(info: VideoInfo, config: EncodeConfig, interlaced: str | None) -> dict[str, str]:
+    params = [f"{interlaced}=1"] if interlaced else []
+    if info.mastering_display:
+        params.append(f"mastering-display={_mastering(info, 50_000, 10_000)}")
+    if info.content_light:
+        params.append(f"cll={_light(info)}")
+    options = {"preset": config.preset, "crf": str(config.crf)}
+    return options | ({"x264-params": ":".join(params)} if params else {})
+
+
+def _x265(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str]:
+    params = ["log-level=error"]
+    if config.threads:
+        params.append(f"pools={config.threads}")
+    if info.mastering_display:
+        params.append(f"master-display={_mastering(info, 50_000, 10_000)}")
+    if info.content_light:
+        params.append(f"max-cll={_light(info)}")
+    return {"preset": config.preset, "crf": str(config.crf), "x265-params": ":".join(params)}
+
+
+def _svt(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str]:
+    preset = str(_SVT_PRESETS.get(config.preset, config.preset))
+    params = []
+    if info.mastering_display:
+        params.append(f"mastering-display={_mastering(info, 1, 1)}")
+    if info.content_light:
+        params.append(f"content-light={_light(info)}")
+    options = {"preset": preset, "crf": str(round(config.crf))}
+    return options | ({"svtav1-params": ":".join(params)} if params else {})
+
+
+def _vp9(_: VideoInfo, config: EncodeConfig, __: str | None) -> dict[str, str]:
+    speed = str(_VPX_SPEEDS.get(config.preset, 2))
+    return {"crf": str(round(config.crf)), "b": "0", "deadline": "good", "cpu-used": speed, "row-mt": "1"}
+
+
+def _ffv1(_: VideoInfo, __: EncodeConfig, ___: str | None) -> dict[str, str]:
+    # version 3 with a checksum a slice, every picture a key frame: what archives keep
+    return {"level": "3", "g": "1", "slicecrc": "1"}
+
+
+def _prores(_: VideoInfo, __: EncodeConfig, interlaced: str | None) -> dict[str, str]:
+    return {"flags": "+ildct"} if interlaced else {}
+
+
+_CODEC_OPTIONS = {
+    "libx264": _x264,
+    "libx265": _x265,
+    "libsvtav1": _svt,
+    "libvpx-vp9": _vp9,
+    "ffv1": _ffv1,
+    "prores_ks": _prores,
+}
+
+
+def _mastering(info: VideoInfo, chroma_scale: int, light_scale: int) -> str:
+    """The mastering display as encoders write it: green, blue, red, white point, luminance."""
+    display = info.mastering_display
+    assert display is not None, "asked for only where there is one"  # noqa: S101
+    red, green, blue = display.primaries
+    luminance = (display.maximum_luminance, display.minimum_luminance)
+
+    def pair(values: tuple[Fraction, Fraction], scale: int) -> str:
+        numbers = [str(round(value * scale)) if scale > 1 else f"{float(value):.6g}" for value in values]
+        return f"({','.join(numbers)})"
+
+    points = (("G", green), ("B", blue), ("R", red), ("WP", display.white_point))
+    return "".join(f"{name}{pair(point, chroma_scale)}" for name, point in points) + f"L{pair(luminance, light_scale)}"
+
+
+def _light(info: VideoInfo) -> str:
+    light = info.content_light
+    assert light is not None, "asked for only where there is one"  # noqa: S101
+    return f"{light.maximum},{light.maximum_frame_average}"

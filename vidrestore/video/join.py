@@ -1,0 +1,225 @@
+"""Joining: the parts' video and everything else of the source in one file, without re-encoding."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+
+from vidrestore.video.info import VideoInfo, stream_info
+from vidrestore.video.join_output import open_output
+from vidrestore.video.join_plan import Action, JoinPlan, check_join
+from vidrestore.video.opening import open_source
+from vidrestore.video.output import writing
+from vidrestore.video.parts import Parts, read_parts
+from vidrestore.video.reader import probe
+from vidrestore.video.stream_metadata import lost_entries, lost_from_stream
+from vidrestore.video.subtitles import SubtitleConverter
+
+_MILLISECOND = Fraction(1, 1000)
+_BEFORE_ALL = Fraction(-(2**62))
+
+# a string: PyAV's packets are generic to type checkers only
+_Timed: TypeAlias = "tuple[Fraction, av.Packet[Any], Stream]"
+"""When a packet is due in seconds, the packet, and the stream that it goes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinReport:
+    """What became of everything in the source besides its video; one line each."""
+
+    frames: int
+    """Pictures in the result."""
+    copied: tuple[str, ...]
+    converted: tuple[str, ...]
+    left_out: tuple[str, ...]
+    retimed_packets: int = 0
+    """Sound packets whose decoding time stepped back in the source, and was moved."""
+    shift: Fraction = Fraction(0)
+    """Seconds by which everything starts later than in the source, where the container cannot start before zero."""
+
+
+def join(
+    parts: Sequence[Path], source: str | Path, destination: str | Path, *, plan: JoinPlan | None = None
+) -> JoinReport:
+    """Put the parts' video and the source's other streams, chapters and metadata into `destination`.
+
+    Nothing is re-encoded: packets are byte for byte those of the parts and of the source, at the same times: exactly
+    in MP4, MOV and NUT, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
+    converted (text subtitles) or left out, as `check_join` plans it; the report says so. An existing destination is
+    replaced; write through `output.aside` to keep it whole until the end.
+
+    Raises OutputError when the parts do not fit together, when the container cannot hold the sound, and when writing
+    fails; InputError when the source is not a readable video.
+    """
+    source, destination = Path(source), Path(destination)
+    plan = plan or check_join(source, destination)
+    info = probe(source)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_source(source))
+        film = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
+        with writing(destination), ExitStack() as output:
+            container, targets = open_output(destination, opened, info, film, plan, output)
+            muxer = _Muxer(opened, container, plan, targets, _shift(opened, info, film, plan))
+            muxer.mux_all(info, film)
+            indexes = {index: target.index for index, target in targets.items()}
+        report = JoinReport(
+            frames=len(film.times),
+            copied=tuple(map(str, plan.of(Action.COPY, Action.ATTACH))),
+            converted=tuple(map(str, plan.of(Action.CONVERT, Action.REMAKE))),
+            left_out=(*map(str, plan.of(Action.LEAVE_OUT)), *muxer.problems()),
+            retimed_packets=muxer.retimed,
+        )
+        return _compared(report, opened, indexes, destination, info, film)
+
+
+def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
+    """When the last picture leaves the screen; Matroska knows only the end of everything, which may be the sound's."""
+    duration = source.streams[info.stream_index].duration
+    return info.start_pts + duration if duration else None
+
+
+def _shift(source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPlan) -> Fraction:
+    """Seconds to add to all times so that nothing starts before zero that may not; other muxers see to it themselves.
+
+    In MP4 and MOV sound may start early: its first samples are there for the decoder and not heard.
+    """
+    starts = [film.start_pts * info.time_base]
+    if plan.container == "nut":
+        others = [source.streams[planned.stream.index] for planned in plan.of(Action.COPY)]
+        starts += [stream.start_time * stream.time_base for stream in others if stream.start_time and stream.time_base]
+    return max(Fraction(0), -min(starts)) if plan.container in {"mp4", "mov", "nut"} else Fraction(0)
+
+
+class _Muxer:
+    """Interleaves the film's packets with those of the source's other streams; holds one packet of each."""
+
+    def __init__(
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        plan: JoinPlan,
+        targets: dict[int, Stream],
+        shift: Fraction,
+    ) -> None:
+        self._source = source
+        self._output = output
+        self._targets = targets
+        self._shift = shift
+        self._converters = {
+            planned.stream.index: _converter(source.streams[planned.stream.index], targets[planned.stream.index])
+            for planned in plan.of(Action.CONVERT)
+        }
+        self._last_dts: dict[int, int] = {}
+        self._read_error: str | None = None
+        self.retimed = 0
+
+    def mux_all(self, info: VideoInfo, film: Parts) -> None:
+        """Write the whole file, in the order of decoding times."""
+        self._output.start_encoding()
+        video = self._targets[info.stream_index]
+        own: Iterator[_Timed] = ((_seconds(packet), packet, video) for packet in film.packets())
+        for _, packet, target in heapq.merge(own, self._others(info.stream_index), key=itemgetter(0)):
+            self._mux(packet, target)
+
+    def problems(self) -> tuple[str, ...]:
+        """What could not be read from the source, one line each."""
+        lines = [f"what follows damage in the source: {self._read_error}"] if self._read_error else []
+        for index, converter in self._converters.items():
+            if converter.unreadable:
+                lines.append(f"{converter.unreadable} unreadable subtitles of stream {index}")
+        return tuple(lines)
+
+    def _others(self, film: int) -> "Iterator[_Timed]":
+        streams = [self._source.streams[index] for index in self._targets if index != film]
+        if not streams:
+            return
+        packets = self._source.demux(streams)
+        last = _BEFORE_ALL
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._read_error = str(error)
+                return
+            if packet is None:
+                return
+            if packet.size:
+                # a cover has no time; what steps back goes on where the file has it
+                last = max(last, _seconds(packet))
+                converter = self._converters.get(packet.stream.index)
+                target = self._targets[packet.stream.index]
+                for one in converter.convert(packet) if converter else [packet]:
+                    yield last, one, target
+
+    def _mux(self, packet: "av.Packet[Any]", target: Stream) -> None:
+        assert target.time_base, "the muxer chose a time base when it wrote the header"  # noqa: S101
+        unit, source_unit = target.time_base, packet.time_base
+        dts = packet.dts if packet.dts is not None else packet.pts
+        pts = packet.pts if packet.pts is not None else dts
+        packet.stream = target
+        packet.time_base = unit
+        packet.dts = self._growing(target, round(((dts or 0) * source_unit + self._shift) / unit))
+        packet.pts = max(packet.dts, round(((pts or 0) * source_unit + self._shift) / unit))
+        packet.duration = round((packet.duration or 0) * source_unit / unit)
+        self._output.mux_one(packet)
+
+    def _growing(self, target: Stream, dts: int) -> int:
+        last = self._last_dts.get(target.index)
+        if target.type == "audio" and last is not None and dts < last + self._strict:
+            self.retimed += 1
+            dts = last + self._strict
+        self._last_dts[target.index] = dts
+        return dts
+
+    @property
+    def _strict(self) -> int:
+        """Ticks between packets that the muxer insists on: Matroska allows none, for its ticks are long."""
+        return 0 if self._output.format.name in {"matroska", "webm", "nut"} else 1
+
+
+def _seconds(packet: "av.Packet[Any]") -> Fraction:
+    time = packet.dts if packet.dts is not None else packet.pts
+    return _BEFORE_ALL if time is None else time * packet.time_base
+
+
+def _converter(source: Stream, target: Stream) -> SubtitleConverter:
+    assert isinstance(source, SubtitleStream), "only text subtitles are planned to be converted"  # noqa: S101
+    assert isinstance(target, SubtitleStream), "the target was added with a subtitle codec"  # noqa: S101
+    return SubtitleConverter(source, target)
+
+
+def _compared(
+    report: JoinReport,
+    source: InputContainer,
+    targets: dict[int, int],
+    destination: Path,
+    info: VideoInfo,
+    film: Parts,
+) -> JoinReport:
+    """The report, with what the written file turns out not to hold."""
+    lost: list[str] = []
+    with open_source(destination) as result:
+        lost += [f"metadata entry {key}" for key in lost_entries(source.metadata, result.metadata)]
+        for index, target in targets.items():
+            stream = source.streams[index]
+            lost += lost_from_stream(stream_info(stream), stream.metadata, result.streams[target].metadata)
+        if source.chapters() and not result.chapters():
+            lost.append(f"{len(source.chapters())} chapters: {result.format.name} has none")
+        video = result.streams.video[0]
+        expected = film.start_pts * info.time_base
+        start = (video.start_time or 0) * (video.time_base or Fraction(1))
+    if info.display_matrix and probe(destination).display_matrix is None:
+        lost.append(f"the rotation by {info.rotation} degrees: {destination.suffix} has no place for it")
+    shift = start - expected
+    return replace(
+        report, left_out=(*report.left_out, *lost), shift=shift if abs(shift) >= _MILLISECOND else Fraction(0)
+    )

@@ -1,0 +1,88 @@
+"""Opening a source: every way in which a path is not a video gets its own words."""
+
+import os
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from vidrestore.errors import InputError
+from vidrestore.video.info import codec_context, stream_info
+
+_SNIFFED_BYTES = 4096
+_NOT_FILMS = frozenset({"tty", "aqtitle", "bintext", "xbin", "adf", "idf"})
+"""Demuxers that draw text files as pictures."""
+
+
+def open_source(path: Path) -> InputContainer:
+    """Open a local media file for reading; the caller closes it.
+
+    Raises InputError, with its own text for: no such file, a folder, something that is not a file, no permission,
+    an empty file, a text file, an MP4 without its index, and anything else that FFmpeg does not know.
+    """
+    _check_file(path)
+    try:
+        # an absolute path: a name such as "12:30.mp4" would otherwise be taken for a protocol
+        container = av.open(os.path.abspath(path), metadata_errors="replace")  # noqa: PTH100  resolve() follows links
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(_why_not(path, error)) from error
+    if container.format.name in _NOT_FILMS:
+        container.close()
+        raise InputError(_text_file(path))
+    return container
+
+
+def video_stream(path: Path, container: InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures: cover art is none.
+
+    Raises InputError naming what the file holds instead.
+    """
+    films = [stream for stream in container.streams.video if not stream_info(stream).cover]
+    if films:
+        stream = films[0]
+        if codec_context(stream) is None:
+            raise InputError(f"{path} holds video in a codec that this build of FFmpeg cannot decode; convert it first")
+        return stream
+    streams = [stream_info(stream) for stream in container.streams]
+    kinds = ", ".join(f"cover art ({one.codec})" if one.cover else f"{one.type} ({one.codec})" for one in streams)
+    hint = "is it an audio file?" if any(one.type == "audio" for one in streams) else "is it a video?"
+    raise InputError(f"{path} has no video stream (found: {kinds or 'no streams'}); {hint}")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name one video file in it")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the name")
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file but a device or a pipe; copy the video to a file first")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read by this user; change its permissions")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); was it copied or downloaded completely?")
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+    if start[4:8] in {b"ftyp", b"mdat", b"wide", b"moov"}:
+        return (
+            f"{path} looks like MP4 or MOV, but its index (moov) is missing or damaged: the recording or the copy "
+            f"stopped early; copy it again, or rebuild the index with a repair tool"
+        )
+    if _is_text(start):
+        return _text_file(path)
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{path} is not a video that FFmpeg can read ({reason}); is it damaged or of another kind?"
+
+
+def _text_file(path: Path) -> str:
+    return f"{path} is a text file, not a video; name the video itself"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode("utf-8", errors="strict" if len(start) < _SNIFFED_BYTES else "ignore")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)

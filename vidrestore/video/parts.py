@@ -1,0 +1,106 @@
+"""The parts of a film as one sequence of video packets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from vidrestore.errors import InputError, OutputError
+from vidrestore.video.decode_times import PacketTimes, packet_times
+from vidrestore.video.opening import open_source
+from vidrestore.video.writer import ORIGIN
+
+_FAR = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts that follow each other, and the film's own times for their packets (three integers a frame are held)."""
+
+    paths: tuple[Path, ...]
+    time_base: Fraction
+    times: tuple[PacketTimes, ...]
+    """In decoding order, in units of `time_base`."""
+
+    @property
+    def start_pts(self) -> int:
+        """Time of the first picture, in units of `time_base`."""
+        return min(times.pts for times in self.times)
+
+    def packets(self) -> "Iterator[av.Packet[av.VideoStream]]":
+        """All packets in decoding order, with the film's times; one part is open at a time."""
+        times = iter(self.times)
+        for path in self.paths:
+            with open_part(path) as container:
+                for packet in container.demux(container.streams.video[0]):
+                    if packet.size:
+                        here = next(times)
+                        packet.time_base = self.time_base
+                        packet.pts, packet.dts, packet.duration = here.pts, here.dts, here.duration
+                        yield packet
+
+
+def open_part(path: Path) -> InputContainer:
+    """Open a part for reading; OutputError when it is missing or incomplete."""
+    try:
+        return open_source(path)
+    except InputError as error:
+        raise OutputError(f"a part of the result is not usable: {error.message}") from error
+
+
+def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | None) -> Parts:
+    """Read the times of all packets of the parts, which are in the order of the film.
+
+    `end_pts`, in units of `time_base`, is when the film's last picture leaves the screen, if that is known.
+    Raises OutputError when there are none, when they overlap, or when they were encoded with different settings.
+    """
+    shown: list[int] = []
+    ends: list[int] = []
+    headers = set()
+    for path in paths:
+        with open_part(path) as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            headers.add((context.name, context.width, context.height, context.pix_fmt, context.extradata))
+            times, last_duration = _read_times(container, stream, time_base)
+        if times and ends and min(times) <= ends[-1]:
+            raise OutputError(f"part {path.name} starts at {min(times)}, not after the part before it ({ends[-1]})")
+        if times:
+            ends.append(max(times))
+            shown += times
+    if not shown:
+        raise OutputError("there is nothing to join: not one frame was restored")
+    if len(headers) > 1:
+        raise OutputError("the parts were encoded with different settings; encode all of them anew")
+    last = _last_duration(shown, last_duration, end_pts)
+    return Parts(tuple(paths), time_base, tuple(packet_times(shown, last_duration=last)))
+
+
+def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> tuple[list[int], int]:
+    origin = _origin(container.metadata)
+    times = []
+    duration = 0
+    for packet in container.demux(stream):
+        if packet.size:
+            assert packet.pts is not None, "the writer gives every packet a time"  # noqa: S101
+            times.append(round(packet.pts * packet.time_base / time_base) + origin)
+            duration = round((packet.duration or 0) * packet.time_base / time_base)
+    return times, duration
+
+
+def _origin(metadata: dict[str, str]) -> int:
+    comment = metadata.get("comment", "")
+    return int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
+
+
+def _last_duration(shown: list[int], packet_duration: int, end_pts: int | None) -> int:
+    ordered = sorted(shown)
+    longest = max((second - first for first, second in pairwise(ordered)), default=0)
+    own = packet_duration or (ordered[-1] - ordered[-2] if len(ordered) > 1 else 1)
+    remaining = 0 if end_pts is None else end_pts - ordered[-1]
+    # an end far away belongs to pictures that were not restored
+    return remaining if 0 < remaining <= _FAR * max(longest, own) else own

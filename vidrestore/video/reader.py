@@ -1,0 +1,207 @@
+"""Reading a video: a lazy stream of frames in their native planes, with exact times."""
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av.container import InputContainer
+from av.video.reformatter import Interpolation
+
+from vidrestore.errors import InputError
+from vidrestore.types import Frame
+from vidrestore.video.info import VideoInfo, colour_of, describe, rotation_of
+from vidrestore.video.opening import open_source, video_stream
+from vidrestore.video.pixel_formats import Layout, layout_of, views
+from vidrestore.video.timestamps import GrowingTimestamps
+
+_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+_FULL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStatistics:
+    """What became of a source's packets and frames so far; all counts."""
+
+    frames: int = 0
+    """Handed out."""
+    undecodable_packets: int = 0
+    """Refused by the decoder; their pictures are missing."""
+    empty_packets: int = 0
+    """Without data: the film's own way of saying that the last picture stays."""
+    corrupt_frames: int = 0
+    """Handed out although the decoder found damage and hid it."""
+    invented_timestamps: int = 0
+    """Frames that came without a time."""
+    reordered_timestamps: int = 0
+    """Frames whose time was not later than the one before, and was moved."""
+    adapted_frames: int = 0
+    """Frames of another size or format than the first, scaled or converted to it."""
+    missing_frames: int = 0
+    """Promised by the container and not there; known at the end only, 0 when the container does not count."""
+    read_error: str | None = None
+    """Why reading stopped before the end of the file, if it did."""
+
+
+class VideoReader:
+    """The frames of the first video stream of a file, in presentation order.
+
+    Use as a context manager and iterate once. Holds what the decoder holds back, plus one frame. Entering raises
+    InputError when `path` is not a readable video; `info` is known from then on.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._resources = ExitStack()
+        self._empty = self._undecodable = self._corrupt = self._adapted = self._frames = self._missing = 0
+        self._read_error: str | None = None
+        self._last_problem: str | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            container = stack.enter_context(open_source(self._path))
+            self._stream = video_stream(self._path, container)
+            self._stream.thread_type = "AUTO"
+            self._pictures = self._decode(container, self._stream)
+            self._first = self._first_picture()
+            self._layout = self._layout_of(self._first)
+            self._timestamps = self._clock(self._stream)
+            self.info = self._describe(container)
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pictures.close()
+        self._resources.close()
+
+    @property
+    def statistics(self) -> ReadStatistics:
+        """A snapshot of the counts."""
+        return ReadStatistics(
+            frames=self._frames,
+            undecodable_packets=self._undecodable,
+            empty_packets=self._empty,
+            corrupt_frames=self._corrupt,
+            invented_timestamps=self._timestamps.invented,
+            reordered_timestamps=self._timestamps.reordered,
+            adapted_frames=self._adapted,
+            missing_frames=self._missing,
+            read_error=self._read_error,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._frames == 0:
+            yield self._frame(self._first, self.info.start_pts)
+        for picture in self._pictures:
+            yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
+        self._missing = max(0, (self.info.frames or 0) - self._frames - self._empty)
+
+    def _decode(self, container: InputContainer, stream: av.VideoStream) -> Generator[av.VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                # a truncated file: what the decoder still holds is good
+                self._read_error = str(error)
+                packet = None
+            if packet is None:
+                break
+            if packet.size:
+                yield from self._decode_one(stream, packet)
+            elif packet.dts is not None:
+                # to a decoder an empty packet means the end, and it would take nothing after it
+                self._empty += 1
+        yield from self._decode_one(stream, None)
+
+    def _decode_one(self, stream: av.VideoStream, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
+        try:
+            return stream.decode(packet)
+        except EOFError:
+            return []
+        except (av.FFmpegError, ValueError) as error:
+            self._undecodable += 1
+            self._last_problem = str(error)
+            return []
+
+    def _first_picture(self) -> av.VideoFrame:
+        picture = next(self._pictures, None)
+        if picture is None:
+            reason = self._last_problem or self._read_error
+            because = f" ({reason})" if reason else ""
+            raise InputError(
+                f"{self._path} has a video stream, but not one frame can be decoded{because}; is it damaged?"
+            )
+        return picture
+
+    def _layout_of(self, picture: av.VideoFrame) -> Layout:
+        try:
+            return layout_of(picture.format.name)
+        except ValueError as error:
+            raise InputError(f"{self._path} decodes to pictures that cannot be read: {error}") from error
+
+    def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
+        assert stream.time_base, "the demuxer gave a stream without a time base"  # noqa: S101
+        rate = stream.average_rate or stream.guessed_rate
+        step = round(1 / (rate * stream.time_base)) if rate else 1
+        return GrowingTimestamps(stream.time_base, first=stream.start_time or 0, step=step)
+
+    def _describe(self, container: InputContainer) -> VideoInfo:
+        first = self._first
+        start = self._timestamps.next(first.pts, first.dts, first.duration)
+        return describe(self._path, container, self._stream, first, self._layout, start)
+
+    def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
+        self._corrupt += picture.is_corrupt
+        frame = Frame(
+            index=self._frames,
+            pts=pts,
+            time_base=self.info.time_base,
+            duration=max(0, picture.duration),
+            width=self.info.width,
+            height=self.info.height,
+            pixel_format=self.info.pixel_format,
+            planes=views(self._adapt(picture), self.info.pixel_format),
+            colour=colour_of(picture, self._stream, self._layout),
+            rotation=rotation_of(picture),
+            sample_aspect_ratio=self.info.sample_aspect_ratio,
+            interlaced=picture.interlaced_frame,
+        )
+        self._frames += 1
+        return frame
+
+    def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture in the layout of the first one."""
+        info, layout = self.info, self._layout
+        same = (picture.width, picture.height, picture.format.name) == (
+            info.width,
+            info.height,
+            info.source_pixel_format,
+        )
+        if same and not layout.converted:
+            return picture
+        self._adapted += not same
+        # the same range on both sides, so that swscale moves samples and never rescales them
+        return picture.reformat(
+            info.width,
+            info.height,
+            layout.viewed_as,
+            interpolation=_EXACT,
+            src_color_range=_FULL,
+            dst_color_range=_FULL,
+            threads=1,
+        )
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """What is known about a video: opens it and decodes its first frame.
+
+    Raises InputError when `path` is not a readable video.
+    """
+    with VideoReader(path) as reader:
+        return reader.info
