@@ -258,7 +258,9 @@ def list_models() -> None:
     table = Table("name", "kind", "size", "here", "licence", "what it is")
     for entry in zoo.entries():
         here = "yes" if zoo.is_here(entry.name) else "no"
-        table.add_row(entry.name, entry.kind, f"{entry.size / 2**20:.0f} MB", here, entry.licence, entry.description)
+        size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
+        described = f"{entry.description} (interim)" if entry.interim else entry.description
+        table.add_row(entry.name, entry.kind, size, here, entry.licence, described)
     _out.print(table)
 
 
@@ -267,11 +269,11 @@ def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models
     """Download a model once, verified."""
     with Progress(console=_err, transient=True) as bar:
         task = bar.add_task(f"fetching {name}", total=None)
-        path = zoo.fetch(name, on_progress=lambda done, total: bar.update(task, completed=done, total=total))
+        path = zoo.fetch(name, on_progress=lambda held, total: bar.update(task, completed=held, total=total))
     typer.echo(path)
 
 
 @models.command()
 def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
-    """Hash a model again; a file that does not match is removed."""
+    """Hash a model's file again, whatever is remembered of it."""
     typer.echo(f"{zoo.verify(name)}: sha256 matches")

@@ -9,6 +9,7 @@ and one restorer batch for each batch that the executor reads ahead and one more
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import DetectorConfig, scale
@@ -29,17 +30,20 @@ from vidrestore.video.shots import ShotConfig, ShotDetector
 class LookConfig:
     """How the film is looked at."""
 
-    preview_side: int = 640
+    preview_side: int = 960
     """Longer side, in pixels, of the small picture that faces and cuts are searched in."""
-    every: int = 2
-    """Faces are searched in every so many frames of a shot; tracking fills the frames between."""
+    interval_seconds: float = 1 / 12
+    """Longest time between two searches for faces in a shot; tracking fills the frames between. 0: every frame."""
     batch_size: int = 4
     """Previews a detector call."""
+    frames_per_batch: int = 16
+    """Frames after which a detector call goes out even if it is not full."""
 
     def __post_init__(self) -> None:
-        if self.preview_side < 64 or self.every < 1 or self.batch_size < 1:  # noqa: PLR2004
-            message = f"{self}: preview_side must be at least 64, every and batch_size at least 1"
-            raise ConfigError(message)
+        if self.preview_side < 64 or self.batch_size < 1 or self.frames_per_batch < 1:  # noqa: PLR2004
+            raise ConfigError(f"{self}: preview_side must be at least 64, the batches at least 1")
+        if self.interval_seconds < 0:
+            raise ConfigError(f"look.interval_seconds is {self.interval_seconds}; use 0 (every frame) or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,9 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
     looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder))
-    found = map_faces(
-        parts.detector, looks, batch_size=config.look.batch_size, longest=config.look.batch_size * config.look.every
-    )
-    detected = _in_display_pixels(recorder.timed("detect", found), config.look.preview_side)
+    look = config.look
+    found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
+    detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
     tracked = recorder.timed("track", run(Tracker(config.tracker), detected))
     selected = _counted(run(FaceSelector(config.selection), tracked), recorder)
     aligned = recorder.timed("align", map(Aligner(parts.crop_size), selected))
@@ -99,13 +102,15 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
 def _previews(frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
     shots = ShotDetector(config.shots)
-    shot, since_cut = 0, 0
+    shot, last, seen = 0, Fraction(0), Fraction(0)
     for frame in frames:
         preview = make_preview(frame, longest_side=config.look.preview_side)
-        if shots.is_cut(preview):
-            shot, since_cut = shot + 1, 0
-        looked = since_cut % config.look.every == 0
-        since_cut += 1
+        cut = shots.is_cut(preview)
+        shot += cut
+        # Waiting for the next frame, which will come as long after this one as this came after the last, is too long.
+        step = frame.seconds - seen
+        looked = cut or not recorder.counts["frames"] or frame.seconds + step - last > config.look.interval_seconds
+        last, seen = (frame.seconds if looked else last), frame.seconds
         recorder.counts["frames"] += 1
         recorder.counts["looks"] += looked
         recorder.counts["shots"] = shot + 1

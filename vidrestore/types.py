@@ -66,19 +66,6 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """A small, upright, square-pixelled RGB copy of a frame: what detection and shot finding look at."""
-
-    frame: Frame
-    image: UInt8 = field(repr=False)
-    """uint8 [h, w, 3] RGB."""
-    to_display: float
-    """Display pixels per preview pixel."""
-    shot: int
-    """Ordinal of the shot, from 0; it grows by one at a cut."""
-
-
-@dataclass(frozen=True, slots=True)
 class Detection:
     """A face found in one frame."""
 

@@ -37,11 +37,10 @@ def test_output_and_pyramid_equal_spandrels(
     with torch.inference_mode():
         wanted, wanted_pyramid = reference(faces, return_rgb=True, randomize_noise=False)
         image, pyramid = network.forward_with_pyramid(faces)
-    assert 0.3 < wanted.std() < 3
-    assert (image - wanted).abs().max() <= 1e-4
+    assert (image - wanted).abs().max() <= 1e-4 * wanted.std()
     assert len(pyramid) == len(wanted_pyramid) == config.log_size - 2
     for ours, theirs in zip(pyramid, wanted_pyramid, strict=True):
-        assert (ours - theirs).abs().max() <= 1e-4
+        assert (ours - theirs).abs().max() <= 1e-4 * theirs.std()
 
 
 @pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES.keys())
@@ -61,9 +60,9 @@ def test_official_configuration_has_the_published_number_of_parameters() -> None
 
 
 def test_a_batch_of_eight_equals_eight_single_calls(
-    compact: GFPGANConfig, random_network: Build, make_faces: Faces
+    small: GFPGANConfig, random_network: Build, make_faces: Faces
 ) -> None:
-    network, faces = random_network(compact), make_faces(compact, 8)
+    network, faces = random_network(small), make_faces(small, 8)
     with torch.inference_mode():
         together = network(faces)
         alone = torch.cat([network(face[None]) for face in faces])
@@ -71,9 +70,9 @@ def test_a_batch_of_eight_equals_eight_single_calls(
 
 
 def test_memory_layout_does_not_change_the_result(
-    compact: GFPGANConfig, random_network: Build, make_faces: Faces
+    small: GFPGANConfig, random_network: Build, make_faces: Faces
 ) -> None:
-    network, faces = random_network(compact), make_faces(compact, 2)
+    network, faces = random_network(small), make_faces(small, 2)
     names = {name: tensor.shape for name, tensor in network.state_dict().items()}
     with torch.inference_mode():
         plain = network(faces)
@@ -82,7 +81,7 @@ def test_memory_layout_does_not_change_the_result(
             memory_format=torch.channels_last
         )
         laid_out = network(faces.contiguous(memory_format=torch.channels_last))
-    assert (plain - laid_out).abs().max() <= 1e-4
+    assert (plain - laid_out).abs().max() <= 1e-4 * plain.std()
     assert {name: tensor.shape for name, tensor in network.state_dict().items()} == names
 
 
@@ -99,7 +98,7 @@ def test_two_calls_give_the_same_bits_because_the_noise_is_stored(
 
 @pytest.mark.parametrize("different_w", [True, False])
 def test_decoding_an_encoding_is_the_forward_pass_and_the_codes_can_be_changed_between(
-    tiny: GFPGANConfig, random_network: Build, make_faces: Faces, different_w: bool
+    tiny: GFPGANConfig, random_network: Build, make_faces: Faces, *, different_w: bool
 ) -> None:
     config = replace(tiny, different_w=different_w)
     network, faces = random_network(config), make_faces(config, 2)

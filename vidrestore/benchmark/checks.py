@@ -25,7 +25,7 @@ NETWORK_FLOOR_DB = 40.0
 """Between the network in the precision in use and the reference's in float32."""
 FILM_FLOOR_DB = 30.0
 """Between the two restored films, inside the boxes of the faces; alignment, mask and encoding differ by design."""
-CLOSER_FLOOR_DB = 1.0
+CLOSER_FLOOR_DB = 3.0
 """How much closer the restored films are to one another than ours is to its source: both were restored."""
 
 _LEAST_ERROR = 1e-9

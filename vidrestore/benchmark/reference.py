@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vidrestore.benchmark.reference_networks import MOBILENET, RESNET, UnusedParser, load_generator, load_helper
-from vidrestore.benchmark.results import Run
+from vidrestore.benchmark.results import Run, with_rest
 from vidrestore.errors import InputError
 from vidrestore.report import Recorder
 from vidrestore.types import Float32, UInt8
@@ -85,7 +85,7 @@ class ReferenceFlow:
             with recorder.timing("encode"):
                 result.mux(encoder.encode(None))
         seconds = perf_counter() - started
-        return Run(seconds, len(found), sum(map(len, found)), dict(recorder.seconds)), found
+        return Run(seconds, len(found), sum(map(len, found)), with_rest(recorder.seconds, seconds)), found
 
     def crops(self, source: Path, *, frames: int) -> list[UInt8]:
         """The aligned faces of the first frames, uint8 [S, S, 3] RGB."""

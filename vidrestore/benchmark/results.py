@@ -1,7 +1,7 @@
 """What a benchmark found: values that go to JSON and come back the same."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from vidrestore.benchmark.machine import Machine
 from vidrestore.errors import InputError, OutputError
+
+REST = "open and close"
+"""What a run does outside its stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,18 @@ class Benchmark:
             where = ".".join(map(str, first["loc"]))
             raise InputError(f"this is not the JSON of a benchmark: {where or 'text'}: {first['msg']}") from error
 
+    @classmethod
+    def read(cls, path: Path) -> "Benchmark":
+        """Read the file that `write` wrote.
+
+        Raises:
+            InputError: the file cannot be read or holds something else.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot read the benchmark {path}: {error.strerror}; run one first") from error
+
     def write(self, path: Path) -> None:
         """Write the JSON beside its place and rename it there.
 
@@ -169,6 +184,11 @@ def replace_text(path: Path, text: str) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{path} could not be written: {error.strerror}; check the folder and the disk") from error
+
+
+def with_rest(stage_seconds: Mapping[str, float], seconds: float) -> dict[str, float]:
+    """The stages, and what the run took besides: opening and completing files."""
+    return {**stage_seconds, REST: max(0.0, seconds - sum(stage_seconds.values()))}
 
 
 def stage_speeds(runs: Sequence[Run]) -> dict[str, float]:

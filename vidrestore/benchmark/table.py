@@ -1,30 +1,45 @@
 """A benchmark as Markdown: the tables of README.md, made from its JSON and from nothing else."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from vidrestore.benchmark.results import Benchmark, Check, MemoryUse, Quartiles, Row, replace_text
+from vidrestore.benchmark.results import REST, Benchmark, Check, MemoryUse, Quartiles, Row, replace_text
 from vidrestore.errors import OutputError
 
 START, STOP = "<!-- benchmark -->", "<!-- /benchmark -->"
-_STAGES = ("decode", "preview", "detect", "track", "align", "restore", "composite", "encode")
+_STAGES = ("decode", "preview", "detect", "track", "align", "restore", "composite", "encode", REST)
 _VERSIONS = ("python", "torch", "av", "ray", "facexlib")
 _NONE = "-"
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text; the first column names the row."""
+
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+def tables(benchmark: Benchmark) -> list[Table]:
+    """Speed end to end, speed of each stage, and memory where it was measured."""
+    made = [_speed(benchmark.rows), _stages(benchmark.rows)]
+    return [*made, _memory(benchmark.memory)] if benchmark.memory else made
+
+
+def footnotes(benchmark: Benchmark) -> list[str]:
+    """What was measured, on what, and what was checked before: a sentence each."""
+    return [
+        _setting(benchmark),
+        *(f"*{row.name}*: {row.what} {_effort(row)}" for row in benchmark.rows),
+        f"Checked before timing: {'; '.join(map(_check, benchmark.checks))}.",
+    ]
+
+
 def markdown(benchmark: Benchmark) -> str:
-    """All tables with what they were measured on."""
-    parts = [_speed(benchmark), _stages(benchmark.rows), _footnotes(benchmark)]
-    if benchmark.memory:
-        parts.append(_memory(benchmark.memory))
-    return "\n\n".join(parts)
-
-
-def speed_cells(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
-    """Head and body of the speed table, as text; a column of ratios for each reference row."""
-    references = [row.name for row in benchmark.rows if row.is_reference]
-    head = ["flow", "frames/s (quartiles)", *(f"times *{name}*" for name in references), "start-up"]
-    return head, [_speed_cells(row, references) for row in benchmark.rows]
+    """All tables and footnotes."""
+    notes = "\n".join(f"- {note}" for note in footnotes(benchmark))
+    return "\n\n".join([*map(_drawn, tables(benchmark)), notes])
 
 
 def update_readme(readme: Path, benchmark: Benchmark) -> None:
@@ -44,22 +59,22 @@ def update_readme(readme: Path, benchmark: Benchmark) -> None:
     replace_text(readme, f"{before}{START}\n{markdown(benchmark)}\n{STOP}{after}")
 
 
-def _speed(benchmark: Benchmark) -> str:
-    head, body = speed_cells(benchmark)
-    return _table(head, body)
+def _speed(rows: Sequence[Row]) -> Table:
+    references = [row.name for row in rows if row.is_reference]
+    head = ("flow", "frames/s (quartiles)", *(f"times {name}" for name in references), "start-up")
+    return Table(head, tuple(_speed_cells(row, references) for row in rows))
 
 
-def _speed_cells(row: Row, references: Sequence[str]) -> list[str]:
+def _speed_cells(row: Row, references: Sequence[str]) -> tuple[str, ...]:
     ratios = [_quartiles(row.times_reference[name]) if name in row.times_reference else _NONE for name in references]
-    name = row.name if row.is_reference else f"**{row.name}**"
-    return [name, _quartiles(row.frames_per_second), *ratios, f"{row.start_seconds:.1f} s"]
+    return (row.name, _quartiles(row.frames_per_second), *ratios, f"{row.start_seconds:.1f} s")
 
 
-def _stages(rows: Sequence[Row]) -> str:
-    head = ["frames/s of a stage", *(row.name for row in rows)]
+def _stages(rows: Sequence[Row]) -> Table:
     timed = {stage for row in rows for stage in row.stage_frames_per_second}
     stages = [*(stage for stage in _STAGES if stage in timed), *sorted(timed.difference(_STAGES))]
-    return _table(head, ([stage, *(_stage(row, stage) for row in rows)] for stage in stages))
+    body = tuple((stage, *(_stage(row, stage) for row in rows)) for stage in stages)
+    return Table(("frames/s of a stage", *(row.name for row in rows)), body)
 
 
 def _stage(row: Row, stage: str) -> str:
@@ -67,29 +82,14 @@ def _stage(row: Row, stage: str) -> str:
     return _NONE if speed is None else _number(speed)
 
 
-def _memory(uses: Iterable[MemoryUse]) -> str:
-    head = ["runtime", "film", "frames", "peak memory", "median", "time"]
-    body = [
-        [
-            use.runtime,
-            f"{use.minutes:g} min",
-            str(use.frames),
-            _gib(use.peak_bytes),
-            _gib(use.median_bytes),
-            f"{use.seconds:.0f} s",
-        ]
-        for use in uses
-    ]
-    return _table(head, body)
+def _memory(uses: Iterable[MemoryUse]) -> Table:
+    head = ("runtime", "film", "frames", "peak memory", "median", "time")
+    return Table(head, tuple(_memory_cells(use) for use in uses))
 
 
-def _footnotes(benchmark: Benchmark) -> str:
-    notes = [
-        _setting(benchmark),
-        *(f"*{row.name}*: {row.what} {len(row.runs)} runs of {row.runs[0].frames} frames." for row in benchmark.rows),
-        f"Checked before timing: {'; '.join(map(_check, benchmark.checks))}.",
-    ]
-    return "\n".join(f"- {note}" for note in notes)
+def _memory_cells(use: MemoryUse) -> tuple[str, ...]:
+    sizes = (_gib(use.peak_bytes), _gib(use.median_bytes))
+    return (use.runtime, f"{use.minutes:g} min", str(use.frames), *sizes, f"{use.seconds:.0f} s")
 
 
 def _setting(benchmark: Benchmark) -> str:
@@ -109,9 +109,14 @@ def _check(check: Check) -> str:
     return f"{check.what} {_number(check.value)} {check.unit} ({sign} {check.limit:g})"
 
 
-def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    rule = [":--", *("--:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body))
+def _effort(row: Row) -> str:
+    runs = f"{len(row.runs)} runs" if len(row.runs) > 1 else "1 run"
+    return f"{runs} of {row.runs[0].frames} frames."
+
+
+def _drawn(table: Table) -> str:
+    rule = (":--", *("--:" for _ in table.head[1:]))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.head, rule, *table.body))
 
 
 def _quartiles(values: Quartiles) -> str:

@@ -24,7 +24,7 @@ SHORTEST_STEP_SECONDS: Final = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class MotionConfig:
-    """Strengths of motion and noise; the defaults are near the maximum likelihood on ten real clips."""
+    """Strengths of motion and noise; the defaults are near the maximum likelihood on five real clips."""
 
     scale_acceleration: float = 0.3
     """Noise of the second derivative of log size, 1 / s^1.5."""

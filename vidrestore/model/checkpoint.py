@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,11 +60,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path} does not exist or is not a file; give the path of a .pth or .safetensors file")
     try:
-        content: object = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        content: object = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
     except _UNREADABLE as error:
         raise ModelError(_explain(path, error)) from error
     return _tensors(content, path)
@@ -84,6 +81,12 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write weights to {path}: {error}; check the folder and its free space") from error
+
+
+def _unpickle(path: Path) -> object:
+    with warnings.catch_warnings(action="ignore"):  # torch guesses at the origin of files that it then refuses
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    return content
 
 
 def _tensors(content: object, path: Path) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 SLOPE = 0.2
 """Negative slope of every leaky ReLU."""
 GAIN = math.sqrt(2)
-"""What the clean form multiplies a style convolution by, to keep the variance that a leaky ReLU halves."""
+"""What the clean form multiplies a style convolution by, to make up for the variance that its leaky ReLU takes."""
 
 
 def double(features_BCHW: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class ModulatedConv2d(nn.Module):
 
     Scaling the input, convolving with the one shared weight and scaling the output gives what modulating and
     demodulating the weight gives (equations 1 to 3), but the batch keeps its own dimension: it is never folded
-    into groups, so a batch costs one ordinary convolution.
+    into groups, so a batch costs one ordinary convolution. A demodulated one's output is scaled by `GAIN`.
     """
 
     def __init__(
@@ -56,12 +56,10 @@ class ModulatedConv2d(nn.Module):
         num_style_feat: int,
         demodulate: bool = True,
         upsample: bool = False,
-        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.demodulate = demodulate
         self.upsample = upsample
-        self.gain = gain
         self.padding = kernel_size // 2
         self.modulation = nn.Linear(num_style_feat, in_channels)
         nn.init.kaiming_normal_(self.modulation.weight, nonlinearity="linear")
@@ -82,14 +80,14 @@ class ModulatedConv2d(nn.Module):
         return features_BOHW * per_channel(self._demodulation(scale_BI), features_BOHW)
 
     def _demodulation(self, scale_BI: Tensor) -> Tensor:
-        """float32 [B, O]: `gain` over the norm of each output channel's modulated weight.
+        """float32 [B, O]: `GAIN` over the norm of each output channel's modulated weight.
 
         In float32 whatever the features are: a rounded norm would tint whole channels.
         """
         with torch.autocast(scale_BI.device.type, enabled=False):
             power_OI = self.weight[0].float().square().sum(dim=(2, 3))
             norm_BO = F.linear(scale_BI.float().square(), power_OI)
-            return self.gain * torch.rsqrt(norm_BO + 1e-8)
+            return GAIN * torch.rsqrt(norm_BO + 1e-8)
 
 
 class StyleConv(nn.Module):
@@ -98,7 +96,7 @@ class StyleConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, num_style_feat: int, upsample: bool = False) -> None:
         super().__init__()
         self.modulated_conv = ModulatedConv2d(
-            in_channels, out_channels, kernel_size=3, num_style_feat=num_style_feat, upsample=upsample, gain=GAIN
+            in_channels, out_channels, kernel_size=3, num_style_feat=num_style_feat, upsample=upsample
         )
         self.weight = nn.Parameter(torch.zeros(1))
         """The strength of the noise."""

@@ -26,6 +26,8 @@ Network = Callable[[Tensor], Tensor]
 """[B, 3, S, S] RGB in [-1, 1] -> the same shape and range."""
 
 _CUDA_BATCH = 8
+_LEAST_CPU_THREADS = 2
+"""oneDNN's kernels for one thread give other last bits than those for two, three or more, which agree."""
 _AMPERE = (8, 0)
 """The first compute capability with bf16 arithmetic."""
 
@@ -53,7 +55,7 @@ class RestorerConfig:
     """Run through torch.compile: over twice as fast on CUDA, after a minute at the start. Another kernel, so other
     last bits."""
     threads: int | None = None
-    """CPU threads of torch in this process; None leaves torch's choice."""
+    """CPU threads of torch in this process; None leaves torch's choice. A network on the CPU takes two or more."""
 
     def __post_init__(self) -> None:
         if self.precision not in {"auto", "fp32", "bf16"}:
@@ -153,11 +155,10 @@ class FaceRestorer:
                 )
 
     def _set_threads(self) -> None:
-        if self.config.threads is not None:
-            torch.set_num_threads(self.config.threads)
-        elif self.device.type == "cpu" and self.dtype == torch.float32:
-            # oneDNN's fp32 kernels give other last bits on one thread than on two or more
-            torch.set_num_threads(max(2, torch.get_num_threads()))
+        threads = self.config.threads or torch.get_num_threads()
+        if self.device.type == "cpu":
+            threads = max(threads, _LEAST_CPU_THREADS)
+        torch.set_num_threads(threads)
 
 
 def choose_device(name: str) -> torch.device:

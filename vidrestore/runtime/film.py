@@ -15,7 +15,8 @@ from vidrestore.runtime.on_ray import RayConfig, RayRunner
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport
 from vidrestore.video.encoding import plan_encoding
 from vidrestore.video.info import VideoInfo
-from vidrestore.video.join import JoinReport, check_join, join
+from vidrestore.video.join import JoinReport, join
+from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import aside, check_destination, workspace
 from vidrestore.video.reader import ReadStatistics, probe
 from vidrestore.video.writer import check_encoding
@@ -98,7 +99,11 @@ def restore_film(
         with aside(destination) as result:
             joined = join([segment.part], source, result, plan=plan)
         seconds = time.perf_counter() - started
-        notices = [*losses, *info.notes, *_notices(done.read), *done.notes, *joined.converted, *joined.left_out]
+        moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
+        if joined.retimed_packets:
+            moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
+        notices = [*losses, *info.notes, *_notices(done.read), *done.notes]
+        notices += [*joined.converted, *joined.left_out, *moved]
         return _report(source, destination, config, runner, done=done, joined=joined, warnings=notices, seconds=seconds)
 
 

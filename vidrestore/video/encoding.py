@@ -1,6 +1,5 @@
 """How the result is encoded: what the user asks for, checked and turned into what an encoder takes."""
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -8,10 +7,11 @@ from fractions import Fraction
 import av
 from av.codec import Codec
 
-from vidrestore.errors import ConfigError, OutputError
+from vidrestore.errors import ConfigError
 from vidrestore.types import Colour
-from vidrestore.video.info import UNSPECIFIED, VideoInfo
-from vidrestore.video.pixel_formats import NATIVE_FORMATS, bit_depth, chroma_size, is_rgb
+from vidrestore.video.coded_format import choose_pixel_format, coded_colour, format_notes, suggestion
+from vidrestore.video.info import VideoInfo
+from vidrestore.video.pixel_formats import chroma_size, is_rgb
 
 X26X_PRESETS = (
     "ultrafast",
@@ -28,16 +28,12 @@ X26X_PRESETS = (
 _SVT_PRESETS = dict(zip(X26X_PRESETS, (12, 11, 10, 9, 8, 6, 5, 4, 2, 0), strict=True))
 _VPX_SPEEDS = dict(zip(X26X_PRESETS, (5, 5, 5, 4, 3, 2, 1, 1, 0, 0), strict=True))
 _HIGHEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
-_WHOLE_CHROMA_ONLY = frozenset({"libx264", "libx265"})
-"""Encoders that refuse a picture whose size the chroma planes do not divide."""
-
-_PACKED_FOR_FFV1 = "bgr0"
-_FULL_CHROMA = 8
-_SMALL_HEIGHT = 720
-BT709, SMPTE170M, SRGB = 1, 6, 13
-RGB_MATRIX = 0
-CODED_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
-"""Luma-chroma matrices that swscale knows, as ITU-T H.273 numbers them."""
+_LIMITED_ONLY = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
+"""Encoders whose streams cannot say that they are full range."""
+_QUARTER = 2
+"""Width of the chroma planes of yuv410p and yuv411p, beside luma planes of 8 x 8."""
+_ONE_SLICE = (352, 288)
+"""Up to this size ffv1 allows one slice a picture, and of a few pixels it allows no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class EncodeConfig:
     preset: str = "medium"
     """Effort, in x264's words from ultrafast to placebo; SVT-AV1 also takes its own numbers."""
     lossless: bool = False
-    """Store every sample exactly, with ffv1; `codec`, `crf` and `preset` then do not matter."""
+    """Store every sample exactly, with ffv1, which `codec` then may name too; `crf` and `preset` do not matter."""
     pixel_format: str | None = None
     """None: the source's own if the encoder takes it, otherwise the one that loses least."""
     threads: int = 0
@@ -81,27 +77,12 @@ def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
     Raises ConfigError when a value is unknown or out of range, OutputError when the encoder cannot hold the picture.
     """
     config = _checked(config)
-    pixel_format = _pixel_format(info, config)
-    colour = coded_colour(info, pixel_format)
+    pixel_format = choose_pixel_format(info, config.codec, asked=config.pixel_format)
+    colour = coded_colour(info, pixel_format, limited_only=config.codec in _LIMITED_ONLY)
     interlaced = (info.field_order or "tff") if info.interlaced else None
-    notes = [*_format_notes(info.pixel_format, pixel_format), *_loss_notes(info, config.codec)]
+    notes = [*format_notes(info.pixel_format, pixel_format), *_loss_notes(info, config.codec)]
     options = _options(info, config, interlaced)
     return EncodingPlan(config.codec, pixel_format, options, colour, config.threads, interlaced, tuple(notes))
-
-
-def coded_colour(info: VideoInfo, pixel_format: str) -> Colour:
-    """The colour tags of the encoded picture: the source's, and a definite matrix where RGB becomes luma and chroma."""
-    if not is_rgb(info.pixel_format) or is_rgb(pixel_format):
-        return info.colour
-    colour = info.colour
-    # players that ignore tags guess the matrix from the height: write what they guess
-    guessed = SMPTE170M if info.height < _SMALL_HEIGHT else BT709
-    return Colour(
-        matrix=colour.matrix if colour.matrix in CODED_MATRICES else guessed,
-        primaries=BT709 if colour.primaries == UNSPECIFIED else colour.primaries,
-        transfer=SRGB if colour.transfer == UNSPECIFIED else colour.transfer,
-        full_range=False,
-    )
 
 
 def _checked(config: EncodeConfig) -> EncodeConfig:
@@ -136,13 +117,6 @@ def _encodes_video(name: str) -> bool:
         return False
 
 
-def suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """The words that end a message about an unknown value."""
-    close = difflib.get_close_matches(word, known, n=1)
-    some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")  # noqa: PLR2004  enough to get the idea
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {some}"
-
-
 def _check_preset(config: EncodeConfig) -> None:
     takes_numbers = config.codec == "libsvtav1" and re.fullmatch(r"\d|1[0-3]", config.preset)
     takes_names = config.codec in _HIGHEST_CRF
@@ -152,79 +126,10 @@ def _check_preset(config: EncodeConfig) -> None:
         )
 
 
-def _accepted(codec: str) -> list[str]:
-    return [one.name for one in Codec(codec, "w").video_formats or []]
-
-
-def _divides(pixel_format: str, info: VideoInfo, codec: str) -> bool:
-    if codec not in _WHOLE_CHROMA_ONLY or is_rgb(pixel_format) or chroma_size(pixel_format) == (0, 0):
-        return True
-    columns, rows = (_FULL_CHROMA // part for part in chroma_size(pixel_format))
-    return info.width % columns == 0 and info.height % rows == 0
-
-
-def _pixel_format(info: VideoInfo, config: EncodeConfig) -> str:
-    accepted = _accepted(config.codec)
-    if config.pixel_format is not None:
-        return _asked_format(config.pixel_format, accepted, info, config.codec)
-    wanted = _wanted(info.pixel_format, config.codec)
-    candidates = [name for name in accepted if _comparable(name, wanted) and _divides(name, info, config.codec)]
-    if not candidates:
-        raise OutputError(
-            f"{config.codec} cannot hold {info.width}x{info.height} pictures of {info.pixel_format} "
-            f"(it takes {', '.join(accepted) or 'formats unknown'}); use --lossless, or name a pixel format"
-        )
-    return min(candidates, key=lambda name: _loss(wanted, name))
-
-
-def _asked_format(name: str, accepted: list[str], info: VideoInfo, codec: str) -> str:
-    found = name if name in accepted or f"{name}le" not in accepted else f"{name}le"
-    if accepted and found not in accepted:
-        raise ConfigError(f"pixel format {name!r} is none of {codec}'s{suggestion(name, accepted)}")
-    if not _divides(found, info, codec):
-        raise OutputError(
-            f"{codec} cannot hold {info.width}x{info.height} pictures as {found}, whose chroma needs an even size; "
-            f"leave the pixel format out, use yuv444p, or --lossless"
-        )
-    return found
-
-
-def _wanted(native: str, codec: str) -> str:
-    """The format to come close to: lossy RGB becomes luma and chroma, halved where players need it."""
-    if not is_rgb(native) or codec == "ffv1":
-        return native
-    chroma = "444" if codec == "prores_ks" else "420"
-    depth = bit_depth(native)
-    return f"yuv{chroma}p" if depth == 8 else f"yuv{chroma}p{depth}le"  # noqa: PLR2004  bits
-
-
-def _comparable(name: str, wanted: str) -> bool:
-    known = name in NATIVE_FORMATS or name == _PACKED_FOR_FFV1
-    return known and is_rgb(name) == is_rgb(wanted)
-
-
-def _loss(wanted: str, name: str) -> tuple[bool, int, int, int, int]:
-    wanted_chroma, chroma = (sum(chroma_size(one)) for one in (wanted, name))
-    depth = bit_depth(name) - bit_depth(wanted)
-    gained = chroma - wanted_chroma
-    return (name != wanted, max(0, -gained), max(0, -depth), max(0, gained), max(0, depth))
-
-
-def _format_notes(native: str, coded: str) -> list[str]:
-    if coded in {native, _PACKED_FOR_FFV1}:
-        return []
-    notes = []
-    if bit_depth(coded) < bit_depth(native):
-        notes.append(f"{bit_depth(native) - bit_depth(coded)} bits fewer a sample")
-    if is_rgb(native) and not is_rgb(coded):
-        notes.append("RGB becomes luma and chroma")
-    if sum(chroma_size(coded)) < sum(chroma_size(native)):
-        notes.append("less colour resolution")
-    return [f"{native} is stored as {coded}{': ' if notes else ''}{', '.join(notes)}"]
-
-
 def _loss_notes(info: VideoInfo, codec: str) -> list[str]:
     notes = []
+    if info.colour.full_range and codec in _LIMITED_ONLY and not is_rgb(info.pixel_format):
+        notes.append(f"full range becomes limited range: {codec} cannot say full range")
     if (info.mastering_display or info.content_light) and codec not in {"libx264", "libx265", "libsvtav1"}:
         notes.append(f"{codec} does not carry the HDR10 mastering display and content light metadata")
     if info.interlaced and codec not in {"libx264", "prores_ks", "ffv1"}:
@@ -281,9 +186,14 @@ def _vp9(_: VideoInfo, config: EncodeConfig, __: str | None) -> dict[str, str]:
     return {"crf": str(round(config.crf)), "b": "0", "deadline": "good", "cpu-used": speed, "row-mt": "1"}
 
 
-def _ffv1(_: VideoInfo, __: EncodeConfig, ___: str | None) -> dict[str, str]:
+def _ffv1(info: VideoInfo, _: EncodeConfig, __: str | None) -> dict[str, str]:
+    if chroma_size(info.pixel_format)[0] == _QUARTER:
+        # FFmpeg's slices lose the last chroma column where a slice's width is no multiple of four
+        return {"level": "1", "g": "1"}
     # version 3 with a checksum a slice, every picture a key frame: what archives keep
-    return {"level": "3", "g": "1", "slicecrc": "1"}
+    options = {"level": "3", "g": "1", "slicecrc": "1"}
+    small = info.width <= _ONE_SLICE[0] and info.height <= _ONE_SLICE[1]
+    return options | ({"slices": "1"} if small else {})
 
 
 def _prores(_: VideoInfo, __: EncodeConfig, interlaced: str | None) -> dict[str, str]:

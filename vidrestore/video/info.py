@@ -13,8 +13,12 @@ from av.sidedata.sidedata import Type as SideData
 
 from vidrestore.types import Colour
 from vidrestore.video.pixel_formats import Layout, is_rgb
+from vidrestore.video.rationals import exact, time_base_of
 
 UNSPECIFIED = 2
+_TITLES = ("title", "name", "filename")
+"""Where containers keep what a stream is called."""
+LIMITED_RANGE = 1
 FULL_RANGE = 2
 INTERLACED_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 """FFmpeg's field orders of interlaced streams -> which field comes first."""
@@ -110,7 +114,6 @@ def describe(
     path: Path, container: InputContainer, stream: av.VideoStream, frame: av.VideoFrame, layout: Layout, start: int
 ) -> VideoInfo:
     """Collect what `stream` and its first decoded `frame` say; `start` is that frame's time in stream units."""
-    assert stream.time_base, "the demuxer gave a stream without a time base"  # noqa: S101
     order = INTERLACED_ORDERS.get(stream.codec_context.field_order)
     return VideoInfo(
         path=path,
@@ -121,9 +124,9 @@ def describe(
         height=frame.height,
         source_pixel_format=frame.format.name,
         pixel_format=layout.native,
-        time_base=stream.time_base,
+        time_base=time_base_of(stream),
         start_pts=start,
-        average_rate=stream.average_rate or stream.guessed_rate or None,
+        average_rate=exact(stream.average_rate) or exact(stream.guessed_rate),
         frames=stream.frames or None,
         duration=_duration(container, stream),
         rotation=rotation_of(frame),
@@ -137,7 +140,7 @@ def describe(
         content_light=_content_light(frame),
         streams=tuple(map(stream_info, container.streams)),
         chapters=len(container.chapters()),
-        metadata=tuple(sorted(container.metadata.items())),
+        metadata=tuple(sorted((_printable(key), _printable(value)) for key, value in container.metadata.items())),
         notes=_notes(frame.format.name, layout),
     )
 
@@ -155,10 +158,15 @@ def stream_info(stream: av.stream.Stream) -> StreamInfo:
         type=stream.type,
         codec=codec,
         language=stream.metadata.get("language"),
-        title=next((stream.metadata[key] for key in ("title", "name", "filename") if stream.metadata.get(key)), None),
+        title=next((_printable(stream.metadata[key]) for key in _TITLES if stream.metadata.get(key)), None),
         disposition=int(stream.disposition),
         cover=bool(stream.disposition & av.stream.Disposition.attached_pic),
     )
+
+
+def _printable(text: str) -> str:
+    """Text as it came, save for bytes that are not UTF-8, which PyAV 19 hands on as lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def codec_context(stream: av.stream.Stream) -> av.CodecContext | None:
@@ -189,13 +197,13 @@ def rotation_of(frame: av.VideoFrame) -> int:
 
 def aspect_of(stream: av.VideoStream) -> Fraction:
     """Width over height of a coded pixel; 1 where the stream does not say or says nonsense."""
-    ratio = stream.sample_aspect_ratio or Fraction(1)
-    return ratio if ratio > 0 else Fraction(1)
+    ratio = exact(stream.sample_aspect_ratio)
+    return ratio if ratio and ratio > 0 else Fraction(1)
 
 
 def _duration(container: InputContainer, stream: av.VideoStream) -> Fraction | None:
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
+    if stream.duration:
+        return stream.duration * time_base_of(stream)
     return Fraction(container.duration, av.time_base) if container.duration else None
 
 

@@ -20,6 +20,7 @@ from vidrestore.video.join_plan import Action, JoinPlan, check_join
 from vidrestore.video.opening import open_source
 from vidrestore.video.output import writing
 from vidrestore.video.parts import Parts, read_parts
+from vidrestore.video.rationals import time_base_of
 from vidrestore.video.reader import probe
 from vidrestore.video.stream_metadata import lost_entries, lost_from_stream
 from vidrestore.video.subtitles import SubtitleConverter
@@ -53,7 +54,7 @@ def join(
     """Put the parts' video and the source's other streams, chapters and metadata into `destination`.
 
     Nothing is re-encoded: packets are byte for byte those of the parts and of the source, at the same times: exactly
-    in MP4, MOV and NUT, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
+    in MP4 and MOV, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
     converted (text subtitles) or left out, as `check_join` plans it; the report says so. An existing destination is
     replaced; write through `output.aside` to keep it whole until the end.
 
@@ -68,7 +69,7 @@ def join(
         film = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
         with writing(destination), ExitStack() as output:
             container, targets = open_output(destination, opened, info, film, plan, output)
-            muxer = _Muxer(opened, container, plan, targets, _shift(opened, info, film, plan))
+            muxer = _Muxer(opened, container, plan, targets, _shift(info, film, plan))
             muxer.mux_all(info, film)
             indexes = {index: target.index for index, target in targets.items()}
         report = JoinReport(
@@ -87,16 +88,12 @@ def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
     return info.start_pts + duration if duration else None
 
 
-def _shift(source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPlan) -> Fraction:
-    """Seconds to add to all times so that nothing starts before zero that may not; other muxers see to it themselves.
+def _shift(info: VideoInfo, film: Parts, plan: JoinPlan) -> Fraction:
+    """Seconds to add to all times so that no picture is due before zero; MPEG-TS's muxer sees to it itself.
 
-    In MP4 and MOV sound may start early: its first samples are there for the decoder and not heard.
+    Sound may start early: its first samples are there for the decoder and not heard.
     """
-    starts = [film.start_pts * info.time_base]
-    if plan.container == "nut":
-        others = [source.streams[planned.stream.index] for planned in plan.of(Action.COPY)]
-        starts += [stream.start_time * stream.time_base for stream in others if stream.start_time and stream.time_base]
-    return max(Fraction(0), -min(starts)) if plan.container in {"mp4", "mov", "nut"} else Fraction(0)
+    return Fraction(0) if plan.container == "mpegts" else max(Fraction(0), -film.start_pts * info.time_base)
 
 
 class _Muxer:
@@ -161,8 +158,7 @@ class _Muxer:
                     yield last, one, target
 
     def _mux(self, packet: "av.Packet[Any]", target: Stream) -> None:
-        assert target.time_base, "the muxer chose a time base when it wrote the header"  # noqa: S101
-        unit, source_unit = target.time_base, packet.time_base
+        unit, source_unit = time_base_of(target), time_base_of(packet)
         dts = packet.dts if packet.dts is not None else packet.pts
         pts = packet.pts if packet.pts is not None else dts
         packet.stream = target
@@ -183,12 +179,12 @@ class _Muxer:
     @property
     def _strict(self) -> int:
         """Ticks between packets that the muxer insists on: Matroska allows none, for its ticks are long."""
-        return 0 if self._output.format.name in {"matroska", "webm", "nut"} else 1
+        return 0 if self._output.format.name in {"matroska", "webm"} else 1
 
 
 def _seconds(packet: "av.Packet[Any]") -> Fraction:
     time = packet.dts if packet.dts is not None else packet.pts
-    return _BEFORE_ALL if time is None else time * packet.time_base
+    return _BEFORE_ALL if time is None else time * time_base_of(packet)
 
 
 def _converter(source: Stream, target: Stream) -> SubtitleConverter:
@@ -216,7 +212,7 @@ def _compared(
             lost.append(f"{len(source.chapters())} chapters: {result.format.name} has none")
         video = result.streams.video[0]
         expected = film.start_pts * info.time_base
-        start = (video.start_time or 0) * (video.time_base or Fraction(1))
+        start = (video.start_time or 0) * time_base_of(video)
     if info.display_matrix and probe(destination).display_matrix is None:
         lost.append(f"the rotation by {info.rotation} degrees: {destination.suffix} has no place for it")
     shift = start - expected

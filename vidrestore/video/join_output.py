@@ -11,10 +11,13 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Stream
 
-from vidrestore.video.info import VideoInfo
+from vidrestore.types import Colour
+from vidrestore.video.coded_format import coded_colour
+from vidrestore.video.info import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, VideoInfo
 from vidrestore.video.join_plan import MIME_TYPES, Action, JoinPlan, StreamPlan
 from vidrestore.video.opening import open_source
 from vidrestore.video.parts import Parts, open_part
+from vidrestore.video.rationals import exact, time_base_of
 from vidrestore.video.stream_metadata import carried_over, needs_quicktime_keys, stream_metadata
 
 _MOVIE_TIMESCALE = 1000
@@ -53,16 +56,15 @@ def _options(source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPla
         keys = "+use_metadata_tags" if needs_quicktime_keys(source.metadata) else ""
         return {"movflags": f"+faststart{keys}", "movie_timescale": str(_movie_timescale(source, info, film))}
     if plan.container in {"matroska", "webm"}:
-        return {"default_mode": "passthrough"}
-    return {"avoid_negative_ts": "disabled"} if plan.container == "nut" else {}
+        # The priming samples of AAC lie before zero, unheard. By default the muxer would move the whole film for them.
+        return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
+    return {}
 
 
 def _movie_timescale(source: InputContainer, info: VideoInfo, film: Parts) -> int:
     """The unit in which MP4 says how late each track starts: one in which all starts are whole."""
     starts = [film.start_pts * info.time_base]
-    starts += [
-        stream.start_time * stream.time_base for stream in source.streams if stream.start_time and stream.time_base
-    ]
+    starts += [stream.start_time * time_base_of(stream) for stream in source.streams if stream.start_time]
     scale = math.lcm(_MOVIE_TIMESCALE, *(start.denominator for start in starts if start > 0))
     return scale if scale <= _HIGHEST_TIMESCALE else max(_MOVIE_TIMESCALE, starts[0].denominator)
 
@@ -107,9 +109,22 @@ def _add_video(output: OutputContainer, template: av.VideoStream, info: VideoInf
         codec.codec_tag = "hvc1"  # the only one that Apple's players take
     if template.codec_context.name == "prores":
         codec.codec_tag = template.codec_context.codec_tag  # it says which of ProRes's kinds this is
+    _tag_untagged(codec, coded_colour(info, codec.pix_fmt or info.pixel_format))
     if info.display_matrix is not None:
         stream.set_display_matrix(info.display_matrix)
     return stream
+
+
+def _tag_untagged(codec: av.VideoCodecContext, colour: Colour) -> None:
+    """Write the colour tags that neither the stream nor a part's container can hold."""
+    if codec.colorspace == UNSPECIFIED:
+        codec.colorspace = colour.matrix
+    if codec.color_primaries == UNSPECIFIED:
+        codec.color_primaries = colour.primaries
+    if codec.color_trc == UNSPECIFIED:
+        codec.color_trc = colour.transfer
+    if codec.color_range == 0 and codec.name != "prores":
+        codec.color_range = FULL_RANGE if colour.full_range else LIMITED_RANGE
 
 
 def _attach(output: OutputContainer, source: Path, stream: Stream, planned: StreamPlan) -> None:
@@ -124,9 +139,8 @@ def _attach(output: OutputContainer, source: Path, stream: Stream, planned: Stre
 
 
 def _chapters(source: InputContainer) -> Any:  # noqa: ANN401  PyAV names the type in its stubs only
-    return [
-        {**chapter, "time_base": chapter["time_base"] or Fraction(1, av.time_base)} for chapter in source.chapters()
-    ]
+    chapters = source.chapters()
+    return [{**one, "time_base": exact(one["time_base"]) or Fraction(1, av.time_base)} for one in chapters]
 
 
 def _add_timecode(source: InputContainer, video: Stream, plan: JoinPlan) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -10,6 +11,8 @@ from vidrestore.errors import InputError
 from vidrestore.video.info import codec_context, stream_info
 
 _SNIFFED_BYTES = 4096
+_TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}  # noqa: PLR2004
+"""PyAV 18 refuses a film whose title is not UTF-8 unless told otherwise; later versions take it as it is."""
 _NOT_FILMS = frozenset({"tty", "aqtitle", "bintext", "xbin", "adf", "idf"})
 """Demuxers that draw text files as pictures."""
 
@@ -23,7 +26,7 @@ def open_source(path: Path) -> InputContainer:
     _check_file(path)
     try:
         # an absolute path: a name such as "12:30.mp4" would otherwise be taken for a protocol
-        container = av.open(os.path.abspath(path), metadata_errors="replace")  # noqa: PTH100  resolve() follows links
+        container: InputContainer = av.open(os.path.abspath(path), **_TOLERANT)  # noqa: PTH100  resolve() follows links
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(_why_not(path, error)) from error
     if container.format.name in _NOT_FILMS:

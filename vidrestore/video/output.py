@@ -19,9 +19,9 @@ CONTAINERS: dict[str, str] = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".ts": "mpegts",
-    ".nut": "nut",
 }
-"""Extensions that a result may have -> FFmpeg's name of the muxer."""
+"""Extensions that a result may have -> FFmpeg's name of the muxer. AVI holds no times, and FFmpeg's NUT loses them
+where pictures are reordered and their distances vary."""
 
 
 def container_format(destination: Path) -> str:

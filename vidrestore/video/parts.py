@@ -12,6 +12,7 @@ from av.container import InputContainer
 from vidrestore.errors import InputError, OutputError
 from vidrestore.video.decode_times import PacketTimes, packet_times
 from vidrestore.video.opening import open_source
+from vidrestore.video.rationals import time_base_of
 from vidrestore.video.writer import ORIGIN
 
 _FAR = 100
@@ -84,11 +85,12 @@ def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fr
     origin = _origin(container.metadata)
     times = []
     duration = 0
+    scale = time_base_of(stream) / time_base
     for packet in container.demux(stream):
         if packet.size:
             assert packet.pts is not None, "the writer gives every packet a time"  # noqa: S101
-            times.append(round(packet.pts * packet.time_base / time_base) + origin)
-            duration = round((packet.duration or 0) * packet.time_base / time_base)
+            times.append(round(packet.pts * scale) + origin)
+            duration = round((packet.duration or 0) * scale)
     return times, duration
 
 

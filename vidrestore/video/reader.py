@@ -16,6 +16,7 @@ from vidrestore.types import Frame
 from vidrestore.video.info import VideoInfo, colour_of, describe, rotation_of
 from vidrestore.video.opening import open_source, video_stream
 from vidrestore.video.pixel_formats import Layout, layout_of, views
+from vidrestore.video.rationals import exact, time_base_of
 from vidrestore.video.timestamps import GrowingTimestamps
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
@@ -146,10 +147,10 @@ class VideoReader:
             raise InputError(f"{self._path} decodes to pictures that cannot be read: {error}") from error
 
     def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
-        assert stream.time_base, "the demuxer gave a stream without a time base"  # noqa: S101
-        rate = stream.average_rate or stream.guessed_rate
-        step = round(1 / (rate * stream.time_base)) if rate else 1
-        return GrowingTimestamps(stream.time_base, first=stream.start_time or 0, step=step)
+        time_base = time_base_of(stream)
+        rate = exact(stream.average_rate) or exact(stream.guessed_rate)
+        step = round(1 / (rate * time_base)) if rate else 1
+        return GrowingTimestamps(time_base, first=stream.start_time or 0, step=step)
 
     def _describe(self, container: InputContainer) -> VideoInfo:
         first = self._first

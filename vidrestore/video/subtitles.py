@@ -7,6 +7,7 @@ import av
 from av.subtitles.stream import SubtitleStream
 
 from vidrestore.video.info import codec_context
+from vidrestore.video.rationals import time_base_of
 
 TEXT_CODECS = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text"})
 """FFmpeg's names of subtitles that are text; the others are pictures."""
@@ -24,8 +25,7 @@ class SubtitleConverter:
         """Packets that the decoder refused."""
         source.codec_context.open(strict=False)  # the decoder writes the header that the encoder wants when it opens
         target.codec_context.subtitle_header = source.codec_context.subtitle_header or None
-        assert source.time_base, "the demuxer gave a stream without a time base"  # noqa: S101
-        target.time_base = source.time_base
+        target.time_base = time_base_of(source)
 
     def convert(self, packet: "av.Packet[Any]") -> "Iterator[av.Packet[Any]]":
         """The packet in the new codec, at the same time; nothing for MP4's empty packets, which only fill gaps."""

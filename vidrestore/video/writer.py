@@ -1,6 +1,7 @@
 """Encoding frames into a part: the video stream alone, with exact times."""
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import av
+import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -15,17 +17,16 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from vidrestore.errors import OutputError
 from vidrestore.types import Colour, Frame
 from vidrestore.video.encoding import EncodeConfig, EncodingPlan, plan_encoding
-from vidrestore.video.info import FULL_RANGE, VideoInfo
+from vidrestore.video.info import FULL_RANGE, LIMITED_RANGE, VideoInfo
 from vidrestore.video.output import writing
-from vidrestore.video.pixel_formats import fill, is_rgb
+from vidrestore.video.pixel_formats import EIGHT_BITS, bit_depth, fill, is_rgb, plane_shapes
 
-PART_CONTAINERS = ("mp4", "mov", "nut")
+PART_CONTAINERS = ("mp4", "mov")
 """In order of preference: MP4 keeps exact times, durations, colour tags and the aspect ratio; MOV holds ProRes and
-DNxHD, which MP4 does not; NUT holds almost anything. Matroska rounds times to milliseconds."""
+DNxHD, which MP4 does not. Matroska rounds times to milliseconds, and NUT loses them (see `output.CONTAINERS`)."""
 ORIGIN = "origin_pts="
 """A part that starts before zero starts at zero, and says in its comment where it belongs."""
 
-_LIMITED_RANGE = 1
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _FIELD_ORDERS = {"tff": 2, "bff": 3}
 _USUAL_RATE = Fraction(25)
@@ -45,7 +46,9 @@ class VideoWriter:
         self._plan = plan_encoding(info, config or EncodeConfig())
         self._resources = ExitStack()
         self._reformatter = VideoReformatter()
+        self._first_pts: int | None = None
         self._last_pts: int | None = None
+        self._last_dts: int | None = None
         self._origin = 0
         self.frames = 0
 
@@ -70,7 +73,7 @@ class VideoWriter:
             return
         with writing(self._path), self._resources:
             if self.frames:
-                self._container.mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None))
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; frames come in the order of their times.
@@ -82,10 +85,25 @@ class VideoWriter:
         if self.frames == 0 and frame.pts < 0:
             self._origin = frame.pts
             self._container.metadata["comment"] = f"{ORIGIN}{frame.pts}"
-        with writing(self._path):
-            self._container.mux(self._stream.encode(self._picture(frame)))
+        if self._first_pts is None:
+            self._first_pts = frame.pts
         self._last_pts = frame.pts
+        with writing(self._path):
+            self._mux(self._stream.encode(self._picture(frame)))
         self.frames += 1
+
+    def _mux(self, packets: "Sequence[av.Packet[av.VideoStream]]") -> None:
+        for packet in packets:
+            packet.dts = self._last_dts = self._sound_dts(packet.pts or 0, packet.dts)
+            self._container.mux_one(packet)
+
+    def _sound_dts(self, pts: int, dts: int | None) -> int:
+        """The encoder's decoding time; x265 gives memory's leftovers in films of one or two frames."""
+        assert self._first_pts is not None, "packets come after the first frame"  # noqa: S101
+        assert self._last_pts is not None, "packets come after the first frame"  # noqa: S101
+        first, last = self._first_pts - self._origin, self._last_pts - self._origin
+        earliest = 2 * first - last if self._last_dts is None else self._last_dts + 1
+        return dts if dts is not None and earliest <= dts <= pts else max(earliest, min(pts, first))
 
     def _check(self, frame: Frame) -> None:
         came = (frame.width, frame.height, frame.pixel_format, frame.time_base)
@@ -104,7 +122,7 @@ class VideoWriter:
         fill(picture, frame.planes)
         _tag(picture, frame.colour)
         plan = self._plan
-        if plan.pixel_format != frame.pixel_format:
+        if (plan.pixel_format, plan.colour.full_range) != (frame.pixel_format, self._info.colour.full_range):
             picture = self._convert(picture, frame)
             _tag(picture, frame.colour if plan.colour == self._info.colour else plan.colour)
         picture.pts = frame.pts - self._origin
@@ -114,18 +132,37 @@ class VideoWriter:
         return picture
 
     def _convert(self, picture: av.VideoFrame, frame: Frame) -> av.VideoFrame:
-        to_luma = is_rgb(frame.pixel_format) and not is_rgb(self._plan.pixel_format)
-        own_range = FULL_RANGE if frame.colour.full_range else _LIMITED_RANGE
-        matrix = 5 if self._plan.colour.matrix == 6 else self._plan.colour.matrix  # noqa: PLR2004  swscale's number
+        plan = self._plan
+        if frame.pixel_format.startswith("gray") and not plan.pixel_format.startswith("gray"):
+            return _grey(frame, plan)
+        to_luma = is_rgb(frame.pixel_format) and not is_rgb(plan.pixel_format)
+        own_range = FULL_RANGE if frame.colour.full_range else LIMITED_RANGE
+        matrix = 5 if plan.colour.matrix == 6 else plan.colour.matrix  # noqa: PLR2004  swscale's number
         return self._reformatter.reformat(
             picture,
-            format=self._plan.pixel_format,
+            format=plan.pixel_format,
             interpolation=_EXACT,
             dst_colorspace=matrix if to_luma else None,
             src_color_range=own_range,
-            dst_color_range=_LIMITED_RANGE if to_luma else own_range,
+            dst_color_range=FULL_RANGE if plan.colour.full_range else LIMITED_RANGE,
             threads=1,
         )
+
+
+def _grey(frame: Frame, plan: EncodingPlan) -> av.VideoFrame:
+    """A grey picture with colour planes that say grey: swscale takes all grey for full range."""
+    picture = av.VideoFrame(frame.width, frame.height, plan.pixel_format)
+    grey, depth = bit_depth(frame.pixel_format), bit_depth(plan.pixel_format)
+    black = 16 << (grey - 8)
+    luma = frame.planes[0].astype(np.float64)
+    if frame.colour.full_range and not plan.colour.full_range:
+        luma = black + luma * (219 << (grey - 8)) / ((1 << grey) - 1)
+    scale = ((1 << depth) - 1) / ((1 << grey) - 1) if plan.colour.full_range else 2.0 ** (depth - grey)
+    neutral = [np.full(shape, 1 << (depth - 1)) for shape in plane_shapes(plan.pixel_format, frame.width, frame.height)]
+    planes = [np.round(luma * scale), *neutral[1:]]
+    deep = depth > EIGHT_BITS
+    fill(picture, tuple(plane.astype(np.uint16) if deep else plane.astype(np.uint8) for plane in planes))
+    return picture
 
 
 def check_encoding(info: VideoInfo, config: EncodeConfig) -> tuple[str, ...]:
@@ -147,7 +184,8 @@ def _open(path: Path, info: VideoInfo, plan: EncodingPlan, stack: ExitStack) -> 
             os.path.abspath(path),  # noqa: PTH100  a name such as "12:30.mp4" would be taken for a protocol
             "w",
             format=container_format,
-            container_options=_exact_times(container_format, info.time_base),
+            # the start of a track is an edit in units of the movie's time scale: 1/1000 s unless said
+            container_options={"movie_timescale": str(info.time_base.denominator)},
         )
         try:
             stream = container.add_stream(plan.codec, rate=info.average_rate or _USUAL_RATE, options=dict(plan.options))
@@ -160,13 +198,6 @@ def _open(path: Path, info: VideoInfo, plan: EncodingPlan, stack: ExitStack) -> 
         _open_encoder(stream, info, plan)
         return container, stream
     raise OutputError(f"{plan.codec} fits none of the containers for parts ({', '.join(PART_CONTAINERS)}); use another")
-
-
-def _exact_times(container_format: str, time_base: Fraction) -> dict[str, str]:
-    if container_format == "nut":
-        return {"avoid_negative_ts": "disabled"}
-    # the start of a track is an edit in units of the movie's time scale: 1/1000 s unless said
-    return {"movie_timescale": str(time_base.denominator)}
 
 
 def _configure(stream: av.VideoStream, info: VideoInfo, plan: EncodingPlan) -> None:
@@ -198,4 +229,4 @@ def _tag(target: av.VideoFrame | av.VideoCodecContext, colour: Colour) -> None:
     target.colorspace = colour.matrix
     target.color_primaries = colour.primaries
     target.color_trc = colour.transfer
-    target.color_range = FULL_RANGE if colour.full_range else _LIMITED_RANGE
+    target.color_range = FULL_RANGE if colour.full_range else LIMITED_RANGE

@@ -1,0 +1,75 @@
+"""How fast this machine restores, against the reference flow in the same run, and how much memory it takes.
+
+    python -m pipelines.benchmark --readme README.md
+
+Nothing else should run on the machine meanwhile. With `--memory` two long films are restored as well, which takes a
+quarter of an hour on two cores.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich import print as show
+from rich.table import Table
+
+from vidrestore.benchmark.measure import BenchmarkConfig, measure
+from vidrestore.benchmark.memory import compare_lengths
+from vidrestore.benchmark.results import Benchmark
+from vidrestore.benchmark.table import footnotes, tables, update_readme
+from vidrestore.config import update
+from vidrestore.demo import make_archival_film
+
+
+def main(
+    *,
+    film: Annotated[Path | None, typer.Option(help="Shows faces; by default the demo's damaged film.")] = None,
+    runs: Annotated[int, typer.Option(help="Timed runs of each contestant.")] = 5,
+    frames: Annotated[int | None, typer.Option(help="Cut the film short, or repeat it, to so many.")] = None,
+    as_shipped_runs: Annotated[int, typer.Option(help="Runs of the slow reference; 0 leaves it out.")] = 2,
+    as_shipped_frames: Annotated[int, typer.Option(help="Frames of each of those.")] = 10,
+    runtime: Annotated[list[str], typer.Option(help="local or ray; may be repeated.")] = ["local", "ray"],  # noqa: B006
+    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("benchmark.json"),
+    reuse: Annotated[bool, typer.Option("--reuse", help="Take the speeds from that file.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure memory as well.")] = False,
+    minutes: Annotated[list[float], typer.Option(help="Lengths of the films for it.")] = [1, 10],  # noqa: B006
+    readme: Annotated[Path | None, typer.Option(help="Replace the tables in this file.")] = None,
+) -> None:
+    """Time the restoration against the reference flow, and write the figures down."""
+    with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder:
+        shown = film or demo_film(Path(folder))
+        amounts = {"runs": runs, "as_shipped_runs": as_shipped_runs, "as_shipped_frames": as_shipped_frames}
+        config = update(BenchmarkConfig(), {**amounts, "frames": frames, "runtimes": runtime})
+        found = Benchmark.read(json) if reuse else measure(shown, config, on_step=show)
+        found.write(json)
+        if memory:
+            uses = compare_lengths(shown, minutes=minutes, runtimes=config.runtimes)
+            found = replace(found, memory=tuple(uses))
+            found.write(json)
+    report(found)
+    if readme:
+        update_readme(readme, found)
+
+
+def demo_film(folder: Path) -> Path:
+    """The demonstration's damaged film, made anew."""
+    damaged = folder / "archival.mp4"
+    make_archival_film(damaged, folder / "truth.mkv")
+    return damaged
+
+
+def report(found: Benchmark) -> None:
+    """Print the tables."""
+    for table in tables(found):
+        printed = Table(*table.head)
+        for cells in table.body:
+            printed.add_row(*cells)
+        show(printed)
+    for note in footnotes(found):
+        show(f"- {note}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,168 @@
+"""Files of weights: every form that loads, and every way in which they are broken."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from vidrestore.errors import ModelError, OutputError
+from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
+
+
+@pytest.fixture(scope="module")
+def state(random_network: Callable[[GFPGANConfig], GFPGAN], tiny: GFPGANConfig) -> dict[str, Tensor]:
+    return dict(random_network(tiny).state_dict())
+
+
+def is_same(network: GFPGAN, state: dict[str, Tensor]) -> bool:
+    loaded = network.state_dict()
+    return loaded.keys() == state.keys() and all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: {"params_ema": s, "params": {}}, lambda s: {"params": s}, lambda s: s])
+def test_pytorch_files_load_in_each_published_form(
+    tmp_path: Path, state: dict[str, Tensor], tiny: GFPGANConfig, wrap: Callable[[Any], Any]
+) -> None:
+    torch.save(wrap(state), tmp_path / "w.pth")
+    network = load_gfpgan(tmp_path / "w.pth")
+    assert network.config == tiny
+    assert not network.training
+    assert is_same(network, state)
+
+
+def test_older_pytorch_files_load_too(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({"params_ema": state}, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    assert is_same(load_gfpgan(tmp_path / "w.pth"), state)
+
+
+def test_safetensors_come_back_with_their_metadata(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = tmp_path / "w.safetensors"
+    save_safetensors(state, path, {"interim": "true"})
+    assert is_same(load_gfpgan(path), state)
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"interim": "true"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_network_laid_out_channels_last_can_be_saved(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state, tmp_path / "w.pth")
+    laid_out = load_gfpgan(tmp_path / "w.pth").to_channels_last()
+    save_safetensors(laid_out.state_dict(), tmp_path / "w.safetensors", {})
+    assert is_same(load_gfpgan(tmp_path / "w.safetensors"), state)
+
+
+def test_half_precision_on_disk_is_float32_in_memory(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    half = {name: tensor.half() for name, tensor in state.items()}
+    save_safetensors(half, tmp_path / "w.safetensors", {})
+    assert load_state_dict(tmp_path / "w.safetensors")["toRGB.0.weight"].dtype == torch.float16
+    network = load_gfpgan(tmp_path / "w.safetensors")
+    assert is_same(network, {name: tensor.float() for name, tensor in half.items()})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nowhere\.pth does not exist or is not a file"):
+        load_gfpgan(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_a_model_error(tmp_path: Path, state: dict[str, Tensor], suffix: str, share: float) -> None:
+    path = tmp_path / f"w{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_safetensors(state, path, {})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match="damaged or cut short") as caught:
+        load_gfpgan(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert "weights_only" not in caught.value.message
+
+
+@pytest.mark.parametrize("length", [1, 64, 3000])
+def test_a_truncated_older_file_is_a_model_error(tmp_path: Path, state: dict[str, Tensor], length: int) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ModelError, match="cannot read weights"):
+        load_gfpgan(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html>Not found</html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git-lfs pointer"),
+        (b"\x00" * 5000, "damaged or cut short"),
+    ],
+)
+def test_what_is_often_saved_in_place_of_weights_is_recognised(tmp_path: Path, content: bytes, message: str) -> None:
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=message):
+            load_gfpgan(tmp_path / name)
+
+
+class Mine:
+    """Unpickles by creating a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(
+    tmp_path: Path, write: Callable[[Any, Path], None]
+) -> None:
+    path, mark = tmp_path / "w.pth", tmp_path / "ran"
+    write({"params_ema": Mine(mark)}, path)
+    with pytest.raises(ModelError, match="cannot read weights"):
+        load_gfpgan(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, 3.0])
+def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="wanted named tensors"):
+        load_gfpgan(tmp_path / "w.pth")
+
+
+def test_a_training_state_is_recognised(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({"step": 3, "generator": state}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="is it a training state"):
+        load_gfpgan(tmp_path / "w.pth")
+
+
+def test_another_architecture_is_refused_with_the_path(tmp_path: Path) -> None:
+    torch.save({"params": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}}, tmp_path / "esrgan.pth")
+    with pytest.raises(ModelError, match=r"esrgan\.pth: these weights are not a clean GFP-GAN"):
+        load_gfpgan(tmp_path / "esrgan.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, state: dict[str, Tensor], value: float) -> None:
+    broken = {name: tensor.clone() for name, tensor in state.items()}
+    broken["final_conv.weight"][0, 0, 0, 0] = value
+    torch.save(broken, tmp_path / "w.pth")
+    with pytest.raises(
+        ModelError, match=r"NaN or infinite values in 1 of \d+ tensors, the first is final_conv\.weight"
+    ):
+        load_gfpgan(tmp_path / "w.pth")
+
+
+def test_weights_that_cannot_be_written_are_an_output_error(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    with pytest.raises(OutputError, match="cannot write weights"):
+        save_safetensors(state, tmp_path / "absent" / "w.safetensors", {})

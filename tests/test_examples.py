@@ -1,0 +1,75 @@
+"""Every example runs as its first line says."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+from skimage.data import astronaut
+
+from vidrestore.config import read_toml
+from vidrestore.runtime.film import JobConfig
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MakeFilm = Callable[..., Path]
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_restore_a_film(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    printed = run("restore_a_film.py", make_portrait_film(), tmp_path / "new.mp4")
+    assert "12 frames" in printed
+    assert "complete: True" in printed
+    assert frames_in(tmp_path / "new.mp4") == 12
+
+
+def test_restore_a_photo(tmp_path: Path) -> None:
+    before, after = tmp_path / "old.png", tmp_path / "new.png"
+    picture = cv2.resize(astronaut()[:256, 96:352], (128, 128), interpolation=cv2.INTER_AREA)[..., ::-1]
+    cv2.imwrite(str(before), picture)
+    assert "1 faces restored" in run("restore_a_photo.py", before, after)
+    restored = cv2.imread(str(after))
+    assert restored is not None
+    assert restored.shape == picture.shape
+    assert (restored != picture).any()
+    assert (restored[-8:] == picture[-8:]).all(), "away from the face nothing changes"
+
+
+def test_copy_without_loss(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    assert "12 frames of yuv420p" in run("copy_without_loss.py", make_portrait_film(), tmp_path / "copy.mkv")
+    with av.open(str(make_portrait_film())) as one, av.open(str(tmp_path / "copy.mkv")) as other:
+        for before, after in zip(one.decode(video=0), other.decode(video=0), strict=True):
+            assert (before.to_ndarray() == after.to_ndarray()).all()
+
+
+def test_track_faces(make_portrait_film: MakeFilm) -> None:
+    header, *rows = run("track_faces.py", make_portrait_film()).splitlines()
+    assert header == "seconds,face,x,y,side,score"
+    assert len(rows) == 12
+    assert len({row.split(",")[1] for row in rows}) == 1
+    moved = float(rows[-1].split(",")[2]) - float(rows[0].split(",")[2])
+    assert moved == pytest.approx(11, abs=2), "the film drifts a pixel a frame"
+
+
+def test_own_restorer(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    assert "12 faces sharpened" in run("own_restorer.py", make_portrait_film(), tmp_path / "sharper.mp4")
+    assert frames_in(tmp_path / "sharper.mp4") == 12
+
+
+def test_the_configuration_file_is_valid() -> None:
+    job = read_toml(JobConfig(), EXAMPLES / "gentle.toml")
+    assert job.restore.compositor.strength == 0.6
+    assert job.restore.encode.codec == "libx265"

@@ -1,0 +1,35 @@
+"""PyAV's rational numbers as exact fractions: `Fraction` or None in PyAV 18, a type of its own in PyAV 19."""
+
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+from av.stream import Stream
+
+
+class Ratio(Protocol):
+    """A numerator over a denominator."""
+
+    @property
+    def numerator(self) -> int:
+        """Above the line."""
+        ...
+
+    @property
+    def denominator(self) -> int:
+        """Below the line; 0 where nothing was set."""
+        ...
+
+
+def exact(ratio: Ratio | None) -> Fraction | None:
+    """The same number as a `Fraction`; None where it is unset, which FFmpeg writes as 0/1 or 0/0."""
+    if ratio is None or not ratio.numerator or not ratio.denominator:
+        return None
+    return Fraction(ratio.numerator, ratio.denominator)
+
+
+def time_base_of(timed: "Stream | av.Packet[Any]") -> Fraction:
+    """Seconds in one unit of time of a stream or packet that comes from a file, or goes to one after its header."""
+    time_base = exact(timed.time_base)
+    assert time_base, "FFmpeg gives every stream of a file a time base"  # noqa: S101
+    return time_base
