@@ -45,6 +45,7 @@ class SlowToStart:
     model_sha256 = ""
 
     def run(self, segment: Segment, on_progress: Callable[[Progress], None]) -> SegmentReport:
+        segment.part.touch()
         time.sleep(0.3)
         on_progress(Progress())
         time.sleep(0.1)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -74,22 +75,39 @@ class Description:
 
 
 class FaceWorker:
-    """Holds the detector and GFP-GAN; an asynchronous actor that any number of segment workers call."""
+    """Holds the detector and GFP-GAN; an asynchronous actor that any number of segment workers call.
+
+    The networks are loaded by the first call, not by the constructor: an error there would reach the caller as the
+    actor's death instead of as what it is.
+    """
 
     def __init__(self, config: RestoreConfig, *, threads: int, wait_seconds: float) -> None:
         # Ray sets OMP_NUM_THREADS to the actor's num_cpus, which would leave torch with one thread on a CPU.
-        self._restorer = FaceRestorer(replace(config.restorer, threads=config.restorer.threads or threads))
-        detector = FaceDetector(replace(config.detector, threads=config.detector.threads or threads))
-        one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
-        self._detect = Coalescer[UInt8, tuple[Detection, ...]](
-            detector, one_at_a_time, full=config.look.batch_size, wait_seconds=wait_seconds
+        self._config = replace(
+            config,
+            restorer=replace(config.restorer, threads=config.restorer.threads or threads),
+            detector=replace(config.detector, threads=config.detector.threads or threads),
         )
-        self._restore = Coalescer[UInt8, UInt8](
-            self._restorer, one_at_a_time, full=self._restorer.batch_size, wait_seconds=wait_seconds
-        )
+        self._wait_seconds = wait_seconds
+        self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
+
+    @cached_property
+    def _restorer(self) -> FaceRestorer:
+        return FaceRestorer(self._config.restorer)
+
+    @cached_property
+    def _restore(self) -> Coalescer[UInt8, UInt8]:
+        full = self._restorer.batch_size
+        return Coalescer(self._restorer, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+
+    @cached_property
+    def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
+        full, detector = self._config.look.batch_size, FaceDetector(self._config.detector)
+        return Coalescer(detector, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
 
     async def describe(self) -> Description:
-        """Say what is loaded."""
+        """Load what is not loaded yet, and say what it is."""
+        _ = self._restore, self._detect
         return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
     async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
