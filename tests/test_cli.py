@@ -25,12 +25,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["vidrestore", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
+        before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for stop, handler in before.items():
+                signal.signal(stop, handler)
         printed = capsys.readouterr()
         return int(ended.value.code or 0), printed.out, printed.err
 
@@ -88,7 +89,7 @@ def test_what_is_no_film_is_refused_in_one_line(
         (["--codec", "libx263"], "did you mean 'libx26"),
         (["--crf", "99"], "crf is 99"),
         (["--preset", "quick"], "preset 'quick' is unknown"),
-        (["--set", "tracker.lokahead=3"], "lokahead"),
+        (["--set", "tracker.lookahead=3"], "unknown option tracker"),
         (["--set", "restore.tracker.lokahead=3"], "did you mean 'lookahead'"),
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--device", "cuda:7"], "cuda"),

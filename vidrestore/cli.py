@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -46,13 +45,11 @@ _err = Console(stderr=True)
 
 def main() -> None:
     """Run the command, and turn every failure into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _stop)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt, Interrupted):
+        app()
+    except Interrupted:
         _fail("interrupted; nothing was left under the final name")
     except VidrestoreError as error:
         _fail(error.message)
@@ -72,7 +69,7 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _terminate(number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
     message = f"stopped by {signal.Signals(number).name}"
     raise Interrupted(message)
 
@@ -167,7 +164,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _live_progress(*, quiet: bool) -> Iterator[Callable[[SegmentProgress, VideoInfo], None] | None]:
-    if quiet:
+    if quiet or not _err.is_terminal:
         yield None
         return
     columns = (

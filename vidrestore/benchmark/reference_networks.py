@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.retinaface import _embedded_onnx
+from vidrestore.faces.retinaface import embedded_onnx
 from vidrestore.faces.retinaface_weights import mobilenet_state
 from vidrestore.model.checkpoint import load_gfpgan
 from vidrestore.model.torchvision_ops import ensure_torchvision_imports
@@ -103,7 +103,7 @@ class UnusedParser:
 
 def _detector_state(detector: str) -> dict[str, Tensor]:
     if detector == MOBILENET:
-        return mobilenet_state(_embedded_onnx())
+        return mobilenet_state(embedded_onnx())
     from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
 
     state = _random_state(lambda: RetinaFace("resnet50", device=torch.device("cpu")))

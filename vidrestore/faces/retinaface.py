@@ -82,13 +82,13 @@ def decode(
 
 def _state(name: NetworkName) -> Mapping[str, torch.Tensor]:
     if name == "retinaface-mobile0.25":
-        return mobilenet_state(_embedded_onnx())
+        return mobilenet_state(embedded_onnx())
     from vidrestore.model import checkpoint, zoo  # noqa: PLC0415  only the larger network is on disk
 
     return checkpoint.load_state_dict(zoo.resolve(name))
 
 
-def _embedded_onnx() -> bytes:
+def embedded_onnx() -> bytes:
     """Run `retinaface/weights.py` by itself: importing its package would start onnxruntime."""
     package = importlib.util.find_spec("retinaface")
     for folder in (package and package.submodule_search_locations) or ():

@@ -7,10 +7,13 @@ travel through the object store. Results are those of the local runtime.
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
@@ -189,12 +192,17 @@ def _result(pending: Any) -> Any:  # noqa: ANN401  an object reference, or the r
 def _get(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
     """Wait for a result, and raise what the actor raised as what it was.
 
+    It waits on a future of Python's: an interrupt in Ray's own waiting would surface as a SystemError.
+
     Raises:
         VidrestoreError: as raised in the actor.
         WorkerError: the actor died or could not be scheduled, or failed in a way nobody foresaw.
     """
     try:
-        return _ray.get(reference, timeout=timeout)
+        return reference.future().result(timeout=timeout)
+    except TimeoutError as error:
+        message = f"no worker answered in {timeout:.0f} s; has the cluster room for it? `ray status` tells"
+        raise WorkerError(message) from error
     except RayTaskError as error:
         if isinstance(error.cause, VidrestoreError):
             raise error.cause from None
@@ -262,7 +270,8 @@ class RayRunner:
 
     def _watch(self, worker: Actor, segment: Segment, on_progress: Callable[[Progress], None]) -> SegmentReport:
         finished = worker.run.remote(segment)
-        while not _ray.wait([finished], timeout=_POLL_SECONDS)[0]:
+        done = finished.future()
+        while not wait([done], timeout=_POLL_SECONDS).done:
             on_progress(_get(worker.progress.remote()))
         report: SegmentReport = _get(finished)
         on_progress(Progress(report.frames_written, report.counts.get("faces", 0)))
@@ -277,8 +286,8 @@ class RayRunner:
         actor = _ray.remote(FaceWorker).options(
             num_cpus=self._ray.cpus_per_face_worker, num_gpus=share, max_restarts=3, max_task_retries=3
         )
-        wait = self._ray.batching_wait_seconds
-        return [actor.remote(self._config, threads=threads, wait_seconds=wait) for _ in range(count)]
+        patience = self._ray.batching_wait_seconds
+        return [actor.remote(self._config, threads=threads, wait_seconds=patience) for _ in range(count)]
 
     def _describe(self) -> Description:
         references = [worker.describe.remote() for worker in self._face_workers]
@@ -293,10 +302,11 @@ class RayRunner:
         return actor.remote(self._config, self._face_workers, self._description, self._ray.batches_in_flight)
 
     def _stop(self) -> None:
-        for worker in self._face_workers:
-            _ray.kill(worker)
         if self._started_here:
             _ray.shutdown()
+            return
+        for worker in self._face_workers:
+            _ray.kill(worker)
 
     def __enter__(self) -> Self:
         return self
@@ -324,6 +334,12 @@ def _connect(config: RayConfig) -> bool:
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _own_signal_handlers():
+        _init(config)
+    return config.address is None
+
+
+def _init(config: RayConfig) -> None:
     try:
         if config.address:
             _ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
@@ -334,4 +350,17 @@ def _connect(config: RayConfig) -> bool:
     except (RayError, ConnectionError, RuntimeError, ValueError) as error:
         message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}"
         raise WorkerError(message) from error
-    return config.address is None
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep the program's handlers: Ray's own for SIGTERM prints a stack and ends the process on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

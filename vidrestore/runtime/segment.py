@@ -1,6 +1,7 @@
 """One segment of a film, from its source to a part file of encoded video: the work of a segment worker."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,11 +55,15 @@ def restore_segment(
     """
     recorder = Recorder()
     written = 0
-    with VideoReader(segment.source) as reader, VideoWriter(segment.part, reader.info, config.encode) as writer:
+    with VideoReader(segment.source) as reader, ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(segment.part, reader.info, config.encode))
         for frame in restore_frames(reader, parts, config, recorder):
             with recorder.timing("encode"):
                 writer.write(frame)
             written += 1
             on_progress(Progress(written, recorder.counts["faces"]))
+        # Leaving the writer flushes the encoder, which on a short film is most of its work.
+        with recorder.timing("encode"):
+            stack.close()
     counts = dict(recorder.counts)
     return SegmentReport(written, reader.statistics, counts, dict(recorder.seconds), writer.notes)
