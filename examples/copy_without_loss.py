@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-from vidrestore.video.join import join
-
 from vidrestore.video.encoding import EncodeConfig
+from vidrestore.video.join import join
 from vidrestore.video.output import aside, workspace
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.writer import VideoWriter

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from vidrestore.video.join import join
 
 from vidrestore.engine import RestoreConfig, restore_frames
 from vidrestore.report import Recorder
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.stages import Inline
 from vidrestore.types import UInt8
+from vidrestore.video.join import join
 from vidrestore.video.output import aside, workspace
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.writer import VideoWriter

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.report import Recorder, RunReport, installed_versions
+from vidrestore.errors import OutputError
+from vidrestore.report import Recorder, RunReport, check_report, installed_versions
 
 
 def a_report(**changes: object) -> RunReport:
@@ -17,6 +18,7 @@ def a_report(**changes: object) -> RunReport:
         "frames_written": 100,
         "frames_missing": 0,
         "packets_undecodable": 0,
+        "frames_damaged": 0,
         "frames_with_faces": 50,
         "faces_restored": 60,
         "tracks": 2,
@@ -73,6 +75,17 @@ def test_a_lost_frame_makes_a_run_incomplete() -> None:
     assert not a_report(frames_missing=1).complete
     assert not a_report(packets_undecodable=1).complete
     assert not a_report(frames_written=99).complete
+    assert not a_report(frames_damaged=1).complete
+
+
+def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "report.json"):
+        with pytest.raises(OutputError, match="cannot be written"):
+            check_report(path)
+    with pytest.raises(OutputError, match="could not be written"):
+        a_report().write(tmp_path / "none" / "report.json")
+    check_report(tmp_path / "report.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_versions_of_the_important_parts_are_known() -> None:

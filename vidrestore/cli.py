@@ -23,7 +23,7 @@ from vidrestore import __version__
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import Interrupted, VidrestoreError
 from vidrestore.model import zoo
-from vidrestore.report import RunReport
+from vidrestore.report import RunReport, check_report
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
 from vidrestore.video.info import VideoInfo
@@ -148,12 +148,32 @@ def restore(
         "overwrite": overwrite or None,
     }
     job = apply_settings(update(job, _given(chosen)), settings or [])
+    if report:
+        check_report(report)
+    if not job.ray.address:
+        _fetch_weights(job, quiet=quiet)
     with _live_progress(quiet=quiet) as on_progress:
         done = restore_film(source, destination, job, on_progress=on_progress)
     if report:
         done.write(report)
     if not quiet:
         _summarise(done)
+
+
+def _fetch_weights(job: JobConfig, *, quiet: bool) -> None:
+    """Download what this machine lacks where the user can see it, not inside a worker."""
+    detector = job.restore.detector.name
+    names = [job.restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
+    for name in names:
+        _fetch(name, quiet=quiet)
+
+
+def _fetch(name: str, *, quiet: bool = False) -> Path:
+    with Progress(console=_err, transient=True, disable=quiet or not _err.is_terminal) as bar:
+        task = bar.add_task(f"fetching {name}", total=None, visible=False)
+        return zoo.resolve(
+            name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
+        )
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -264,10 +284,7 @@ def list_models() -> None:
 @models.command()
 def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
     """Download a model once, verified."""
-    with Progress(console=_err, transient=True) as bar:
-        task = bar.add_task(f"fetching {name}", total=None)
-        path = zoo.fetch(name, on_progress=lambda held, total: bar.update(task, completed=held, total=total))
-    typer.echo(path)
+    typer.echo(_fetch(name))
 
 
 @models.command()

@@ -22,6 +22,7 @@ from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
 from vidrestore.types import Float64, UInt8
 from vidrestore.video.info import VideoInfo
+from vidrestore.video.output import writing
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
 _FACE = (224.0, 116.0)
@@ -69,12 +70,14 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
         ConfigError: the packages that the films come from are not installed.
         VidrestoreError: as restoring does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     job = replace(job, overwrite=True)
     truth, damaged = folder / "archival_truth.mkv", folder / "archival.mp4"
     make_archival_film(damaged, truth)
     carphone = folder / "carphone.mp4"
-    shutil.copyfile(_carphone(), carphone)
+    with writing(carphone):
+        shutil.copyfile(_carphone(), carphone)
     films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
     picture = folder / "before_after.png"
     _draw(picture, damaged, films[0].after, truth)
@@ -156,23 +159,19 @@ def _damage(frames: Iterator[UInt8]) -> Iterator[UInt8]:
 
 def _write(path: Path, frames: Iterator[UInt8], *, codec: str, options: dict[str, str]) -> None:
     """Encode a film with a quiet tone as its sound, so that there is sound to keep."""
-    try:
-        with av.open(str(path), "w") as container:
-            video = container.add_stream(codec, rate=Fraction(RATE), options=options)
-            audio = container.add_stream("aac" if codec != "ffv1" else "flac", rate=_SOUND_RATE)
-            assert isinstance(video, av.VideoStream), codec  # noqa: S101  add_stream says only "a stream"
-            assert isinstance(audio, av.AudioStream), codec  # noqa: S101  likewise
-            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            for index, frame in enumerate(frames):
-                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-                picture.pts, picture.time_base = index, Fraction(1, RATE)
-                container.mux(video.encode(picture))
-                container.mux(audio.encode(_tone(index)))
-            container.mux(video.encode(None))
-            container.mux(audio.encode(None))
-    except (av.FFmpegError, OSError) as error:
-        message = f"cannot write {path}: {error}"
-        raise OutputError(message) from error
+    with writing(path), av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=Fraction(RATE), options=options)
+        audio = container.add_stream("aac" if codec != "ffv1" else "flac", rate=_SOUND_RATE)
+        assert isinstance(video, av.VideoStream), codec  # noqa: S101  add_stream says only "a stream"
+        assert isinstance(audio, av.AudioStream), codec  # noqa: S101  likewise
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = index, Fraction(1, RATE)
+            container.mux(video.encode(picture))
+            container.mux(audio.encode(_tone(index)))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
 
 
 def _tone(index: int) -> av.AudioFrame:

@@ -92,9 +92,9 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
     look = config.look
     found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
-    tracked = recorder.timed("track", run(Tracker(config.tracker), detected))
-    selected = _counted(run(FaceSelector(config.selection), tracked), recorder)
-    aligned = recorder.timed("align", map(Aligner(parts.crop_size), selected))
+    tracked = recorder.timed("track", _track(detected, config.tracker, recorder))
+    selected = run(FaceSelector(config.selection), tracked)
+    aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
     restored = recorder.timed("restore", _restore(aligned, parts, config))
     return recorder.timed("composite", map(Compositor(config.compositor), restored))
 
@@ -126,10 +126,19 @@ def _in_display_pixels(
         yield FrameFaces(item.frame, faces, item.shot, item.looked)
 
 
-def _counted(items: Iterable[FrameFaces[FaceTrack]], recorder: Recorder) -> Iterator[FrameFaces[FaceTrack]]:
+def _track(
+    items: Iterable[FrameFaces[Detection]], config: TrackerConfig, recorder: Recorder
+) -> Iterator[FrameFaces[FaceTrack]]:
+    tracker = Tracker(config)
+    for item in run(tracker, items):
+        recorder.counts["detections_rejected"] = tracker.rejected
+        yield item
+
+
+def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> Iterator[FrameFaces[AlignedFace]]:
     seen: set[int] = set()
     for item in items:
-        seen.update(track.id for track in item.faces)
+        seen.update(face.track.id for face in item.faces)
         recorder.counts["frames_with_faces"] += bool(item.faces)
         recorder.counts["faces"] += len(item.faces)
         recorder.counts["tracks"] = len(seen)

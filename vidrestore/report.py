@@ -1,6 +1,7 @@
 """What a run did: counts and timings while it runs, a report when it ends."""
 
 import json
+import os
 import platform
 import time
 from collections import Counter, defaultdict
@@ -10,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
+
+from vidrestore.errors import OutputError
 
 T = TypeVar("T")
 
@@ -63,6 +66,8 @@ class RunReport:
     frames_missing: int
     """Frames that the container promises and the file does not hold (a truncated or damaged film)."""
     packets_undecodable: int
+    frames_damaged: int
+    """Frames in which the decoder found damage and hid it."""
     frames_with_faces: int
     faces_restored: int
     tracks: int
@@ -90,8 +95,9 @@ class RunReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every frame that the source promises was decoded and written."""
-        return self.frames_missing == 0 and self.packets_undecodable == 0 and self.frames_read == self.frames_written
+        """Whether every frame that the source promises was decoded undamaged and written."""
+        losses = self.frames_missing + self.packets_undecodable + self.frames_damaged
+        return losses == 0 and self.frames_read == self.frames_written
 
     def to_json(self) -> str:
         """Serialise, with the derived figures."""
@@ -99,10 +105,30 @@ class RunReport:
         return json.dumps(values, indent=2, default=str) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the JSON beside its place and rename it there."""
+        """Write the JSON beside its place and rename it there.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         aside = path.with_name(f".{path.name}.part")
-        aside.write_text(self.to_json(), encoding="utf-8")
-        aside.replace(path)
+        try:
+            aside.write_text(self.to_json(), encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            message = f"the report {path} could not be written: {error.strerror}; write it elsewhere"
+            raise OutputError(message) from error
+
+
+def check_report(path: Path) -> None:
+    """Make sure that a report can be written, before the work that it reports.
+
+    Raises:
+        OutputError: it is a folder, or its folder is missing or may not be written.
+    """
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        message = f"the report {path} cannot be written; name a file in a folder that exists and may be written"
+        raise OutputError(message)
 
 
 def installed_versions() -> dict[str, str]:

@@ -93,6 +93,8 @@ class FaceTrack:
     """float64 [4, 4] of (log size, angle in radians, centre x, centre y in display pixels)."""
     misses: int = 0
     """Detector looks since the face was last found, at this frame; 0 when it was found."""
+    presence: float = 1.0
+    """0..1: how fully the face is there; it rises after the face appears within a shot and falls before it goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ def test_damaged_weights_are_named_as_such(damaged: bytes) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"score_threshold": 0}, {"nms_threshold": 1.5}, {"name": "yolo"}, {"threads": -1}, {"gpu_batch": 0}],
+    [{"score_threshold": 0}, {"nms_threshold": 1.5}, {"name": "yolo"}, {"gpu_batch": 0}],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"detector\."):

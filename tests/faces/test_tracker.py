@@ -92,7 +92,7 @@ def test_frames_are_held_back_no_longer_than_the_lookahead() -> None:
 def test_a_still_face_shakes_a_quarter_as_much_as_its_detections() -> None:
     items = film([still()])
     raw = np.array([item.faces[0].landmarks for item in items])
-    fitted = landmarks_of(tracked(items, lookahead=0, history=0, max_gap=0, min_hits=1))
+    fitted = landmarks_of(tracked(items, lookahead=0, history=0, min_hits=1))
 
     smooth = landmarks_of(tracked(items))
 
@@ -149,7 +149,7 @@ def test_crossing_faces_keep_their_identities(hidden_seconds: float, seed: int) 
 
 def test_a_gap_within_the_limit_is_filled_where_the_face_was() -> None:
     path = moving(100, 120, hidden=(0.8, 1.19))
-    result = tracked(film([path], noise=0.001), max_gap=12)
+    result = tracked(film([path], noise=0.001), max_gap_seconds=0.41)
 
     assert [len(item.faces) for item in result] == [1] * 60
     for item in result:
@@ -159,7 +159,7 @@ def test_a_gap_within_the_limit_is_filled_where_the_face_was() -> None:
 
 
 def test_a_longer_gap_stays_empty_but_the_identity_survives() -> None:
-    result = tracked(film([moving(100, 60, hidden=(0.8, 1.3))], noise=0.001), max_gap=12)
+    result = tracked(film([moving(100, 60, hidden=(0.8, 1.3))], noise=0.001), max_gap_seconds=0.41)
 
     assert [len(item.faces) for item in result] == [1] * 24 + [0] * 15 + [1] * 21
     assert {face.id for item in result for face in item.faces} == {0}
@@ -178,7 +178,7 @@ def test_a_face_that_is_not_found_again_ends_with_its_last_detection() -> None:
 
 
 def test_live_faces_coast_a_few_frames() -> None:
-    result = tracked(film([moving(100, 60, hidden=(1.0, 9.0))]), lookahead=0, min_hits=1, coast=4)
+    result = tracked(film([moving(100, 60, hidden=(1.0, 9.0))]), lookahead=0, min_hits=1, coast_seconds=0.15)
 
     assert [len(item.faces) for item in result] == [1] * 34 + [0] * 26
     assert [item.faces[0].misses for item in result[29:34]] == [0, 1, 2, 3, 4]
@@ -313,12 +313,13 @@ def test_two_detections_of_one_face_make_one_track() -> None:
 
 
 def test_memory_is_bounded_by_the_window() -> None:
-    tracker = Tracker(TrackerConfig(lookahead=4, history=10, max_gap=4))
+    tracker = Tracker(TrackerConfig(lookahead=4, history=10))
     for item in film([still(x=60), moving(200, 1, hidden=(2.0, 99.0))], frames=300):
         list(tracker.push(item))
 
         assert len(tracker._held) <= 4
         assert len(tracker._looks) <= 15
+        assert len(tracker._clock) <= 15
         assert all(len(track.hits) <= 15 for track in tracker._tracks)
     assert len(tracker._tracks) == 1
 
@@ -334,8 +335,136 @@ def test_degenerate_detections_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"lookahead": -1}, {"history": 5, "max_gap": 12}, {"min_hits": 0}, {"max_lost_seconds": -1}]
+    "options",
+    [
+        {"lookahead": -1},
+        {"history": 5},
+        {"history_seconds": 0.3},
+        {"coast_seconds": 2.0},
+        {"min_hits": 0},
+        {"max_lost_seconds": -1},
+        {"fade_seconds": float("nan")},
+    ],
 )
 def test_impossible_options_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"tracker\."):
         TrackerConfig(**options)  # type: ignore[arg-type]
+
+
+def looked_at(rate: int, hidden: Callable[[int], bool], *, seconds: float = 4, cuts: Sequence[int] = ()) -> Film:
+    """A still face in frames of any rate, looked for 12 times a second; `hidden` says in which looks it is missed."""
+    items = film([still()], frames=int(seconds * rate), ticks=range(0, 90000 * 9, 90000 // rate), cuts=cuts, noise=0)
+    result, last, looks = [], 0, 0
+    for index, item in enumerate(items):
+        looked = index == 0 or index in cuts or Fraction(index + 1 - last, rate) > Fraction(1, 12)
+        faces = item.faces if looked and not hidden(looks) else ()
+        last, looks = (index, looks + 1) if looked else (last, looks)
+        result.append(FrameFaces(item.frame, faces, item.shot, looked))
+    return result
+
+
+def presences(result: Result) -> Float64:
+    return np.array([sum(face.presence for face in item.faces) for item in result])
+
+
+@pytest.mark.parametrize("rate", [12, 25, 30, 50, 60, 120, 240])
+@pytest.mark.parametrize("missed", [1, 2, 3])
+def test_missed_looks_leave_no_frame_without_the_face_at_any_rate(rate: int, missed: int) -> None:
+    result = tracked(looked_at(rate, lambda look: 20 <= look < 20 + missed))
+
+    assert (presences(result) == 1).all()
+
+
+@pytest.mark.parametrize("rate", [12, 25, 30, 50, 60, 120, 240])
+def test_a_face_that_comes_with_a_missed_look_is_shown_from_its_first_at_any_rate(rate: int) -> None:
+    items = looked_at(rate, lambda look: look < 20 or look == 21)
+
+    result = tracked(items)
+
+    first = next(index for index, item in enumerate(items) if item.faces)
+    assert [len(item.faces) for item in result] == [0] * first + [1] * (len(items) - first)
+
+
+@pytest.mark.parametrize("rate", [12, 25, 30, 50, 60, 120, 240])
+def test_a_long_absence_is_as_long_at_every_rate(rate: int) -> None:
+    items = looked_at(rate, lambda look: 20 <= look < 30)
+    found = [index for index, item in enumerate(items) if item.faces]
+
+    result = tracked(items)
+
+    assert (presences(result) == 0).sum() == np.diff(found).max() - 1
+
+
+def test_the_window_of_a_usual_film_is_half_a_second_ahead_and_one_back() -> None:
+    tracker = Tracker()
+    held = []
+    for item in looked_at(25, lambda _: False):
+        list(tracker.push(item))
+        held.append(len(tracker._held))
+
+    assert max(held) == 13  # the frame that comes too late for the window of 12 tells that it is complete
+    assert len(tracker._clock) == 24 + 1 + 13
+
+
+def test_frames_of_any_rate_are_held_within_the_bound() -> None:
+    tracker = Tracker()
+    for item in looked_at(1000, lambda _: False, seconds=1):
+        list(tracker.push(item))
+
+        assert len(tracker._held) <= 128
+        assert len(tracker._clock) <= 256 + 128 + 1
+
+
+@pytest.mark.parametrize("rate", [25, 30, 60, 120, 240])
+def test_a_face_fades_in_after_its_birth_and_out_before_its_death(rate: int) -> None:
+    shown = presences(tracked(looked_at(rate, lambda look: not 15 <= look < 35)))
+
+    assert shown.max() == 1
+    assert shown[0] == shown[-1] == 0
+    assert 0 < np.abs(np.diff(shown)).max() <= 0.25
+    assert 0.1 < ((shown > 0) & (shown < 1)).sum() / rate / 2 < 0.2
+
+
+def test_a_face_is_shown_in_full_where_a_shot_begins_and_ends() -> None:
+    shown = presences(tracked(looked_at(25, lambda _: False, cuts=[30, 31, 60])))
+
+    assert (shown == 1).all()
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_live_face_fades_in_at_once_and_out_while_it_coasts(every: int) -> None:
+    items = film([moving(100, 0, hidden=(1.0, 2.0))], frames=90, every=every)
+
+    shown = presences(tracked(items, lookahead=0, min_hits=1, coast_seconds=0.35))
+
+    assert shown[0] == 1
+    assert shown[29] == 1
+    assert shown[45] == 0
+    assert shown[-1] == 1
+    assert 0 < np.abs(np.diff(shown)).max() <= 0.25
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_presence_never_jumps_whatever_is_missed(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    missed = generator.random(200) < generator.choice([0.2, 0.5, 0.7])
+    missed[:5] = False  # what goes just after a shot began was shown in full
+
+    shown = presences(tracked(looked_at(25, lambda look: bool(missed[look]), seconds=8), min_hits=1))
+
+    assert np.abs(np.diff(shown)).max() <= 0.25
+
+
+@pytest.mark.parametrize("lookahead", [0, 6, 128])
+def test_presence_does_not_depend_on_what_lies_beyond_the_window_and_a_fade(lookahead: int) -> None:
+    missed = np.random.default_rng(3).random(200) < 0.5
+    items = looked_at(30, lambda look: bool(missed[look]), seconds=6)
+    options = {"lookahead": lookahead, "coast_seconds": 0.2, "max_lost_seconds": 9, "min_hits": 1}
+    whole = presences(tracked(items, **options))
+    start, stop = 40, 150
+    lead_in, lead_out = 29 + 6, min(15, lookahead)
+
+    part = presences(tracked(items[start:stop], **options))
+
+    assert len(np.unique(whole)) > 3
+    assert np.array_equal(whole[start + lead_in : stop - lead_out], part[lead_in : len(part) - lead_out])

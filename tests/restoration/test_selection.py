@@ -1,6 +1,7 @@
 """Which faces are restored."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,14 @@ def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
     assert shares[-1] == 1
     assert (np.diff(shares) >= 0).all()
     assert np.diff(shares).max() < 0.1
+
+
+def test_a_face_that_is_half_there_is_shown_by_half(make_item: MakeItem) -> None:
+    (face,) = Aligner(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
+    fading = replace(face, track=replace(face.track, presence=0.5))
+
+    assert weigh(face, face.crop, SelectionConfig()).weight == 1
+    assert weigh(fading, face.crop, SelectionConfig()).weight == pytest.approx(0.5)
 
 
 def test_nonsense_is_refused() -> None:

@@ -1,12 +1,14 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 import av
 import pytest
+from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import Action, check_join
+from vidrestore.video.opening import open_source
 from vidrestore.video.output import CONTAINERS
 from vidrestore.video.reader import VideoReader, probe
 from vidrestore.video.writer import VideoWriter
@@ -345,6 +348,55 @@ def test_a_source_that_is_gone_says_so(films: ModuleType, tmp_path: Path) -> Non
     source.unlink()
     with pytest.raises(InputError, match="does not exist"):
         join([part], source, tmp_path / "result.mp4")
+
+
+class _Breaking:
+    """A container that can be read up to its fifth packet."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._container, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def demux(self, *streams: object) -> Iterator[av.Packet]:
+        yield from islice(self._container.demux(*streams), 5)
+        raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+
+
+def test_sound_that_cannot_be_read_is_a_loss_and_not_left_out(
+    films: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = films.make_film(tmp_path / "film.mkv", audio="aac")
+    part = _part(films, tmp_path / "0.mp4", probe(source), [0, 40, 80])
+    whole = join([part], source, tmp_path / "whole.mkv")
+
+    def open_breaking(path: Path) -> object:
+        container = open_source(path)
+        return _Breaking(container) if path == source else container
+
+    monkeypatch.setattr("vidrestore.video.join.open_source", open_breaking)
+    damaged = join([part], source, tmp_path / "result.mkv")
+    assert (whole.losses, whole.left_out, damaged.left_out) == ((), (), ())
+    assert [line for line in damaged.losses if "Invalid data" in line] == list(damaged.losses) != []
+    assert len(packets(tmp_path / "result.mkv", "audio")) == 5
+
+
+def test_times_of_a_film_take_24_bytes_a_frame() -> None:
+    times = packet_times(range(0, 512_000, 512), last_duration=512)
+    assert len(times) == 1000
+    assert times.pts.nbytes + times.dts.nbytes + times.durations.nbytes == 24 * len(times)
+
+
+def test_two_pictures_at_one_time_are_refused() -> None:
+    with pytest.raises(ValueError, match="same time"):
+        packet_times([0, 512, 512], last_duration=512)
 
 
 @given(st.sets(st.integers(-(10**6), 10**9), min_size=1, max_size=40), st.randoms(use_true_random=False))

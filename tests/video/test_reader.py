@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidrestore.errors import InputError
 from vidrestore.types import Colour
 from vidrestore.video.pixel_formats import NATIVE_FORMATS, layout_of, views
-from vidrestore.video.reader import VideoReader, probe
+from vidrestore.video.reader import ReadStatistics, VideoReader, probe
 from vidrestore.video.timestamps import GrowingTimestamps
 
 HDR = Colour(matrix=9, primaries=9, transfer=16)
@@ -187,6 +187,116 @@ def test_a_truncated_film_gives_what_is_there_and_counts_what_is_not(films: Modu
     statistics = reader.statistics
     assert 0 < count < 60
     assert statistics.missing_frames == 60 - count
+
+
+FASTSTART = {"movflags": "faststart"}
+DENSE = {"g": "5", "crf": "5", "bf": "0"}
+
+
+def _read(path: Path) -> ReadStatistics:
+    with VideoReader(path) as reader:
+        for _ in reader:
+            pass
+    return reader.statistics
+
+
+def _cut(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def _remux(source: Path, destination: Path, *, last_seconds: Fraction | None = None) -> Path:
+    """The same packets in another container; the last one stays on the screen for `last_seconds`."""
+    with av.open(str(source)) as film, av.open(str(destination), "w") as output:
+        stream = output.add_stream_from_template(film.streams.video[0])
+        packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
+        if last_seconds:
+            packets[-1].duration = round(last_seconds / packets[-1].time_base)
+        for packet in packets:
+            packet.stream = stream
+            output.mux(packet)
+    return destination
+
+
+def test_frames_that_an_edit_list_cuts_are_not_missing(films: ModuleType, tmp_path: Path) -> None:
+    film = films.make_film(tmp_path / "film.mp4", pts=[(index - 12) * 512 for index in range(30)])
+    statistics = _read(film)
+    assert (statistics.frames, statistics.missing_frames) == (18, 0)
+
+
+def test_a_truncated_film_with_an_edit_list_lacks_what_the_list_keeps(films: ModuleType, tmp_path: Path) -> None:
+    pts = [(index - 12) * 512 for index in range(60)]
+    film = films.make_film(tmp_path / "film.mp4", pts=pts, container_options=FASTSTART, options=DENSE)
+    statistics = _read(_cut(film, 0.75))
+    assert 0 < statistics.frames < 48
+    assert statistics.missing_frames == 48 - statistics.frames
+
+
+def test_undecodable_packets_of_a_truncated_film_are_not_missing_as_well(films: ModuleType, tmp_path: Path) -> None:
+    film = films.make_film(tmp_path / "film.mp4", frames=60, container_options=FASTSTART, options=DENSE)
+    with av.open(str(film)) as container:
+        packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
+    data = bytearray(film.read_bytes())
+    for packet in packets[20:25]:
+        data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    film.write_bytes(data)
+    statistics = _read(_cut(film, 0.75))
+    assert statistics.undecodable_packets >= 5
+    assert statistics.frames + statistics.undecodable_packets + statistics.missing_frames == 60
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.webm"])
+@pytest.mark.parametrize("audio_seconds", [Fraction(1), Fraction(9)])
+def test_a_truncated_matroska_film_is_not_whole(
+    films: ModuleType, tmp_path: Path, name: str, audio_seconds: Fraction
+) -> None:
+    kinds = {"film.mkv": ("libx264", DENSE), "film.webm": ("libvpx-vp9", {"lag-in-frames": "0"})}
+    codec, options = kinds[name]
+    film = films.make_film(
+        tmp_path / name, frames=150, codec=codec, options=options, audio="libopus", audio_seconds=audio_seconds
+    )
+    assert _read(film).missing_frames == 0
+    statistics = _read(_cut(film, 0.3))
+    assert 0 < statistics.frames < 150
+    assert statistics.missing_frames == pytest.approx(150 - statistics.frames, abs=1)
+
+
+@pytest.mark.parametrize("audio", [None, "aac"])
+def test_a_truncated_matroska_film_without_a_length_of_its_own_is_not_whole(
+    films: ModuleType, tmp_path: Path, audio: str | None
+) -> None:
+    film = films.make_film(tmp_path / "film.mkv", frames=100, options=DENSE, audio=audio, audio_seconds=Fraction(4))
+    film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
+    assert _read(film).missing_frames == 0
+    statistics = _read(_cut(film, 0.6))
+    assert statistics.missing_frames == pytest.approx(100 - statistics.frames, abs=1)
+
+
+def test_sound_that_goes_on_is_no_missing_picture(films: ModuleType, tmp_path: Path) -> None:
+    film = films.make_film(tmp_path / "film.mkv", audio="aac", audio_seconds=Fraction(5))
+    assert _read(film).missing_frames == 0
+    film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
+    assert _read(film).missing_frames == 0
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts"])
+def test_a_last_picture_that_stays_is_no_missing_picture(films: ModuleType, tmp_path: Path, name: str) -> None:
+    film = films.make_film(tmp_path / "film.mp4", options={"bf": "0"})
+    assert _read(_remux(film, tmp_path / name, last_seconds=Fraction(5))).missing_frames == 0
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov", "film.ts"])
+def test_uneven_pictures_are_no_missing_pictures(films: ModuleType, tmp_path: Path, name: str) -> None:
+    film = films.make_film(tmp_path / name, pts=[0, 512, 1024, 1100, 2000, 50000, 51000, 90000])
+    assert _read(film).missing_frames == 0
+
+
+@pytest.mark.slow
+def test_no_shared_clip_is_damaged(shared: Path) -> None:
+    clips = [path for path in (shared / "clips").iterdir() if path.suffix in {".mkv", ".mp4", ".gif"}]
+    assert clips
+    assert [path.name for path in clips if _read(path).missing_frames] == []
 
 
 def test_corrupt_packets_are_counted_and_reading_goes_on(films: ModuleType, tmp_path: Path) -> None:

@@ -22,15 +22,13 @@ class DetectorConfig:
     """Which detector, and what counts as a face."""
 
     name: NetworkName = "retinaface-mobile0.25"
-    """The small network comes with the package; resnet50 (109 MB) is fetched on first use, and 7 times slower."""
+    """The small network comes with the package; resnet50 (109 MB) is fetched on first use and ten times slower."""
     score_threshold: float = 0.6
     """Least score of a face, 0..1. The tracker drops what is seen once only, so this may be low."""
     nms_threshold: float = 0.4
     """Of two boxes whose intersection over union exceeds this, the better stays, 0..1."""
     device: str = "auto"
     """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`."""
-    threads: int = 0
-    """Threads of one forward pass on the CPU, for the whole process; 0 leaves torch as it is."""
     gpu_batch: int = 8
     """Pictures of one forward pass on a GPU; smaller groups are padded, so that results do not depend on grouping."""
 
@@ -41,11 +39,8 @@ class DetectorConfig:
                 raise ConfigError(f"detector.{option} is {value}; it must lie between 0 and 1")
         if self.name not in get_args(NetworkName):
             raise ConfigError(f"detector.name is {self.name!r}; use one of {', '.join(get_args(NetworkName))}")
-        if self.threads < 0 or self.gpu_batch < 1:
-            raise ConfigError(
-                f"detector.threads is {self.threads} and detector.gpu_batch {self.gpu_batch}; "
-                "use 0 or more threads and a batch of 1 or more"
-            )
+        if self.gpu_batch < 1:
+            raise ConfigError(f"detector.gpu_batch is {self.gpu_batch}; use 1 or more")
 
 
 class FaceDetector:
@@ -62,8 +57,6 @@ class FaceDetector:
 
     def __init__(self, config: DetectorConfig | None = None, *, network: nn.Module | None = None) -> None:
         self._config = config or DetectorConfig()
-        if self._config.threads:
-            torch.set_num_threads(self._config.threads)
         self._device = _device(self._config.device)
         self._network = network or load_network(self._config.name, self._device)
 

@@ -11,7 +11,7 @@ from vidrestore.faces.alignment import transform
 from vidrestore.faces.association import AssociationConfig, associate, face_boxes, upright_boxes
 from vidrestore.faces.detector import overlaps
 from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation, observe
-from vidrestore.faces.presence import is_present, misses
+from vidrestore.faces.presence import Clock, PresenceRules, misses, nanoseconds, strength
 from vidrestore.faces.smoothing import smooth
 from vidrestore.types import Detection, FaceTrack, Float32, FrameFaces
 
@@ -22,18 +22,25 @@ _UNCONFIRMED_LOOKS = 3
 class TrackerConfig:
     """When a face is believed, how long it is held, and how far the smoother sees."""
 
-    lookahead: int = 12
-    """Frames held back, so that a pose also knows what follows; 0 is causal, for live video."""
-    history: int = 24
-    """Frames before the emitted one that have a say in its pose."""
+    lookahead_seconds: float = 0.51
+    """Time held back, so that a pose also knows what follows, and a face when it will go."""
+    lookahead: int = 128
+    """Most frames held back, whatever their rate (0.51 s up to 250 a second); 0 is causal, for live video."""
+    history_seconds: float = 0.99
+    """Time before the emitted frame that has a say in its poses."""
+    history: int = 256
+    """Most frames in that time."""
     min_hits: int = 3
     """Looks within the window that must have found a face before it counts (all looks, where there are fewer)."""
     birth_score: float = 0.9
     """Detector score, 0..1, that a face must reach once to be shown; before and after, any score will do."""
-    max_gap: int = 12
-    """Longest run of frames, between two in which a face was found, that is filled; never more than `lookahead`."""
-    coast: int = 0
-    """Frames for which a face that is not found again is still shown after its last detection; for live video."""
+    max_gap_seconds: float = 0.51
+    """Longest time without a find, from its first frame to the next find, that is filled; what fits the lookahead."""
+    coast_seconds: float = 0.0
+    """Time for which a face that is not found again is still shown after its last detection; for live video, where
+    it fades in this time: gently if that is `fade_seconds` and the time between two looks, or more."""
+    fade_seconds: float = 0.18
+    """Time in which a face fades in and out, unless it is there when a shot begins or ends; 0: at once."""
     max_lost_seconds: float = 1.0
     """Time after which a lost face is forgotten; found again later, it is a new one. Look more often than this."""
     duplicate_overlap: float = 0.5
@@ -47,13 +54,19 @@ class TrackerConfig:
                 f"tracker.birth_score is {self.birth_score} and duplicate_overlap {self.duplicate_overlap}; "
                 "they must lie between 0 and 1"
             )
-        for option in ("lookahead", "history", "max_gap", "coast", "max_lost_seconds"):
-            if getattr(self, option) < 0:
+        for option in ("lookahead", "history", *(name for name in self.__slots__ if name.endswith("_seconds"))):
+            if not getattr(self, option) >= 0:
                 raise ConfigError(f"tracker.{option} is {getattr(self, option)}; use 0 or more")
-        if self.min_hits < 1 or self.history < max(self.max_gap, self.coast):
+        if self.min_hits < 1 or self.history < self.lookahead:
             raise ConfigError(
-                f"tracker.min_hits is {self.min_hits}, history {self.history}, max_gap {self.max_gap} and coast "
-                f"{self.coast}; use min_hits of 1 or more, and a history that covers max_gap and coast"
+                f"tracker.min_hits is {self.min_hits}, history {self.history} and lookahead {self.lookahead} frames; "
+                "use min_hits of 1 or more, and a history no shorter than the lookahead"
+            )
+        if self.history_seconds < max(self.max_gap_seconds, self.coast_seconds, self.fade_seconds):
+            raise ConfigError(
+                f"tracker.history_seconds is {self.history_seconds}, max_gap_seconds {self.max_gap_seconds}, "
+                f"coast_seconds {self.coast_seconds} and fade_seconds {self.fade_seconds}; "
+                "use a history that covers each of the others"
             )
 
 
@@ -65,6 +78,8 @@ class _Track:
     sure: bool
     finds: int = 1
     lost_looks: int = 0
+    strength: int = 0
+    """Of the latest frame that left: 0 is absent, the nanoseconds of a fade are in full."""
 
     def found(self, observation: Observation) -> None:
         self.filter.update(observation)
@@ -74,18 +89,27 @@ class _Track:
 
 
 class Tracker:
-    """A stage from detections to tracks; every frame comes out once, in order, `lookahead` frames late.
+    """A stage from detections to tracks; every frame comes out once, in order, as soon as its window is complete.
 
     Identities are decided as frames arrive: Kalman filters predict, the Hungarian method assigns. A pose is computed
-    when its frame leaves, by smoothing over the observations of its track in the window of `history` frames before and
-    `lookahead` frames after, cut at shot borders; in a gap it is interpolated. At a cut all state is dropped.
+    when its frame leaves, by smoothing over the observations of its track in the window: the frames at most
+    `history_seconds` before and `lookahead_seconds` after, at most `history` and `lookahead` of them, cut at shot
+    borders; in a gap it is interpolated. All rules are in seconds, so that films of all rates are treated alike. At a
+    cut all state is dropped.
 
-    Support: given the assignment of detections to faces, what comes out for a frame is a function of that window alone,
-    bit for bit, wherever the stream began. The assignment itself remembers longer, but its filters forget: a stream
-    that begins `history` frames earlier comes to the same assignment unless faces met just at its beginning, and shows
-    the same faces unless one reached `birth_score` only before. Identity numbers count from the start of the stream.
+    A face fades in from its first frame on and out until its last, except where a shot begins or ends. A gap that is
+    filled, but longer than the lookahead less a fade, begins before it is known to end: there a face dips, softly.
 
-    Memory: `lookahead` frames, and per face `history + lookahead` poses; faces lost for `max_lost_seconds` are dropped.
+    Support: given the assignment of detections to faces, the poses that come out for a frame are a function of the
+    window alone, bit for bit, wherever the stream began; which faces, and their `presence`, of that and the windows of
+    the frames `fade_seconds` before. In all: `history_seconds + fade_seconds` back, `lookahead_seconds` ahead; in
+    frames never more than `history` and a frame for each millisecond of the fade, and `lookahead`. The assignment
+    itself remembers longer, but its filters forget: a stream that begins that much earlier comes to the same
+    assignment unless faces met just at its beginning, and shows the same faces unless one reached `birth_score` only
+    before. Identity numbers count from the start of the stream.
+
+    Memory: `lookahead` frames, `history + lookahead` times, and per face at most as many poses; faces lost for
+    `max_lost_seconds` are dropped.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -94,8 +118,12 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._looks: deque[int] = deque()
         self._shot: int | None = None
+        self._clock = Clock()
         self._next_ordinal = 0
         self._next_id = 0
+        self._shot_start = 0
+        self._history = nanoseconds(self._config.history_seconds)
+        self._rules = _rules(self._config)
         self.rejected = 0
         """Detections ignored because their landmarks span no area."""
 
@@ -104,6 +132,9 @@ class Tracker:
         if item.shot != self._shot:
             yield from self.flush()
             self._shot = item.shot
+        self._clock.tick(item.frame.seconds)
+        while self._held and self._clock[self._next_ordinal] - self._clock[self._due] > self._rules.lookahead:
+            yield self._emit()
         self._held.append(item)
         if item.looked:
             self._look(item)
@@ -117,6 +148,13 @@ class Tracker:
             yield self._emit()
         self._tracks.clear()
         self._looks.clear()
+        self._clock = Clock(self._next_ordinal)
+        self._shot_start = self._next_ordinal
+
+    @property
+    def _due(self) -> int:
+        """Number of the oldest frame held back."""
+        return self._next_ordinal - len(self._held)
 
     def _look(self, item: FrameFaces[Detection]) -> None:
         self._looks.append(self._next_ordinal)
@@ -159,18 +197,23 @@ class Tracker:
             living.append(track)
 
     def _emit(self) -> FrameFaces[FaceTrack]:
+        ordinal = self._due
         item = self._held.popleft()
-        ordinal = self._next_ordinal - len(self._held) - 1
         seconds = float(item.frame.seconds)
+        fresh = ordinal == self._shot_start
+        step = self._rules.fade if fresh else self._clock[ordinal] - self._clock[ordinal - 1]
         self._forget(ordinal, seconds)
-        present = [track for track in self._tracks if self._is_present(track, ordinal)]
+        for track in self._tracks:
+            track.strength = min(track.strength + step, self._strength(track, ordinal))
+        present = [track for track in self._tracks if track.strength]
         faces = [self._snapshot(track, ordinal, seconds) for track in present]
         kept = _distinct(faces, [len(track.hits) for track in present], overlap=self._config.duplicate_overlap)
         return FrameFaces(item.frame, kept, item.shot, item.looked)
 
     def _forget(self, ordinal: int, seconds: float) -> None:
         """Drop what can have no say in frame `ordinal` or a later one."""
-        oldest = ordinal - self._config.history
+        self._clock.forget(ordinal, span=self._history, frames=self._config.history)
+        oldest = self._clock.first
         while self._looks and self._looks[0] < oldest:
             self._looks.popleft()
         for track in self._tracks:
@@ -180,17 +223,9 @@ class Tracker:
             track for track in self._tracks if track.hits[-1].ordinal >= oldest or self._is_alive(track, seconds)
         ]
 
-    def _is_present(self, track: _Track, ordinal: int) -> bool:
-        config = self._config
-        oldest = ordinal - config.history
-        return track.sure and is_present(
-            [hit.ordinal for hit in track.hits if hit.ordinal >= oldest],
-            self._looks,
-            ordinal,
-            min_hits=config.min_hits,
-            max_gap=min(config.max_gap, config.lookahead),
-            coast=config.coast,
-        )
+    def _strength(self, track: _Track, ordinal: int) -> int:
+        hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
+        return strength(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.sure else 0
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
         hits = [hit.ordinal for hit in track.hits]
@@ -202,7 +237,20 @@ class Tracker:
             score=float(np.interp(ordinal, hits, [hit.score for hit in track.hits])),
             covariance=np.diag(variance),
             misses=misses(hits, self._looks, ordinal),
+            presence=track.strength / self._rules.fade,
         )
+
+
+def _rules(config: TrackerConfig) -> PresenceRules:
+    lookahead = nanoseconds(config.lookahead_seconds)
+    return PresenceRules(
+        min_hits=config.min_hits,
+        max_gap=min(nanoseconds(config.max_gap_seconds), lookahead),
+        coast=nanoseconds(config.coast_seconds),
+        fade=max(1, nanoseconds(config.fade_seconds)),
+        lookahead=lookahead,
+        lookahead_frames=config.lookahead,
+    )
 
 
 def _distinct(faces: list[FaceTrack], hits: list[int], *, overlap: float) -> tuple[FaceTrack, ...]:

@@ -58,7 +58,7 @@ def face_width(track: FaceTrack) -> float:
 
 
 def weigh(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:
-    """Join a crop with its restored form and the share of it to show: a smoothstep of the face's width."""
+    """Join a crop with its restored form and the share of it to show: presence times a smoothstep of the width."""
     span = config.min_face * (config.full_face - 1)
     share = 1.0 if span <= 0 else min(1.0, max(0.0, (face_width(face.track) - config.min_face) / span))
-    return Restoration(face, crop, share * share * (3 - 2 * share))
+    return Restoration(face, crop, face.track.presence * share * share * (3 - 2 * share))

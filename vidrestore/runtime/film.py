@@ -1,14 +1,14 @@
 """The main job: a film in, a restored film out, and nothing under the final name until it is whole."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import InputError
+from vidrestore.errors import InputError, OutputError
 from vidrestore.report import RunReport, installed_versions
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.runtime.on_ray import RayConfig, RayRunner
@@ -91,20 +91,18 @@ def restore_film(
     with workspace(destination) as folder, open_runner(config) as runner:
         segment = Segment(source.absolute(), folder.absolute() / "video")
         done = runner.run(segment, lambda progress: on_progress(progress, info) if on_progress else None)
-        losses = _losses(done.read)
-        if losses and config.strict:
-            raise InputError(
-                f"{source} is damaged: {'; '.join(losses)}; without --strict, what can be read is restored"
-            )
+        _refuse(_losses(done.read), source, strict=config.strict)
         with aside(destination) as result:
-            joined = join([segment.part], source, result, plan=plan)
+            joined = join([done.part], source, result, plan=plan)
+            if joined.frames != done.read.frames:
+                message = f"{joined.frames} frames came out of {done.read.frames}; this is a bug, please report it"
+                raise OutputError(message)
+            _refuse(joined.losses, source, strict=config.strict)
+        warnings = _warnings(info, done, joined)
         seconds = time.perf_counter() - started
-        moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
-        if joined.retimed_packets:
-            moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
-        notices = [*losses, *info.notes, *_notices(done.read), *done.notes]
-        notices += [*joined.converted, *joined.left_out, *moved]
-        return _report(source, destination, config, runner, done=done, joined=joined, warnings=notices, seconds=seconds)
+        return _report(
+            source, destination, config, runner, done=done, joined=joined, warnings=warnings, seconds=seconds
+        )
 
 
 def open_runner(config: JobConfig) -> AbstractContextManager[Runner]:
@@ -112,6 +110,12 @@ def open_runner(config: JobConfig) -> AbstractContextManager[Runner]:
     if config.runtime == "local":
         return LocalRunner(config.restore)
     return RayRunner(config.restore, config.ray)
+
+
+def _refuse(losses: Sequence[str], source: Path, *, strict: bool) -> None:
+    if losses and strict:
+        message = f"{source} is damaged: {'; '.join(losses)}; without --strict, what can be read is restored"
+        raise InputError(message)
 
 
 def _losses(read: ReadStatistics) -> list[str]:
@@ -123,6 +127,15 @@ def _losses(read: ReadStatistics) -> list[str]:
     }
     losses = [words.format(number) for words, number in told.items() if number]
     return [*losses, f"reading stopped early: {read.read_error}"] if read.read_error else losses
+
+
+def _warnings(info: VideoInfo, done: SegmentReport, joined: JoinReport) -> list[str]:
+    """Everything that is not in the result as it was in the source."""
+    moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
+    if joined.retimed_packets:
+        moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
+    picture = [*_losses(done.read), *info.notes, *_notices(done.read), *done.notes]
+    return [*picture, *joined.losses, *joined.converted, *joined.left_out, *moved]
 
 
 def _notices(read: ReadStatistics) -> list[str]:
@@ -153,6 +166,7 @@ def _report(
         frames_written=done.frames_written,
         frames_missing=done.read.missing_frames,
         packets_undecodable=done.read.undecodable_packets,
+        frames_damaged=done.read.corrupt_frames,
         frames_with_faces=done.counts.get("frames_with_faces", 0),
         faces_restored=done.counts.get("faces", 0),
         tracks=done.counts.get("tracks", 0),

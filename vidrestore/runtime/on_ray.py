@@ -8,14 +8,14 @@ travel through the object store. Results are those of the local runtime.
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -25,10 +25,8 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.errors import ConfigError, VidrestoreError, WorkerError
-from vidrestore.faces.detector import FaceDetector
-from vidrestore.restoration.restorer import FaceRestorer
-from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
+from vidrestore.runtime.workers import Description, FaceWorker
 from vidrestore.types import Detection, UInt8
 
 In = TypeVar("In")
@@ -39,6 +37,7 @@ Actor = Any
 
 _ray: Any = ray
 _POLL_SECONDS = 0.25
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,80 +67,26 @@ class RayConfig:
             raise ConfigError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a face worker has loaded."""
-
-    crop_size: int
-    batch_size: int
-    model_sha256: str
-
-
-class FaceWorker:
-    """Holds the detector and GFP-GAN; an asynchronous actor that any number of segment workers call.
-
-    The networks are loaded by the first call, not by the constructor: an error there would reach the caller as the
-    actor's death instead of as what it is.
-    """
-
-    def __init__(self, config: RestoreConfig, *, threads: int, wait_seconds: float) -> None:
-        # Ray sets OMP_NUM_THREADS to the actor's num_cpus, which would leave torch with one thread on a CPU.
-        self._config = replace(
-            config,
-            restorer=replace(config.restorer, threads=config.restorer.threads or threads),
-            detector=replace(config.detector, threads=config.detector.threads or threads),
-        )
-        self._wait_seconds = wait_seconds
-        self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
-
-    @cached_property
-    def _restorer(self) -> FaceRestorer:
-        return FaceRestorer(self._config.restorer)
-
-    @cached_property
-    def _restore(self) -> Coalescer[UInt8, UInt8]:
-        full = self._restorer.batch_size
-        return Coalescer(self._restorer, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
-
-    @cached_property
-    def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
-        full, detector = self._config.look.batch_size, FaceDetector(self._config.detector)
-        return Coalescer(detector, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
-
-    async def describe(self) -> Description:
-        """Load what is not loaded yet, and say what it is."""
-        _ = self._restore, self._detect
-        return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
-
-    async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
-        """Find faces in previews."""
-        return await self._detect(previews)
-
-    async def restore(self, crops: list[UInt8]) -> Sequence[UInt8]:
-        """Restore crops."""
-        return await self._restore(crops)
-
-
 class SegmentWorker:
     """Runs segments from decode to encode; a second thread tells how far it is."""
 
-    def __init__(
-        self, config: RestoreConfig, face_workers: list[Actor], description: Description, in_flight: int
-    ) -> None:
+    def __init__(self, config: RestoreConfig, face_workers: list[Actor], in_flight: int) -> None:
         cv2.setNumThreads(1)
         self._config = config
+        self._face_workers = face_workers
+        self._in_flight = in_flight
         self._progress = Progress()
-        self._parts = Parts(
-            OnActors[UInt8, tuple[Detection, ...]](face_workers, "detect", in_flight=in_flight),
-            OnActors[UInt8, UInt8](face_workers, "restore", in_flight=in_flight),
+
+    def run(self, segment: Segment, description: Description) -> SegmentReport:
+        """Restore one segment with face workers that are as described."""
+        self._progress = Progress()
+        parts = Parts(
+            OnActors[UInt8, tuple[Detection, ...]](self._face_workers, "detect", in_flight=self._in_flight),
+            OnActors[UInt8, UInt8](self._face_workers, "restore", in_flight=self._in_flight),
             crop_size=description.crop_size,
             batch_size=description.batch_size,
         )
-
-    def run(self, segment: Segment) -> SegmentReport:
-        """Restore one segment."""
-        self._progress = Progress()
-        return restore_segment(segment, self._parts, self._config, self._note)
+        return restore_segment(segment, parts, self._config, self._note)
 
     def progress(self) -> Progress:
         """Tell how far the segment is."""
@@ -200,9 +145,6 @@ def _get(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  
     """
     try:
         return reference.future().result(timeout=timeout)
-    except TimeoutError as error:
-        message = f"no worker answered in {timeout:.0f} s; has the cluster room for it? `ray status` tells"
-        raise WorkerError(message) from error
     except RayTaskError as error:
         if isinstance(error.cause, VidrestoreError):
             raise error.cause from None
@@ -213,6 +155,9 @@ def _get(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  
         raise WorkerError(message) from error
     except RayError as error:
         message = f"Ray could not run the work: {_first_line(error)}"
+        raise WorkerError(message) from error
+    except TimeoutError as error:
+        message = "a worker did not answer in time; has the cluster room for it? `ray status` tells"
         raise WorkerError(message) from error
 
 
@@ -239,8 +184,11 @@ class RayRunner:
         self._ray = ray_config
         self._started_here = _connect(ray_config)
         self._face_workers: list[Actor] = []
+        self._spare: Actor | None = None
         try:
             self._face_workers = self._start_face_workers()
+            # Starts while the networks load.
+            self._spare = self._start_segment_worker()
             self._description = self._describe()
         except BaseException:
             self._stop()
@@ -257,19 +205,23 @@ class RayRunner:
         Raises:
             WorkerError: the worker died more often than `retries` allows.
         """
-        while True:
-            worker = self._start_segment_worker()
+        for attempt in range(self._ray.retries + 1):
+            worker, self._spare = self._spare or self._start_segment_worker(), None
+            # A worker that was only cut off may still write: each has a part of its own.
+            own = replace(segment, part=segment.part.with_name(f"{segment.part.name}-{attempt}"))
             try:
-                return self._watch(worker, segment, on_progress)
+                self._await([worker.progress.remote()])
+                return self._watch(worker, own, on_progress)
             except WorkerError:
-                if not _is_dead(worker) or self.retries >= self._ray.retries:
+                if not _is_dead(worker) or attempt == self._ray.retries:
                     raise
                 self.retries += 1
             finally:
                 _ray.kill(worker)
+        raise AssertionError  # the last attempt returns or raises
 
     def _watch(self, worker: Actor, segment: Segment, on_progress: Callable[[Progress], None]) -> SegmentReport:
-        finished = worker.run.remote(segment)
+        finished = worker.run.remote(segment, self._description)
         done = finished.future()
         while not wait([done], timeout=_POLL_SECONDS).done:
             on_progress(_get(worker.progress.remote()))
@@ -277,35 +229,51 @@ class RayRunner:
         on_progress(Progress(report.frames_written, report.counts.get("faces", 0)))
         return report
 
+    def _await(self, references: Sequence[Any]) -> None:
+        """Wait until actors answer, for as long as starting may take."""
+        deadline = time.monotonic() + self._ray.start_timeout_seconds
+        for reference in references:
+            _get(reference, timeout=max(0.1, deadline - time.monotonic()))
+
     def _start_face_workers(self) -> list[Actor]:
-        gpus = _ray.cluster_resources().get("GPU", 0)
-        share = self._ray.gpus_per_face_worker
-        share = (1.0 if gpus else 0.0) if share is None else share
-        count = self._ray.face_workers or max(1, int(gpus / share) if share else 1)
-        threads = max(1, len(os.sched_getaffinity(0)) // count)
+        share = self._gpus_per_face_worker()
+        # One segment keeps no more batches under way than this, so that more workers would wait in vain.
+        busy = self._ray.batches_in_flight + 1
+        count = self._ray.face_workers or max(1, min(busy, int(_gpus() / share) if share else 1))
         actor = _ray.remote(FaceWorker).options(
             num_cpus=self._ray.cpus_per_face_worker, num_gpus=share, max_restarts=3, max_task_retries=3
         )
         patience = self._ray.batching_wait_seconds
-        return [actor.remote(self._config, threads=threads, wait_seconds=patience) for _ in range(count)]
+        return [actor.remote(self._config, sharing=count, wait_seconds=patience) for _ in range(count)]
+
+    def _gpus_per_face_worker(self) -> float:
+        device = self._config.restorer.device
+        if device.startswith("cuda:"):
+            message = f"device is {device!r}, but Ray chooses the GPU; use --device cuda, or --runtime local"
+            raise ConfigError(message)
+        if self._ray.gpus_per_face_worker is not None:
+            return self._ray.gpus_per_face_worker
+        return 0.0 if device == "cpu" else float(min(1, _gpus()))
 
     def _describe(self) -> Description:
+        """Wait for a place to run, then, for as long as it takes, for the networks; downloads may take minutes."""
+        self._await([worker.ready.remote() for worker in self._face_workers])
         references = [worker.describe.remote() for worker in self._face_workers]
-        deadline = time.monotonic() + self._ray.start_timeout_seconds
-        descriptions: list[Description] = [
-            _get(reference, timeout=max(1, deadline - time.monotonic())) for reference in references
-        ]
+        descriptions: list[Description] = [_get(reference) for reference in references]
+        if len(set(descriptions)) > 1:
+            message = f"face workers hold different models ({descriptions}); put the same file on every machine"
+            raise WorkerError(message)
         return descriptions[0]
 
     def _start_segment_worker(self) -> Actor:
         actor = _ray.remote(SegmentWorker).options(num_cpus=self._ray.cpus_per_segment_worker, max_concurrency=2)
-        return actor.remote(self._config, self._face_workers, self._description, self._ray.batches_in_flight)
+        return actor.remote(self._config, self._face_workers, self._ray.batches_in_flight)
 
     def _stop(self) -> None:
         if self._started_here:
             _ray.shutdown()
             return
-        for worker in self._face_workers:
+        for worker in [*self._face_workers, *([self._spare] if self._spare else [])]:
             _ray.kill(worker)
 
     def __enter__(self) -> Self:
@@ -316,6 +284,10 @@ class RayRunner:
     ) -> None:
         """Stop the workers, and Ray if it was started here."""
         self._stop()
+
+
+def _gpus() -> float:
+    return float(_ray.cluster_resources().get("GPU", 0))
 
 
 def _is_dead(worker: Actor) -> bool:
@@ -341,15 +313,23 @@ def _connect(config: RayConfig) -> bool:
 
 def _init(config: RayConfig) -> None:
     try:
+        _check_reachable(config.address)
         if config.address:
             _ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             # A face worker and a segment worker must fit even on a machine with one core.
             cpus = max(2, len(os.sched_getaffinity(0)))
             _ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+    except (RayError, OSError, RuntimeError, ValueError) as error:
         message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}"
         raise WorkerError(message) from error
+
+
+def _check_reachable(address: str | None) -> None:
+    """Knock at HOST:PORT first: Ray itself tries for minutes."""
+    host, separator, port = (address or "").rpartition(":")
+    if separator and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 @contextmanager

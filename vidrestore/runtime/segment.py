@@ -31,6 +31,8 @@ class Progress:
 class SegmentReport:
     """What became of a segment."""
 
+    part: Path
+    """Where its encoded video is."""
     frames_written: int
     read: ReadStatistics
     counts: dict[str, int]
@@ -66,4 +68,4 @@ def restore_segment(
         with recorder.timing("encode"):
             stack.close()
     counts = dict(recorder.counts)
-    return SegmentReport(written, reader.statistics, counts, dict(recorder.seconds), writer.notes)
+    return SegmentReport(segment.part, written, reader.statistics, counts, dict(recorder.seconds), writer.notes)

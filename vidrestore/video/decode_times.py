@@ -4,9 +4,15 @@ Each part's encoder starts its decoding times anew, a little before its first pi
 overlap. Made anew from the presentation times they grow throughout, and do not depend on where the film was cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ticks: TypeAlias = npt.NDArray[np.int64]
+"""int64 [packets], in units of the film's time base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +24,38 @@ class PacketTimes:
     duration: int
 
 
-def packet_times(pts: Sequence[int], *, last_duration: int) -> list[PacketTimes]:
+@dataclass(frozen=True, slots=True, eq=False)
+class FilmTimes:
+    """Times of all packets of a film, in decoding order; holds 24 bytes a packet."""
+
+    pts: Ticks
+    dts: Ticks
+    durations: Ticks
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def __iter__(self) -> Iterator[PacketTimes]:
+        for pts, dts, duration in zip(self.pts, self.dts, self.durations, strict=True):
+            yield PacketTimes(int(pts), int(dts), int(duration))
+
+
+def packet_times(pts: Sequence[int] | Ticks, *, last_duration: int) -> FilmTimes:
     """Times of a film's packets, given their presentation times in decoding order.
 
     Decoding times grow strictly, and none is later than its packet's presentation time; a duration is the distance to
     the next picture, and `last_duration` for the last one. ValueError when two pictures share a time.
     """
-    shown = sorted(pts)
-    if any(first == second for first, second in pairwise(shown)):
+    decoded = np.array(pts, dtype=np.int64)
+    order = np.argsort(decoded)
+    shown = decoded[order]
+    steps = np.diff(shown, append=shown[-1:] + last_duration)
+    if not steps[:-1].all():
         raise ValueError("two pictures have the same time")
-    rank = {time: position for position, time in enumerate(shown)}
-    delay = max((position - rank[time] for position, time in enumerate(pts)), default=0)
-    lead = shown[1] - shown[0] if len(shown) > 1 else 1
-    early = [shown[0] - lead * count for count in range(delay, 0, -1)]
-    ends = [*shown[1:], shown[-1] + last_duration] if shown else []
-    return [PacketTimes(time, dts, ends[rank[time]] - time) for time, dts in zip(pts, [*early, *shown], strict=False)]
+    # the picture shown at position p is decoded at position order[p]
+    delay = int(np.max(order - np.arange(len(order)), initial=0))
+    lead = int(steps[0]) if len(steps) > 1 else 1
+    early = shown[:1] - lead * np.arange(delay, 0, -1)
+    durations = np.empty_like(steps)
+    durations[order] = steps
+    return FilmTimes(decoded, np.concatenate([early, shown])[: len(decoded)], durations)

@@ -42,6 +42,9 @@ class JoinReport:
     copied: tuple[str, ...]
     converted: tuple[str, ...]
     left_out: tuple[str, ...]
+    """What the container of the result has no place for."""
+    losses: tuple[str, ...] = ()
+    """What of the streams besides the video could not be read because the source is damaged."""
     retimed_packets: int = 0
     """Sound packets whose decoding time stepped back in the source, and was moved."""
     shift: Fraction = Fraction(0)
@@ -55,7 +58,8 @@ def join(
 
     Nothing is re-encoded: packets are byte for byte those of the parts and of the source, at the same times: exactly
     in MP4 and MOV, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
-    converted (text subtitles) or left out, as `check_join` plans it; the report says so. An existing destination is
+    converted (text subtitles) or left out, as `check_join` plans it; the report says so, and names apart what damage
+    in the source has cost. An existing destination is
     replaced; write through `output.aside` to keep it whole until the end.
 
     Raises OutputError when the parts do not fit together, when the container cannot hold the sound, and when writing
@@ -76,7 +80,8 @@ def join(
             frames=len(film.times),
             copied=tuple(map(str, plan.of(Action.COPY, Action.ATTACH))),
             converted=tuple(map(str, plan.of(Action.CONVERT, Action.REMAKE))),
-            left_out=(*map(str, plan.of(Action.LEAVE_OUT)), *muxer.problems()),
+            left_out=tuple(map(str, plan.of(Action.LEAVE_OUT))),
+            losses=muxer.losses(),
             retimed_packets=muxer.retimed,
         )
         return _compared(report, opened, indexes, destination, info, film)
@@ -127,7 +132,7 @@ class _Muxer:
         for _, packet, target in heapq.merge(own, self._others(info.stream_index), key=itemgetter(0)):
             self._mux(packet, target)
 
-    def problems(self) -> tuple[str, ...]:
+    def losses(self) -> tuple[str, ...]:
         """What could not be read from the source, one line each."""
         lines = [f"what follows damage in the source: {self._read_error}"] if self._read_error else []
         for index, converter in self._converters.items():
@@ -213,8 +218,15 @@ def _compared(
         video = result.streams.video[0]
         expected = film.start_pts * info.time_base
         start = (video.start_time or 0) * time_base_of(video)
-    if info.display_matrix and probe(destination).display_matrix is None:
+    written = probe(destination)
+    if info.display_matrix and written.display_matrix is None:
         lost.append(f"the rotation by {info.rotation} degrees: {destination.suffix} has no place for it")
+    if info.sample_aspect_ratio != written.sample_aspect_ratio:
+        # PyAV cannot tell a muxer of it, and MP4's reads it from the codec parameters where Matroska's does not.
+        ratio = str(info.sample_aspect_ratio).replace("/", ":")
+        lost.append(
+            f"the pixel aspect ratio {ratio}: {destination.suffix} with {written.codec} loses it; .mp4 keeps it"
+        )
     shift = start - expected
     return replace(
         report, left_out=(*report.left_out, *lost), shift=shift if abs(shift) >= _MILLISECOND else Fraction(0)

@@ -1,16 +1,17 @@
 """The parts of a film as one sequence of video packets."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.video.decode_times import PacketTimes, packet_times
+from vidrestore.video.decode_times import FilmTimes, Ticks, packet_times
 from vidrestore.video.opening import open_source
 from vidrestore.video.rationals import time_base_of
 from vidrestore.video.writer import ORIGIN
@@ -20,17 +21,17 @@ _FAR = 100
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Parts that follow each other, and the film's own times for their packets (three integers a frame are held)."""
+    """Parts that follow each other, and the film's own times for their packets (24 bytes a frame are held)."""
 
     paths: tuple[Path, ...]
     time_base: Fraction
-    times: tuple[PacketTimes, ...]
+    times: FilmTimes
     """In decoding order, in units of `time_base`."""
 
     @property
     def start_pts(self) -> int:
         """Time of the first picture, in units of `time_base`."""
-        return min(times.pts for times in self.times)
+        return int(self.times.pts.min())
 
     def packets(self) -> "Iterator[av.Packet[av.VideoStream]]":
         """All packets in decoding order, with the film's times; one part is open at a time."""
@@ -59,7 +60,7 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
     `end_pts`, in units of `time_base`, is when the film's last picture leaves the screen, if that is known.
     Raises OutputError when there are none, when they overlap, or when they were encoded with different settings.
     """
-    shown: list[int] = []
+    shown = array("q")
     ends: list[int] = []
     headers = set()
     for path in paths:
@@ -77,13 +78,14 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
         raise OutputError("there is nothing to join: not one frame was restored")
     if len(headers) > 1:
         raise OutputError("the parts were encoded with different settings; encode all of them anew")
-    last = _last_duration(shown, last_duration, end_pts)
-    return Parts(tuple(paths), time_base, tuple(packet_times(shown, last_duration=last)))
+    ticks = np.frombuffer(shown, np.int64)
+    last = _last_duration(ticks, last_duration, end_pts)
+    return Parts(tuple(paths), time_base, packet_times(ticks, last_duration=last))
 
 
-def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> tuple[list[int], int]:
+def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> "tuple[array[int], int]":
     origin = _origin(container.metadata)
-    times = []
+    times = array("q")
     duration = 0
     scale = time_base_of(stream) / time_base
     for packet in container.demux(stream):
@@ -99,10 +101,10 @@ def _origin(metadata: dict[str, str]) -> int:
     return int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
 
 
-def _last_duration(shown: list[int], packet_duration: int, end_pts: int | None) -> int:
-    ordered = sorted(shown)
-    longest = max((second - first for first, second in pairwise(ordered)), default=0)
-    own = packet_duration or (ordered[-1] - ordered[-2] if len(ordered) > 1 else 1)
-    remaining = 0 if end_pts is None else end_pts - ordered[-1]
+def _last_duration(shown: Ticks, packet_duration: int, end_pts: int | None) -> int:
+    steps = np.diff(np.sort(shown))
+    longest = int(steps.max(initial=0))
+    own = packet_duration or (int(steps[-1]) if len(steps) else 1)
+    remaining = 0 if end_pts is None else end_pts - int(shown.max())
     # an end far away belongs to pictures that were not restored
     return remaining if 0 < remaining <= _FAR * max(longest, own) else own

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from av.video.reformatter import Interpolation
 
 from vidrestore.errors import InputError
 from vidrestore.types import Frame
-from vidrestore.video.info import VideoInfo, colour_of, describe, rotation_of
+from vidrestore.video.info import VideoInfo, colour_of, describe, promise_of, rotation_of
 from vidrestore.video.opening import open_source, video_stream
 from vidrestore.video.pixel_formats import Layout, layout_of, views
 from vidrestore.video.rationals import exact, time_base_of
@@ -21,6 +22,10 @@ from vidrestore.video.timestamps import GrowingTimestamps
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _FULL = 2
+_ROUNDED = Fraction(2, 1000)
+"""Seconds by which the length in an edit list may be off: it has a coarse unit of its own."""
+_FRAMES_SHORT = Fraction(3, 2)
+_SECONDS_SHORT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,11 @@ class ReadStatistics:
     adapted_frames: int = 0
     """Frames of another size or format than the first, scaled or converted to it."""
     missing_frames: int = 0
-    """Promised by the container and not there; known at the end only, 0 when the container does not count."""
+    """Promised by the container and not there; known at the end only.
+
+    From the container's count where it has one, less what an edit list cuts; in Matroska estimated from the promised
+    length, and 0 where nothing is promised.
+    """
     read_error: str | None = None
     """Why reading stopped before the end of the file, if it did."""
 
@@ -71,6 +80,7 @@ class VideoReader:
             self._layout = self._layout_of(self._first)
             self._timestamps = self._clock(self._stream)
             self.info = self._describe(container)
+            self._promise = promise_of(self._path, container, self._stream)
             self._resources = stack.pop_all()
         return self
 
@@ -100,7 +110,43 @@ class VideoReader:
             yield self._frame(self._first, self.info.start_pts)
         for picture in self._pictures:
             yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
-        self._missing = max(0, (self.info.frames or 0) - self._frames - self._empty)
+        self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
+
+    def _missing_of_count(self, promised: int) -> int:
+        """Of what the container counts; in MP4 it counts also the frames that an edit list cuts."""
+        lacking = promised - self._frames - self._empty
+        counted = lacking - self._undecodable
+        if self._stream.duration is not None:
+            end = (self._stream.start_time or 0) + self._stream.duration
+            tail = max(0, round((end - self._timestamps.end) / self._step()))
+            # within the length that is left nothing tells a lost picture from a cut one
+            counted = min(lacking, tail) if self._is_edited(promised) else max(counted, min(lacking, tail))
+        return max(0, counted)
+
+    def _is_edited(self, promised: int) -> bool:
+        """Whether an edit list makes the film shorter than the frames that the container counts."""
+        rate, duration = self.info.average_rate, self.info.duration
+        if "mp4" not in self.info.container or not rate or duration is None:
+            return False
+        return duration + _ROUNDED < promised / rate
+
+    def _missing_of_length(self) -> int:
+        """Estimated from the promised length; a last picture may stay as long as any before it did, unsaid."""
+        if self._promise is None:
+            return 0
+        step = self._step() * self.info.time_base
+        longest = self._timestamps.longest * self.info.time_base
+        shortfall = self._promise.end - self._timestamps.end * self.info.time_base
+        least = step * _FRAMES_SHORT if self._promise.certain else _SECONDS_SHORT
+        return round(shortfall / step) if shortfall > max(least, longest) else 0
+
+    def _step(self) -> Fraction:
+        """Between two frames, in the stream's unit: by the average rate where the frames bear it out."""
+        mean = self._timestamps.mean_step
+        rate = self.info.average_rate
+        promised = 1 / (rate * self.info.time_base) if rate else mean
+        # one long picture makes FFmpeg guess absurd rates for Matroska
+        return promised if mean / 2 <= promised <= mean * 2 else mean
 
     def _decode(self, container: InputContainer, stream: av.VideoStream) -> Generator[av.VideoFrame]:
         packets = container.demux(stream)

@@ -17,8 +17,22 @@ class GrowingTimestamps:
         self._first = first
         self._step = max(1, step)
         self._last: int | None = None
+        self._passed = 0
+        self._gaps = 0
+        self.longest = 0
+        """Between two frames so far."""
         self.invented = 0
         self.reordered = 0
+
+    @property
+    def end(self) -> int:
+        """When the last frame so far leaves the screen."""
+        return self._first if self._last is None else self._last + self._step
+
+    @property
+    def mean_step(self) -> Fraction:
+        """Between two frames so far; the one known beforehand when there was no second frame."""
+        return Fraction(self._passed, self._gaps) if self._gaps else Fraction(self._step)
 
     def next(self, pts: int | None, dts: int | None, duration: int) -> int:
         """The time of the next frame in decoder output order, all in the stream's unit."""
@@ -28,6 +42,9 @@ class GrowingTimestamps:
             self.reordered += 1
             time = last + (1 if last - time < self._second else self._step)
         if last is not None:
+            self._passed += time - last
+            self._gaps += 1
+            self.longest = max(self.longest, time - last)
             self._step = time - last if duration <= 0 else duration
         elif duration > 0:
             self._step = duration

@@ -1,0 +1,73 @@
+"""What a face worker does, wherever it runs: it holds the networks and joins the requests of many callers."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from vidrestore.engine import RestoreConfig
+from vidrestore.faces.detector import FaceDetector
+from vidrestore.restoration.restorer import FaceRestorer
+from vidrestore.runtime.coalescer import Coalescer
+from vidrestore.types import Detection, UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a face worker has loaded."""
+
+    crop_size: int
+    batch_size: int
+    model_sha256: str
+
+
+class FaceWorker:
+    """Holds the detector and GFP-GAN; its methods are coroutines that any number of segment workers call.
+
+    The networks are loaded by the first call, not by the constructor: an error there would reach the caller as the
+    worker's death instead of as what it is.
+
+    Args:
+        config: of every stage.
+        sharing: face workers that share the cores of this machine.
+        wait_seconds: how long a batch that is not full waits for company.
+    """
+
+    def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float) -> None:
+        # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
+        threads = config.restorer.threads or max(2, len(os.sched_getaffinity(0)) // sharing)
+        self._config = replace(config, restorer=replace(config.restorer, threads=threads))
+        self._wait_seconds = wait_seconds
+        self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
+
+    @cached_property
+    def _restorer(self) -> FaceRestorer:
+        return FaceRestorer(self._config.restorer)
+
+    @cached_property
+    def _restore(self) -> Coalescer[UInt8, UInt8]:
+        full = self._restorer.batch_size
+        return Coalescer(self._restorer, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+
+    @cached_property
+    def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
+        full, detector = self._config.look.batch_size, FaceDetector(self._config.detector)
+        return Coalescer(detector, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+
+    async def ready(self) -> bool:
+        """Answer: the worker has a place to run."""
+        return True
+
+    async def describe(self) -> Description:
+        """Load what is not loaded yet, downloading it if need be, and say what it is."""
+        _ = self._restore, self._detect
+        return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
+
+    async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
+        """Find faces in previews."""
+        return await self._detect(previews)
+
+    async def restore(self, crops: list[UInt8]) -> Sequence[UInt8]:
+        """Restore crops."""
+        return await self._restore(crops)
