@@ -54,7 +54,7 @@ def rgb(frame: Frame) -> np.ndarray:
     [
         ("sister.mkv", 0.6, 17),
         ("book.mkv", 0.6, 17),
-        ("short_hamilton_clip.mp4", 0.9, 30),
+        ("short_hamilton_clip.mp4", 1.75, 30),
         ("head-pose-face-detection-female-and-male.gif", 1.0, 12),
     ],
 )
