@@ -50,7 +50,7 @@ class SlowToStart:
         on_progress(Progress())
         time.sleep(0.1)
         on_progress(Progress(5, 5))
-        return SegmentReport(5, ReadStatistics(), {"faces": 5}, {"decode": 0.04, "encode": 0.05})
+        return SegmentReport(segment.part, 5, ReadStatistics(), {"faces": 5}, {"decode": 0.04, "encode": 0.05})
 
 
 def test_the_start_of_a_worker_is_no_part_of_a_run(tmp_path: Path) -> None:
