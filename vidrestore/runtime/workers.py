@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from vidrestore.engine import RestoreConfig
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.restoration.restorer import FaceRestorer
@@ -36,7 +38,9 @@ class FaceWorker:
 
     def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float) -> None:
         # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
+        # Before any network runs: after a restart either may be the first, and each must find the same number.
         threads = config.restorer.threads or max(2, len(os.sched_getaffinity(0)) // sharing)
+        torch.set_num_threads(threads)
         self._config = replace(config, restorer=replace(config.restorer, threads=threads))
         self._wait_seconds = wait_seconds
         self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")

@@ -1,0 +1,52 @@
+"""A face worker without Ray."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from vidrestore.engine import RestoreConfig
+from vidrestore.errors import ModelError
+from vidrestore.faces.detector import FaceDetector
+from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
+from vidrestore.runtime.workers import Description, FaceWorker
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_whatever_runs_first_runs_on_the_same_number_of_threads() -> None:
+    torch.set_num_threads(1)
+    FaceWorker(RestoreConfig(), sharing=1000, wait_seconds=0.001)
+    assert torch.get_num_threads() == 2, "one thread gives other bits; a restarted worker may detect first"
+
+
+def test_it_gives_what_the_networks_give() -> None:
+    worker = FaceWorker(RestoreConfig(), sharing=1, wait_seconds=0.001)
+    picture = np.ascontiguousarray(astronaut()[:256, :448])
+    crop = np.ascontiguousarray(astronaut()[:256, 96:352])
+
+    async def ask() -> tuple[Any, ...]:
+        return await asyncio.gather(worker.detect([picture]), worker.restore([crop]), worker.describe())
+
+    faces, restored, description = asyncio.run(ask())
+    restorer = FaceRestorer()
+    assert description == Description(restorer.crop_size, restorer.batch_size, restorer.model_sha256)
+    assert np.array_equal(restored[0], restorer([crop])[0])
+    (expected,) = FaceDetector()([picture])
+    assert [face.score for face in faces[0]] == [face.score for face in expected] != []
+
+
+def test_an_unknown_model_is_an_error_of_the_call_and_not_of_the_worker() -> None:
+    worker = FaceWorker(RestoreConfig(restorer=RestorerConfig(model="none")), sharing=1, wait_seconds=0.001)
+    assert asyncio.run(worker.ready())
+    with pytest.raises(ModelError, match="unknown model 'none'"):
+        asyncio.run(worker.describe())
