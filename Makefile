@@ -29,7 +29,8 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | system
 	touch $@
 
 system:
-	@if ! ldconfig -p | grep -q libGL.so.1 || ! ldconfig -p | grep -q libgthread-2.0.so.0; then \
+	@libraries=$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p); \
+	if ! echo "$$libraries" | grep -q libGL.so.1 || ! echo "$$libraries" | grep -q libgthread-2.0.so.0; then \
 	  echo "installing $(SYSTEM_PACKAGES), which OpenCV needs"; \
 	  if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(SYSTEM_PACKAGES); \

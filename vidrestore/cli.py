@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -237,6 +238,7 @@ def demo(
     from vidrestore.demo import DemoFilm, run_demo  # noqa: PLC0415  the demonstration's parts are optional
 
     job = update(JobConfig(), _given({"runtime": runtime}))
+    started = time.perf_counter()
     with _live_progress(quiet=quiet) as on_progress:
         made = run_demo(folder, job, on_progress)
     if quiet:
@@ -251,6 +253,8 @@ def demo(
     typer.echo(f"  face against ground truth: {made.psnr_before:.2f} dB before, {made.psnr_after:.2f} dB after")
     typer.echo(line(made.carphone))
     typer.echo(f"before | after | truth: {made.picture}")
+    typer.echo(f"reports: {made.archival.report_path}, {made.carphone.report_path}")
+    typer.echo(f"all of it took {time.perf_counter() - started:.1f} s")
 
 
 @app.command(name="probe")

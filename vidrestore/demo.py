@@ -42,6 +42,7 @@ class DemoFilm:
     before: Path
     after: Path
     report: RunReport
+    report_path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,9 @@ def make_archival_film(damaged: Path, truth: Path) -> None:
 def _restore(film: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
     after = film.with_name(f"{film.stem}_restored.mp4")
     report = restore_film(film, after, job, on_progress=on_progress)
-    report.write(film.with_name(f"{film.stem}_report.json"))
-    return DemoFilm(film, after, report)
+    report_path = film.with_name(f"{film.stem}_report.json")
+    report.write(report_path)
+    return DemoFilm(film, after, report, report_path)
 
 
 def _portrait() -> UInt8:

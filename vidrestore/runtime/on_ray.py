@@ -314,12 +314,14 @@ def _connect(config: RayConfig) -> bool:
 def _init(config: RayConfig) -> None:
     try:
         _check_reachable(config.address)
+        quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
         if config.address:
-            _ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+            _ray.init(address=config.address, **quietly)
         else:
-            # A face worker and a segment worker must fit even on a machine with one core.
+            # A face worker and a segment worker must fit even on a machine with one core. "local": with no address
+            # Ray would join whatever cluster it finds on this machine.
             cpus = max(2, len(os.sched_getaffinity(0)))
-            _ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            _ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
     except (RayError, OSError, RuntimeError, ValueError) as error:
         message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}"
         raise WorkerError(message) from error
