@@ -17,10 +17,10 @@ JOB = update(JobConfig(), {"runtime": "local"})
 
 @pytest.mark.slow
 def test_it_leaves_films_a_picture_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "FRAMES", 8)
-    monkeypatch.setattr(demo, "_SHOWN", (1, 5))
+    monkeypatch.setattr(demo, "FRAMES", 25)
+    monkeypatch.setattr(demo, "_SHOWN", (4, 16))
     made = demo.run_demo(tmp_path / "demo", update(JOB, {"restore": {"selection": {"faces": 1}}}))
-    assert made.archival.report.faces_restored == 8
+    assert made.archival.report.faces_restored >= 24
     assert made.carphone.report.faces_restored == 120
     assert json.loads(made.archival.report_path.read_text())["complete"] is True
     picture = cv2.imread(str(made.picture))
