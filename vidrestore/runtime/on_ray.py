@@ -323,7 +323,11 @@ def _init(config: RayConfig) -> None:
             cpus = max(2, len(os.sched_getaffinity(0)))
             _ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
     except (RayError, OSError, RuntimeError, ValueError) as error:
-        message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}"
+        # Given HOST:PORT, Ray 2.60 decides too late that it has a token to show.
+        advice = (
+            "; is it there? With token authentication use 'auto', or set RAY_AUTH_MODE=token" if config.address else ""
+        )
+        message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}{advice}"
         raise WorkerError(message) from error
 
 
