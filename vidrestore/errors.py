@@ -6,6 +6,7 @@
     ├── OutputError        the destination cannot be written or cannot hold what it should
     ├── ModelError         weights are unknown, missing, corrupt or of another architecture
     ├── RestorationError   a stage failed on data it should have handled
+    ├── TrainingError      a training diverged, or its folder holds another run
     ├── WorkerError        a worker process died or could not be had
     └── Interrupted        the user stopped the run (SIGINT, SIGTERM)
 
@@ -40,6 +41,10 @@ class ModelError(VidrestoreError):
 
 class RestorationError(VidrestoreError):
     """A stage failed on data that it should have handled."""
+
+
+class TrainingError(VidrestoreError):
+    """A training diverged, or its folder holds the state of another run."""
 
 
 class WorkerError(VidrestoreError):

@@ -11,7 +11,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from vidrestore.errors import ModelError, OutputError
-from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.model.checkpoint import (
+    load_gfpgan,
+    load_state_dict,
+    load_training_state,
+    save_safetensors,
+    save_training_state,
+)
 from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
 
 
@@ -166,3 +172,69 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, state: dict[str,
 def test_weights_that_cannot_be_written_are_an_output_error(tmp_path: Path, state: dict[str, Tensor]) -> None:
     with pytest.raises(OutputError, match="cannot write weights"):
         save_safetensors(state, tmp_path / "absent" / "w.safetensors", {})
+
+
+TRAINING_STATE: dict[str, Any] = {
+    "step": 7,
+    "signature": {"betas": (0.0, 0.99), "degradation": None, "limit": float("inf"), "modes": ["bilinear"]},
+    "optimizer": {"state": {0: {"exp_avg": torch.arange(6.0).reshape(2, 3)}}, "param_groups": [{"lr": 0.1}]},
+    "half": torch.ones(3, dtype=torch.bfloat16),
+}
+
+
+def test_a_training_state_comes_back_as_it_was_with_tuples_and_number_keys(tmp_path: Path) -> None:
+    save_training_state(TRAINING_STATE, tmp_path / "state.pt")
+    state = load_training_state(tmp_path / "state.pt")
+    assert (state["step"], state["signature"]) == (7, TRAINING_STATE["signature"])
+    assert torch.equal(state["optimizer"]["state"][0]["exp_avg"], torch.arange(6.0).reshape(2, 3))
+    assert state["half"].dtype == torch.bfloat16
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_training_state_keeps_the_memory_layout_that_sums_depend_on(tmp_path: Path) -> None:
+    moments = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    save_training_state({"moments": moments}, tmp_path / "state.pt")
+    assert load_training_state(tmp_path / "state.pt")["moments"].stride() == moments.stride()
+
+
+def test_a_training_state_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.pt"
+    save_training_state(TRAINING_STATE, path)
+
+    def full(state: object, partial: Path) -> None:  # noqa: ARG001
+        partial.write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match=r"cannot write the training state .*check its free space"):
+        save_training_state({"step": 8}, path)
+    assert load_training_state(path)["step"] == 7
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_damaged_training_state_is_a_model_error(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "state.pt"
+    save_training_state(TRAINING_STATE, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ModelError, match=r"state\.pt .*damaged or cut short"):
+        load_training_state(path)
+
+
+def test_a_training_state_that_would_run_code_is_refused_and_does_not_run_it(tmp_path: Path) -> None:
+    path, mark = tmp_path / "state.pt", tmp_path / "ran"
+    torch.save({"step": Mine(mark)}, path)
+    with pytest.raises(ModelError, match="which could run code"):
+        load_training_state(path)
+    assert not mark.exists()
+
+
+def test_what_is_no_training_state_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no training state at"):
+        load_training_state(tmp_path / "absent.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="holds list; wanted the state of a training"):
+        load_training_state(tmp_path / "list.pt")

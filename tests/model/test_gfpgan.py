@@ -123,7 +123,7 @@ def test_every_parameter_that_the_forward_pass_uses_gets_a_gradient(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"out_size": 128}, "256, 512, 1024"),
+        ({"out_size": 96}, "256, 512, 1024"),
         ({"out_size": 500}, "out_size is 500"),
         ({"num_style_feat": 0}, "num_style_feat is 0; give 1 or more"),
         ({"channel_multiplier": 0}, "channel_multiplier is 0"),
@@ -149,3 +149,21 @@ def test_other_architectures_are_told_apart(tiny: GFPGANConfig, random_network: 
     state["toRGB.2.bias"] = torch.zeros(4)
     with pytest.raises(ModelError, match=r"shape \(4,\), wanted \(3,\)"):
         GFPGANConfig.from_state_dict(state)
+
+
+def test_decoding_takes_fresh_noise_and_uses_the_stored_one_without_it(
+    tiny: GFPGANConfig, random_network: Build, make_faces: Faces
+) -> None:
+    network, faces = random_network(tiny), make_faces(tiny, 2)
+    decoder = network.stylegan_decoder
+    with torch.inference_mode():
+        encoding = network.encode(faces)
+        stored = network.decode(encoding)
+        drawn = decoder.draw_noises(2, torch.Generator().manual_seed(1))
+        fresh = network.decode(encoding, drawn)
+        assert torch.equal(stored, network.decode(encoding, tuple(decoder.noises.buffers())))
+        assert not torch.allclose(stored, fresh)
+        image, pyramid = network.forward_with_pyramid(faces, drawn)
+        assert torch.equal(image, fresh)
+        assert torch.equal(network.forward_with_pyramid(faces)[0], network(faces))
+        assert torch.equal(pyramid[-1], network.forward_with_pyramid(faces)[1][-1])  # the U-Net knows no noise

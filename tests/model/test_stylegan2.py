@@ -100,3 +100,61 @@ def test_the_decoder_refuses_conditions_of_too_few_levels() -> None:
     condition = (torch.ones(1, 2, 8, 8), torch.zeros(1, 2, 8, 8))
     with pytest.raises(ValueError, match="zip"):
         decoder(torch.randn(1, decoder.num_latent, 3), [condition])
+
+
+def small_decoder() -> StyleDecoder:
+    """A decoder whose noise has a strength, so that it shows."""
+    torch.manual_seed(5)
+    decoder = StyleDecoder(channels={4: 8, 8: 8, 16: 4}, out_size=16, num_style_feat=6, num_mlp=1)
+    for name, parameter in decoder.named_parameters():
+        if parameter.shape == (1,):
+            torch.nn.init.constant_(parameter, 0.5)
+        elif name.endswith("bias"):
+            torch.nn.init.normal_(parameter, mean=1.0 if "modulation" in name else 0.0, std=0.1)
+    return decoder
+
+
+def test_without_conditions_the_decoder_draws_what_scaling_by_one_and_shifting_by_nothing_gives() -> None:
+    decoder, codes = small_decoder(), torch.randn(2, 6, 6)
+    neutral = [
+        (torch.ones(2, channels // 2, s, s), torch.zeros(2, channels // 2, s, s)) for channels, s in ((8, 8), (4, 16))
+    ]
+    alone = decoder(codes)
+    assert alone.shape == (2, 3, 16, 16)
+    assert torch.equal(alone, decoder(codes, neutral))
+    changed = [(scale + 1, shift) for scale, shift in neutral]
+    assert not torch.allclose(alone, decoder(codes, changed))
+
+
+def test_noise_that_is_not_given_is_the_stored_noise() -> None:
+    decoder, codes = small_decoder(), torch.randn(2, 6, 6)
+    stored = tuple(decoder.noises.buffers())
+    assert torch.equal(decoder(codes), decoder(codes, None, stored))
+    assert not torch.allclose(decoder(codes), decoder(codes, None, [torch.zeros_like(noise) for noise in stored]))
+
+
+def test_each_layer_takes_its_own_noise() -> None:
+    decoder, codes = small_decoder(), torch.randn(1, 6, 6)
+    stored = list(decoder.noises.buffers())
+    for layer, noise in enumerate(stored):
+        changed = [*stored[:layer], noise + 1, *stored[layer + 1 :]]
+        assert not torch.allclose(decoder(codes), decoder(codes, None, changed))
+
+
+def test_drawn_noise_fits_each_layer_and_face_and_comes_of_the_generator_alone() -> None:
+    decoder = small_decoder()
+    first = decoder.draw_noises(3, torch.Generator().manual_seed(1))
+    again = decoder.draw_noises(3, torch.Generator().manual_seed(1))
+    other = decoder.draw_noises(3, torch.Generator().manual_seed(2))
+    assert [tuple(noise.shape) for noise in first] == [(3, 1, side, side) for side in (4, 8, 8, 16, 16)]
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+    assert torch.cat([noise.flatten() for noise in first]).std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_faces_of_one_code_differ_by_their_noise_alone() -> None:
+    decoder, codes = small_decoder(), torch.randn(1, 6, 6).expand(2, -1, -1)
+    stored = decoder(codes)
+    assert torch.allclose(stored[0], stored[1], atol=1e-5)
+    drawn = decoder(codes, None, decoder.draw_noises(2, torch.Generator().manual_seed(1)))
+    assert not torch.allclose(drawn[0], drawn[1], atol=1e-2)

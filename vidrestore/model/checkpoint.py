@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -81,6 +82,36 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write weights to {path}: {error}; check the folder and its free space") from error
+
+
+def save_training_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write a nested state of tensors and plain values, replacing `path` at once.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save(dict(state), partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write the training state {path}: {error}; check its free space") from error
+
+
+def load_training_state(path: Path) -> dict[str, Any]:
+    """Read what `save_training_state` wrote, on the CPU; never runs code of the file.
+
+    Raises:
+        ModelError: The file is missing, damaged or holds more than tensors and plain values.
+    """
+    try:
+        content: object = _unpickle(path)
+    except _UNREADABLE as error:
+        raise ModelError(_explain(path, error) if path.is_file() else f"no training state at {path}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds {type(content).__name__}; wanted the state of a training")
+    return content
 
 
 def _unpickle(path: Path) -> object:

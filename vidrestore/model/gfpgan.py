@@ -5,7 +5,7 @@ a U-Net removes the damage and yields a style code and spatial conditions; a Sty
 under them. Parameter names and shapes are those of the checkpoints, which therefore load strictly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -14,9 +14,9 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.model.stylegan2 import SLOPE, StyleDecoder, double
+from vidrestore.model.stylegan2 import SLOPE, StyleDecoder, double, to_channels_last
 
-_SIZES = (256, 512, 1024)
+_SIZES = (64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class GFPGANConfig:
     """
 
     out_size: int = 512
-    """Side of the square that goes in and comes out, in pixels: 256, 512 or 1024."""
+    """Side of the square that goes in and comes out, in pixels: 64, 128, 256, 512 or 1024."""
     num_style_feat: int = 512
     """Dimensions of a style code."""
     channel_multiplier: int = 2
@@ -217,25 +217,25 @@ class GFPGAN(nn.Module):
         codes_BND, pyramid = self._unet(faces_B3HW)
         return Encoding(codes_BND, self._conditions(pyramid))
 
-    def decode(self, encoding: Encoding) -> Tensor:
-        """The decoder: a face from (perhaps smoothed) codes under the conditions, [B, 3, out_size, out_size]."""
-        image_B3HW: Tensor = self.stylegan_decoder(encoding.codes, encoding.conditions)
+    def decode(self, encoding: Encoding, noises: Sequence[Tensor] | None = None) -> Tensor:
+        """The decoder: a face from (perhaps smoothed) codes under the conditions, [B, 3, out_size, out_size].
+
+        Training passes fresh `noises` (`StyleDecoder.draw_noises`); restoring uses the stored ones.
+        """
+        image_B3HW: Tensor = self.stylegan_decoder(encoding.codes, encoding.conditions, noises)
         return image_B3HW
 
-    def forward_with_pyramid(self, faces_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward_with_pyramid(
+        self, faces_B3HW: Tensor, noises: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """`forward`, and the U-Net's own RGB images at 8x8, 16x16, ... `out_size`, for the pyramid loss (3.2)."""
         codes_BND, pyramid = self._unet(faces_B3HW)
         images = tuple(to_rgb(features) for to_rgb, features in zip(self.toRGB, pyramid, strict=True))
-        return self.decode(Encoding(codes_BND, self._conditions(pyramid))), images
+        return self.decode(Encoding(codes_BND, self._conditions(pyramid)), noises), images
 
     def to_channels_last(self) -> Self:
         """Lay the convolution weights out as [O, k, k, I] in memory, in place; shapes and names do not change."""
-        for parameter in self.parameters():
-            data = parameter.data
-            if data.dim() == 4:  # noqa: PLR2004  a plain convolution's weight
-                parameter.data = data.contiguous(memory_format=torch.channels_last)
-            elif data.dim() == 5:  # noqa: PLR2004  a modulated one's, [1, O, I, k, k]
-                parameter.data = data[0].contiguous(memory_format=torch.channels_last)[None]
+        to_channels_last(self)
         return self
 
     def _unet(self, faces_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

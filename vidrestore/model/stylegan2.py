@@ -31,6 +31,16 @@ def per_channel(scale_BC: Tensor, like: Tensor) -> Tensor:
     return scale_BC.to(like.dtype)[:, :, None, None]
 
 
+def to_channels_last(network: nn.Module) -> None:
+    """Lay convolution weights out as [O, k, k, I] in memory, in place; shapes and names do not change."""
+    for parameter in network.parameters():
+        data = parameter.data
+        if data.dim() == 4:  # noqa: PLR2004  a plain convolution's weight
+            parameter.data = data.contiguous(memory_format=torch.channels_last)
+        elif data.dim() == 5:  # noqa: PLR2004  a modulated one's, [1, O, I, k, k]
+            parameter.data = data[0].contiguous(memory_format=torch.channels_last)[None]
+
+
 class NormStyleCode(nn.Module):
     """Scales a code to unit mean square along dimension 1, as StyleGAN2 does before its mapping network."""
 
@@ -106,8 +116,9 @@ class StyleConv(nn.Module):
         """[B, I, H, W], [B, D] and the layer's noise map at the output's size -> [B, O, H', W']."""
         features = self.modulated_conv(features_BIHW, code_BD)
         # Two additions, each broadcast one way: their sum as one [1, C, H, W] map takes eight times as long on a CPU.
-        features = (features + self.weight * noise_11HW) + self.bias
-        return F.leaky_relu(features, SLOPE)
+        # Both in the features' dtype: under autocast a float32 sum would make every later map twice as large.
+        noise, bias = (self.weight * noise_11HW).to(features.dtype), self.bias.to(features.dtype)
+        return F.leaky_relu((features + noise) + bias, SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -147,7 +158,8 @@ class ConstantInput(nn.Module):
 class StoredNoise(nn.Module):
     """The noise maps of all style layers, float32 [1, 1, H, W] each, as buffers of the checkpoint.
 
-    They are never drawn anew: fresh noise in each call makes a frozen film flicker.
+    Restoring never draws them anew: fresh noise in each call makes a frozen film flicker. Training does
+    (`StyleDecoder.draw_noises`), so that no one map is learned by heart.
     """
 
     def __init__(self, log_size: int) -> None:
@@ -207,24 +219,38 @@ class StyleDecoder(nn.Module):
             self.to_rgbs.append(ToRGB(here, num_style_feat=num_style_feat))
         self.noises = StoredNoise(log_size)
 
-    def forward(self, codes_BND: Tensor, conditions: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(
+        self,
+        codes_BND: Tensor,
+        conditions: Sequence[tuple[Tensor, Tensor]] | None = None,
+        noises: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Draw the faces.
 
         Args:
             codes_BND: [B, num_latent, D], W+ style codes, one per style layer.
             conditions: (scale, shift) of each level from 8x8 up, [B, C', H, W] each, where C' is the decoder's
-                channel count there, or half of it.
+                channel count there, or half of it; None for the generative prior alone.
+            noises: [B or 1, 1, H, W] for each style layer, from `draw_noises`; None for the stored ones.
 
         Returns:
             [B, 3, out_size, out_size], RGB in about [-1, 1].
         """
+        noise = self.noises if noises is None else noises.__getitem__
         features = self.constant_input(codes_BND.shape[0])
-        features = self.style_conv1(features, codes_BND[:, 0], self.noises(0))
+        features = self.style_conv1(features, codes_BND[:, 0], noise(0))
         image: Tensor = self.to_rgb1(features, codes_BND[:, 1])
-        for level, (to_rgb, (scale, shift)) in enumerate(zip(self.to_rgbs, conditions, strict=True)):
+        levels = [None] * len(self.to_rgbs) if conditions is None else conditions
+        for level, (to_rgb, condition) in enumerate(zip(self.to_rgbs, levels, strict=True)):
             first = 2 * level
-            features = self.style_convs[first](features, codes_BND[:, first + 1], self.noises(first + 1))
-            features = spatial_transform(features, scale, shift)
-            features = self.style_convs[first + 1](features, codes_BND[:, first + 2], self.noises(first + 2))
+            features = self.style_convs[first](features, codes_BND[:, first + 1], noise(first + 1))
+            if condition is not None:
+                features = spatial_transform(features, *condition)
+            features = self.style_convs[first + 1](features, codes_BND[:, first + 2], noise(first + 2))
             image = to_rgb(features, codes_BND[:, first + 3], image)
         return image
+
+    def draw_noises(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Fresh normal noise for each style layer, float32 [batch, 1, H, W], on the device of `generator`."""
+        sizes = [stored.shape[-1] for stored in self.noises.buffers()]
+        return tuple(torch.randn(batch, 1, s, s, generator=generator, device=generator.device) for s in sizes)
