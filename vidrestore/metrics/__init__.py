@@ -1,0 +1,1 @@
+"""How good a restored face is, in numbers: fidelity, features, identity and landmarks."""
