@@ -1,0 +1,1 @@
+"""Training: the prior, the damage, the losses and the trainers of GFP-GAN."""

@@ -1,0 +1,198 @@
+"""One training from a folder of faces to a file of weights: what the command, the recipes and every Ray worker call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import ConfigError, ModelError
+from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.model.identity import load_identity
+from vidrestore.model.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
+from vidrestore.training.dataset import FaceBatches, FaceFolder, open_face_folder
+from vidrestore.training.face_cache import Cache
+from vidrestore.training.initialization import MEAN_CODE, read_prior
+from vidrestore.training.machine import Machine
+from vidrestore.training.prior import PriorConfig, PriorTrainer
+from vidrestore.training.run import OnLog, RunConfig, run
+from vidrestore.training.trainer import RestorerConfig, RestorerTrainer
+from vidrestore.training.validation import Judges
+
+PRIOR_FILE = "prior.safetensors"
+RESTORER_FILE = "gfpgan.safetensors"
+CRITICS_FILE = "critics.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """A training, whole; the defaults are the paper's network and method.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    network: GFPGANConfig = field(default_factory=GFPGANConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    restorer: RestorerConfig = field(default_factory=RestorerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    batch: int = 12
+    """Faces of a step, over all processes; the paper's."""
+    held_out_share: float = 0.05
+    """Of the faces, never trained on, chosen by a hash of their names."""
+    cache: Cache = "disk"
+    """Where decoded faces wait: "device" and "memory" for what fits there."""
+    perceptual: str = "mobilenetv2"
+    """The network of the perceptual loss: the one in the package, or a path to torchvision's VGG19, the paper's."""
+    identity: str = "mobileface"
+    """The network of the identity loss: the one in the package, or a path to ArcFace or TorchScript."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ConfigError(f"batch is {self.batch}; give 1 or more")
+
+
+def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Machine:
+    """This process's part of a training on `device`; "auto" takes CUDA where it is.
+
+    Raises:
+        ConfigError: The batch cannot be shared evenly.
+    """
+    if config.batch % world:
+        raise ConfigError(f"batch is {config.batch}, which {world} processes cannot share evenly; give a multiple")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True  # the few products outside autocast: R1 and path length
+        torch.backends.cudnn.allow_tf32 = True
+    return Machine(device, precision=config.precision, compile=config.compile, rank=rank, world=world)
+
+
+def train_prior(
+    config: TrainingConfig, faces: Path, folder: Path, machine: Machine, *, on_log: OnLog | None = None
+) -> Path:
+    """Train the generative prior; resumes from `folder`. `on_log` hears of every line of the log.
+
+    Returns:
+        The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`.
+
+    Raises:
+        ConfigError, InputError, ModelError, OutputError, TrainingError: as their docstrings say.
+    """
+    training = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share).training
+    with _batches(config, training, machine) as batches:
+        trainer = PriorTrainer(config.network, config.prior, batches, machine)
+        done = run(trainer, config.run, folder, on_log=on_log)
+    path = folder / PRIOR_FILE
+    if machine.rank == 0:
+        state = trainer.averaged.state_dict() | {MEAN_CODE: trainer.mean_code}
+        save_safetensors(state, path, {"steps": str(done), "faces": str(done * trainer.images_per_step)})
+    return path
+
+
+def train_restorer(
+    config: TrainingConfig,
+    faces: Path,
+    folder: Path,
+    machine: Machine,
+    *,
+    prior: Path | None = None,
+    start: Path | None = None,
+    on_log: OnLog | None = None,
+) -> Path:
+    """Train GFP-GAN; resumes from `folder`.
+
+    Args:
+        config: The training.
+        faces: A folder of aligned faces, as `vidrestore align` makes it.
+        folder: Log, checkpoints and weights.
+        machine: This process's part.
+        prior: A trained decoder, or a whole GFP-GAN whose decoder is taken; None for a random one.
+        start: The folder of an earlier training of the same network to go on from, with its own schedule: its
+            weights and discriminators, not its step.
+        on_log: Hears of every line of the log.
+
+    Returns:
+        The averaged restorer in half precision: `gfpgan.safetensors` in `folder`.
+
+    Raises:
+        ConfigError, InputError, ModelError, OutputError, TrainingError: as their docstrings say.
+    """
+    found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
+    judges = Judges(
+        perceptual=_perceptual(config.perceptual).to(machine.device),
+        identity=load_identity(config.identity).to(machine.device),
+    )
+    held_out = None
+    if len(found.held_out):
+        shown = min(len(found.held_out), 32)
+        held_out = FaceBatches(found.held_out, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
+    with _batches(config, found.training, machine) as batches:
+        trainer = RestorerTrainer(
+            config.network,
+            config.restorer,
+            batches,
+            judges,
+            machine,
+            prior=None if prior is None else read_prior(prior),
+            held_out=held_out,
+        )
+        if start is not None:
+            go_on_from(trainer, start)
+        done = run(trainer, config.run, folder, on_log=on_log)
+    path = folder / RESTORER_FILE
+    if machine.rank == 0:
+        told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
+        halved = {name: tensor.half() for name, tensor in trainer.averaged.state_dict().items()}
+        save_safetensors(halved, path, told)
+        critics = {f"face.{name}": tensor for name, tensor in trainer.discriminator.state_dict().items()}
+        critics |= {f"components.{name}": tensor for name, tensor in trainer.components.state_dict().items()}
+        save_safetensors({name: tensor.bfloat16() for name, tensor in critics.items()}, folder / CRITICS_FILE, told)
+    return path
+
+
+def go_on_from(trainer: RestorerTrainer, folder: Path) -> None:
+    """Take the weights, and the discriminators where they are kept, of an earlier training.
+
+    Raises:
+        ModelError: They are missing, damaged or of another shape.
+    """
+    path = folder / RESTORER_FILE
+    state = load_gfpgan(path).state_dict()
+    for network in (trainer.network, trainer.averaged):
+        _load(network, state, path)
+    critics = folder / CRITICS_FILE
+    if not critics.is_file():
+        return
+    tensors = {name: tensor.float() for name, tensor in load_state_dict(critics).items()}
+    for prefix, critic in (("face.", trainer.discriminator), ("components.", trainer.components)):
+        _load(critic, {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}, critics)
+
+
+def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:  # what torch raises for names and shapes that do not fit
+        raise ModelError(f"{path} is of another network; train one of the same shape, or start anew") from error
+
+
+def _batches(config: TrainingConfig, faces: FaceFolder, machine: Machine) -> FaceBatches:
+    return FaceBatches(
+        faces,
+        batch=config.batch // machine.world,
+        seed=config.restorer.seed,
+        device=machine.device,
+        rank=machine.rank,
+        world=machine.world,
+        cache=config.cache,
+    )
+
+
+def _perceptual(name: str) -> PerceptualFeatures:
+    return MobileNetV2Features() if name == "mobilenetv2" else VGG19Features(Path(name))

@@ -1,0 +1,76 @@
+"""What a training tells while it runs: numbers as JSON lines and TensorBoard curves, pictures as PNG."""
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from vidrestore.errors import OutputError
+from vidrestore.types import UInt8
+
+
+class Journal:
+    """The log of one run in `folder`: `metrics.jsonl`, `pictures/`, and `tensorboard/` where TensorBoard is installed.
+
+    Lines of steps after `step` are dropped first: a run that resumes writes them anew.
+    """
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        self._folder = folder
+        self._path = folder / "metrics.jsonl"
+        try:
+            (folder / "pictures").mkdir(parents=True, exist_ok=True)
+            self._drop_after(step)
+        except OSError as error:
+            raise OutputError(f"cannot write the log of the training to {folder}: {error.strerror}") from error
+        self._board = _open_board(folder / "tensorboard", step)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line; `values` must be finite numbers."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, picture: UInt8) -> Path:
+        """Keep a picture, uint8 [H, W, 3] RGB; returns its path."""
+        path = self._folder / "pictures" / f"{name}-{step:08d}.png"
+        if not cv2.imwrite(str(path), picture[:, :, ::-1]):
+            raise OutputError(f"cannot write the picture {path}; check the folder and its free space")
+        if self._board is not None:
+            self._board.add_image(name, picture, step, dataformats="HWC")
+        return path
+
+    def close(self) -> None:
+        """Flush what TensorBoard holds."""
+        if self._board is not None:
+            self._board.close()
+
+    def _drop_after(self, step: int) -> None:
+        if not self._path.is_file():
+            return
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _step_of(line) <= step]
+        partial = self._path.with_name("metrics.jsonl.part")
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        partial.replace(self._path)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinite for one that a crash cut short."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _open_board(folder: Path, step: int) -> Any:  # noqa: ANN401  TensorBoard carries no types
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  optional, and slow to import
+
+    return SummaryWriter(folder, purge_step=step + 1)

@@ -1,0 +1,171 @@
+"""The losses of GFP-GAN's training, as pure functions of tensors.
+
+They are those of Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior" (2021),
+section 3.5 (model objectives), unless said; the regularisers are those of Karras et al., "Analyzing and Improving
+the Image Quality of StyleGAN" (2020). Each returns a float32 scalar, reduced in float32 whatever autocast is on.
+Gradients flow to the restored side only: the truth, its features and its embedding are detached here.
+
+A component discriminator's loss (first term of the facial component loss) is the same logistic loss as the whole
+face's: use `generator_adversarial` and `discriminator_adversarial` on each component's logits.
+
+Shape suffixes: B batch, C channels, H and W space, D dimensions of a code or an embedding.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from torch import Tensor
+
+from vidrestore.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """What each loss is multiplied by in the generator's total; the defaults are the paper's. Zero leaves one out."""
+
+    l1: float = 0.1
+    perceptual: float = 1.0
+    style: float = 0.0
+    """Of the Gram matrices of the perceptual features; the paper has none, its published training options have 50."""
+    pyramid: float = 1.0
+    """At the first step; see `pyramid_weight`."""
+    adversarial: float = 0.1
+    component_adversarial: float = 1.0
+    component_style: float = 200.0
+    identity: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value) or value < 0:
+                raise ConfigError(f"got loss weight {field.name} = {value}; give a finite number, 0 to leave it out")
+
+
+def l1(restored: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute difference of two tensors of one shape; first term of the reconstruction loss."""
+    return F.l1_loss(restored.float(), truth.detach().float())
+
+
+def pyramid_l1(images: Sequence[Tensor], truth_B3HW: Tensor) -> Tensor:
+    """Sum over the U-Net's scales of the L1 to the truth at that size (degradation removal, section 3.2).
+
+    Args:
+        images: float [B, 3, h, w] each, RGB in about [-1, 1]: what the U-Net's decoder draws at 8, 16, ... pixels.
+        truth_B3HW: float [B, 3, H, W] in [-1, 1]; reduced by the mean over areas, so that it does not alias.
+    """
+    truth = truth_B3HW.detach().float()
+    return total([l1(image, F.adaptive_avg_pool2d(truth, (image.shape[-2], image.shape[-1]))) for image in images])
+
+
+def pyramid_weight(step: int, *, initial: float = 1.0, until: int = 50_000) -> float:
+    """The weight of `pyramid_l1` at a step: falls in a straight line from `initial` to 0 at step `until`.
+
+    It is there to teach the U-Net to remove the degradation before the decoder can use its features, and holds
+    the features back to what L1 wants later on. The reference keeps the full weight and then drops it at once; a
+    line ends at the same step without a jump that the optimiser's moments have not seen.
+    """
+    return initial * max(0.0, 1 - step / until) if until else 0.0
+
+
+def perceptual(features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Weighted sum over layers of the L1 between features; second term of the reconstruction loss.
+
+    Args:
+        features_a: Of the restored image, [B, C, H, W] each.
+        features_b: Of the truth, of the same shapes; detached.
+        weights: One of each layer.
+    """
+    pairs = zip(features_a, features_b, weights, strict=True)
+    return total([weight * l1(restored, truth) for restored, truth, weight in pairs])
+
+
+def gram(features_BCHW: Tensor) -> Tensor:
+    """float32 [B, C, C]: products of channels, summed over space and divided by C * H * W.
+
+    In float32 whatever autocast is on: a sum over thousands of pixels in bf16 keeps two digits.
+    """
+    flat_BCP = features_BCHW.float().flatten(2)
+    with torch.autocast(features_BCHW.device.type, enabled=False):
+        return flat_BCP @ flat_BCP.mT / (flat_BCP.shape[1] * flat_BCP.shape[2])
+
+
+def style(features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Weighted sum over layers of the L1 between Gram matrices; arguments as `perceptual` has them."""
+    with torch.no_grad():
+        wanted = [gram(features) for features in features_b]
+    return perceptual([gram(features) for features in features_a], wanted, weights)
+
+
+def generator_adversarial(fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of the generator; logits of restored images, of any shape."""
+    return F.softplus(-fake_logits.float()).mean()
+
+
+def discriminator_adversarial(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Logistic loss of a discriminator; `fake_logits` must come of detached images."""
+    return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
+
+
+def r1_penalty(real_logits: Tensor, images_BCHW: Tensor) -> Tensor:
+    """Mean over images of the squared gradient norm of a discriminator at real images.
+
+    Multiply it by gamma / 2, and by the interval when it is taken lazily. Its own gradient reaches the
+    discriminator (second order).
+
+    Args:
+        real_logits: The discriminator's answer to `images_BCHW`, any shape.
+        images_BCHW: Real images in float32 that require a gradient.
+    """
+    (gradient_BCHW,) = torch.autograd.grad(real_logits.float().sum(), images_BCHW, create_graph=True)
+    return gradient_BCHW.float().square().flatten(1).sum(dim=1).mean()
+
+
+def path_length(images_BCHW: Tensor, codes: Tensor, mean: float | Tensor, *, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Path length regularisation, StyleGAN2 section 3.2: a step in W should move the image by the same length anywhere.
+
+    Args:
+        images_BCHW: What the generator drew from `codes`.
+        codes: [B, N, D] W+ codes, lengths averaged over the N layers as a root of mean squares, or [B, D].
+        mean: The running mean of the lengths; the caller moves it by about 1% towards `lengths.mean()` each time.
+        noise: Unit normal, of the images' shape; scaled here so that lengths do not depend on the resolution.
+
+    Returns:
+        The penalty, mean of (length - mean) squared, and the lengths, float32 [B] without gradient.
+    """
+    scaled = noise.float() / math.sqrt(images_BCHW.shape[-2] * images_BCHW.shape[-1])
+    (gradient,) = torch.autograd.grad((images_BCHW.float() * scaled).sum(), codes, create_graph=True)
+    squares = gradient.float().square().sum(dim=-1)
+    lengths_B = squares.reshape(len(squares), -1).mean(dim=1).sqrt()
+    return (lengths_B - mean).square().mean(), lengths_B.detach()
+
+
+def component_style(fake_features: Sequence[Tensor], real_features: Sequence[Tensor]) -> Tensor:
+    """Feature style loss of one facial component, second term of its loss: L1 between Gram matrices.
+
+    Args:
+        fake_features: Of the component's discriminator at the restored crop, [B, C, H, W] each layer.
+        real_features: Of the same layers at the true crop; detached.
+    """
+    return style(fake_features, real_features, [1.0] * len(fake_features))
+
+
+def identity(embedding_BD: Tensor, truth_BD: Tensor) -> Tensor:
+    """Identity preserving loss: L1 between embeddings of unit length, times the root of D; mean over the batch.
+
+    That is the mean over elements after scaling embeddings to unit mean square, the size that the paper's network
+    gives them; so the paper's weight keeps its meaning, and D does not matter.
+    """
+    return l1(embedding_BD, truth_BD) * math.sqrt(embedding_BD.shape[-1])
+
+
+def identity_cosine(embedding_BD: Tensor, truth_BD: Tensor) -> Tensor:
+    """1 - cosine of the angle between embeddings, mean over the batch: 0 for the same person, about 1 for strangers."""
+    return 1 - F.cosine_similarity(embedding_BD.float(), truth_BD.detach().float(), dim=-1).mean()
+
+
+def total(losses: Sequence[Tensor]) -> Tensor:
+    """Sum of scalars; at least one."""
+    return torch.stack(tuple(losses)).sum()

@@ -1,0 +1,68 @@
+"""Where a training runs: device, precision, compilation, and the other processes that share it."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PRIME = 1_000_003
+_SEED_RANGE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One process of a training. `world` processes hold the same weights and each a share of the batch."""
+
+    device: torch.device
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of the networks' arithmetic; weights, losses and optimisers are float32."""
+    compile: bool = True
+    """Let torch.compile fuse the networks; the first steps then take a minute or so."""
+    rank: int = 0
+    world: int = 1
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which networks run."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def compiled(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function (or a module's method), compiled for fixed shapes if this machine compiles.
+
+        Not for what is differentiated twice (R1, path length): compiled functions cannot be.
+        """
+        if not self.compile:
+            return function
+        compiled: Callable[P, R] = torch.compile(function, dynamic=False)
+        return compiled
+
+    def generator(self, seed: int, step: int, purpose: int) -> torch.Generator:
+        """The randomness of one step, purpose and rank: a function of these alone, so a resume needs no saved state."""
+        mixed = ((seed * _PRIME + step) * _PRIME + purpose) * _PRIME + self.rank
+        return torch.Generator(self.device).manual_seed(mixed % _SEED_RANGE)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over all processes, in one reduction."""
+        if self.world == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        distributed.all_reduce(flat)
+        flat /= self.world
+        means = _unflatten_dense_tensors(flat, gradients)  # type: ignore[no-untyped-call]  # likewise
+        for gradient, mean in zip(gradients, means, strict=True):
+            gradient.copy_(mean)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes."""
+        if self.world > 1:
+            value = value.clone()
+            distributed.all_reduce(value)
+            value /= self.world
+        return value
