@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
+from skimage.data import astronaut
 
 from vidrestore import cli
 
@@ -249,3 +251,22 @@ def test_a_disk_that_takes_no_more_ends_the_run_cleanly(make_portrait_film: Make
     assert "could not be written" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_photographs_become_aligned_faces_in_one_line(run: Run, tmp_path: Path) -> None:
+    photographs, faces = tmp_path / "photographs", tmp_path / "faces"
+    photographs.mkdir()
+    assert cv2.imwrite(str(photographs / "astronaut.png"), astronaut()[..., ::-1])
+    (photographs / "torn.jpg").touch()
+    code, out, err = run("align", photographs, faces, "--size", "64", "--device", "cpu", "--format", "jpg")
+    assert code == 0
+    assert "1 faces of 2 photographs (0 without a face, 1 unusable; faces skipped: none)" in out
+    assert out.count("\n") == 1
+    assert "torn.jpg cannot be decoded" in err
+    assert {path.name for path in faces.iterdir()} == {"astronaut_png_0.jpg", "landmarks.csv", "report.json"}
+    code, out, err = run("align", faces, faces, "--keep", "--quiet", "--device", "cpu")
+    assert (code, out) == (1, "")
+    assert "use another folder" in err
+    code, out, err = run("align", tmp_path / "none", faces)
+    assert (code, out) == (1, "")
+    assert "does not exist" in err

@@ -9,7 +9,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 
@@ -20,6 +20,8 @@ C = TypeVar("C")
 
 def update(config: C, values: Mapping[str, Any], *, where: str = "") -> C:
     """Return a copy of a frozen dataclass with some options changed, nested ones included.
+
+    A table for a part that is absent (`part: Part | None`, None so far) makes that part.
 
     Args:
         config: an instance of a frozen dataclass.
@@ -37,6 +39,8 @@ def update(config: C, values: Mapping[str, Any], *, where: str = "") -> C:
         if name not in hints:
             raise ConfigError(_unknown(path, name, hints))
         current = getattr(config, name)
+        if current is None and isinstance(value, Mapping):
+            current = _made(hints[name])  # a part that is absent by default comes to be with its first option
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):
                 message = f"{path} is a table of options; got {value!r}, write {path}.OPTION=VALUE"
@@ -88,6 +92,12 @@ def _parse(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _made(hint: Any) -> Any:  # noqa: ANN401  an annotation may be anything
+    """A part with its default options, where the annotation is `Part | None`; else None."""
+    parts = [part for part in get_args(hint) if dataclasses.is_dataclass(part)]
+    return parts[0]() if len(parts) == 1 else None  # type: ignore[operator]  # mypy: it may be an instance
 
 
 def _checked(path: str, hint: Any, value: object) -> object:  # noqa: ANN401  an annotation may be anything

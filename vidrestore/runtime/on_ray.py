@@ -1,30 +1,25 @@
-"""The same stages on Ray actors: the only module that imports ray.
+"""The same stages on Ray actors.
 
 `SegmentWorker` (CPU) runs a whole segment, decode to encode; frames never leave it. `FaceWorker` (GPU where there is
 one) holds the networks and answers every segment worker, joining their crops into full batches. Previews and crops
 travel through the object store. Results are those of the local runtime.
 """
 
-import logging
-import os
-import signal
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import cv2
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError
 
 from vidrestore.engine import Parts, RestoreConfig
-from vidrestore.errors import ConfigError, VidrestoreError, WorkerError
+from vidrestore.errors import ConfigError, WorkerError
+from vidrestore.runtime.ray_connection import connect, fetch
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.runtime.workers import Description, FaceWorker
 from vidrestore.types import Detection, UInt8
@@ -37,7 +32,6 @@ Actor = Any
 
 _ray: Any = ray
 _POLL_SECONDS = 0.25
-_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,38 +125,7 @@ class OnActors(Generic[In, Out]):
 
 
 def _result(pending: Any) -> Any:  # noqa: ANN401  an object reference, or the result itself
-    return pending if isinstance(pending, list) else _get(pending)
-
-
-def _get(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
-    """Wait for a result, and raise what the actor raised as what it was.
-
-    It waits on a future of Python's: an interrupt in Ray's own waiting would surface as a SystemError.
-
-    Raises:
-        VidrestoreError: as raised in the actor.
-        WorkerError: the actor died or could not be scheduled, or failed in a way nobody foresaw.
-    """
-    try:
-        return reference.future().result(timeout=timeout)
-    except RayTaskError as error:
-        if isinstance(error.cause, VidrestoreError):
-            raise error.cause from None
-        message = f"a worker failed: {type(error.cause).__name__}: {error.cause}"
-        raise WorkerError(message) from error
-    except RayActorError as error:
-        message = f"a worker process died: {_first_line(error)}"
-        raise WorkerError(message) from error
-    except RayError as error:
-        message = f"Ray could not run the work: {_first_line(error)}"
-        raise WorkerError(message) from error
-    except TimeoutError as error:
-        message = "a worker did not answer in time; has the cluster room for it? `ray status` tells"
-        raise WorkerError(message) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return pending if isinstance(pending, list) else fetch(pending)
 
 
 class RayRunner:
@@ -182,7 +145,7 @@ class RayRunner:
         self.retries = 0
         self._config = config
         self._ray = ray_config
-        self._started_here = _connect(ray_config)
+        self._started_here = connect(ray_config.address)
         self._face_workers: list[Actor] = []
         self._spare: Actor | None = None
         try:
@@ -224,8 +187,8 @@ class RayRunner:
         finished = worker.run.remote(segment, self._description)
         done = finished.future()
         while not wait([done], timeout=_POLL_SECONDS).done:
-            on_progress(_get(worker.progress.remote()))
-        report: SegmentReport = _get(finished)
+            on_progress(fetch(worker.progress.remote()))
+        report: SegmentReport = fetch(finished)
         on_progress(Progress(report.frames_written, report.counts.get("faces", 0)))
         return report
 
@@ -233,7 +196,7 @@ class RayRunner:
         """Wait until actors answer, for as long as starting may take."""
         deadline = time.monotonic() + self._ray.start_timeout_seconds
         for reference in references:
-            _get(reference, timeout=max(0.1, deadline - time.monotonic()))
+            fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
 
     def _start_face_workers(self) -> list[Actor]:
         share = self._gpus_per_face_worker()
@@ -259,7 +222,7 @@ class RayRunner:
         """Wait for a place to run, then, for as long as it takes, for the networks; downloads may take minutes."""
         self._await([worker.ready.remote() for worker in self._face_workers])
         references = [worker.describe.remote() for worker in self._face_workers]
-        descriptions: list[Description] = [_get(reference) for reference in references]
+        descriptions: list[Description] = [fetch(reference) for reference in references]
         if len(set(descriptions)) > 1:
             message = f"face workers hold different models ({descriptions}); put the same file on every machine"
             raise WorkerError(message)
@@ -298,55 +261,3 @@ def _is_dead(worker: Actor) -> bool:
     except RayError:
         return False
     return False
-
-
-def _connect(config: RayConfig) -> bool:
-    """Join a cluster or start one here; tells whether it was started here."""
-    if _ray.is_initialized():
-        return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with _own_signal_handlers():
-        _init(config)
-    return config.address is None
-
-
-def _init(config: RayConfig) -> None:
-    try:
-        _check_reachable(config.address)
-        quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if config.address:
-            _ray.init(address=config.address, **quietly)
-        else:
-            # A face worker and a segment worker must fit even on a machine with one core. "local": with no address
-            # Ray would join whatever cluster it finds on this machine.
-            cpus = max(2, len(os.sched_getaffinity(0)))
-            _ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
-    except (RayError, OSError, RuntimeError, ValueError) as error:
-        # Given HOST:PORT, Ray 2.60 decides too late that it has a token to show.
-        advice = (
-            "; is it there? With token authentication use 'auto', or set RAY_AUTH_MODE=token" if config.address else ""
-        )
-        message = f"cannot reach Ray at {config.address or 'this machine'}: {_first_line(error)}{advice}"
-        raise WorkerError(message) from error
-
-
-def _check_reachable(address: str | None) -> None:
-    """Knock at HOST:PORT first: Ray itself tries for minutes."""
-    host, separator, port = (address or "").rpartition(":")
-    if separator and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-
-
-@contextmanager
-def _own_signal_handlers() -> Iterator[None]:
-    """Keep the program's handlers: Ray's own for SIGTERM prints a stack and ends the process on the spot."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

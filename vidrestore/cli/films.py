@@ -1,93 +1,25 @@
-"""The `vidrestore` command: thin, over the public functions.
-
-Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
-"""
+"""`vidrestore restore`, `demo` and `probe`: the commands about films."""
 
 import json
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vidrestore import __version__
+from vidrestore.cli.terminal import given, live_bar, out, plain, say, warn
+from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import apply_settings, read_toml, update
-from vidrestore.errors import Interrupted, VidrestoreError
 from vidrestore.model import zoo
 from vidrestore.report import RunReport, check_report
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.reader import probe
-
-app = typer.Typer(
-    name="vidrestore",
-    help="Restore the faces in films: tracked, steady, and nothing else touched.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
-app.add_typer(models, name="models")
-
-_out = Console()
-_err = Console(stderr=True)
-
-
-def main() -> None:
-    """Run the command, and turn every failure into one line and an exit code."""
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, _stop)
-    try:
-        app()
-    except Interrupted:
-        _fail("interrupted; nothing was left under the final name")
-    except VidrestoreError as error:
-        _fail(error.message)
-    except Exception as error:
-        if os.environ.get("VIDRESTORE_DEBUG"):
-            raise
-        _fail(f"internal error, please report it: {type(error).__name__}: {error} (VIDRESTORE_DEBUG=1 shows where)")
-
-
-def _fail(message: str) -> None:
-    _err.print(f"[bold red]vidrestore:[/] {_plain(' '.join(message.split()))}", soft_wrap=True, highlight=False)
-    sys.exit(1)
-
-
-def _plain(text: str) -> str:
-    """Keep square brackets of a message from being read as markup."""
-    return text.replace("[", r"\[")
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    message = f"stopped by {signal.Signals(number).name}"
-    raise Interrupted(message)
-
-
-def _show_version(wanted: bool) -> None:  # noqa: FBT001  a flag's callback
-    if wanted:
-        _out.print(f"vidrestore {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Restore the faces in films."""
 
 
 def _faces(text: str) -> int:
@@ -101,7 +33,6 @@ def _faces(text: str) -> int:
     raise typer.BadParameter(message)
 
 
-@app.command()
 def restore(
     source: Annotated[Path, typer.Argument(help="The film to restore.", metavar="SRC")],
     destination: Annotated[
@@ -148,11 +79,11 @@ def restore(
         "strict": strict or None,
         "overwrite": overwrite or None,
     }
-    job = apply_settings(update(job, _given(chosen)), settings or [])
+    job = apply_settings(update(job, given(chosen)), settings or [])
     if report:
         check_report(report)
     if not job.ray.address:
-        _fetch_weights(job, quiet=quiet)
+        _fetch_needed(job, quiet=quiet)
     with _live_progress(quiet=quiet) as on_progress:
         done = restore_film(source, destination, job, on_progress=on_progress)
     if report:
@@ -161,43 +92,19 @@ def restore(
         _summarise(done)
 
 
-def _fetch_weights(job: JobConfig, *, quiet: bool) -> None:
-    """Download what this machine lacks where the user can see it, not inside a worker."""
+def _fetch_needed(job: JobConfig, *, quiet: bool) -> None:
     detector = job.restore.detector.name
     names = [job.restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
     for name in names:
-        _fetch(name, quiet=quiet)
-
-
-def _fetch(name: str, *, quiet: bool = False) -> Path:
-    with Progress(console=_err, transient=True, disable=quiet or not _err.is_terminal) as bar:
-        task = bar.add_task(f"fetching {name}", total=None, visible=False)
-        return zoo.resolve(
-            name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
-        )
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Drop what the user did not say, so that a configuration file keeps its word."""
-    nested = {name: _given(value) if isinstance(value, dict) else value for name, value in options.items()}
-    return {name: value for name, value in nested.items() if value not in (None, {})}
+        fetch_weights(name, quiet=quiet)
 
 
 @contextmanager
 def _live_progress(*, quiet: bool) -> Iterator[Callable[[SegmentProgress, VideoInfo], None] | None]:
-    if quiet or not _err.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_err, transient=True) as bar:
+    with live_bar(quiet=quiet) as bar:
+        if bar is None:
+            yield None
+            return
         task = bar.add_task("restoring", total=None, told="")
 
         def update_bar(progress: SegmentProgress, info: VideoInfo) -> None:
@@ -219,16 +126,13 @@ def _frames(info: VideoInfo) -> int | None:
 
 def _summarise(done: RunReport) -> None:
     for warning in done.warnings:
-        _err.print(f"[yellow]warning:[/] {_plain(warning)}", soft_wrap=True, highlight=False)
-    _out.print(
+        warn(warning)
+    say(
         f"{done.destination}: {done.frames_written} frames, {done.faces_restored} faces in {done.tracks} tracks, "
-        f"{done.shots} shots, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)",
-        soft_wrap=True,
-        highlight=False,
+        f"{done.shots} shots, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
     )
 
 
-@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to leave films, picture and reports.", metavar="DIR")],
     runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
@@ -237,7 +141,7 @@ def demo(
     """Make two damaged films, restore them, and draw a before/after picture."""
     from vidrestore.demo import DemoFilm, run_demo  # noqa: PLC0415  the demonstration's parts are optional
 
-    job = update(JobConfig(), _given({"runtime": runtime}))
+    job = update(JobConfig(), given({"runtime": runtime}))
     started = time.perf_counter()
     with _live_progress(quiet=quiet) as on_progress:
         made = run_demo(folder, job, on_progress)
@@ -257,8 +161,7 @@ def demo(
     typer.echo(f"all of it took {time.perf_counter() - started:.1f} s")
 
 
-@app.command(name="probe")
-def probe_command(
+def probe_film(
     source: Annotated[Path, typer.Argument(help="The film to describe.", metavar="SRC")],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -269,29 +172,5 @@ def probe_command(
         return
     table = Table(show_header=False, box=None)
     for name, value in described.items():
-        table.add_row(f"[bold]{name}[/]", _plain(str(value)))
-    _out.print(table)
-
-
-@models.command("list")
-def list_models() -> None:
-    """Name every model, and say which are here."""
-    table = Table("name", "kind", "size", "here", "licence", "what it is")
-    for entry in zoo.entries():
-        here = "yes" if zoo.is_here(entry.name) else "no"
-        size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
-        described = f"{entry.description} (interim)" if entry.interim else entry.description
-        table.add_row(entry.name, entry.kind, size, here, entry.licence, described)
-    _out.print(table)
-
-
-@models.command()
-def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
-    """Download a model once, verified."""
-    typer.echo(_fetch(name))
-
-
-@models.command()
-def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
-    """Hash a model's file again, whatever is remembered of it."""
-    typer.echo(f"{zoo.verify(name)}: sha256 matches")
+        table.add_row(f"[bold]{name}[/]", plain(str(value)))
+    out.print(table)

@@ -1,0 +1,46 @@
+"""The `vidrestore` command: thin, over the public functions; each module holds the commands of one subject.
+
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
+"""
+
+from typing import Annotated
+
+import typer
+
+from vidrestore import __version__
+from vidrestore.cli import evaluate, faces, films, terminal, train, zoo
+
+app = typer.Typer(
+    name="vidrestore",
+    help="Restore the faces in films: tracked, steady, and nothing else touched.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(films.restore)
+app.command()(films.demo)
+app.command(name="probe")(films.probe_film)
+app.command()(faces.align)
+app.command()(evaluate.evaluate)
+app.command()(train.train)
+app.add_typer(zoo.models, name="models")
+
+
+def main() -> None:
+    """Run the command, and turn every failure into one line and an exit code."""
+    terminal.run_to_exit(app)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  a flag's callback
+    if wanted:
+        terminal.out.print(f"vidrestore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Restore the faces in films."""

@@ -1,0 +1,186 @@
+"""`vidrestore train`: the generative prior and the restorer, in this process or on Ray workers."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from vidrestore.cli.terminal import err, fail, given, live_bar, say
+from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.errors import ConfigError, Interrupted, OutputError, TrainingError
+from vidrestore.restoration.restorer import choose_device
+from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
+from vidrestore.training.presets import training_preset
+from vidrestore.training.run import OnLog
+
+What = Literal["restorer", "prior"]
+RECORD_FILE = "training.json"
+_SHOWN_LOSSES = 5
+"""As many as a line of the terminal has room for; the log has them all."""
+
+
+def train(
+    faces: Annotated[Path, typer.Argument(help="A folder of aligned faces, as `align` makes it.", metavar="FACES")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Log, checkpoints and weights; goes on where it stopped.", metavar="FOLDER")
+    ],
+    what: Annotated[str, typer.Option(metavar="restorer|prior", help="Which network.")] = "restorer",
+    preset: Annotated[
+        str, typer.Option(metavar="official|compact", help="What to start from: the paper's, or the embedded model's.")
+    ] = "official",
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
+    ] = None,
+    prior: Annotated[
+        Path | None, typer.Option(help="A trained prior, or a GFP-GAN whose decoder is taken.", metavar="FILE")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from the weights of an earlier training.", metavar="FOLDER")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="In all; the learning rate's schedule ends there too.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Faces of a step, over all workers.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes, on Ray if more than one.")] = 1,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster: auto or HOST:PORT.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train GFP-GAN, or its generative prior, on a folder of aligned faces."""
+    network = _what(what)
+    if network == "prior" and (prior or start):
+        raise ConfigError("--prior and --start are where a restorer begins; leave them out with --what prior")
+    resolved = _resolved(preset, config, steps=steps, batch=batch, settings=settings or [])
+    machine_of(resolved, "cpu", world=workers)  # says so, before anything is written, if they cannot share the batch
+    _record(folder, network, resolved, {"faces": faces, "prior": prior, "start": start})
+    try:
+        with _live_progress(resolved.run.steps, quiet=quiet) as on_log:
+            if workers > 1 or address:
+                options = {"what": network, "prior": prior, "start": start, "workers": workers, "address": address}
+                weights = _on_ray(resolved, faces, folder, **options, gpus_per_worker=_gpus(device), on_log=on_log)
+            else:
+                machine = machine_of(resolved, choose_device(device))
+                if network == "prior":
+                    weights = train_prior(resolved, faces, folder, machine, on_log=on_log)
+                else:
+                    weights = train_restorer(resolved, faces, folder, machine, prior=prior, start=start, on_log=on_log)
+    except Interrupted:
+        fail(_farewell(folder))
+    if not quiet:
+        say(str(weights))
+
+
+def _what(text: str) -> What:
+    if text not in get_args(What):
+        raise ConfigError(f"--what is {text!r}; take one of {', '.join(get_args(What))}")
+    return text  # type: ignore[return-value]  # mypy does not follow get_args
+
+
+def _resolved(
+    preset: str, file: Path | None, *, steps: int | None, batch: int | None, settings: list[str]
+) -> TrainingConfig:
+    config = training_preset(preset)
+    if file:
+        config = read_toml(config, file)
+    chosen = {"run": {"steps": steps}, "restorer": {"schedule": {"steps": steps}}, "batch": batch}
+    return apply_settings(update(config, given(chosen)), settings)
+
+
+def _on_ray(config: TrainingConfig, faces: Path, folder: Path, **options: Any) -> Path:  # noqa: ANN401  they are checked there
+    try:
+        from vidrestore.runtime.train_on_ray import train_on_ray  # noqa: PLC0415  Ray Train is slow to import
+    except ImportError as error:
+        raise ConfigError(
+            f"training on Ray needs {error.name or 'more packages'}; install it with: pip install 'vidrestore[train]'"
+        ) from error
+    return train_on_ray(config, faces, folder, **options)
+
+
+def _gpus(device: str) -> float | None:
+    """How many each worker gets; None leaves it to what the cluster has."""
+    known = {"auto": None, "cpu": 0.0, "cuda": 1.0}
+    if device not in known:
+        raise ConfigError(f"device is {device!r}, but Ray chooses the GPU; use auto, cpu or cuda")
+    return known[device]
+
+
+def _record(folder: Path, what: What, config: TrainingConfig, told: Mapping[str, Path | None]) -> None:
+    """Write what was resolved, in place of that of the run that this one goes on with."""
+    path = folder / RECORD_FILE
+    record = {
+        "what": what,
+        **{name: value and str(value.resolve()) for name, value in told.items()},
+        "config": _plain(asdict(config)),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.glob("state-*.pt")) and path.is_file():
+            _check_same(folder, json.loads(path.read_text(encoding="utf-8")), record)
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
+    except ValueError as error:
+        raise OutputError(f"{path} is damaged ({error}); remove it to go on with this configuration") from error
+
+
+def _check_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with another network or method: the checkpoints would not fit."""
+    parts = ("what", "config.network", f"config.{now['what']}")
+    old, new = _flat(before), _flat(now)
+    for name in sorted(old.keys() | new.keys()):
+        if name.startswith(parts) and old.get(name) != new.get(name):
+            raise TrainingError(
+                f"{folder} holds a training with {name.removeprefix('config.')} = {old.get(name)}, this one has "
+                f"{new.get(name)}; give another folder, or the same configuration"
+            )
+
+
+def _flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{where}{name}.") if isinstance(value, dict) else {f"{where}{name}": value}
+    return found
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
+    """As JSON has it, which knows neither tuples nor infinity; `config.update` reads it back."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def _farewell(folder: Path) -> str:
+    kept = sorted(folder.glob("state-*.pt"))
+    if not kept:
+        return f"interrupted before the first checkpoint; the same command begins anew in {folder}"
+    step = int(kept[-1].stem.removeprefix("state-"))
+    return f"interrupted; the checkpoint of step {step} in {folder} is kept, and the same command goes on from there"
+
+
+@contextmanager
+def _live_progress(steps: int, *, quiet: bool) -> Iterator[OnLog | None]:
+    """A bar where somebody watches; a line for every line of the log where the output is kept."""
+    if quiet or not err.is_terminal:
+        yield None if quiet else lambda step, values: say(f"step {step} of {steps}: {_shown(values)}")
+        return
+    with live_bar(quiet=quiet) as bar:
+        assert bar is not None, "there is a terminal"  # noqa: S101  asked above
+        task = bar.add_task("training", total=steps, told="")
+        yield lambda step, values: bar.update(task, completed=step, told=f"step {step}  {_shown(values)}")
+
+
+def _shown(values: Mapping[str, float]) -> str:
+    rate = values.get("images_per_second")
+    losses = {name: value for name, value in values.items() if value and not name.startswith("images")}
+    total = losses.pop("total", None)
+    chosen = ({} if total is None else {"total": total}) | dict(list(losses.items())[:_SHOWN_LOSSES])
+    told = "  ".join(f"{name.removeprefix('evaluation/')} {value:.3g}" for name, value in chosen.items())
+    return told if rate is None else f"{told}  {rate:.3g} images/s"

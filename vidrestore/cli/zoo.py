@@ -1,0 +1,46 @@
+"""`vidrestore models`: the zoo of weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from vidrestore.cli.terminal import err, out
+from vidrestore.model import zoo
+
+models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
+
+
+def fetch_weights(name: str, *, quiet: bool = False) -> Path:
+    """Download what this machine lacks where the user can see it, not inside a worker."""
+    with Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
+        task = bar.add_task(f"fetching {name}", total=None, visible=False)
+        return zoo.resolve(
+            name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
+        )
+
+
+@models.command("list")
+def list_models() -> None:
+    """Name every model, and say which are here."""
+    table = Table("name", "kind", "size", "here", "licence", "what it is")
+    for entry in zoo.entries():
+        here = "yes" if zoo.is_here(entry.name) else "no"
+        size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
+        described = f"{entry.description} (interim)" if entry.interim else entry.description
+        table.add_row(entry.name, entry.kind, size, here, entry.licence, described)
+    out.print(table)
+
+
+@models.command()
+def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
+    """Download a model once, verified."""
+    typer.echo(fetch_weights(name))
+
+
+@models.command()
+def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
+    """Hash a model's file again, whatever is remembered of it."""
+    typer.echo(f"{zoo.verify(name)}: sha256 matches")

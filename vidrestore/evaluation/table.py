@@ -1,0 +1,75 @@
+"""An evaluation as tables: one for each strength of damage, made from the report and from nothing else."""
+
+from dataclasses import dataclass
+
+from vidrestore.evaluation.results import EvaluationReport, Score
+
+_HEAD = (
+    "contender",
+    "PSNR dB",
+    "SSIM",
+    "feature distance",
+    "identity",
+    "sharpness",
+    "landmarks %",
+    "not found",
+    "faces",
+)
+NOTES = (
+    "PSNR, SSIM and identity: higher is better. Feature distance and landmarks: lower is better.",
+    "Sharpness: energy of fine detail as a share of the truth's, mean (median); 1 is best, and noise counts.",
+    "Landmarks: mean distance in per cent of the distance between the eyes; faces not found are counted beside it.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text; the first column names the row."""
+
+    title: str
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+def tables(report: EvaluationReport) -> list[Table]:
+    """One for each strength."""
+    return [Table(result.strength, _HEAD, tuple(map(_cells, result.scores))) for result in report.results]
+
+
+def setting(report: EvaluationReport) -> str:
+    """What was measured, on what, in one sentence."""
+    enlarged = f", {report.faces_enlarged} of them enlarged" if report.faces_enlarged else ""
+    chosen = f"{report.faces} of {report.faces_available} faces ({report.part}{enlarged})"
+    return f"{chosen} of {report.folder} at {report.size} px, seed {report.seed}."
+
+
+def markdown(report: EvaluationReport) -> str:
+    """All tables with their setting, contenders and how to read them."""
+    parts = [f"# Evaluation\n\n{setting(report)}"]
+    parts += [f"## {table.title}\n\n{_drawn(table)}" for table in tables(report)]
+    contenders = [f"- *{one.name}*: {one.what}{_weights(one.sha256)}" for one in report.contenders]
+    return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *contenders])]) + "\n"
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    landmarks = "-" if score.landmark_percent is None else f"{score.landmark_percent:.2f}"
+    return (
+        score.contender,
+        f"{score.psnr_decibels:.2f}",
+        f"{score.ssim:.4f}",
+        f"{score.feature_distance:.3f}",
+        f"{score.identity_cosine:.3f}",
+        f"{score.sharpness_ratio:.3f} ({score.sharpness_ratio_median:.3f})",
+        landmarks,
+        str(score.landmark_missed),
+        str(score.faces),
+    )
+
+
+def _weights(sha256: str | None) -> str:
+    return f", sha256 {sha256[:12]}" if sha256 else ""
+
+
+def _drawn(table: Table) -> str:
+    rule = (":--", *("--:" for _ in table.head[1:]))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.head, rule, *table.body))

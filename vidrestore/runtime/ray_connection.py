@@ -1,0 +1,110 @@
+"""The connection to Ray: joined or started here, with Ray's errors as ours."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from vidrestore.errors import VidrestoreError, WorkerError
+
+_ray: Any = ray
+_CONNECT_SECONDS = 5.0
+
+
+def connect(address: str | None, *, least_cpus: int = 2) -> bool:
+    """Join the cluster at an address, or start Ray on this machine where there is none given.
+
+    Args:
+        address: `auto`, `HOST:PORT` or `ray://...`; None starts Ray here.
+        least_cpus: of a Ray of our own. A face worker and a segment worker must fit even on a machine with one core.
+
+    Returns:
+        Whether Ray was started here, and is the caller's to shut down.
+
+    Raises:
+        WorkerError: no cluster at the address.
+    """
+    if _ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _own_signal_handlers():
+        _init(address, least_cpus)
+    return address is None
+
+
+def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
+    """Wait for a result, and raise what the actor raised as what it was.
+
+    It waits on a future of Python's: an interrupt in Ray's own waiting would surface as a SystemError.
+
+    Raises:
+        VidrestoreError: as raised in the actor.
+        WorkerError: the actor died or could not be scheduled, or failed in a way nobody foresaw.
+    """
+    try:
+        return reference.future().result(timeout=timeout)
+    except RayTaskError as error:
+        if isinstance(error.cause, VidrestoreError):
+            raise error.cause from None
+        message = f"a worker failed: {type(error.cause).__name__}: {error.cause}"
+        raise WorkerError(message) from error
+    except RayActorError as error:
+        message = f"a worker process died: {first_line(error)}"
+        raise WorkerError(message) from error
+    except RayError as error:
+        message = f"Ray could not run the work: {first_line(error)}"
+        raise WorkerError(message) from error
+    except TimeoutError as error:
+        message = "a worker did not answer in time; has the cluster room for it? `ray status` tells"
+        raise WorkerError(message) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the stack that Ray puts below it."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _init(address: str | None, least_cpus: int) -> None:
+    try:
+        _check_reachable(address)
+        quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address:
+            _ray.init(address=address, **quietly)
+        else:
+            # "local": with no address Ray would join whatever cluster it finds on this machine.
+            cpus = max(least_cpus, len(os.sched_getaffinity(0)))
+            _ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
+    except (RayError, OSError, RuntimeError, ValueError) as error:
+        # Given HOST:PORT, Ray 2.60 decides too late that it has a token to show.
+        advice = "; is it there? With token authentication use 'auto', or set RAY_AUTH_MODE=token" if address else ""
+        message = f"cannot reach Ray at {address or 'this machine'}: {first_line(error)}{advice}"
+        raise WorkerError(message) from error
+
+
+def _check_reachable(address: str | None) -> None:
+    """Knock at HOST:PORT first: Ray itself tries for minutes."""
+    host, separator, port = (address or "").rpartition(":")
+    if separator and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep the program's handlers: Ray's own for SIGTERM prints a stack and ends the process on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
