@@ -1,7 +1,10 @@
 """From a folder of faces to files of weights: prior, then restorer, then on from there."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,3 +197,23 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     assert machine_of(CONFIG, "cpu", rank=1, world=2) == Machine(
         torch.device("cpu"), precision="fp32", compile=False, rank=1, world=2
     )
+
+
+def test_processes_that_torchrun_starts_share_the_batch(tmp_path: Path) -> None:
+    script = tmp_path / "joined.py"
+    script.write_text(
+        "import torch\n"
+        "from vidrestore.training.job import TrainingConfig, machine_of\n"
+        "machine = machine_of(TrainingConfig(batch=4), 'auto')\n"
+        "mean = machine.mean(torch.tensor(float(machine.rank), device=machine.device))\n"
+        "import pathlib, sys\n"
+        "told = f'{machine.rank} of {machine.world}: {float(mean)}'\n"
+        "pathlib.Path(sys.argv[1], str(machine.rank)).write_text(told)\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(job.__file__).parents[2])}
+    command += [str(script), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["0 of 2: 0.5", "1 of 2: 0.5"]

@@ -17,6 +17,8 @@ from vidrestore.training.machine import Machine
 from vidrestore.training.run import Checkpoints, LossWatch, RunConfig, run
 from vidrestore.types import UInt8
 
+ONE_PROCESS = Machine(torch.device("cpu"), compile=False, precision="fp32")
+
 
 @pytest.fixture(autouse=True)
 def without_board(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +246,7 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
 
 
 def test_the_watch_names_the_first_loss_that_broke_and_what_came_before() -> None:
-    watch = LossWatch()
+    watch = LossWatch(ONE_PROCESS)
     watch.add(4, {"l1": torch.tensor(1.0), "total": torch.tensor(2.0)})
     watch.add(5, {"l1": torch.tensor(3.0), "total": torch.tensor(4.0)})
     watch.add(6, {"l1": torch.tensor(math.nan), "total": torch.tensor(math.nan)})
@@ -253,7 +255,7 @@ def test_the_watch_names_the_first_loss_that_broke_and_what_came_before() -> Non
 
 
 def test_the_watch_gives_means_once_and_then_the_last_ones() -> None:
-    watch = LossWatch()
+    watch = LossWatch(ONE_PROCESS)
     assert watch.check() == {}
     watch.add(0, {"l1": torch.tensor(1.0)})
     watch.add(1, {"l1": torch.tensor(2.0)})
@@ -277,3 +279,11 @@ def test_the_watch_gives_means_once_and_then_the_last_ones() -> None:
 def test_impossible_runs_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         RunConfig(**options)
+
+
+def test_a_loss_that_broke_in_another_process_stops_this_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Machine, "mean", lambda self, value: value + 0.5)  # noqa: ARG005  the other one says yes
+    watch = LossWatch(Machine(torch.device("cpu"), compile=False, rank=1, world=2))
+    watch.add(7, {"l1": torch.tensor(1.0)})
+    with pytest.raises(TrainingError, match="in another process by step 7"):
+        watch.check()

@@ -108,7 +108,8 @@ def load_training_state(path: Path) -> dict[str, Any]:
     try:
         content: object = _unpickle(path)
     except _UNREADABLE as error:
-        raise ModelError(_explain(path, error) if path.is_file() else f"no training state at {path}") from error
+        reason = f"it is damaged or cut short ({type(error).__name__})" if path.is_file() else "it is not there"
+        raise ModelError(f"cannot read the training state {path}: {reason}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds {type(content).__name__}; wanted the state of a training")
     return content

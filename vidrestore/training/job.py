@@ -1,12 +1,13 @@
 """One training from a folder of faces to a file of weights: what the command, the recipes and every Ray worker call."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from vidrestore.errors import ConfigError, ModelError
 from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
@@ -60,14 +61,24 @@ class TrainingConfig:
 def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Machine:
     """This process's part of a training on `device`; "auto" takes CUDA where it is.
 
+    Under torchrun, "auto" is the process's own GPU, and rank and world are torchrun's: the processes join here.
+
     Raises:
         ConfigError: The batch cannot be shared evenly.
     """
+    launched = device == "auto" and distributed.is_torchelastic_launched()
+    if launched:
+        rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if config.batch % world:
         raise ConfigError(f"batch is {config.batch}, which {world} processes cannot share evenly; give a multiple")
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        own = f"cuda:{os.environ['LOCAL_RANK']}" if launched else "cuda"
+        device = own if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
+    if launched and not distributed.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True  # the few products outside autocast: R1 and path length
         torch.backends.cudnn.allow_tf32 = True

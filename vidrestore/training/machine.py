@@ -7,11 +7,13 @@ from typing import Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch._inductor import list_options
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_MIX_ORDER_REDUCTION = "triton.mix_order_reduction"
 _PRIME = 1_000_003
 _SEED_RANGE = 2**63 - 1
 
@@ -39,7 +41,7 @@ class Machine:
         """
         if not self.compile:
             return function
-        compiled: Callable[P, R] = torch.compile(function, dynamic=False)
+        compiled: Callable[P, R] = torch.compile(function, dynamic=False, options=_compiler_options())
         return compiled
 
     def generator(self, seed: int, step: int, purpose: int) -> torch.Generator:
@@ -66,3 +68,12 @@ class Machine:
             distributed.all_reduce(value)
             value /= self.world
         return value
+
+
+def _compiler_options() -> dict[str, str | int | bool | Callable[..., object]]:
+    """Off goes a fusion that returns wrongly shaped, or silently wrong, gradients of parameters [1, C, 1, 1].
+
+    Seen on torch 2.11 in the decoder's backward; pytorch/pytorch issues 178080, 190796 and 193061. Versions before
+    2.10 do not know it.
+    """
+    return {_MIX_ORDER_REDUCTION: False} if _MIX_ORDER_REDUCTION in list_options() else {}

@@ -68,9 +68,11 @@ class PriorConfig:
         for name in ("learning_rate", "r1_gamma", "average_half_life_images", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
-        for name in ("r1_every_steps", "path_every_steps", "samples_for_distance"):
+        for name in ("r1_every_steps", "path_every_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.samples_for_distance < 2:  # noqa: PLR2004  the fewest that have a covariance
+            raise ConfigError(f"samples_for_distance is {self.samples_for_distance}; give 2 or more")
         for name in ("r1_batch_share", "path_batch_share", "style_mixing", "truncation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a share from 0 to 1")
@@ -230,7 +232,13 @@ class PriorTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs."""
         return {
-            "signature": {"trainer": "prior", "network": asdict(self.network), "config": asdict(self.config)},
+            "signature": {
+                "trainer": "prior",
+                "network": asdict(self.network),
+                "config": asdict(self.config),
+                "faces": len(self._faces.faces),
+                "images_per_step": self.images_per_step,
+            },
             "generator": self._generator.state_dict(),
             "critic": self._critic.state_dict(),
             "averaged": self.averaged.state_dict(),

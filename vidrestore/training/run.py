@@ -103,7 +103,7 @@ def run(trainer: Trainer, config: RunConfig, folder: Path, *, on_log: OnLog | No
 def _run(
     trainer: Trainer, config: RunConfig, checkpoints: "Checkpoints", journal: Journal | None, on_log: OnLog | None
 ) -> int:
-    watch = LossWatch()
+    watch = LossWatch(trainer.machine)
     started = time.perf_counter()
     logged_at, logged_step = started, trainer.step_number
 
@@ -111,8 +111,7 @@ def _run(
         losses = trainer.step()
         done = trainer.step_number
         watch.add(done, losses)
-        now = time.perf_counter()
-        out_of_time = _any_process(trainer.machine, now - started >= config.stop_after_seconds)
+        out_of_time = _out_of_time(trainer, config, time.perf_counter() - started)
         last = done == config.steps or out_of_time
         if last or done % config.log_every_steps == 0:
             means = watch.check()
@@ -127,11 +126,12 @@ def _run(
             checkpoints.save(trainer)
         if last or done % config.evaluate_every_steps == 0:
             watch.check()
+            looked_at = time.perf_counter()
             if journal is not None:
                 figures = {f"evaluation/{name}": value for name, value in trainer.evaluate().items()}
                 _log(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
-            logged_at += time.perf_counter() - now  # looking is not training: it must not count as slowness
+            logged_at += time.perf_counter() - looked_at  # looking is not training: it must not count as slowness
         if out_of_time:
             break
     return trainer.step_number
@@ -141,6 +141,16 @@ def _log(journal: Journal, on_log: OnLog | None, step: int, values: Mapping[str,
     journal.log(step, values)
     if on_log is not None:
         on_log(step, values)
+
+
+def _out_of_time(trainer: Trainer, config: RunConfig, seconds: float) -> bool:
+    """Whether to stop here; several processes ask each other only where they log, for asking waits for the device."""
+    if config.stop_after_seconds == float("inf"):
+        return False
+    alone = trainer.machine.world == 1
+    if not alone and trainer.step_number % config.log_every_steps:
+        return False
+    return _any_process(trainer.machine, seconds >= config.stop_after_seconds)
 
 
 def _any_process(machine: Machine, mine: bool) -> bool:  # noqa: FBT001  it is what is asked
@@ -153,7 +163,8 @@ def _any_process(machine: Machine, mine: bool) -> bool:  # noqa: FBT001  it is w
 class LossWatch:
     """Finds the first loss that is not finite, without making every step wait for the device."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self._names: tuple[str, ...] = ()
         self._rows: list[tuple[int, Tensor]] = []
         self._means: dict[str, float] = {}
@@ -167,13 +178,17 @@ class LossWatch:
         """The means since the last check (those of the last one when nothing came since).
 
         Raises:
-            TrainingError: A value is NaN or infinite.
+            TrainingError: A value is NaN or infinite, here or in another process: all of them stop.
         """
         if not self._rows:
             return self._means
         table = torch.stack([row for _, row in self._rows]).cpu()
         broken = (~torch.isfinite(table)).nonzero()
-        if len(broken):
+        diverged = _any_process(self._machine, len(broken) > 0)
+        if diverged and not len(broken):
+            step = self._rows[-1][0]
+            raise TrainingError(f"training diverged in another process by step {step}; its error says where")
+        if diverged:
             row, column = broken[0].tolist()
             before = {name: float(value) for name, value in zip(self._names, table[max(row - 1, 0)], strict=True)}
             raise TrainingError(

@@ -121,6 +121,7 @@ class RestorerTrainer:
         self.images_per_step = faces.batch * machine.world
         self._faces = faces
         self._degrade = Degradation(config.degradation)
+        self._degrade.damage = machine.compiled(self._degrade.damage)  # type: ignore[method-assign]
         self.network = initialised(network, seed=config.seed, prior=prior).to(machine.device).to_channels_last()
         self.averaged = averaged_copy(self.network)
         self._holds_out = held_out is not None
@@ -298,7 +299,13 @@ class RestorerTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Everything that an exact resume needs."""
         return {
-            "signature": {"trainer": "restorer", "network": asdict(self.network.config), "config": asdict(self.config)},
+            "signature": {
+                "trainer": "restorer",
+                "network": asdict(self.network.config),
+                "config": asdict(self.config),
+                "faces": len(self._faces.faces),
+                "images_per_step": self.images_per_step,
+            },
             "generator": self._generator.state_dict(),
             "critic": self._critic.state_dict(),
             "component_critic": self._component_critic.state_dict(),

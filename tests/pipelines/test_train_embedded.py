@@ -1,0 +1,67 @@
+"""The embedded model's recipe, whole, on faces and networks small enough for a test."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pipelines import train_embedded
+from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
+
+TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(10):
+        small = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"face{number}.png"), cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC))
+    return folder
+
+
+@pytest.fixture
+def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, config in train_embedded.STAGES.items():
+        restorer = replace(config.restorer, adversarial_from_step=1)
+        prior = replace(config.prior, samples_for_distance=4)
+        tiny = replace(config, network=TINY, batch=2, held_out_share=0.3, compile=False, restorer=restorer, prior=prior)
+        monkeypatch.setitem(train_embedded.STAGES, name, tiny)
+
+
+@pytest.mark.usefixtures("tiny_stages")
+def test_the_stages_hand_their_weights_on(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    train_embedded.main(faces, out, steps=2, device="cpu")
+    assert (out / "prior" / PRIOR_FILE).is_file()
+    assert (out / "restorer" / CRITICS_FILE).is_file()
+    network = load_gfpgan(out / "fine-tune" / RESTORER_FILE)
+    assert network.config == TINY
+    with torch.no_grad():
+        assert torch.isfinite(network(torch.zeros(1, 3, 64, 64))).all()
+    assert capsys.readouterr().out.splitlines()[-1] == f"fine-tune: {out / 'fine-tune' / RESTORER_FILE}"
+
+
+@pytest.mark.usefixtures("tiny_stages")
+def test_a_stage_goes_on_from_the_weights_alone(faces: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    train_embedded.main(faces, here, stage=["prior", "restorer"], steps=1, device="cpu")
+    for weights in here.glob("*/*.safetensors"):
+        target = there / weights.relative_to(here)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        weights.rename(target)
+    train_embedded.main(faces, there, stage=["fine-tune"], steps=1, device="cpu")
+    assert (there / "fine-tune" / RESTORER_FILE).is_file()
+
+
+def test_the_recipe_makes_what_the_package_can_carry() -> None:
+    network = train_embedded.COMMON.network
+    embedded = load_gfpgan(Path(train_embedded.__file__).parents[1] / "vidrestore/model/weights/gfpgan256.safetensors")
+    assert network == embedded.config
