@@ -118,7 +118,7 @@ def test_two_steps_leave_weights_that_load_and_a_third_resumes(
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--workers", "5"], "cannot share evenly"),
         (["--workers", "2", "--device", "cuda:1"], "Ray chooses the GPU"),
-        (["--device", "gpu"], "no device is called"),
+        (["--device", "gpu"], "is no device"),
         (["--prior", "none.pth"], "none.pth"),
         (["--start", "none"], "none"),
     ],

@@ -17,7 +17,6 @@ from vidrestore.restoration import restorer as module
 from vidrestore.restoration.restorer import (
     FaceRestorer,
     RestorerConfig,
-    choose_device,
     choose_dtype,
     cpu_computes_bf16,
 )
@@ -170,21 +169,6 @@ def test_values_that_are_not_finite_are_an_error_and_never_an_unrestored_crop(cr
 def test_impossible_configurations_are_refused(options: dict[str, str | int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RestorerConfig(**options)
-
-
-def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ConfigError, match="no device is called 'gpu'"):
-        choose_device("gpu")
-    with pytest.raises(ConfigError, match="torch sees 1 CUDA devices"):
-        choose_device("cuda:1")
-    assert choose_device("cpu") == CPU
-
-
-def test_automatic_device_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for available, wanted in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
-        assert choose_device("auto").type == wanted
 
 
 def test_automatic_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

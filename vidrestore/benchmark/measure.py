@@ -16,8 +16,9 @@ from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import DetectorConfig
 from vidrestore.model import zoo
+from vidrestore.model.devices import choose_device
 from vidrestore.report import installed_versions
-from vidrestore.restoration.restorer import RestorerConfig, choose_device, choose_dtype
+from vidrestore.restoration.restorer import RestorerConfig, choose_dtype
 from vidrestore.runtime.film import JobConfig, Runtime
 from vidrestore.video.reader import probe
 

@@ -13,7 +13,7 @@ import typer
 from vidrestore.cli.terminal import err, fail, given, live_bar, say
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import ConfigError, Interrupted, OutputError, TrainingError
-from vidrestore.restoration.restorer import choose_device
+from vidrestore.model.devices import choose_device
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
 from vidrestore.training.presets import training_preset
 from vidrestore.training.run import OnLog

@@ -12,7 +12,8 @@ from vidrestore.evaluation.grid import write_grid
 from vidrestore.evaluation.judges import load_judges
 from vidrestore.evaluation.results import replace_bytes
 from vidrestore.evaluation.table import markdown
-from vidrestore.restoration.restorer import RestorerConfig, choose_device
+from vidrestore.model.devices import choose_device
+from vidrestore.restoration.restorer import RestorerConfig
 
 REPORT, TABLE, GRID, CLEAN_GRID = "report.json", "table.md", "grid.png", "grid-clean.png"
 _CLEAN: Final = "clean"

@@ -11,6 +11,7 @@ from torch import nn
 
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.faces.retinaface import NetworkName, anchors, decode, load_network
+from vidrestore.model.devices import choose_device
 from vidrestore.types import Detection, Float32, UInt8
 
 _MEAN_BGR = (104.0, 117.0, 123.0)
@@ -57,7 +58,7 @@ class FaceDetector:
 
     def __init__(self, config: DetectorConfig | None = None, *, network: nn.Module | None = None) -> None:
         self._config = config or DetectorConfig()
-        self._device = _device(self._config.device)
+        self._device = choose_device(self._config.device, option="detector.device")
         self._network = network or load_network(self._config.name, self._device)
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
@@ -145,14 +146,3 @@ def scale(detection: Detection, factors: tuple[float, float]) -> Detection:
     landmarks: Float32 = ((detection.landmarks + 0.5) * factor - 0.5).astype(np.float32)
     box: Float32 = ((detection.box.reshape(2, 2) + 0.5) * factor - 0.5).reshape(4).astype(np.float32)
     return replace(detection, landmarks=landmarks, box=box)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"detector.device is {name!r} and torch sees no CUDA device; use 'auto' or 'cpu'")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"detector.device is {name!r}; use 'auto', 'cpu', 'cuda' or 'cuda:N'") from error

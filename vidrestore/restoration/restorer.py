@@ -21,6 +21,7 @@ from torch import Tensor
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.model import zoo
 from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.model.devices import choose_device
 from vidrestore.types import UInt8
 
 Network = Callable[[Tensor], Tensor]
@@ -160,25 +161,6 @@ class FaceRestorer:
         if self.device.type == "cpu":
             threads = max(threads, _LEAST_CPU_THREADS)
         torch.set_num_threads(threads)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device that `name` means; auto is CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: There is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"no device is called {name!r}; give auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; give auto or cpu"
-        )
-    return device
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

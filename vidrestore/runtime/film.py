@@ -13,7 +13,6 @@ from vidrestore.report import RunReport, installed_versions
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.runtime.on_ray import RayConfig, RayRunner
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport
-from vidrestore.video.encoding import plan_encoding
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
@@ -85,9 +84,8 @@ def restore_film(
     started = time.perf_counter()
     info = probe(source)
     check_destination(source, destination, overwrite=config.overwrite)
-    check_encoding(info, config.restore.encode)
-    encoder = plan_encoding(info, config.restore.encode).codec
-    plan = check_join(source, destination, video_codec=encoder)
+    encoding = check_encoding(info, config.restore.encode)
+    plan = check_join(source, destination, video_codec=encoding.codec)
     with workspace(destination) as folder, open_runner(config) as runner:
         segment = Segment(source.absolute(), folder.absolute() / "video")
         done = runner.run(segment, lambda progress: on_progress(progress, info) if on_progress else None)

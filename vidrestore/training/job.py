@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 
 from vidrestore.errors import ConfigError, ModelError
 from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.model.devices import choose_device
 from vidrestore.model.gfpgan import GFPGANConfig
 from vidrestore.model.identity import load_identity
 from vidrestore.model.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
@@ -71,10 +72,9 @@ def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int 
         rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if config.batch % world:
         raise ConfigError(f"batch is {config.batch}, which {world} processes cannot share evenly; give a multiple")
-    if device == "auto":
-        own = f"cuda:{os.environ['LOCAL_RANK']}" if launched else "cuda"
-        device = own if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
+    if launched and torch.cuda.is_available():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    device = choose_device(device) if isinstance(device, str) else device
     if launched and not distributed.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)

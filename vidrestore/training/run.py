@@ -129,7 +129,8 @@ def _run(
             looked_at = time.perf_counter()
             if journal is not None:
                 figures = {f"evaluation/{name}": value for name, value in trainer.evaluate().items()}
-                _log(journal, on_log, done, figures)
+                if figures:
+                    _log(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
             logged_at += time.perf_counter() - looked_at  # looking is not training: it must not count as slowness
         if out_of_time:

@@ -165,15 +165,15 @@ def _grey(frame: Frame, plan: EncodingPlan) -> av.VideoFrame:
     return picture
 
 
-def check_encoding(info: VideoInfo, config: EncodeConfig) -> tuple[str, ...]:
-    """Open the encoder once, without a file; returns the notes that `VideoWriter` would have.
+def check_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
+    """Open the encoder once, without a file; returns the plan that `VideoWriter` will follow.
 
     Raises ConfigError or OutputError exactly where the writer would: callable before hours of work.
     """
     plan = plan_encoding(info, config)
     with ExitStack() as stack:
         _open(Path(os.devnull), info, plan, stack)
-    return plan.notes
+    return plan
 
 
 def _open(path: Path, info: VideoInfo, plan: EncodingPlan, stack: ExitStack) -> tuple[OutputContainer, av.VideoStream]:
