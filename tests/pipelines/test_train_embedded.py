@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -14,17 +12,6 @@ from vidrestore.model.gfpgan import GFPGANConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
 TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
-
-
-@pytest.fixture
-def faces(tmp_path: Path) -> Path:
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for number in range(10):
-        small = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"face{number}.png"), cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC))
-    return folder
 
 
 @pytest.fixture

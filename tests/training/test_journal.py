@@ -9,7 +9,7 @@ import pytest
 
 from vidrestore.errors import OutputError
 from vidrestore.training import journal as journal_module
-from vidrestore.training.journal import Journal
+from vidrestore.training.journal import Journal, last_figures
 
 OPEN_BOARD = journal_module._open_board
 
@@ -106,3 +106,11 @@ def test_curves_of_the_real_tensorboard_are_written_and_warn_of_nothing(tmp_path
     board.add_scalar("l1", 0.5, 1)
     board.close()
     assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_the_last_figures_of_a_run_are_those_of_its_last_evaluation(tmp_path: Path) -> None:
+    assert last_figures(tmp_path) == {}
+    lines = [{"step": 1, "evaluation/psnr": 20.0}, {"step": 2, "evaluation/psnr": 21.0}, {"step": 3, "l1": 0.5}]
+    cut_short = '{"step": 4, "eva'
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*map(json.dumps, lines), cut_short]))
+    assert last_figures(tmp_path) == {"psnr": 21.0}

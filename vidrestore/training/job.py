@@ -1,7 +1,8 @@
 """One training from a folder of faces to a file of weights: what the command, the recipes and every Ray worker call."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -135,27 +136,7 @@ def train_restorer(
     Raises:
         ConfigError, InputError, ModelError, OutputError, TrainingError: as their docstrings say.
     """
-    found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
-    judges = Judges(
-        perceptual=_perceptual(config.perceptual).to(machine.device),
-        identity=load_identity(config.identity).to(machine.device),
-    )
-    held_out = None
-    if len(found.held_out):
-        shown = min(len(found.held_out), 32)
-        held_out = FaceBatches(found.held_out, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
-    with _batches(config, found.training, machine) as batches:
-        trainer = RestorerTrainer(
-            config.network,
-            config.restorer,
-            batches,
-            judges,
-            machine,
-            prior=None if prior is None else read_prior(prior),
-            held_out=held_out,
-        )
-        if start is not None:
-            go_on_from(trainer, start)
+    with restorer_trainer(config, faces, machine, prior=prior, start=start) as trainer:
         done = run(trainer, config.run, folder, on_log=on_log)
     path = folder / RESTORER_FILE
     if machine.rank == 0:
@@ -166,6 +147,37 @@ def train_restorer(
         critics |= {f"components.{name}": tensor for name, tensor in trainer.components.state_dict().items()}
         save_safetensors({name: tensor.bfloat16() for name, tensor in critics.items()}, folder / CRITICS_FILE, told)
     return path
+
+
+@contextmanager
+def restorer_trainer(
+    config: TrainingConfig, faces: Path, machine: Machine, *, prior: Path | None = None, start: Path | None = None
+) -> Iterator[RestorerTrainer]:
+    """The trainer that `train_restorer` runs, with its faces, until the context ends; arguments and errors likewise."""
+    found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
+    judges = Judges(
+        perceptual=_perceptual(config.perceptual).to(machine.device),
+        identity=load_identity(config.identity).to(machine.device),
+    )
+    with ExitStack() as stack:
+        held_out = None
+        if len(found.held_out):
+            shown = min(len(found.held_out), 32)
+            held_out = stack.enter_context(
+                FaceBatches(found.held_out, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
+            )
+        trainer = RestorerTrainer(
+            config.network,
+            config.restorer,
+            stack.enter_context(_batches(config, found.training, machine)),
+            judges,
+            machine,
+            prior=None if prior is None else read_prior(prior),
+            held_out=held_out,
+        )
+        if start is not None:
+            go_on_from(trainer, start)
+        yield trainer
 
 
 def go_on_from(trainer: RestorerTrainer, folder: Path) -> None:

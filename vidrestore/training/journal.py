@@ -11,6 +11,9 @@ import cv2
 from vidrestore.errors import OutputError
 from vidrestore.types import UInt8
 
+EVALUATION = "evaluation/"
+"""What the names of an evaluation's figures begin with."""
+
 
 class Journal:
     """The log of one run in `folder`: `metrics.jsonl`, `pictures/`, and `tensorboard/` where TensorBoard is installed.
@@ -58,6 +61,18 @@ class Journal:
         partial = self._path.with_name("metrics.jsonl.part")
         partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         partial.replace(self._path)
+
+
+def last_figures(folder: Path) -> dict[str, float]:
+    """The figures of a run's last evaluation, without their prefix; none before the first one, or without a run."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in reversed(lines):
+        values = {} if _step_of(line) == float("inf") else json.loads(line)
+        found = {name: value for name, value in values.items() if name.startswith(EVALUATION)}
+        if found:
+            return {name.removeprefix(EVALUATION): value for name, value in found.items()}
+    return {}
 
 
 def _step_of(line: str) -> float:

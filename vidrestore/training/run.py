@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError, ModelError, TrainingError
 from vidrestore.model.checkpoint import load_training_state, save_training_state
-from vidrestore.training.journal import Journal
+from vidrestore.training.journal import EVALUATION, Journal
 from vidrestore.training.machine import Machine
 from vidrestore.types import UInt8
 
@@ -128,7 +128,7 @@ def _run(
             watch.check()
             looked_at = time.perf_counter()
             if journal is not None:
-                figures = {f"evaluation/{name}": value for name, value in trainer.evaluate().items()}
+                figures = {f"{EVALUATION}{name}": value for name, value in trainer.evaluate().items()}
                 if figures:
                     _log(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())

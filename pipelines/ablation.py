@@ -1,0 +1,66 @@
+"""What each part of GFP-GAN's training is worth: the same short training without one part after the other.
+
+    python -m pipelines.ablation FACES OUT --prior OUT/prior/prior.safetensors
+
+The axes are those of the paper's table 3 and section 4.4: the prior, channel-split, pyramid, component and identity
+losses. Held-out figures of the last evaluation go to OUT/ablation.md.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.train_embedded import STAGES
+from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
+from vidrestore.training.journal import last_figures
+
+FULL = STAGES["restorer"]
+FIGURES = ("psnr", "feature_distance", "identity", "sharpness")
+STRENGTHS = ("protocol", "clean")
+
+
+def without(**weights: float) -> TrainingConfig:
+    """The full training with some losses' weights changed."""
+    return replace(FULL, restorer=replace(FULL.restorer, weights=replace(FULL.restorer.weights, **weights)))
+
+
+VARIANTS = {
+    "full": FULL,
+    "no prior": FULL,
+    "no pyramid loss": without(pyramid=0),
+    "no component loss": without(component_adversarial=0, component_style=0),
+    "no identity loss": without(identity=0),
+    "no channel split": replace(FULL, network=replace(FULL.network, sft_half=False)),
+}
+
+
+def main(
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    out: Annotated[Path, typer.Argument(help="Where each variant leaves its run, and the table.")],
+    prior: Annotated[Path, typer.Option(help="The trained prior of every variant but one.")],
+    steps: Annotated[int, typer.Option(help="Of each variant.")] = 1_500,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this one; repeat for several.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Train every variant, and write the table of all that are done."""
+    for name in variant or VARIANTS:
+        config = VARIANTS[name]
+        schedule = replace(config.restorer.schedule, steps=steps, decay_share=0.3)
+        shortened = replace(config.restorer, schedule=schedule, adversarial_from_step=steps // 10)
+        config = replace(config, restorer=shortened, run=replace(config.run, steps=steps, evaluate_every_steps=steps))
+        given = None if name == "no prior" else prior
+        train_restorer(config, faces, out / name.replace(" ", "-"), machine_of(config, device), prior=given)
+    columns = [f"{strength}/{figure}" for strength in STRENGTHS for figure in FIGURES]
+    lines = [f"| {' | '.join(['training', *columns])} |", f"| :-- |{' --: |' * len(columns)}"]
+    for name in VARIANTS:
+        figures = last_figures(out / name.replace(" ", "-"))
+        if figures:
+            lines.append(f"| {' | '.join([name, *(f'{figures[column]:.3f}' for column in columns)])} |")
+    (out / "ablation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    typer.echo("\n".join(lines))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,48 @@
+"""How fast GFP-GAN trains here, compiled and not, and what a step of the official 512 px network needs.
+
+python -m pipelines.training_speed FACES --json training_speed.json
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import print as show
+
+from pipelines.train_embedded import STAGES
+from vidrestore.benchmark.training import measure_training
+from vidrestore.training.presets import training_preset
+
+EMBEDDED = STAGES["restorer"]
+WAYS = {
+    "embedded, bf16, compiled": EMBEDDED,
+    "embedded, bf16, eager": replace(EMBEDDED, compile=False),
+    "embedded, fp32, eager": replace(EMBEDDED, compile=False, precision="fp32"),
+    "official 512 px, bf16, eager": replace(training_preset("official"), compile=False),
+}
+
+
+def main(
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    way: Annotated[list[str] | None, typer.Option(help="Only ways whose name holds this; may be repeated.")] = None,
+    rounds: Annotated[int, typer.Option(help="Timed rounds of each way.")] = 7,
+    batch: Annotated[int | None, typer.Option(help="Faces of a step, instead of each way's own.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("training_speed.json"),
+) -> None:
+    """Time each way, and write the figures down."""
+    chosen = {name: config for name, config in WAYS.items() if not way or any(part in name for part in way)}
+    sized = {name: replace(config, batch=batch or config.batch) for name, config in chosen.items()}
+    found = measure_training(sized, faces, device=device, rounds=rounds, on_step=show)
+    found.write(json)
+    for speed in found.speeds:
+        low, high = speed.quartiles
+        show(
+            f"{speed.name}: {speed.images_per_second:.0f} ({low:.0f}-{high:.0f}) images/s, batch {speed.batch}, "
+            f"{speed.peak_gibibytes:.1f} GiB, first step after {speed.start_seconds:.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
