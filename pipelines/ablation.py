@@ -12,11 +12,12 @@ from typing import Annotated
 
 import typer
 
-from pipelines.train_embedded import STAGES
+from pipelines.train_embedded import COMMON, FINISH, REBUILD
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
 from vidrestore.training.journal import last_figures
 
-FULL = STAGES["restorer"]
+WEIGHTS = replace(FINISH.weights, pyramid=1)
+FULL = replace(COMMON, restorer=replace(REBUILD, weights=WEIGHTS, r1_gamma=FINISH.r1_gamma))
 FIGURES = ("psnr", "feature_distance", "identity", "sharpness")
 STRENGTHS = ("protocol", "clean")
 
@@ -48,7 +49,9 @@ def main(
     for name in variant or VARIANTS:
         config = VARIANTS[name]
         schedule = replace(config.restorer.schedule, steps=steps, decay_share=0.3)
-        shortened = replace(config.restorer, schedule=schedule, adversarial_from_step=steps // 10)
+        shortened = replace(
+            config.restorer, schedule=schedule, adversarial_from_step=steps // 10, pyramid_until_step=steps // 2
+        )
         config = replace(config, restorer=shortened, run=replace(config.run, steps=steps, evaluate_every_steps=steps))
         given = None if name == "no prior" else prior
         train_restorer(config, faces, out / name.replace(" ", "-"), machine_of(config, device), prior=given)

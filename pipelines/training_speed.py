@@ -14,7 +14,7 @@ from pipelines.train_embedded import STAGES
 from vidrestore.benchmark.training import measure_training
 from vidrestore.training.presets import training_preset
 
-EMBEDDED = STAGES["restorer"]
+EMBEDDED = STAGES["fine-tune"]
 WAYS = {
     "embedded, bf16, compiled": EMBEDDED,
     "embedded, bf16, eager": replace(EMBEDDED, compile=False),

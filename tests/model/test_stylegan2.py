@@ -11,6 +11,7 @@ from vidrestore.model.stylegan2 import (
     StyleConv,
     StyleDecoder,
     ToRGB,
+    double,
     spatial_transform,
 )
 
@@ -158,3 +159,14 @@ def test_faces_of_one_code_differ_by_their_noise_alone() -> None:
     assert torch.allclose(stored[0], stored[1], atol=1e-5)
     drawn = decoder(codes, None, decoder.draw_noises(2, torch.Generator().manual_seed(1)))
     assert not torch.allclose(drawn[0], drawn[1], atol=1e-2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (5, 4)])
+def test_doubling_has_the_gradient_of_bilinear_resampling(height: int, width: int) -> None:
+    features = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 3, 2 * height, 2 * width, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((double(features) * weights).sum(), features)
+    plain = torch.nn.functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+    (wanted,) = torch.autograd.grad((plain * weights).sum(), features)
+    torch.testing.assert_close(ours, wanted)
+    assert torch.autograd.gradgradcheck(double, (features,)), "path length differentiates twice"

@@ -16,6 +16,7 @@ TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_ml
 def test_each_variant_lacks_exactly_its_part() -> None:
     full = ablation.VARIANTS["full"]
     weights = full.restorer.weights
+    assert all((weights.pyramid, weights.identity, weights.component_adversarial, weights.component_style))
     assert ablation.VARIANTS["no prior"] == full
     assert ablation.VARIANTS["no pyramid loss"].restorer.weights == replace(weights, pyramid=0)
     assert ablation.VARIANTS["no identity loss"].restorer.weights == replace(weights, identity=0)

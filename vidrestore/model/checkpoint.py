@@ -108,7 +108,12 @@ def load_training_state(path: Path) -> dict[str, Any]:
     try:
         content: object = _unpickle(path)
     except _UNREADABLE as error:
-        reason = f"it is damaged or cut short ({type(error).__name__})" if path.is_file() else "it is not there"
+        if not path.is_file():
+            reason = "it is not there"
+        elif "unsupported global" in str(error).lower():
+            reason = "it holds Python objects besides tensors, which could run code; it is no state of a training"
+        else:
+            reason = f"it is damaged or cut short ({type(error).__name__})"
         raise ModelError(f"cannot read the training state {path}: {reason}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds {type(content).__name__}; wanted the state of a training")

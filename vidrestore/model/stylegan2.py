@@ -10,6 +10,7 @@ Shape suffixes: B batch, C or I or O channels, H and W space, N style layers, D 
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
@@ -23,7 +24,34 @@ GAIN = math.sqrt(2)
 
 def double(features_BCHW: Tensor) -> Tensor:
     """Twice the size, bilinear, [B, C, H, W] -> [B, C, 2H, 2W]."""
+    if torch.is_grad_enabled() and features_BCHW.requires_grad:
+        doubled: Tensor = _Double.apply(features_BCHW)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return doubled
     return F.interpolate(features_BCHW, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _Double(torch.autograd.Function):
+    """`double` with a gradient that gathers: torch's own scatters with atomic additions, slow and in no fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, features_BCHW: Tensor) -> Tensor:  # noqa: ANN401, ARG004  torch gives it no type
+        return F.interpolate(features_BCHW, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401, ARG004  likewise
+        """Of the four outputs that a row (column) reaches, 1/4, 3/4, 3/4, 1/4; it may be differentiated again."""
+        (gradient,) = gradients
+        for dim in (2, 3):
+            side = gradient.shape[dim]
+            edges = gradient.narrow(dim, 0, 1), gradient, gradient.narrow(dim, side - 1, 1)
+            padded = torch.cat(edges, dim)
+            first, second, third, fourth = (padded[_every_other(dim, start, side)] for start in range(4))
+            gradient = 0.25 * (first + fourth) + 0.75 * (second + third)
+        return gradient
+
+
+def _every_other(dim: int, start: int, side: int) -> tuple[slice, ...]:
+    return (*[slice(None)] * dim, slice(start, start + side - 1, 2))
 
 
 def per_channel(scale_BC: Tensor, like: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def augment(images_B3HW: Tensor, probability: Tensor, generator: torch.Generator
         placed = _resample(images, _geometry(draw, images.shape[-1]))
         matrix = _colour(draw)
         mixed = torch.einsum("bij,bjhw->bihw", matrix[:, :3, :3], placed)
-        return mixed + matrix[:, :3, 3, None, None]
+        return (mixed + matrix[:, :3, 3, None, None]).contiguous(memory_format=torch.channels_last)
 
 
 class _Draws:

@@ -21,7 +21,7 @@ from vidrestore.errors import ConfigError, InputError
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import TABLE_NAME, read_landmarks
 from vidrestore.training.drawing_order import DrawingOrder, Indices
-from vidrestore.training.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces
+from vidrestore.training.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
 from vidrestore.training.image_header import IMAGE_SUFFIXES, image_size
 from vidrestore.types import Float32
 
@@ -193,11 +193,11 @@ class FaceBatches:
         mirrored = self._order.mirrored_at(step)
         images = self._cache.pictures(step)
         if mirrored.any():
-            mask = torch.from_numpy(mirrored).to(self._device)
+            mask = send(torch.from_numpy(mirrored), self._device)
             images = torch.where(mask[:, None, None, None], images.flip(-1), images)
         points = np.where(mirrored[:, None, None], self._mirror(indices), self._faces.landmarks[indices])
         names = tuple(self._faces.names[index] for index in indices)
-        return FaceBatch(images, torch.from_numpy(points).to(self._device), names)
+        return FaceBatch(images, send(torch.from_numpy(points), self._device), names)
 
     def _open(self, cache: Cache) -> FaceCache:
         paths = [self._faces.folder / name for name in self._faces.names]

@@ -55,6 +55,11 @@ def read_face(path: Path, size: int) -> UInt8:
     return np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on the device; a GPU takes it from page-locked memory, and nobody waits for the GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 class LoadedFaces:
     """All pictures as one tensor where batches are gathered: on the device, or in (page-locked) memory.
 
@@ -93,7 +98,7 @@ class LoadedFaces:
         """uint8 [B, 3, size, size] RGB, on the device."""
         indices = torch.from_numpy(self._indices_at(step))
         if self._on_device:
-            return self._set.index_select(0, indices.to(self._device))
+            return self._set.index_select(0, send(indices, self._device))
         shape = (len(indices), *self._set.shape[1:])
         gathered = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin)
         torch.index_select(self._set, 0, indices, out=gathered)
@@ -126,10 +131,7 @@ class FacesOnDisk:
         self._pending = {
             number: self._pending[number] if number in self._pending else self._submit(number) for number in wanted
         }
-        faces = torch.from_numpy(np.stack([face.result() for face in self._pending.pop(step)]))
-        if self._device.type == "cuda":
-            faces = faces.pin_memory()
-        return faces.to(self._device, non_blocking=True)
+        return send(torch.from_numpy(np.stack([face.result() for face in self._pending.pop(step)])), self._device)
 
     def close(self) -> None:
         """Forget what was decoded ahead and end the threads."""

@@ -92,7 +92,8 @@ def train_prior(
     """Train the generative prior; resumes from `folder`. `on_log` hears of every line of the log.
 
     Returns:
-        The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`.
+        The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`. Beside it lies its
+        discriminator, with which a restorer's training may begin.
 
     Raises:
         ConfigError, InputError, ModelError, OutputError, TrainingError: as their docstrings say.
@@ -104,7 +105,9 @@ def train_prior(
     path = folder / PRIOR_FILE
     if machine.rank == 0:
         state = trainer.averaged.state_dict() | {MEAN_CODE: trainer.mean_code}
-        save_safetensors(state, path, {"steps": str(done), "faces": str(done * trainer.images_per_step)})
+        told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
+        save_safetensors(state, path, told)
+        save_safetensors(_critics(face=trainer.discriminator), folder / CRITICS_FILE, told)
     return path
 
 
@@ -125,7 +128,8 @@ def train_restorer(
         faces: A folder of aligned faces, as `vidrestore align` makes it.
         folder: Log, checkpoints and weights.
         machine: This process's part.
-        prior: A trained decoder, or a whole GFP-GAN whose decoder is taken; None for a random one.
+        prior: A trained decoder, or a whole GFP-GAN whose decoder is taken; None for a random one. The discriminator
+            that `train_prior` left beside it is taken too.
         start: The folder of an earlier training of the same network to go on from, with its own schedule: its
             weights and discriminators, not its step.
         on_log: Hears of every line of the log.
@@ -143,9 +147,8 @@ def train_restorer(
         told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
         halved = {name: tensor.half() for name, tensor in trainer.averaged.state_dict().items()}
         save_safetensors(halved, path, told)
-        critics = {f"face.{name}": tensor for name, tensor in trainer.discriminator.state_dict().items()}
-        critics |= {f"components.{name}": tensor for name, tensor in trainer.components.state_dict().items()}
-        save_safetensors({name: tensor.bfloat16() for name, tensor in critics.items()}, folder / CRITICS_FILE, told)
+        critics = _critics(face=trainer.discriminator, components=trainer.components)
+        save_safetensors(critics, folder / CRITICS_FILE, told)
     return path
 
 
@@ -175,6 +178,8 @@ def restorer_trainer(
             prior=None if prior is None else read_prior(prior),
             held_out=held_out,
         )
+        if prior is not None:
+            _take_critics(trainer, prior.parent / CRITICS_FILE)
         if start is not None:
             go_on_from(trainer, start)
         yield trainer
@@ -190,12 +195,27 @@ def go_on_from(trainer: RestorerTrainer, folder: Path) -> None:
     state = load_gfpgan(path).state_dict()
     for network in (trainer.network, trainer.averaged):
         _load(network, state, path)
-    critics = folder / CRITICS_FILE
-    if not critics.is_file():
+    _take_critics(trainer, folder / CRITICS_FILE)
+
+
+def _critics(**networks: nn.Module) -> dict[str, Tensor]:
+    """The tensors of discriminators by `NAME.TENSOR`, in half precision: where the next training begins."""
+    return {
+        f"{prefix}.{name}": tensor.half()
+        for prefix, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _take_critics(trainer: RestorerTrainer, path: Path) -> None:
+    """Those discriminators that the file holds, if there is one."""
+    if not path.is_file():
         return
-    tensors = {name: tensor.float() for name, tensor in load_state_dict(critics).items()}
+    tensors = {name: tensor.float() for name, tensor in load_state_dict(path).items()}
     for prefix, critic in (("face.", trainer.discriminator), ("components.", trainer.components)):
-        _load(critic, {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}, critics)
+        found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        if found:
+            _load(critic, found, path)
 
 
 def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

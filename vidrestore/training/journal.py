@@ -63,6 +63,13 @@ class Journal:
         partial.replace(self._path)
 
 
+def last_step(folder: Path) -> int:
+    """The step of the last whole line of a run's log; 0 without one."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return int(max((step for step in map(_step_of, lines) if step < float("inf")), default=0))
+
+
 def last_figures(folder: Path) -> dict[str, float]:
     """The figures of a run's last evaluation, without their prefix; none before the first one, or without a run."""
     path = folder / "metrics.jsonl"

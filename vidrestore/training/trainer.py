@@ -53,6 +53,9 @@ class RestorerConfig:
     discriminator_learning_rate: float = 2e-3
     """Of all discriminators, likewise before the division."""
     betas: tuple[float, float] = (0.0, 0.99)
+    """Of Adam, for U-Net and decoder."""
+    discriminator_betas: tuple[float, float] = (0.0, 0.99)
+    """With momentum, the rare and large steps of R1 would go on in those after them."""
     clip: float = 1.0
     """Norm to which the generator's gradients are cut."""
     pyramid_until_step: int = 50_000
@@ -155,7 +158,8 @@ class RestorerTrainer:
 
     def _critic_learner(self, network: nn.Module) -> Learner:
         groups = equalized_groups(network, learning_rate=self.config.discriminator_learning_rate)
-        return Learner([network], groups, betas=self.config.betas, clip=10 * self.config.clip, machine=self.machine)
+        betas, clip = self.config.discriminator_betas, 10 * self.config.clip
+        return Learner([network], groups, betas=betas, clip=clip, machine=self.machine)
 
     def step(self) -> dict[str, Tensor]:
         """One step of the restorer and of every discriminator that its losses use."""
@@ -269,10 +273,10 @@ class RestorerTrainer:
         if weights.component_adversarial or weights.component_style:
             parts = []
             for name, (boxes, side) in example.boxes.items():
+                crops = [crop_components(faces, boxes, side) for faces in (example.truth, restored)]
                 with self.machine.autocast():
-                    real, _ = self.components[name](crop_components(example.truth, boxes, side))
-                    fake, _ = self.components[name](crop_components(restored, boxes, side))
-                parts.append(losses.discriminator_adversarial(real, fake))
+                    logits, _ = self.components[name](torch.cat(crops))
+                parts.append(losses.discriminator_adversarial(*logits.chunk(2)))
             loss = losses.total(parts)
             self._component_critic.learn(loss, rate=rate)
             told["component_discriminator"] = loss.detach()
