@@ -233,7 +233,7 @@ def test_a_training_state_that_would_run_code_is_refused_and_does_not_run_it(tmp
 
 
 def test_what_is_no_training_state_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="training state .* it is not there"):
+    with pytest.raises(ModelError, match=r"training state .* it is not there"):
         load_training_state(tmp_path / "absent.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="holds list; wanted the state of a training"):
