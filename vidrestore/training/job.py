@@ -80,9 +80,6 @@ def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int 
         if device.type == "cuda":
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True  # the few products outside autocast: R1 and path length
-        torch.backends.cudnn.allow_tf32 = True
     return Machine(device, precision=config.precision, compile=config.compile, rank=rank, world=world)
 
 

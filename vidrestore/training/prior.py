@@ -159,8 +159,8 @@ class PriorTrainer:
         """[B, N, D] W+ codes, mixed for most faces: below a layer drawn at random one code, above it another."""
         latents = self.network.num_latent
         drawn = torch.randn(2 * batch, self.network.num_style_feat, generator=random, device=random.device)
-        mapped = self.decoder.style_mlp(drawn)
-        first, second = mapped.float().chunk(2)
+        with torch.autocast(random.device.type, enabled=False):  # rounded codes would differ from those of `sample`
+            first, second = self.decoder.style_mlp(drawn).chunk(2)
         with torch.no_grad():
             self.mean_code.lerp_(self.machine.mean(first.detach().mean(dim=0)), 0.005)
         crossing = torch.randint(1, latents, (batch, 1, 1), generator=random, device=random.device)
