@@ -14,6 +14,7 @@ import typer
 
 from vidrestore.training.augmentation import AugmentationConfig
 from vidrestore.training.degradation import preset
+from vidrestore.training.jitter import JitterConfig
 from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
 from vidrestore.training.journal import last_step
 from vidrestore.training.losses import LossWeights
@@ -27,9 +28,11 @@ REBUILD = RestorerConfig(
     weights=LossWeights(l1=15, adversarial=0, component_adversarial=0, component_style=0, identity=1),
     degradation=replace(preset("film"), blur_sigma_pixels=(0.2, 7), clean_probability=0.08),
     schedule=ScheduleConfig(decay_share=0.5),
+    learning_rate=5e-4,
     betas=(0.9, 0.99),
     clip=10,
-    pyramid_until_step=4_000,
+    pyramid_until_step=2_000,
+    jitter=JitterConfig(),
 )
 FINISH = replace(
     REBUILD,
@@ -44,8 +47,8 @@ FINISH = replace(
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
     "prior": replace(COMMON, run=RunConfig(steps=10_000)),
-    "restorer": replace(COMMON, restorer=REBUILD, run=RunConfig(steps=20_000)),
-    "fine-tune": replace(COMMON, restorer=FINISH, run=RunConfig(steps=7_000)),
+    "restorer": replace(COMMON, batch=128, restorer=REBUILD, run=RunConfig(steps=10_000)),
+    "fine-tune": replace(COMMON, batch=128, restorer=FINISH, run=RunConfig(steps=3_000)),
 }
 
 
@@ -56,6 +59,7 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Steps of each stage, instead of the recipe's.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop a stage in good order after so long.")] = float("inf"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile/--eager", help="Whether networks are compiled.")] = True,
 ) -> None:
     """Run the stages in order, up to one that is cut off."""
     for name in stage or STAGES:
@@ -63,7 +67,8 @@ def main(
         count = steps or config.run.steps
         schedule = replace(config.restorer.schedule, steps=count)
         config = replace(config, restorer=replace(config.restorer, schedule=schedule))
-        config = replace(config, run=replace(config.run, steps=count, stop_after_seconds=seconds))
+        limits = replace(config.run, steps=count, stop_after_seconds=seconds)
+        config = replace(config, run=limits, compile=compiled and config.compile)
         machine = machine_of(config, device)
         if name == "prior":
             made = train_prior(config, faces, out / name, machine)

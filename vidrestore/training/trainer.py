@@ -23,6 +23,7 @@ from vidrestore.training.dataset import FaceBatches
 from vidrestore.training.degradation import Degradation, DegradationConfig, preset
 from vidrestore.training.equalized import equalized_groups
 from vidrestore.training.initialization import initialised
+from vidrestore.training.jitter import JitterConfig, jitter
 from vidrestore.training.learner import Learner
 from vidrestore.training.losses import LossWeights
 from vidrestore.training.machine import Machine
@@ -69,6 +70,8 @@ class RestorerConfig:
     average_half_life_images: float = 20_000
     augmentation: AugmentationConfig | None = None
     """Of what the discriminator of the face sees; for a few thousand faces, not for FFHQ."""
+    jitter: JitterConfig | None = None
+    """Of the true faces, before the damage; for a few thousand faces."""
     fresh_noise: bool = True
     """Draw the decoder's noise for every face; otherwise train under the stored noise, which restoring uses."""
 
@@ -190,9 +193,12 @@ class RestorerTrainer:
 
     def _example(self, step: int, random: torch.Generator) -> _Example:
         batch = self._faces.batch_at(step)
-        pair = self._degrade(batch.images.float() / 255, random)
+        images, landmarks = batch.images.float() / 255, batch.landmarks
+        if self.config.jitter is not None:
+            images, landmarks = jitter(images, landmarks, self.config.jitter, random)
+        pair = self._degrade(images, random)
         damaged = (pair.degraded * 255).round() / 127.5 - 1  # films and cameras give 8 bits
-        found = component_boxes(batch.landmarks, batch.images.shape[-1])
+        found = component_boxes(landmarks, batch.images.shape[-1])
         eye, mouth = eye_side(batch.images.shape[-1]), mouth_side(batch.images.shape[-1])
         boxes = {
             "left_eye": (found.left_eye, eye),
