@@ -76,7 +76,7 @@ def test_amounts_that_measure_nothing_are_refused(options: dict[str, object]) ->
 def test_everybody_is_compared_and_then_timed_on_the_same_film(make_portrait_film: Callable[..., Path]) -> None:
     steps: list[str] = []
     config = BenchmarkConfig(runs=2, frames=3, as_shipped_runs=0, runtimes=("local",))
-    found = measure(make_portrait_film(frames=3), config, on_step=steps.append)
+    found = measure(make_portrait_film(frames=3, blur=2), config, on_step=steps.append)
     ours, rival = found.rows
     assert [row.is_reference for row in found.rows] == [False, True]
     assert [run.frames for row in found.rows for run in row.runs] == [3, 3, 3, 3]

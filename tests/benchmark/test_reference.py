@@ -17,7 +17,7 @@ Restored = tuple[Run, list[Faces], Path]
 
 @pytest.fixture(scope="module")
 def film(make_portrait_film: Callable[..., Path]) -> Path:
-    return make_portrait_film(frames=3)
+    return make_portrait_film(frames=3, blur=2)
 
 
 @pytest.fixture(scope="module")

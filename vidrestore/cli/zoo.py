@@ -29,8 +29,7 @@ def list_models() -> None:
     for entry in zoo.entries():
         here = "yes" if zoo.is_here(entry.name) else "no"
         size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
-        described = f"{entry.description} (interim)" if entry.interim else entry.description
-        table.add_row(entry.name, entry.kind, size, here, entry.licence, described)
+        table.add_row(entry.name, entry.kind, size, here, entry.licence, entry.description)
     out.print(table)
 
 

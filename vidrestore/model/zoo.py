@@ -45,8 +45,6 @@ class ZooEntry:
     """Bytes, to tell the user; what is checked is the hash."""
     licence: str
     description: str
-    interim: bool = False
-    """To be replaced by better weights in a later release."""
 
 
 _ENTRIES = (
@@ -55,11 +53,10 @@ _ENTRIES = (
         kind="restorer",
         filename="gfpgan256.safetensors",
         urls=(),
-        sha256="bc0d33460f581075d6806f2afee3f66244ff30accd20ee7251b5771e07fbaedc",
-        size=35_554_176,
+        sha256="c654ca34b5925b67c7c4e41b1c872e42cd2c8925771b36c376a0d1b5c957cb64",
+        size=35_554_016,
         licence="Apache-2.0",
-        description="a compact GFP-GAN of 256 px, trained briefly; inside the package, needs no download",
-        interim=True,
+        description="a compact GFP-GAN of 256 px, trained by this project; inside the package, needs no download",
     ),
     ZooEntry(
         name="gfpgan-v1.4",
