@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from pipelines.train_embedded import COMMON, FINISH, REBUILD
+from vidrestore.files import replace_text
+from vidrestore.markdown import markdown_table
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
 from vidrestore.training.journal import last_figures
 
@@ -56,13 +58,11 @@ def main(
         given = None if name == "no prior" else prior
         train_restorer(config, faces, out / name.replace(" ", "-"), machine_of(config, device), prior=given)
     columns = [f"{strength}/{figure}" for strength in STRENGTHS for figure in FIGURES]
-    lines = [f"| {' | '.join(['training', *columns])} |", f"| :-- |{' --: |' * len(columns)}"]
-    for name in VARIANTS:
-        figures = last_figures(out / name.replace(" ", "-"))
-        if figures:
-            lines.append(f"| {' | '.join([name, *(f'{figures[column]:.3f}' for column in columns)])} |")
-    (out / "ablation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    typer.echo("\n".join(lines))
+    found = {name: last_figures(out / name.replace(" ", "-")) for name in VARIANTS}
+    rows = [[name, *(f"{figures[column]:.3f}" for column in columns)] for name, figures in found.items() if figures]
+    table = markdown_table(["training", *columns], rows)
+    replace_text(out / "ablation.md", f"{table}\n")
+    typer.echo(table)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What every test may use."""
 
 import os
+import signal
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +11,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from skimage.data import astronaut
+
+from vidrestore import cli
+from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.types import UInt8
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -24,6 +31,41 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command in this process; gives exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vidrestore", *map(str, arguments)])
+        before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            for stop, handler in before.items():
+                signal.signal(stop, handler)
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def cuda() -> torch.device:
+    """A CUDA device; the test is skipped where there is none, and fails under VIDRESTORE_REQUIRE_GPU=1."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if os.environ.get("VIDRESTORE_REQUIRE_GPU") == "1":
+        pytest.fail("VIDRESTORE_REQUIRE_GPU=1 and torch sees no CUDA device")
+    pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> GFPGANConfig:
+    """The smallest network that trains, of 64 px."""
+    return GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
+
+
 def portrait_at(index: int, width: int, height: int) -> np.ndarray:
     """A public-domain face, 60 px wide, drifting over the frames; uint8 [height, width, 3] RGB."""
     turn = cv2.getRotationMatrix2D((224, 116), 3 * np.sin(index / 5), 0.65)
@@ -33,25 +75,30 @@ def portrait_at(index: int, width: int, height: int) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def make_portrait_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Build a small film of one moving (or frozen) face with sound, once for each set of options."""
+    """Build a small film of one moving (or frozen) face with sound, once for each set of options.
+
+    `blur` is a sigma in pixels: a sharp face comes back from the restorer almost as it was.
+    """
     folder = tmp_path_factory.mktemp("portraits")
 
-    def build(*, frames: int = 12, frozen: bool = False, width: int = 320, height: int = 240) -> Path:
-        path = folder / f"portrait-{frames}-{frozen}-{width}x{height}.mp4"
+    def build(*, frames: int = 12, frozen: bool = False, width: int = 320, height: int = 240, blur: float = 0) -> Path:
+        path = folder / f"portrait-{frames}-{frozen}-{width}x{height}-{blur}.mp4"
         if not path.exists():
-            _encode(path, frames=frames, frozen=frozen, width=width, height=height)
+            pictures = [portrait_at(0 if frozen else index, width, height) for index in range(frames)]
+            _encode(path, [cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture for picture in pictures])
         return path
 
     return build
 
 
-def _encode(path: Path, *, frames: int, frozen: bool, width: int, height: int) -> None:
+def _encode(path: Path, pictures: list[UInt8]) -> None:
+    height, width = pictures[0].shape[:2]
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=Fraction(25), options={"crf": "12", "preset": "veryfast"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = container.add_stream("aac", rate=48000)
-        for index in range(frames):
-            picture = av.VideoFrame.from_ndarray(portrait_at(0 if frozen else index, width, height), format="rgb24")
+        for index, pixels in enumerate(pictures):
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             picture.pts, picture.time_base = index, Fraction(1, 25)
             container.mux(video.encode(picture))
             wave = (2000 * np.sin(np.arange(1920) / 20)).astype(np.int16)[None]

@@ -14,30 +14,9 @@ import cv2
 import pytest
 from skimage.data import astronaut
 
-from vidrestore import cli
-
 MakeFilm = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives exit code, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vidrestore", *map(str, arguments)])
-        before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            for stop, handler in before.items():
-                signal.signal(stop, handler)
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def a_missing_file(folder: Path) -> Path:

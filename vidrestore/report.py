@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidrestore.errors import OutputError
+from vidrestore.files import replace_text
 
 T = TypeVar("T")
 
@@ -110,14 +111,7 @@ class RunReport:
         Raises:
             OutputError: it cannot be written.
         """
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            aside.write_text(self.to_json(), encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            message = f"the report {path} could not be written: {error.strerror}; write it elsewhere"
-            raise OutputError(message) from error
+        replace_text(path, self.to_json())
 
 
 def check_report(path: Path) -> None:

@@ -2,16 +2,14 @@
 
 import json
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
 
-from vidrestore import cli
 from vidrestore.errors import ConfigError
 from vidrestore.evaluation import run as evaluation_run
 from vidrestore.evaluation.evaluate import EvaluationConfig
@@ -24,21 +22,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], judges: Judges) -> Iterator[Run]:
-    """Run the command in this process with cheap judges; gives exit code, stdout and stderr."""
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: Judges) -> Run:
+    """Run `vidrestore evaluate` in this process with cheap judges; gives exit code, stdout and stderr."""
     monkeypatch.setattr(evaluation_run, "load_judges", lambda _device: judges)
-    handlers = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vidrestore", "evaluate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    yield call
-    for stop, handler in handlers.items():
-        signal.signal(stop, handler)
+    return partial(run, "evaluate")
 
 
 def test_an_evaluation_leaves_report_table_and_pictures(

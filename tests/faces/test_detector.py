@@ -1,6 +1,5 @@
 """The embedded detector on real faces."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -135,12 +134,8 @@ def test_weights_of_another_network_are_refused() -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_the_result_does_not_depend_on_the_rest_of_the_batch(astronaut: UInt8) -> None:
-    if not torch.cuda.is_available():
-        if os.environ.get("VIDRESTORE_REQUIRE_GPU") == "1":
-            pytest.fail("VIDRESTORE_REQUIRE_GPU=1 and torch sees no CUDA device")
-        pytest.skip("no CUDA device")
-    detector = FaceDetector(DetectorConfig(device="cuda"))
+def test_on_a_gpu_the_result_does_not_depend_on_the_rest_of_the_batch(astronaut: UInt8, cuda: torch.device) -> None:
+    detector = FaceDetector(DetectorConfig(device=str(cuda)))
     images = [np.roll(astronaut, 3 * step, axis=1) for step in range(11)]
 
     together = detector(images)

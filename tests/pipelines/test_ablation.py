@@ -10,8 +10,6 @@ from vidrestore.model.checkpoint import load_gfpgan, save_safetensors
 from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training.job import RESTORER_FILE
 
-TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
-
 
 def test_each_variant_lacks_exactly_its_part() -> None:
     full = ablation.VARIANTS["full"]
@@ -26,14 +24,18 @@ def test_each_variant_lacks_exactly_its_part() -> None:
 
 
 def test_variants_are_trained_and_told_in_one_table(
-    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    faces: Path,
+    tiny: GFPGANConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, config in ablation.VARIANTS.items():
-        network = replace(TINY, sft_half=config.network.sft_half)
-        tiny = replace(config, network=network, batch=2, held_out_share=0.3, compile=False)
-        monkeypatch.setitem(ablation.VARIANTS, name, tiny)
+        network = replace(tiny, sft_half=config.network.sft_half)
+        small = replace(config, network=network, batch=2, held_out_share=0.3, compile=False)
+        monkeypatch.setitem(ablation.VARIANTS, name, small)
     prior = tmp_path / "prior.safetensors"
-    save_safetensors(GFPGAN(TINY).stylegan_decoder.state_dict(), prior, {})
+    save_safetensors(GFPGAN(tiny).stylegan_decoder.state_dict(), prior, {})
     out = tmp_path / "out"
     for name in ("full", "no prior", "no channel split"):
         ablation.main(faces, out, prior, steps=2, variant=[name], device="cpu")

@@ -11,26 +11,28 @@ from vidrestore.model.checkpoint import load_gfpgan
 from vidrestore.model.gfpgan import GFPGANConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
-TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
-
 
 @pytest.fixture
-def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_stages(tiny: GFPGANConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, config in train_embedded.STAGES.items():
         restorer = replace(config.restorer, adversarial_from_step=1)
         prior = replace(config.prior, samples_for_distance=4)
-        tiny = replace(config, network=TINY, batch=2, held_out_share=0.3, compile=False, restorer=restorer, prior=prior)
-        monkeypatch.setitem(train_embedded.STAGES, name, tiny)
+        stage = replace(
+            config, network=tiny, batch=2, held_out_share=0.3, compile=False, restorer=restorer, prior=prior
+        )
+        monkeypatch.setitem(train_embedded.STAGES, name, stage)
 
 
 @pytest.mark.usefixtures("tiny_stages")
-def test_the_stages_hand_their_weights_on(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stages_hand_their_weights_on(
+    faces: Path, tiny: GFPGANConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     train_embedded.main(faces, out, steps=2, device="cpu")
     assert (out / "prior" / PRIOR_FILE).is_file()
     assert (out / "restorer" / CRITICS_FILE).is_file()
     network = load_gfpgan(out / "fine-tune" / RESTORER_FILE)
-    assert network.config == TINY
+    assert network.config == tiny
     with torch.no_grad():
         assert torch.isfinite(network(torch.zeros(1, 3, 64, 64))).all()
     assert capsys.readouterr().out.splitlines()[-1] == f"fine-tune: {out / 'fine-tune' / RESTORER_FILE}"

@@ -9,8 +9,6 @@ import pytest
 from pipelines import training_speed
 from vidrestore.model.gfpgan import GFPGANConfig
 
-TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
-
 
 def test_the_ways_differ_in_what_their_names_say() -> None:
     ways = training_speed.WAYS
@@ -22,12 +20,16 @@ def test_the_ways_differ_in_what_their_names_say() -> None:
 
 
 def test_chosen_ways_are_timed_and_written_down(
-    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    faces: Path,
+    tiny: GFPGANConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, config in training_speed.WAYS.items():
         restorer = replace(config.restorer, r1_every_steps=2)
-        tiny = replace(config, network=TINY, batch=2, compile=False, cache="memory", restorer=restorer)
-        monkeypatch.setitem(training_speed.WAYS, name, tiny)
+        way = replace(config, network=tiny, batch=2, compile=False, cache="memory", restorer=restorer)
+        monkeypatch.setitem(training_speed.WAYS, name, way)
     figures = tmp_path / "speed.json"
     training_speed.main(faces, way=["eager"], rounds=2, device="cpu", json=figures)
     found = json.loads(figures.read_text())

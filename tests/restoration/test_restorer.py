@@ -1,6 +1,5 @@
 """The restorer's contract: equal lengths, equal bits however crops are grouped, and loud failures."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,10 +218,8 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def on_cuda() -> FaceRestorer:
-    if not torch.cuda.is_available() and os.environ.get("VIDRESTORE_REQUIRE_GPU") != "1":
-        pytest.skip("no CUDA device")
-    return FaceRestorer(RestorerConfig(device="cuda", batch_size=4))
+def on_cuda(cuda: torch.device) -> FaceRestorer:
+    return FaceRestorer(RestorerConfig(device=str(cuda), batch_size=4))
 
 
 @pytest.mark.gpu

@@ -9,7 +9,7 @@ import pytest
 
 from vidrestore.errors import OutputError
 from vidrestore.training import journal as journal_module
-from vidrestore.training.journal import Journal, last_figures
+from vidrestore.training.journal import Journal, last_figures, last_step
 
 OPEN_BOARD = journal_module._open_board
 
@@ -114,3 +114,11 @@ def test_the_last_figures_of_a_run_are_those_of_its_last_evaluation(tmp_path: Pa
     cut_short = '{"step": 4, "eva'
     (tmp_path / "metrics.jsonl").write_text("\n".join([*map(json.dumps, lines), cut_short]))
     assert last_figures(tmp_path) == {"psnr": 21.0}
+
+
+def test_the_last_step_of_a_run_is_that_of_its_last_whole_line(tmp_path: Path) -> None:
+    assert last_step(tmp_path) == 0
+    write(tmp_path, range(1, 4))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40')
+    assert last_step(tmp_path) == 3

@@ -14,7 +14,7 @@ from vidrestore.errors import ConfigError, ModelError, TrainingError
 from vidrestore.training import journal as journal_module
 from vidrestore.training import run as run_module
 from vidrestore.training.machine import Machine
-from vidrestore.training.run import Checkpoints, LossWatch, RunConfig, run
+from vidrestore.training.run import Checkpoints, LossWatch, RunConfig, _differing, _first_broken, run
 from vidrestore.types import UInt8
 
 ONE_PROCESS = Machine(torch.device("cpu"), compile=False, precision="fp32")
@@ -209,10 +209,42 @@ def test_weights_that_break_under_finite_losses_are_not_kept(tmp_path: Path, mac
 
 def test_a_folder_of_another_run_is_refused_and_left_as_it_is(tmp_path: Path, machine: Machine) -> None:
     run(Counter(machine), RunConfig(steps=2), tmp_path)
-    with pytest.raises(TrainingError, match=r"is of another run .*give another folder"):
+    with pytest.raises(TrainingError, match=r"is of another run \(kind: found counter, wanted other\); give"):
         run(Counter(machine, kind="other"), RunConfig(steps=4), tmp_path)
     assert states_in(tmp_path) == ["state-00000002.pt"]
     assert lines_of(tmp_path)[-1]["step"] == 2
+
+
+def test_another_runs_configuration_is_told_by_the_entries_that_differ() -> None:
+    found = {"kind": "a", "config": {"rate": 0.1, "betas": (0, 1), "old": None}, "faces": 3}
+    wanted = {"kind": "a", "config": {"rate": 0.2, "betas": (0, 1), "new": None}, "faces": 3}
+    assert list(_differing(found, wanted)) == [
+        "config.rate: found 0.1, wanted 0.2",
+        "config.new: found nothing, wanted None",
+        "config.old: found None, wanted nothing",
+    ]
+    assert not list(_differing(wanted, wanted))
+
+
+def test_of_many_entries_that_differ_the_first_are_named_and_the_rest_counted(tmp_path: Path, machine: Machine) -> None:
+    class Many(Counter):
+        def state_dict(self) -> dict[str, Any]:
+            return super().state_dict() | {"signature": {f"option{index}": self.kind for index in range(7)}}
+
+    run(Many(machine, kind="old"), RunConfig(steps=1), tmp_path)
+    with pytest.raises(TrainingError, match=r"option4: found old, wanted new; and 2 more\); give another folder"):
+        run(Many(machine, kind="new"), RunConfig(steps=2), tmp_path)
+
+
+def test_a_device_is_asked_once_whether_all_of_a_sound_state_is_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Tensor] = []
+    monkeypatch.setattr(Tensor, "__bool__", lambda self: asked.append(self) or self.item() != 0)
+    state = {"weights": [torch.ones(2), torch.zeros(0), torch.ones(3, dtype=torch.uint8)], "step": torch.tensor(4)}
+    assert _first_broken(state) is None
+    assert len(asked) == 1
+    assert _first_broken({"plain": [1.0, "text"]}) is None
+    state["weights"].append(torch.tensor([1.0, math.inf]))
+    assert _first_broken(state) == "state.weights.3"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import TypeAdapter, ValidationError
-
 from vidrestore.benchmark.machine import Machine
-from vidrestore.errors import InputError, OutputError
+from vidrestore.errors import InputError
+from vidrestore.files import replace_text
+from vidrestore.report_json import from_json, to_json
 
 REST = "open and close"
 """What a run does outside its stages."""
@@ -131,7 +131,7 @@ class Benchmark:
 
     def to_json(self) -> str:
         """Serialise."""
-        return _ADAPTER.dump_json(self, indent=2).decode() + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Benchmark":
@@ -140,12 +140,7 @@ class Benchmark:
         Raises:
             InputError: the text is something else.
         """
-        try:
-            return _ADAPTER.validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InputError(f"this is not the JSON of a benchmark: {where or 'text'}: {first['msg']}") from error
+        return from_json(cls, text, what="a benchmark")
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark":
@@ -166,24 +161,6 @@ class Benchmark:
             OutputError: the folder cannot be written.
         """
         replace_text(path, self.to_json())
-
-
-_ADAPTER = TypeAdapter(Benchmark)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it there, so that no reader sees half of it.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path} could not be written: {error.strerror}; check the folder and the disk") from error
 
 
 def with_rest(stage_seconds: Mapping[str, float], seconds: float) -> dict[str, float]:

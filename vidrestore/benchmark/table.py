@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidrestore.benchmark.results import REST, Benchmark, Check, MemoryUse, Quartiles, Row, replace_text
+from vidrestore.benchmark.results import REST, Benchmark, Check, MemoryUse, Quartiles, Row
 from vidrestore.errors import OutputError
+from vidrestore.files import replace_text
+from vidrestore.markdown import markdown_table
 
 START, STOP = "<!-- benchmark -->", "<!-- /benchmark -->"
 _STAGES = ("decode", "preview", "detect", "track", "align", "restore", "composite", "encode", REST)
@@ -39,7 +41,8 @@ def footnotes(benchmark: Benchmark) -> list[str]:
 def markdown(benchmark: Benchmark) -> str:
     """All tables and footnotes."""
     notes = "\n".join(f"- {note}" for note in footnotes(benchmark))
-    return "\n\n".join([*map(_drawn, tables(benchmark)), notes])
+    drawn = [markdown_table(table.head, table.body) for table in tables(benchmark)]
+    return "\n\n".join([*drawn, notes])
 
 
 def update_readme(readme: Path, benchmark: Benchmark) -> None:
@@ -112,11 +115,6 @@ def _check(check: Check) -> str:
 def _effort(row: Row) -> str:
     runs = f"{len(row.runs)} runs" if len(row.runs) > 1 else "1 run"
     return f"{runs} of {row.runs[0].frames} frames."
-
-
-def _drawn(table: Table) -> str:
-    rule = (":--", *("--:" for _ in table.head[1:]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.head, rule, *table.body))
 
 
 def _quartiles(values: Quartiles) -> str:

@@ -1,15 +1,16 @@
 """How fast a training steps, and how much memory it takes, damage and every loss included."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
+from vidrestore.files import replace_text
+from vidrestore.report_json import to_json
 from vidrestore.training.job import TrainingConfig, machine_of, restorer_trainer
 
 _GIBIBYTE = 2**30
@@ -42,8 +43,12 @@ class TrainingBenchmark:
     speeds: tuple[TrainingSpeed, ...]
 
     def write(self, path: Path) -> None:
-        """Write all of it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Write all of it as JSON.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        replace_text(path, to_json(self))
 
 
 def measure_training(

@@ -12,11 +12,12 @@ import typer
 
 from vidrestore.cli.terminal import err, fail, given, live_bar, say
 from vidrestore.config import apply_settings, read_toml, update
-from vidrestore.errors import ConfigError, Interrupted, OutputError, TrainingError
+from vidrestore.errors import ConfigError, Interrupted, OutputError, VidrestoreError
+from vidrestore.files import replace_bytes, replace_text
 from vidrestore.model.devices import choose_device
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
 from vidrestore.training.presets import training_preset
-from vidrestore.training.run import OnLog
+from vidrestore.training.run import Checkpoints, OnLog
 
 What = Literal["restorer", "prior"]
 RECORD_FILE = "training.json"
@@ -58,9 +59,12 @@ def train(
         raise ConfigError("--prior and --start are where a restorer begins; leave them out with --what prior")
     resolved = _resolved(preset, config, steps=steps, batch=batch, settings=settings or [])
     machine_of(resolved, "cpu", world=workers)  # says so, before anything is written, if they cannot share the batch
-    _record(folder, network, resolved, {"faces": faces, "prior": prior, "start": start})
+    files = {"faces": faces, "prior": prior, "start": start}
     try:
-        with _live_progress(resolved.run.steps, quiet=quiet) as on_log:
+        with (
+            _recorded(folder, network, resolved, files),
+            _live_progress(resolved.run.steps, quiet=quiet) as on_log,
+        ):
             if workers > 1 or address:
                 options = {"what": network, "prior": prior, "start": start, "workers": workers, "address": address}
                 weights = _on_ray(resolved, faces, folder, **options, gpus_per_worker=_gpus(device), on_log=on_log)
@@ -110,8 +114,9 @@ def _gpus(device: str) -> float | None:
     return known[device]
 
 
-def _record(folder: Path, what: What, config: TrainingConfig, told: Mapping[str, Path | None]) -> None:
-    """Write what was resolved, in place of that of the run that this one goes on with."""
+@contextmanager
+def _recorded(folder: Path, what: What, config: TrainingConfig, told: Mapping[str, Path | None]) -> Iterator[None]:
+    """Write what was resolved; what stood there before comes back if this run fails before it has a checkpoint."""
     path = folder / RECORD_FILE
     record = {
         "what": what,
@@ -120,32 +125,21 @@ def _record(folder: Path, what: What, config: TrainingConfig, told: Mapping[str,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.glob("state-*.pt")) and path.is_file():
-            _check_same(folder, json.loads(path.read_text(encoding="utf-8")), record)
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        before = path.read_bytes() if path.is_file() else None
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
-    except ValueError as error:
-        raise OutputError(f"{path} is damaged ({error}); remove it to go on with this configuration") from error
+    states = _states(folder)
+    replace_text(path, json.dumps(record, indent=2) + "\n")
+    try:
+        yield
+    except VidrestoreError:
+        if before is not None and states and _states(folder) == states:
+            replace_bytes(path, before)
+        raise
 
 
-def _check_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to go on with another network or method: the checkpoints would not fit."""
-    parts = ("what", "config.network", f"config.{now['what']}")
-    old, new = _flat(before), _flat(now)
-    for name in sorted(old.keys() | new.keys()):
-        if name.startswith(parts) and old.get(name) != new.get(name):
-            raise TrainingError(
-                f"{folder} holds a training with {name.removeprefix('config.')} = {old.get(name)}, this one has "
-                f"{new.get(name)}; give another folder, or the same configuration"
-            )
-
-
-def _flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{where}{name}.") if isinstance(value, dict) else {f"{where}{name}": value}
-    return found
+def _states(folder: Path) -> list[Path]:
+    return Checkpoints(folder, keep=1).paths()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
@@ -158,7 +152,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
 
 
 def _farewell(folder: Path) -> str:
-    kept = sorted(folder.glob("state-*.pt"))
+    kept = _states(folder)
     if not kept:
         return f"interrupted before the first checkpoint; the same command begins anew in {folder}"
     step = int(kept[-1].stem.removeprefix("state-"))

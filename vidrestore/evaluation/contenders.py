@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.restorer import FaceRestorer, Network, RestorerConfig
+from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
 
 Restore = Callable[[Tensor], Tensor]
 """uint8 [B, 3, S, S] RGB on the CPU -> restored, likewise."""
@@ -71,26 +71,6 @@ def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Conten
         raise ConfigError(f"--model {twice[0]} is given twice; name each model once")
     stems = Counter([Path(model).stem if Path(model).is_file() else model for model in models] + [INPUT, BICUBIC])
     return tuple(_load(model, replace(restorer, model=model), stems) for model in models)
-
-
-def of_network(name: str, network: Network, *, side: int, device: torch.device, dtype: torch.dtype) -> Contender:
-    """A network that is in memory already, such as one in training; it runs as it is, a whole batch a pass.
-
-    Args:
-        name: of the contender.
-        network: [B, 3, S, S] RGB in [-1, 1] -> the same, on `device`, computing in `dtype`.
-        side: S, pixels.
-        device: where the network is.
-        dtype: float32 or bfloat16.
-    """
-
-    @torch.inference_mode()
-    def restore(images_BCHW: Tensor) -> Tensor:
-        faces = (images_BCHW.to(device).float() / 127.5 - 1).to(dtype)
-        restored = network(faces.contiguous(memory_format=torch.channels_last)).float()
-        return _to_uint8((restored + 1) / 2)
-
-    return Contender(name, f"a network in memory, {str(dtype).removeprefix('torch.')}", restore, side)
 
 
 def _load(model: str, config: RestorerConfig, stems: Counter[str]) -> Contender:

@@ -20,7 +20,7 @@ from vidrestore.evaluation.judges import Judges, Measured, pictures, summarise
 from vidrestore.evaluation.results import ContenderInfo, EvaluationReport, StrengthResult
 from vidrestore.report import installed_versions
 from vidrestore.training.dataset import FaceFolder, open_face_folder
-from vidrestore.training.face_cache import read_face
+from vidrestore.training.face_reading import read_face
 from vidrestore.types import Float32, UInt8
 
 Part = Literal["held-out", "all"]

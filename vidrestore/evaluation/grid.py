@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import OutputError
-from vidrestore.evaluation.results import replace_bytes
+from vidrestore.files import replace_bytes
 from vidrestore.types import UInt8
 
 TILE_PIXELS: Final = 256

@@ -1,12 +1,10 @@
 """What an evaluation found: values that go to JSON and come back the same."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from vidrestore.errors import InputError, OutputError
+from vidrestore.files import replace_text
+from vidrestore.report_json import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class EvaluationReport:
 
     def to_json(self) -> str:
         """Serialise."""
-        return _ADAPTER.dump_json(self, indent=2).decode() + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "EvaluationReport":
@@ -88,12 +86,7 @@ class EvaluationReport:
         Raises:
             InputError: the text is something else.
         """
-        try:
-            return _ADAPTER.validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InputError(f"this is not the JSON of an evaluation: {where or 'text'}: {first['msg']}") from error
+        return from_json(cls, text, what="an evaluation")
 
     def write(self, path: Path) -> None:
         """Write the JSON.
@@ -101,22 +94,4 @@ class EvaluationReport:
         Raises:
             OutputError: the file cannot be written.
         """
-        replace_bytes(path, self.to_json().encode())
-
-
-_ADAPTER = TypeAdapter(EvaluationReport)
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it there, so that no reader sees half of it.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path} could not be written: {error.strerror}; check the folder and the disk") from error
+        replace_text(path, self.to_json())

@@ -10,8 +10,8 @@ from vidrestore.evaluation.contenders import Contender, baselines, load_models
 from vidrestore.evaluation.evaluate import Evaluation, EvaluationConfig, OnProgress, evaluate
 from vidrestore.evaluation.grid import write_grid
 from vidrestore.evaluation.judges import load_judges
-from vidrestore.evaluation.results import replace_bytes
 from vidrestore.evaluation.table import markdown
+from vidrestore.files import replace_bytes, replace_text
 from vidrestore.model.devices import choose_device
 from vidrestore.restoration.restorer import RestorerConfig
 
@@ -77,7 +77,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
     """
     open_folder(folder)
     evaluation.report.write(folder / REPORT)
-    replace_bytes(folder / TABLE, markdown(evaluation.report).encode())
+    replace_text(folder / TABLE, markdown(evaluation.report))
     written = [folder / REPORT, folder / TABLE]
     first = _first_shown([result.strength for result in evaluation.report.results])
     shown = {grid.title: grid for grid in evaluation.grids}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vidrestore.evaluation.results import EvaluationReport, Score
+from vidrestore.markdown import markdown_table
 
 _HEAD = (
     "contender",
@@ -46,7 +47,7 @@ def setting(report: EvaluationReport) -> str:
 def markdown(report: EvaluationReport) -> str:
     """All tables with their setting, contenders and how to read them."""
     parts = [f"# Evaluation\n\n{setting(report)}"]
-    parts += [f"## {table.title}\n\n{_drawn(table)}" for table in tables(report)]
+    parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
     contenders = [f"- *{one.name}*: {one.what}{_weights(one.sha256)}" for one in report.contenders]
     return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *contenders])]) + "\n"
 
@@ -68,8 +69,3 @@ def _cells(score: Score) -> tuple[str, ...]:
 
 def _weights(sha256: str | None) -> str:
     return f", sha256 {sha256[:12]}" if sha256 else ""
-
-
-def _drawn(table: Table) -> str:
-    rule = (":--", *("--:" for _ in table.head[1:]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (table.head, rule, *table.body))

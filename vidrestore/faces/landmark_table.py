@@ -5,6 +5,7 @@ are in pixels of that picture, pixel centres at integers, in the order of `types
 """
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from vidrestore.errors import InputError, OutputError
+from vidrestore.errors import InputError
+from vidrestore.files import replace_text
 from vidrestore.types import Float32
 
 TABLE_NAME: Final = "landmarks.csv"
@@ -51,19 +53,12 @@ def write_landmarks(path: Path, landmarks: Mapping[str, FaceLandmarks]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_HEADER)
-            for name, face in sorted(landmarks.items()):
-                writer.writerow([name, f"{face.score:.4f}", *(f"{value:.2f}" for value in face.points.flat)])
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} could not be written: {error.strerror}; check the disk and the permissions"
-        ) from error
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for name, face in sorted(landmarks.items()):
+        writer.writerow([name, f"{face.score:.4f}", *(f"{value:.2f}" for value in face.points.flat)])
+    replace_text(path, table.getvalue())
 
 
 def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, FaceLandmarks]]:

@@ -1,6 +1,5 @@
 """Weights from and to disk: the only place that unpickles, and never anything but tensors."""
 
-import os
 import pickle
 import struct
 import warnings
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidrestore.errors import ModelError, OutputError
+from vidrestore.files import replacing
 from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
 
 _UNREADABLE = (
@@ -74,13 +74,11 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[
         OutputError: The file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        save_file(plain, partial, metadata=dict(metadata))
-        partial.chmod(0o644)  # safetensors writes for the owner alone
-        partial.replace(path)
+        with replacing(path) as part:
+            save_file(plain, part, metadata=dict(metadata))
+            part.chmod(0o644)  # safetensors writes for the owner alone
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write weights to {path}: {error}; check the folder and its free space") from error
 
 
@@ -90,12 +88,10 @@ def save_training_state(state: Mapping[str, Any], path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        torch.save(dict(state), partial)
-        partial.replace(path)
+        with replacing(path) as part:
+            torch.save(dict(state), part)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write the training state {path}: {error}; check its free space") from error
 
 

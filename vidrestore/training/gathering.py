@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -17,6 +18,7 @@ import numpy as np
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.faces.alignment import TEMPLATE, residual
 from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.files import replacing
 from vidrestore.stages import BatchStage
 from vidrestore.training.face_cutting import cut_face
 from vidrestore.training.gathering_record import (
@@ -24,7 +26,6 @@ from vidrestore.training.gathering_record import (
     GatheringReport,
     PhotographOutcome,
     read_report,
-    write_aside,
 )
 from vidrestore.training.image_header import IMAGE_SUFFIXES
 from vidrestore.training.photograph_faces import PhotographFaces
@@ -218,7 +219,8 @@ class _Gatherer:
         stem = str(photograph.name.with_suffix("")) + photograph.name.suffix.replace(".", "_")
         name = f"{stem}_{rank}.{image_format}"
         _, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(crop[..., ::-1]), _ENCODING[image_format])
-        write_aside(self._destination / name, data.tobytes())
+        with _placing(self._destination / name) as part:
+            part.write_bytes(data.tobytes())
         return GatheredFace(name, round(face.score, 4), _rounded(landmarks), enlarged=side < size)
 
 
@@ -246,16 +248,21 @@ def _rounded(landmarks: Float32) -> tuple[tuple[float, float], ...]:
 
 def _link(original: Path, path: Path) -> None:
     """Put a picture into the folder without its bytes where the disk is the same, or else as a copy."""
-    aside = path.with_name(f".{path.name}.part")
+    with _placing(path) as part:
+        part.unlink(missing_ok=True)  # a run that was killed may have had the same process number
+        try:
+            part.hardlink_to(original.resolve())
+        except OSError:  # another disk, or one that knows no links
+            shutil.copy2(original, part)
+
+
+@contextmanager
+def _placing(path: Path) -> Iterator[Path]:
+    """As `files.replacing`, in a folder that is made where there is none; OutputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.unlink(missing_ok=True)
-        try:
-            aside.hardlink_to(original.resolve())
-        except OSError:  # another disk, or one that knows no links
-            shutil.copy2(original, aside)
-        aside.replace(path)
-        aside.unlink(missing_ok=True)  # renaming a link onto another of the same file does nothing
+        with replacing(path) as part:
+            yield part
     except OSError as error:
         raise OutputError(
             f"{path} could not be written: {error.strerror}; check the disk and the permissions"

@@ -11,6 +11,7 @@ import pydantic
 
 from vidrestore.errors import OutputError
 from vidrestore.faces.landmark_table import TABLE_NAME, FaceLandmarks, write_landmarks
+from vidrestore.files import replace_text
 from vidrestore.training.photographs import Photograph
 
 REPORT_NAME: Final = "report.json"
@@ -113,7 +114,7 @@ class GatheringReport:
             "without_face": self.without_face,
             "photographs": {name: asdict(outcome) for name, outcome in sorted(self.photographs.items())},
         }
-        write_aside(folder / REPORT_NAME, (json.dumps(told, indent=1) + "\n").encode())
+        replace_text(folder / REPORT_NAME, json.dumps(told, indent=1) + "\n")
 
 
 def read_report(folder: Path, *, source: str, config: dict[str, Any]) -> GatheringReport:
@@ -135,24 +136,6 @@ def read_report(folder: Path, *, source: str, config: dict[str, Any]) -> Gatheri
         changed = f"from {before[0]}" if before[0] != source else f"with {_differences(before[1], config)}"
         raise OutputError(f"{folder} holds faces gathered {changed}; use another folder, or take the old one away")
     return GatheringReport(source, config, photographs)
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} could not be written: {error.strerror}; check the disk and the permissions"
-        ) from error
 
 
 def _rows(outcomes: Iterable[PhotographOutcome]) -> Iterable[tuple[str, FaceLandmarks]]:

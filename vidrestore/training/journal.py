@@ -9,8 +9,10 @@ from typing import Any
 import cv2
 
 from vidrestore.errors import OutputError
+from vidrestore.files import replace_text
 from vidrestore.types import UInt8
 
+LOG_FILE = "metrics.jsonl"
 EVALUATION = "evaluation/"
 """What the names of an evaluation's figures begin with."""
 
@@ -23,7 +25,7 @@ class Journal:
 
     def __init__(self, folder: Path, *, step: int) -> None:
         self._folder = folder
-        self._path = folder / "metrics.jsonl"
+        self._path = folder / LOG_FILE
         try:
             (folder / "pictures").mkdir(parents=True, exist_ok=True)
             self._drop_after(step)
@@ -34,7 +36,7 @@ class Journal:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line; `values` must be finite numbers."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(_line({"step": step, **values}))
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -54,40 +56,43 @@ class Journal:
             self._board.close()
 
     def _drop_after(self, step: int) -> None:
-        if not self._path.is_file():
-            return
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
-        partial = self._path.with_name("metrics.jsonl.part")
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        partial.replace(self._path)
+        if self._path.is_file():
+            kept = [values for values in _whole_lines(self._path) if values["step"] <= step]
+            replace_text(self._path, "".join(map(_line, kept)))
 
 
 def last_step(folder: Path) -> int:
-    """The step of the last whole line of a run's log; 0 without one."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return int(max((step for step in map(_step_of, lines) if step < float("inf")), default=0))
+    """The last step in a run's log; 0 without one."""
+    return max((int(values["step"]) for values in _whole_lines(folder / LOG_FILE)), default=0)
 
 
 def last_figures(folder: Path) -> dict[str, float]:
     """The figures of a run's last evaluation, without their prefix; none before the first one, or without a run."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for line in reversed(lines):
-        values = {} if _step_of(line) == float("inf") else json.loads(line)
-        found = {name: value for name, value in values.items() if name.startswith(EVALUATION)}
+    for values in reversed(_whole_lines(folder / LOG_FILE)):
+        found = {name.removeprefix(EVALUATION): value for name, value in values.items() if name.startswith(EVALUATION)}
         if found:
-            return {name.removeprefix(EVALUATION): value for name, value in found.items()}
+            return found
     return {}
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; infinite for one that a crash cut short."""
+def _whole_lines(path: Path) -> list[dict[str, float]]:
+    """The values of each line, its step among them, less those that a crash cut short; none without a log."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [values for values in map(_values, lines) if values]
+
+
+def _values(line: str) -> dict[str, float]:
+    """Nothing of a line that a crash cut short."""
     try:
-        return float(json.loads(line)["step"])
+        values: dict[str, float] = json.loads(line)
+        float(values["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")
+        return {}
+    return values
+
+
+def _line(values: Mapping[str, float]) -> str:
+    return json.dumps(values) + "\n"
 
 
 def _open_board(folder: Path, step: int) -> Any:  # noqa: ANN401  TensorBoard carries no types

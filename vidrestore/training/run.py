@@ -1,6 +1,7 @@
 """Running a trainer: steps, log, evaluation, checkpoints, and a stop before a diverged step is kept."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from vidrestore.types import UInt8
 
 OnLog = Callable[[int, Mapping[str, float]], None]
 """Hears of every line of the log: step, and values by name."""
+
+_DIFFERING_TOLD = 5
+"""Entries of another run's configuration that a message names."""
 
 
 class Trainer(Protocol):
@@ -220,7 +224,7 @@ class Checkpoints:
             TrainingError: The state is no longer finite, as when a gradient broke under a finite loss.
         """
         state = trainer.state_dict() | {"step": trainer.step_number}
-        broken = next((name for name, tensor in _tensors(state) if not torch.isfinite(tensor).all()), None)
+        broken = _first_broken(state)
         if broken is not None:  # on every process alike, for all hold the same weights
             raise TrainingError(
                 f"training diverged up to step {trainer.step_number}: {broken} is no longer finite though the losses "
@@ -247,14 +251,39 @@ class Checkpoints:
             state = load_training_state(paths[-1])
         except ModelError as error:
             raise ModelError(f"{error}; remove the file to go on from the checkpoint before it") from error
-        wanted, found = trainer.state_dict()["signature"], state.get("signature")
-        if found != wanted:
+        differing = list(_differing(state.get("signature", {}), trainer.state_dict()["signature"]))
+        if differing:
+            more = f"; and {len(differing) - _DIFFERING_TOLD} more" if len(differing) > _DIFFERING_TOLD else ""
             raise TrainingError(
-                f"{paths[-1]} is of another run (its configuration is {found}, yours {wanted}); give another folder, "
+                f"{paths[-1]} is of another run ({'; '.join(differing[:_DIFFERING_TOLD])}{more}); give another folder, "
                 "or the same configuration"
             )
         trainer.load_state_dict(state)
         trainer.step_number = int(state["step"])
+
+
+def _differing(found: object, wanted: object, name: str = "") -> Iterator[str]:
+    """Each entry in which two nested configurations differ, by its dotted path."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in wanted | found:
+            place = f"{name}.{key}" if name else key
+            yield from _differing(found.get(key, "nothing"), wanted.get(key, "nothing"), place)
+    elif found != wanted:
+        yield f"{name}: found {found}, wanted {wanted}"
+
+
+def _first_broken(state: object) -> str | None:
+    """The first tensor of a nested state that is not finite, by its place; None where all are.
+
+    Each device answers once for all of its tensors, for every question waits for it.
+    """
+    tensors = list(_tensors(state))
+    finite: defaultdict[torch.device, list[Tensor]] = defaultdict(list)
+    for _, tensor in tensors:
+        finite[tensor.device].append(torch.isfinite(tensor).all())
+    if all(torch.stack(answers).all() for answers in finite.values()):
+        return None
+    return next(name for name, tensor in tensors if not torch.isfinite(tensor).all())
 
 
 def _tensors(state: object, name: str = "state") -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from vidrestore.errors import OutputError
+from vidrestore.files import replace_bytes, replace_text, replacing
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace_bytes(path, b"old")
+    replace_text(path, "größer\n")
+    assert path.read_bytes() == "größer\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt])
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "file"
+    replace_bytes(path, b"old")
+
+    def write_half() -> None:
+        with replacing(path) as part:
+            part.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_missing_or_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("none", "file"):
+        with pytest.raises(OutputError, match=rf"{folder}/report could not be written: .*; check the folder"):
+            replace_text(tmp_path / folder / "report", "text")

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vidrestore.errors import OutputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it is renamed there when the block ends well, and removed when it does not.
+
+    A reader never sees half of the file. What the block or the renaming raises goes on to the caller.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with suppress(OSError):  # it was renamed, was never made, or its folder is none
+            part.unlink()
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    try:
+        with replacing(path) as part:
+            part.write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {error.strerror}; check the folder and the disk") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """As `replace_bytes`, in UTF-8."""
+    replace_bytes(path, text.encode())
