@@ -14,6 +14,7 @@ import typer
 
 from vidrestore.training.augmentation import AugmentationConfig
 from vidrestore.training.degradation import preset
+from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.jitter import JitterConfig
 from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
 from vidrestore.training.journal import last_step
@@ -32,7 +33,7 @@ REBUILD = RestorerConfig(
     betas=(0.9, 0.99),
     clip=10,
     pyramid_until_step=2_000,
-    jitter=JitterConfig(),
+    jitter=JitterConfig(probability=0.8, turn_degrees=8, shift=0.04, zoom_octaves=0.2),
 )
 FINISH = replace(
     REBUILD,
@@ -47,8 +48,8 @@ FINISH = replace(
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
     "prior": replace(COMMON, run=RunConfig(steps=10_000)),
-    "restorer": replace(COMMON, batch=128, restorer=REBUILD, run=RunConfig(steps=10_000)),
-    "fine-tune": replace(COMMON, batch=128, restorer=FINISH, run=RunConfig(steps=3_000)),
+    "restorer": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=REBUILD, run=RunConfig(steps=10_000)),
+    "fine-tune": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=FINISH, run=RunConfig(steps=3_000)),
 }
 
 

@@ -14,9 +14,10 @@ from pipelines.train_embedded import STAGES
 from vidrestore.benchmark.training import measure_training
 from vidrestore.training.presets import training_preset
 
-EMBEDDED = STAGES["fine-tune"]
+EMBEDDED = replace(STAGES["fine-tune"], films=None)  # all damage on the device: films are as fast as the CPU's cores
 WAYS = {
     "embedded, bf16, compiled": EMBEDDED,
+    "embedded, bf16, compiled, autotuned": replace(EMBEDDED, autotune=True),
     "embedded, bf16, eager": replace(EMBEDDED, compile=False),
     "embedded, fp32, eager": replace(EMBEDDED, compile=False, precision="fp32"),
     "official 512 px, bf16, eager": replace(training_preset("official"), compile=False),

@@ -36,12 +36,6 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> GFPGANConfig:
-    """The smallest network that trains."""
-    return GFPGANConfig(out_size=SIZE, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
-
-
-@pytest.fixture(scope="session")
 def machine() -> Machine:
     return Machine(torch.device("cpu"), precision="fp32", compile=False)
 
@@ -128,9 +122,11 @@ def make_prior(tiny: GFPGANConfig, batches: FaceBatches, machine: Machine) -> Ca
 def make_restorer(
     tiny: GFPGANConfig, batches: FaceBatches, judges: Judges, machine: Machine
 ) -> Callable[..., RestorerTrainer]:
-    def build(*, held_out: FaceBatches | None = batches, **options: Any) -> RestorerTrainer:
+    def build(
+        *, held_out: FaceBatches | None = batches, faces: FaceBatches = batches, **options: Any
+    ) -> RestorerTrainer:
         config = RestorerConfig(**(LAZY_RESTORER | options))
-        return RestorerTrainer(tiny, config, batches, judges, machine, held_out=held_out)
+        return RestorerTrainer(tiny, config, faces, judges, machine, held_out=held_out)
 
     return build
 

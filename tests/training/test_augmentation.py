@@ -11,8 +11,9 @@ from torch import Tensor
 from vidrestore.errors import ConfigError
 from vidrestore.training import augmentation
 from vidrestore.training.augmentation import AdaptiveAugmentation, AugmentationConfig, augment
+from vidrestore.training.machine import Machine
 
-CPU = torch.device("cpu")
+MACHINE = Machine(torch.device("cpu"), compile=False)
 RESAMPLING = 1e-4
 """What bilinear resampling at an image's own pixels changes, at most, of values in [-1, 1]."""
 
@@ -25,14 +26,20 @@ def images(batch: int = 6, side: int = 16) -> Tensor:
     return torch.rand(batch, 3, side, side, generator=generator(9)) * 2 - 1
 
 
+def tables(batch: int) -> tuple[Tensor, Tensor]:
+    source = generator(3)
+    uniforms = torch.rand(augmentation._UNIFORMS, batch, generator=source)
+    return uniforms, torch.randn(augmentation._NORMALS, batch, generator=source)
+
+
 class _ChosenDraws(augmentation._Draws):
     """Draws that hit only the transformation of one number in the order of draws, with one amount."""
 
     def __init__(self, chosen: int, amount: float, batch: int = 1) -> None:
-        super().__init__(batch, torch.tensor(1.0), generator())
+        super().__init__(*tables(batch), torch.tensor(1.0))
         self.chosen, self.amount, self.count = chosen, amount, 0
 
-    def where_hit(self, amount: Tensor, neutral: float) -> Tensor:
+    def where_hit(self, amount: Tensor, neutral: float, *, probability: Tensor | None = None) -> Tensor:  # noqa: ARG002
         value = self.amount if self.count == self.chosen else neutral
         self.count += 1
         return torch.full_like(amount, value)
@@ -43,17 +50,7 @@ def placed(chosen: int, amount: float, pictures: Tensor) -> Tensor:
     return augmentation._resample(pictures, augmentation._geometry(draw, pictures.shape[-1]))
 
 
-@pytest.fixture
-def neutral_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two free turns draw from an object of their own, which a chosen draw does not reach: keep them at rest."""
-
-    def at_rest(batch: int, probability: Tensor, source: torch.Generator) -> _ChosenDraws:  # noqa: ARG001
-        return _ChosenDraws(-1, 0.0, batch)
-
-    monkeypatch.setattr(augmentation, "_Draws", at_rest)
-
-
-MIRROR, QUARTER, SHIFT_X, SHIFT_Y, SIZE, STRETCH, DRIFT_X, DRIFT_Y = range(8)
+MIRROR, QUARTER, SHIFT_X, SHIFT_Y, SIZE, BEFORE, STRETCH, AFTER, DRIFT_X, DRIFT_Y = range(10)
 BRIGHTNESS, CONTRAST, FLIP, HUE, SATURATION = range(5)
 
 
@@ -71,25 +68,35 @@ def test_every_picture_is_changed_at_probability_one() -> None:
 
 
 def test_about_the_share_of_the_probability_is_hit() -> None:
-    draw = augmentation._Draws(4000, torch.tensor(0.3), generator())
+    draw = augmentation._Draws(*tables(4000), torch.tensor(0.3))
     hit = draw.where_hit(torch.ones(4000), 0.0)
     assert hit.mean() == pytest.approx(0.3, abs=0.03)
 
 
-def test_two_turns_leave_a_picture_upright_as_often_as_one_transformation_would(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shares = []
-    real = augmentation._Draws
+def test_two_turns_leave_a_picture_upright_as_often_as_one_transformation_would() -> None:
+    shares: list[float] = []
 
-    def watched(batch: int, probability: Tensor, source: torch.Generator) -> augmentation._Draws:
-        shares.append(float(probability))
-        return real(batch, probability, source)
+    class Watched(augmentation._Draws):
+        def where_hit(self, amount: Tensor, neutral: float, *, probability: Tensor | None = None) -> Tensor:
+            shares.append(float(self.probability if probability is None else probability))
+            return super().where_hit(amount, neutral, probability=probability)
 
-    draw = augmentation._Draws(2, torch.tensor(0.64), generator())
-    monkeypatch.setattr(augmentation, "_Draws", watched)
-    augmentation._geometry(draw, 16)
-    assert shares == pytest.approx([0.4])  # (1 - 0.4) ** 2 == 1 - 0.64
+    augmentation._geometry(Watched(*tables(2), torch.tensor(0.64)), 16)
+    assert [shares[BEFORE], shares[AFTER]] == pytest.approx([0.4, 0.4])  # (1 - 0.4) ** 2 == 1 - 0.64
+    assert shares[:BEFORE] == pytest.approx([0.64] * BEFORE)
+
+
+def test_every_number_that_is_drawn_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[augmentation._Draws] = []
+
+    class Kept(augmentation._Draws):
+        def __init__(self, uniforms: Tensor, normals: Tensor, probability: Tensor) -> None:
+            super().__init__(uniforms, normals, probability)
+            made.append(self)
+
+    monkeypatch.setattr(augmentation, "_Draws", Kept)
+    augmentation.transformations(*tables(2), torch.tensor(0.5), 16)
+    assert [len(made), len(made[0]._uniforms), len(made[0]._normals)] == [1, 0, 0]
 
 
 def test_the_generator_alone_decides() -> None:
@@ -110,7 +117,6 @@ def test_how_much_randomness_is_used_does_not_depend_on_the_probability() -> Non
     assert torch.equal(states[0], states[2])
 
 
-@pytest.mark.usefixtures("neutral_turns")
 @pytest.mark.parametrize(
     ("chosen", "amount", "wanted"),
     [
@@ -124,7 +130,6 @@ def test_mirrorings_and_quarter_turns_are_exact(chosen: int, amount: float, want
     assert (placed(chosen, amount, pictures) - wanted(pictures)).abs().max() < RESAMPLING
 
 
-@pytest.mark.usefixtures("neutral_turns")
 @pytest.mark.parametrize("pixels", [-2, 1, 2])
 @pytest.mark.parametrize(("chosen", "axis"), [(SHIFT_X, 3), (SHIFT_Y, 2)])
 def test_shifts_by_whole_pixels_are_exact_and_mirror_the_border(chosen: int, axis: int, pixels: int) -> None:
@@ -138,18 +143,17 @@ def test_integer_shifts_are_drawn_in_whole_pixels_up_to_an_eighth() -> None:
     amounts: list[Tensor] = []
 
     class Watched(augmentation._Draws):
-        def where_hit(self, amount: Tensor, neutral: float) -> Tensor:
+        def where_hit(self, amount: Tensor, neutral: float, *, probability: Tensor | None = None) -> Tensor:  # noqa: ARG002
             amounts.append(amount)
             return super().where_hit(amount, neutral)
 
-    augmentation._geometry(Watched(500, torch.tensor(1.0), generator()), 32)
+    augmentation._geometry(Watched(*tables(500), torch.tensor(1.0)), 32)
     for chosen in (SHIFT_X, SHIFT_Y):
         pixels = amounts[chosen] * 32 / 2
         assert (pixels - pixels.round()).abs().max() < 1e-5
         assert pixels.abs().max() == 4
 
 
-@pytest.mark.usefixtures("neutral_turns")
 def test_a_picture_scaled_by_two_shows_its_middle() -> None:
     ramp = torch.linspace(-1, 1, 16).expand(1, 3, 16, 16)
     matrix = augmentation._geometry(_ChosenDraws(SIZE, 0.5), 16)
@@ -158,14 +162,12 @@ def test_a_picture_scaled_by_two_shows_its_middle() -> None:
     torch.testing.assert_close(seen[0, 0, 0], torch.linspace(-0.5, 0.5, 16), atol=RESAMPLING, rtol=0)
 
 
-@pytest.mark.usefixtures("neutral_turns")
 def test_a_stretch_keeps_the_area() -> None:
     matrix = augmentation._geometry(_ChosenDraws(STRETCH, 1.5), 16)[0]
     assert torch.det(matrix).item() == pytest.approx(1.0)
     assert matrix[0, 0].item() == pytest.approx(1.5)
 
 
-@pytest.mark.usefixtures("neutral_turns")
 def test_turns_keep_lengths() -> None:
     matrix = augmentation._turn(torch.tensor([0.7]))[0, :2, :2]
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(2))
@@ -217,7 +219,7 @@ def test_gradients_reach_the_pictures() -> None:
 
 def steered(target: float = 0.6, **options: Any) -> AdaptiveAugmentation:
     defaults = {"images_to_full": 100, "initial": 0.4, "interval_steps": 2}
-    return AdaptiveAugmentation(AugmentationConfig(target=target, **(defaults | options)), CPU)
+    return AdaptiveAugmentation(AugmentationConfig(target=target, **(defaults | options)), MACHINE)
 
 
 @pytest.mark.parametrize(("sign", "wanted"), [(1.0, 0.5), (0.0, 0.3)])

@@ -1,6 +1,5 @@
 """A folder of aligned faces, and the batches of it: the same whichever way they are kept and shared out."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +76,18 @@ def test_faces_added_later_leave_the_others_where_they_were(folder: Path) -> Non
     after = open_face_folder(folder, size=SIZE, held_out_share=0.3)
     assert set(before.training.names) < set(after.training.names)
     assert set(before.held_out.names) < set(after.held_out.names)
+
+
+def test_so_many_faces_are_a_fixed_choice_with_their_landmarks(folder: Path) -> None:
+    faces = open_face_folder(folder, size=SIZE, held_out_share=0)
+    some = faces.at_most(9)
+    assert len(some) == 9
+    assert list(some.names) == sorted(some.names)
+    assert some.names != faces.names[:9]
+    assert set(faces.at_most(4).names) < set(some.names)
+    assert faces.at_most(23) is faces
+    for name, points in zip(some.names, some.landmarks, strict=True):
+        assert (points == faces.landmarks[faces.names.index(name)]).all()
 
 
 def test_pictures_and_landmarks_are_brought_to_the_size(tmp_path: Path) -> None:
@@ -170,14 +181,10 @@ def test_every_way_of_keeping_the_faces_gives_the_same_batches(faces: FaceFolder
 
 
 @pytest.mark.gpu
-def test_a_gpu_gets_the_batches_that_the_cpu_gets(faces: FaceFolder) -> None:
-    if not torch.cuda.is_available():
-        if os.environ.get("VIDRESTORE_REQUIRE_GPU") == "1":
-            pytest.fail("VIDRESTORE_REQUIRE_GPU=1 and torch sees no CUDA device")
-        pytest.skip("no CUDA device")
+def test_a_gpu_gets_the_batches_that_the_cpu_gets(faces: FaceFolder, cuda: torch.device) -> None:
     wanted = [FaceBatches(faces, batch=7, seed=5, device="cpu").batch_at(step) for step in range(20)]
     for cache in CACHES:
-        with FaceBatches(faces, batch=7, seed=5, device="cuda", cache=cache) as batches:
+        with FaceBatches(faces, batch=7, seed=5, device=cuda, cache=cache) as batches:
             given = [batches.batch_at(step) for step in range(20)]
         for first, second in zip(wanted, given, strict=True):
             assert second.images.is_cuda

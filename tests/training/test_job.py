@@ -22,6 +22,7 @@ from vidrestore.training.dataset import FaceBatches
 from vidrestore.training.degradation import DegradationConfig
 from vidrestore.training.initialization import MEAN_CODE
 from vidrestore.training.job import CRITICS_FILE, RESTORER_FILE, TrainingConfig, go_on_from, machine_of
+from vidrestore.training.journal import last_figures
 from vidrestore.training.machine import Machine
 from vidrestore.training.prior import PriorConfig
 from vidrestore.training.run import RunConfig
@@ -164,6 +165,15 @@ def test_a_training_without_held_out_faces_comes_to_its_end(
 ) -> None:
     config = replace(CONFIG, held_out_share=0.0, run=RunConfig(steps=1))
     assert job.train_restorer(config, face_pictures, tmp_path, machine).is_file()
+
+
+@pytest.mark.usefixtures("quick_judges")
+def test_at_most_so_many_held_out_faces_are_looked_at(tmp_path: Path, face_pictures: Path, machine: Machine) -> None:
+    config = replace(CONFIG, held_out_share=0.5, evaluated_faces=3, run=RunConfig(steps=1))
+    job.train_restorer(config, face_pictures, tmp_path, machine)
+    assert last_figures(tmp_path)["faces"] == 3
+    with pytest.raises(ConfigError, match="evaluated_faces is 0"):
+        replace(CONFIG, evaluated_faces=0)
 
 
 @pytest.mark.usefixtures("quick_judges")

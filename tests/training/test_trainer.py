@@ -16,9 +16,11 @@ from vidrestore.model.gfpgan import GFPGANConfig
 from vidrestore.training import journal as journal_module
 from vidrestore.training import losses
 from vidrestore.training.augmentation import AugmentationConfig
-from vidrestore.training.components import crop_components
+from vidrestore.training.components import component_boxes, crop_components
 from vidrestore.training.dataset import FaceBatches, FaceFolder
 from vidrestore.training.degradation import DegradationConfig
+from vidrestore.training.film_share import FilmShareConfig
+from vidrestore.training.jitter import JitterConfig, jitter
 from vidrestore.training.losses import LossWeights
 from vidrestore.training.machine import Machine
 from vidrestore.training.run import Checkpoints, RunConfig, run
@@ -253,6 +255,30 @@ def test_damaged_input_is_in_whole_grey_levels_and_the_truth_is_the_face(
     assert levels.min() > -1e-3
     assert levels.max() < 255.001
     torch.testing.assert_close((example.truth + 1) * 127.5, batches.batch_at(0).images.float(), atol=1e-3, rtol=0)
+
+
+def test_crops_follow_faces_that_are_jittered(make_restorer: Make, batches: FaceBatches) -> None:
+    config = JitterConfig(probability=1, shift=0.1, turn_degrees=20)
+    example = example_of(make_restorer(jitter=config, degradation=DegradationConfig()))
+    batch = batches.batch_at(0)
+    faces = jitter(batch.images.float() / 255, batch.landmarks, config, torch.Generator().manual_seed(0))
+    assert torch.allclose(example.truth, faces.images * 2 - 1, atol=1e-6)
+    wanted = component_boxes(faces.landmarks, batch.images.shape[-1])
+    assert torch.equal(example.boxes["mouth"][0], wanted.mouth)
+    assert not torch.allclose(wanted.mouth, component_boxes(batch.landmarks, 64).mouth, atol=0.5)
+
+
+def test_what_a_film_damaged_is_held_against_the_face_as_it_was(make_restorer: Make, faces: FaceFolder) -> None:
+    films = FilmShareConfig(share=0.5, preset="lowbitrate", frames=2, workers=1)
+    with FaceBatches(faces, batch=4, seed=0, device="cpu", films=films) as fed:
+        trainer = make_restorer(jitter=JitterConfig(probability=1, shift=0.1), faces=fed)
+        batch, example = fed.batch_at(0), example_of(trainer)
+        assert batch.twins is not None
+        assert torch.allclose(example.damaged[:2], batch.twins / 127.5 - 1, atol=1e-6)
+        assert torch.allclose(example.truth[:2], batch.images[:2] / 127.5 - 1, atol=1e-6)
+        assert torch.equal(example.boxes["mouth"][0][:2], component_boxes(batch.landmarks[:2], 64).mouth)
+        assert not torch.allclose(example.truth[2:], batch.images[2:] / 127.5 - 1, atol=0.1)
+        assert trainer.state_dict()["signature"]["films"]["preset"] == "lowbitrate"
 
 
 def test_the_told_names_are_the_same_at_every_step(make_restorer: Make) -> None:

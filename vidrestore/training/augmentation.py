@@ -10,13 +10,16 @@ borders, without the paper's wavelet filters.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
+from vidrestore.training.machine import Machine
 
 _LUMA = 1 / math.sqrt(3)
 """Each component of the grey axis's unit vector in RGB."""
@@ -55,15 +58,16 @@ class AugmentationConfig:
 class AdaptiveAugmentation:
     """Changes batches with probability p, and steers p; both live on the device, so no step waits for them."""
 
-    def __init__(self, config: AugmentationConfig, device: torch.device) -> None:
+    def __init__(self, config: AugmentationConfig, machine: Machine) -> None:
         self.config = config
-        self.probability = torch.tensor(config.initial, device=device)
-        self._signs = torch.zeros(2, device=device)
+        self.probability = torch.tensor(config.initial, device=machine.device)
+        self._signs = torch.zeros(2, device=machine.device)
         """Sum of the signs of real logits since the last change of p, and their count."""
+        self._transform = machine.compiled(transformations)
 
     def __call__(self, images_B3HW: Tensor, generator: torch.Generator) -> Tensor:
         """Change a batch in about [-1, 1]; differentiable with respect to the images; float32 out."""
-        return augment(images_B3HW, self.probability, generator)
+        return augment(images_B3HW, self.probability, generator, transform=self._transform)
 
     def observe(self, mean_sign: Tensor, images: int, step: int) -> None:
         """Take note of the discriminator's verdict on real faces; every `interval_steps` steps p moves.
@@ -91,52 +95,84 @@ class AdaptiveAugmentation:
         self._signs.copy_(state["signs"])
 
 
-def augment(images_B3HW: Tensor, probability: Tensor, generator: torch.Generator) -> Tensor:
+class Transformations(NamedTuple):
+    """What happens to each image of a batch."""
+
+    geometry: Tensor
+    """float32 [B, 3, 3], output -> input in units where the image spans [-1, 1]."""
+    colour: Tensor
+    """float32 [B, 4, 4], homogeneous RGB in [-1, 1] -> the same."""
+
+
+def augment(
+    images_B3HW: Tensor,
+    probability: Tensor,
+    generator: torch.Generator,
+    *,
+    transform: Callable[[Tensor, Tensor, Tensor, int], Transformations] | None = None,
+) -> Tensor:
     """Apply every transformation of the set to each image with `probability` (a scalar on the images' device).
 
     The images are in about [-1, 1]; so is the result, in float32. Images that no transformation hits are only
-    resampled at their own pixels.
+    resampled at their own pixels. `transform` is `transformations`, perhaps compiled.
     """
-    draw = _Draws(images_B3HW.shape[0], probability, generator)
+    batch, device = len(images_B3HW), images_B3HW.device
+    uniforms = torch.rand((_UNIFORMS, batch), generator=generator, device=device)
+    normals = torch.randn((_NORMALS, batch), generator=generator, device=device)
     images = images_B3HW.float()
-    with torch.autocast(images.device.type, enabled=False):
-        # The order of the draws is the order of these two calls: results are reproducible from the generator.
-        placed = _resample(images, _geometry(draw, images.shape[-1]))
-        matrix = _colour(draw)
+    with torch.autocast(device.type, enabled=False):
+        geometry, matrix = (transform or transformations)(uniforms, normals, probability, images.shape[-1])
+        placed = _resample(images, geometry)
         mixed = torch.einsum("bij,bjhw->bihw", matrix[:, :3, :3], placed)
         return (mixed + matrix[:, :3, 3, None, None]).contiguous(memory_format=torch.channels_last)
+
+
+_UNIFORMS = 23
+_NORMALS = 7
+
+
+def transformations(uniforms: Tensor, normals: Tensor, probability: Tensor, side: int) -> Transformations:
+    """The transformations that random numbers make: nothing random here, so it can be compiled.
+
+    Args:
+        uniforms: [23, B] in [0, 1).
+        normals: [7, B].
+        probability: Scalar, of each transformation.
+        side: Of the images, in pixels: shifts by whole pixels keep them sharp.
+    """
+    draw = _Draws(uniforms, normals, probability)
+    return Transformations(_geometry(draw, side), _colour(draw))
 
 
 class _Draws:
     """Random amounts of one batch: neutral unless an image is hit."""
 
-    def __init__(self, batch: int, probability: Tensor, generator: torch.Generator) -> None:
-        self.batch, self.probability, self.generator = batch, probability, generator
-        self.device = probability.device
+    def __init__(self, uniforms: Tensor, normals: Tensor, probability: Tensor) -> None:
+        self.batch, self.device, self.probability = uniforms.shape[1], uniforms.device, probability
+        self._uniforms, self._normals = list(uniforms.unbind()), list(normals.unbind())
 
     def uniform(self) -> Tensor:
-        return torch.rand(self.batch, generator=self.generator, device=self.device)
+        return self._uniforms.pop()
 
     def normal(self) -> Tensor:
-        return torch.randn(self.batch, generator=self.generator, device=self.device)
+        return self._normals.pop()
 
-    def where_hit(self, amount: Tensor, neutral: float) -> Tensor:
-        hit = self.uniform() < self.probability
+    def where_hit(self, amount: Tensor, neutral: float, *, probability: Tensor | None = None) -> Tensor:
+        hit = self.uniform() < (self.probability if probability is None else probability)
         return torch.where(hit, amount, torch.full_like(amount, neutral))
 
 
 def _geometry(draw: _Draws, side: int) -> Tensor:
-    """float32 [B, 3, 3], output -> input in units where the image spans [-1, 1]."""
     mirror = draw.where_hit(1 - 2 * (draw.uniform() < 0.5).float(), 1.0)  # noqa: PLR2004  a fair coin
     quarter = draw.where_hit((draw.uniform() * 4).floor(), 0.0) * (math.pi / 2)
     shift_x = draw.where_hit(((draw.uniform() * 2 - 1) * 0.125 * side).round() * (2 / side), 0.0)
     shift_y = draw.where_hit(((draw.uniform() * 2 - 1) * 0.125 * side).round() * (2 / side), 0.0)
     size = draw.where_hit(torch.exp2(draw.normal() * 0.2), 1.0)
     # Two turns, before and after the stretch, of which one at least is made with probability p.
-    draw_turn = _Draws(draw.batch, 1 - (1 - draw.probability).sqrt(), draw.generator)
-    before = draw_turn.where_hit((draw.uniform() * 2 - 1) * math.pi, 0.0)
+    turns = 1 - (1 - draw.probability).sqrt()
+    before = draw.where_hit((draw.uniform() * 2 - 1) * math.pi, 0.0, probability=turns)
     stretch = draw.where_hit(torch.exp2(draw.normal() * 0.2), 1.0)
-    after = draw_turn.where_hit((draw.uniform() * 2 - 1) * math.pi, 0.0)
+    after = draw.where_hit((draw.uniform() * 2 - 1) * math.pi, 0.0, probability=turns)
     drift_x = draw.where_hit(draw.normal() * 0.125, 0.0) * 2
     drift_y = draw.where_hit(draw.normal() * 0.125, 0.0) * 2
     steps = (
@@ -156,7 +192,6 @@ def _geometry(draw: _Draws, side: int) -> Tensor:
 
 
 def _colour(draw: _Draws) -> Tensor:
-    """float32 [B, 4, 4], homogeneous RGB in [-1, 1] -> the same."""
     brightness = draw.where_hit(draw.normal() * 0.2, 0.0)
     contrast = draw.where_hit(torch.exp2(draw.normal() * 0.5), 1.0)
     flip = draw.where_hit((draw.uniform() < 0.5).float(), 0.0)  # noqa: PLR2004  a fair coin

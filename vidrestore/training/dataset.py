@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import torch
@@ -22,8 +22,12 @@ from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import TABLE_NAME, read_landmarks
 from vidrestore.training.drawing_order import DrawingOrder, Indices
 from vidrestore.training.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
+from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.image_header import IMAGE_SUFFIXES, image_size
 from vidrestore.types import Float32
+
+if TYPE_CHECKING:
+    from vidrestore.training.film_feed import FilmFeed
 
 _MIRRORED: Final = [1, 0, 2, 4, 3]
 """Which landmark of a face becomes which of its mirror image: eyes and mouth corners change sides."""
@@ -71,8 +75,19 @@ class FaceFolder:
         """The faces to judge with; files added later move nobody from one part to the other."""
         return self._part(held_out=True)
 
+    def at_most(self, count: int) -> "FaceFolder":
+        """These faces, or so many of them: by a hash of their names, so that they are of all kinds."""
+        if len(self) <= count:
+            return self
+        lots = [_lot(name) for name in self.names]
+        return self._chosen(sorted(sorted(range(len(self)), key=lots.__getitem__)[:count]))
+
     def _part(self, *, held_out: bool) -> "FaceFolder":
-        chosen = [index for index, name in enumerate(self.names) if (_lot(name) < self.held_out_share) == held_out]
+        return self._chosen(
+            [index for index, name in enumerate(self.names) if (_lot(name) < self.held_out_share) == held_out]
+        )
+
+    def _chosen(self, chosen: list[int]) -> "FaceFolder":
         return replace(
             self,
             names=tuple(self.names[index] for index in chosen),
@@ -117,6 +132,8 @@ class FaceBatch:
     """float32 [B, 5, 2], pixels of these images (x, y), on the device."""
     names: tuple[str, ...]
     """Of the files, in order."""
+    twins: Tensor | None = field(default=None, repr=False)
+    """uint8 [K, 3, size, size] RGB, on the device: the first K faces as a film would show them; None without films."""
 
 
 class FaceBatches:
@@ -135,6 +152,7 @@ class FaceBatches:
         flip: whether faces are mirrored at random, half of them, landmarks included.
         cache: where the pictures wait: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few
             steps ahead). Batches are the same.
+        films: draws the first faces of each batch a second time, damaged by a film, with processes of its own.
 
     Raises:
         ConfigError: batch, rank, world or cache is impossible.
@@ -152,6 +170,7 @@ class FaceBatches:
         world: int = 1,
         flip: bool = True,
         cache: Cache = "device",
+        films: FilmShareConfig | None = None,
     ) -> None:
         if not len(faces):
             raise InputError(f"no faces of {faces.folder} were left to draw from; add faces, or change held_out_share")
@@ -159,6 +178,9 @@ class FaceBatches:
         self._device = torch.device(device)
         self._order = DrawingOrder(len(faces), batch=batch, seed=seed, rank=rank, world=world, flip=flip)
         self._cache = self._open(cache)
+        self.films = films
+        """How film damage is drawn, if it is."""
+        self._feed = self._open_feed(films, rank=rank, seed=seed) if films is not None else None
 
     @property
     def faces(self) -> FaceFolder:
@@ -179,14 +201,17 @@ class FaceBatches:
         self.close()
 
     def close(self) -> None:
-        """End the threads that decode from disk; batches already given stay valid."""
+        """End the threads and processes that work ahead; batches already given stay valid."""
         self._cache.close()
+        if self._feed is not None:
+            self._feed.close()
 
     def batch_at(self, step: int) -> FaceBatch:
         """The faces of a step, counted from 0; the same whenever and however often it is asked for.
 
         Raises:
             InputError: a picture on disk cannot be decoded.
+            RestorationError: a film's codec failed.
         """
         assert step >= 0, f"steps count from 0, got {step}"  # noqa: S101  a caller's bug
         indices = self._order.indices_at(step)
@@ -197,10 +222,29 @@ class FaceBatches:
             images = torch.where(mask[:, None, None, None], images.flip(-1), images)
         points = np.where(mirrored[:, None, None], self._mirror(indices), self._faces.landmarks[indices])
         names = tuple(self._faces.names[index] for index in indices)
-        return FaceBatch(images, send(torch.from_numpy(points), self._device), names)
+        twins = None if self._feed is None else send(torch.from_numpy(self._feed.twins(step)), self._device)
+        return FaceBatch(images, send(torch.from_numpy(points), self._device), names, twins)
+
+    def _paths(self) -> list[Path]:
+        return [self._faces.folder / name for name in self._faces.names]
+
+    def _open_feed(self, films: FilmShareConfig, *, rank: int, seed: int) -> "FilmFeed":
+        from vidrestore.training.film_feed import FilmFeed  # noqa: PLC0415  PyAV is needed where films are drawn only
+
+        order = self._order
+        return FilmFeed(
+            self._paths(),
+            films,
+            size=self._faces.size,
+            batch=order.batch,
+            indices_at=order.indices_at,
+            mirrored_at=order.mirrored_at,
+            seed=seed,
+            rank=rank,
+        )
 
     def _open(self, cache: Cache) -> FaceCache:
-        paths = [self._faces.folder / name for name in self._faces.names]
+        paths = self._paths()
         size, device = self._faces.size, self._device
         if cache == "disk":
             return FacesOnDisk(paths, size=size, indices_at=self._order.indices_at, device=device)

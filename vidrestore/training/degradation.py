@@ -141,7 +141,7 @@ def preset(name: str) -> DegradationConfig:
 
     "paper" is section 4.1's for 512-pixel faces with the reference's colour steps (its loader draws r from 0.8, which
     enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", what the embedded model
-    trains on; "protocol", what the interim model was trained on; "clean", "light", "medium", "heavy" for evaluation.
+    trains on; "protocol", what models are compared under; "clean", "light", "medium", "heavy" for evaluation.
 
     Raises:
         ConfigError: no such name.

@@ -1,18 +1,18 @@
 """Where the pictures of a training set wait: on the device, in memory or on disk; each gives the same pixels."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.errors import InputError
 from vidrestore.training.drawing_order import Indices
+from vidrestore.training.face_reading import read_face
+from vidrestore.training.look_ahead import LookAhead
 from vidrestore.types import UInt8
 
 Cache = Literal["device", "memory", "disk"]
@@ -35,24 +35,6 @@ class FaceCache(Protocol):
     def close(self) -> None:
         """Let go of threads; what was given stays valid."""
         ...
-
-
-def read_face(path: Path, size: int) -> UInt8:
-    """Decode one picture, uint8 [3, size, size] RGB; shrunk by area, enlarged by cubic interpolation.
-
-    Raises:
-        InputError: it cannot be decoded or is not square.
-    """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path} cannot be decoded; take it away, or convert it")
-    height, width = picture.shape[:2]
-    if height != width:
-        raise InputError(f"{path} is {width}x{height}; wanted a square face, cut it out with `vidrestore align`")
-    if width != size:
-        method = cv2.INTER_AREA if width > size else cv2.INTER_CUBIC
-        picture = cv2.resize(picture, (size, size), interpolation=method)
-    return np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
@@ -122,28 +104,15 @@ class FacesOnDisk:
         self._indices_at = indices_at
         self._device = device
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="face-decoder")
-        self._pending: dict[int, list[Future[UInt8]]] = {}
+        self._ahead = LookAhead(self._pool, self._submit, steps=_LOOK_AHEAD_STEPS)
 
     def pictures(self, step: int, /) -> Tensor:
         """uint8 [B, 3, size, size] RGB, on the device."""
-        wanted = range(step, step + 1 + _LOOK_AHEAD_STEPS)
-        _cancel(faces for pending, faces in self._pending.items() if pending not in wanted)
-        self._pending = {
-            number: self._pending[number] if number in self._pending else self._submit(number) for number in wanted
-        }
-        return send(torch.from_numpy(np.stack([face.result() for face in self._pending.pop(step)])), self._device)
+        return send(torch.from_numpy(np.stack(self._ahead.at(step))), self._device)
 
     def close(self) -> None:
         """Forget what was decoded ahead and end the threads."""
-        _cancel(self._pending.values())
-        self._pending.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ahead.close()
 
     def _submit(self, step: int) -> list[Future[UInt8]]:
         return [self._pool.submit(read_face, self._paths[index], self._size) for index in self._indices_at(step)]
-
-
-def _cancel(steps: Iterable[Iterable[Future[UInt8]]]) -> None:
-    for faces in steps:
-        for face in faces:
-            face.cancel()

@@ -18,6 +18,7 @@ from vidrestore.model.identity import load_identity
 from vidrestore.model.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
 from vidrestore.training.dataset import FaceBatches, FaceFolder, open_face_folder
 from vidrestore.training.face_cache import Cache
+from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.initialization import MEAN_CODE, read_prior
 from vidrestore.training.machine import Machine
 from vidrestore.training.prior import PriorConfig, PriorTrainer
@@ -46,18 +47,26 @@ class TrainingConfig:
     """Faces of a step, over all processes; the paper's."""
     held_out_share: float = 0.05
     """Of the faces, never trained on, chosen by a hash of their names."""
+    evaluated_faces: int = 256
+    """At most so many of those held out are looked at while training, always the same, and kept in memory."""
     cache: Cache = "disk"
     """Where decoded faces wait: "device" and "memory" for what fits there."""
+    films: FilmShareConfig | None = None
+    """Film damage for a share of the restorer's faces, drawn by processes beside the training."""
     perceptual: str = "mobilenetv2"
     """The network of the perceptual loss: the one in the package, or a path to torchvision's VGG19, the paper's."""
     identity: str = "mobileface"
     """The network of the identity loss: the one in the package, or a path to ArcFace or TorchScript."""
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = True
+    autotune: bool = False
+    """Let cuDNN time its kernels for each convolution: about a minute at the start, for faster steps after it."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch is {self.batch}; give 1 or more")
+        if self.evaluated_faces < 1:
+            raise ConfigError(f"evaluated_faces is {self.evaluated_faces}; give 1 or more")
 
 
 def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Machine:
@@ -76,6 +85,8 @@ def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int 
     if launched and torch.cuda.is_available():
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     device = choose_device(device) if isinstance(device, str) else device
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = config.autotune
     if launched and not distributed.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -160,16 +171,16 @@ def restorer_trainer(
         identity=load_identity(config.identity).to(machine.device),
     )
     with ExitStack() as stack:
-        held_out = None
-        if len(found.held_out):
-            shown = min(len(found.held_out), 32)
+        held_out, looked_at = None, found.held_out.at_most(config.evaluated_faces)
+        if len(looked_at):
+            shown = min(len(looked_at), 32)
             held_out = stack.enter_context(
-                FaceBatches(found.held_out, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
+                FaceBatches(looked_at, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
             )
         trainer = RestorerTrainer(
             config.network,
             config.restorer,
-            stack.enter_context(_batches(config, found.training, machine)),
+            stack.enter_context(_batches(config, found.training, machine, films=config.films)),
             judges,
             machine,
             prior=None if prior is None else read_prior(prior),
@@ -222,7 +233,9 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         raise ModelError(f"{path} is of another network; train one of the same shape, or start anew") from error
 
 
-def _batches(config: TrainingConfig, faces: FaceFolder, machine: Machine) -> FaceBatches:
+def _batches(
+    config: TrainingConfig, faces: FaceFolder, machine: Machine, *, films: FilmShareConfig | None = None
+) -> FaceBatches:
     return FaceBatches(
         faces,
         batch=config.batch // machine.world,
@@ -231,6 +244,7 @@ def _batches(config: TrainingConfig, faces: FaceFolder, machine: Machine) -> Fac
         rank=machine.rank,
         world=machine.world,
         cache=config.cache,
+        films=films,
     )
 
 

@@ -108,7 +108,7 @@ class PriorTrainer:
         self.mean_code = torch.zeros(network.num_style_feat, device=machine.device)
         """float32 [D], running mean of W: where truncation pulls to."""
         self._path_mean = torch.zeros((), device=machine.device)
-        self._augmentation = AdaptiveAugmentation(config.augmentation, machine.device)
+        self._augmentation = AdaptiveAugmentation(config.augmentation, machine)
         self._generator = self._learner(self.decoder, every_steps=config.path_every_steps)
         self._critic = self._learner(self.discriminator, every_steps=config.r1_every_steps)
         self._draw = machine.compiled(self.decoder.forward)

@@ -19,8 +19,8 @@ from vidrestore.training import losses
 from vidrestore.training.augmentation import AdaptiveAugmentation, AugmentationConfig
 from vidrestore.training.averaging import average_into, averaged_copy, decay_of_half_life
 from vidrestore.training.components import component_boxes, crop_components, eye_side, mouth_side
-from vidrestore.training.dataset import FaceBatches
-from vidrestore.training.degradation import Degradation, DegradationConfig, preset
+from vidrestore.training.dataset import FaceBatch, FaceBatches
+from vidrestore.training.degradation import Degradation, DegradationConfig, Pair, preset
 from vidrestore.training.equalized import equalized_groups
 from vidrestore.training.initialization import initialised
 from vidrestore.training.jitter import JitterConfig, jitter
@@ -89,13 +89,16 @@ class RestorerConfig:
             )
 
 
+Boxed = dict[str, tuple[Tensor, int]]
+"""Of each component: squares [B, 4] and the side of its crops."""
+
+
 class _Example(NamedTuple):
     """One batch, RGB in [-1, 1]."""
 
     damaged: Tensor
     truth: Tensor
-    boxes: dict[str, tuple[Tensor, int]]
-    """Of each component: squares [B, 4] and the side of its crops."""
+    boxes: Boxed
 
 
 class RestorerTrainer:
@@ -142,12 +145,14 @@ class RestorerTrainer:
             to_channels_last(critic.to(machine.device))
         self._critic = self._critic_learner(self.discriminator)
         self._component_critic = self._critic_learner(self.components)
-        self._augmentation = config.augmentation and AdaptiveAugmentation(config.augmentation, machine.device)
+        self._augmentation = config.augmentation and AdaptiveAugmentation(config.augmentation, machine)
 
         self._restore = machine.compiled(self.network.forward_with_pyramid)
         self._judge = machine.compiled(self.discriminator.forward)
         self._look = machine.compiled(judges.perceptual.forward)
-        # What works on small pictures, components and identity, is left as it is: a minute of compiling buys little.
+        self._recognise = machine.compiled(judges.identity.forward)
+        self._teach_components = machine.compiled(self._component_lessons)
+        self._judge_components = machine.compiled(self._component_verdicts)
 
     def _generator_learner(self) -> Learner:
         config, decoder = self.config, self.network.stylegan_decoder
@@ -197,6 +202,8 @@ class RestorerTrainer:
         if self.config.jitter is not None:
             images, landmarks = jitter(images, landmarks, self.config.jitter, random)
         pair = self._degrade(images, random)
+        if batch.twins is not None:  # what a film did to the first faces, as they were before the jitter
+            pair, landmarks = _with_twins(pair, landmarks, batch)
         damaged = (pair.degraded * 255).round() / 127.5 - 1  # films and cameras give 8 bits
         found = component_boxes(landmarks, batch.images.shape[-1])
         eye, mouth = eye_side(batch.images.shape[-1]), mouth_side(batch.images.shape[-1])
@@ -230,9 +237,9 @@ class RestorerTrainer:
                 told["style"] = weights.style * losses.style(seen, wanted, layers)
         if weights.identity:
             with self.machine.autocast():
-                who = self.judges.identity(restored)
+                who = self._recognise(restored)
                 with torch.no_grad():
-                    wanted_who = self.judges.identity(truth)
+                    wanted_who = self._recognise(truth)
             told["identity"] = weights.identity * losses.identity(who, wanted_who)
         return told
 
@@ -246,17 +253,31 @@ class RestorerTrainer:
             told["adversarial"] = weights.adversarial * losses.generator_adversarial(logits)
         if not (weights.component_adversarial or weights.component_style):
             return told
+        with self._component_critic.frozen(), self.machine.autocast():
+            fooling, styles = self._teach_components(restored, example.truth, example.boxes)
+        told["component_adversarial"] = weights.component_adversarial * fooling
+        told["component_style"] = weights.component_style * styles
+        return told
+
+    def _component_lessons(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> tuple[Tensor, Tensor]:
+        """What the components' discriminators, at rest, teach: adversarial and style loss, each summed over them."""
         fooling, styles = [], []
-        for name, (boxes, side) in example.boxes.items():
-            with self._component_critic.frozen(), self.machine.autocast():
-                logits, features = self.components[name](crop_components(restored, boxes, side))
-                with torch.no_grad():
-                    _, wanted = self.components[name](crop_components(example.truth, boxes, side))
+        for name, (places, side) in boxes.items():
+            logits, features = self.components[name](crop_components(restored, places, side))
+            with torch.no_grad():
+                _, wanted = self.components[name](crop_components(truth, places, side))
             fooling.append(losses.generator_adversarial(logits))
             styles.append(losses.component_style(features, wanted))
-        told["component_adversarial"] = weights.component_adversarial * losses.total(fooling)
-        told["component_style"] = weights.component_style * losses.total(styles)
-        return told
+        return losses.total(fooling), losses.total(styles)
+
+    def _component_verdicts(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> Tensor:
+        """The components' discriminators' own loss, summed over them."""
+        parts = []
+        for name, (places, side) in boxes.items():
+            crops = [crop_components(faces, places, side) for faces in (truth, restored)]
+            logits, _ = self.components[name](torch.cat(crops))
+            parts.append(losses.discriminator_adversarial(*logits.chunk(2)))
+        return losses.total(parts)
 
     def _train_critics(
         self, restored: Tensor, example: _Example, random: torch.Generator, rate: float
@@ -277,13 +298,8 @@ class RestorerTrainer:
             if self.step_number % self.config.r1_every_steps == 0 and self.config.r1_gamma:
                 self._regularize(example.truth, random, rate)
         if weights.component_adversarial or weights.component_style:
-            parts = []
-            for name, (boxes, side) in example.boxes.items():
-                crops = [crop_components(faces, boxes, side) for faces in (example.truth, restored)]
-                with self.machine.autocast():
-                    logits, _ = self.components[name](torch.cat(crops))
-                parts.append(losses.discriminator_adversarial(*logits.chunk(2)))
-            loss = losses.total(parts)
+            with self.machine.autocast():
+                loss = self._judge_components(restored, example.truth, example.boxes)
             self._component_critic.learn(loss, rate=rate)
             told["component_discriminator"] = loss.detach()
         return told
@@ -314,6 +330,7 @@ class RestorerTrainer:
                 "network": asdict(self.network.config),
                 "config": asdict(self.config),
                 "faces": len(self._faces.faces),
+                "films": self._faces.films and asdict(self._faces.films),
                 "images_per_step": self.images_per_step,
             },
             "generator": self._generator.state_dict(),
@@ -331,6 +348,17 @@ class RestorerTrainer:
         self.averaged.load_state_dict(state["averaged"])
         if self._augmentation:
             self._augmentation.load_state_dict(state["augmentation"])
+
+
+def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, Tensor]:
+    """The batch with its first faces, and their landmarks, replaced by what the films' processes drew."""
+    assert batch.twins is not None  # noqa: S101  the caller's condition
+    count = len(batch.twins)
+    true = batch.images[:count].float() / 255
+    degraded = torch.cat((batch.twins.float() / 255, pair.degraded[count:]))
+    return Pair(degraded, torch.cat((true, pair.target[count:]))), torch.cat(
+        (batch.landmarks[:count], landmarks[count:])
+    )
 
 
 _TOLD = (

@@ -32,11 +32,11 @@ class Validation:
     """Held-out faces under damage that is the same at every look.
 
     Args:
-        faces: Held-out faces; up to `steps` batches of them are used.
+        faces: Held-out faces; `steps` batches of them are used, each face once.
         judges: What compares.
         machine: Where.
         seed: Of the damage.
-        steps: Batches to look at; all of the folder's by default.
+        steps: Batches to look at; by default as many whole ones as there are.
     """
 
     def __init__(
@@ -48,13 +48,14 @@ class Validation:
     def figures(self, network: GFPGAN) -> dict[str, float]:
         """`STRENGTH/psnr` in dB, `/feature_distance`, `/identity` (cosine) and `/sharpness` (ratio to the truth).
 
-        The input's own are under `input/...` for the strength that damages.
+        The input's own are under `input/...` for the strength that damages. `faces` is how many were looked at.
         """
-        return {
+        figures = {
             f"{strength}/{name}": value
             for strength in _STRENGTHS
             for name, value in self._of_strength(network, strength).items()
         }
+        return {**figures, "faces": float(self._steps * self._faces.batch)}
 
     def _of_strength(self, network: GFPGAN, strength: str) -> dict[str, float]:
         rows: dict[str, list[Tensor]] = {}
