@@ -180,6 +180,24 @@ def test_options_out_of_range_are_refused(options: dict[str, object], reason: st
         with_options(**options)
 
 
+def test_a_film_is_a_strength_with_damage_of_its_own_for_each_face_and_seed(
+    make_faces: MakeFaces, judges: Judges, contender: MakeContender
+) -> None:
+    folder = make_faces(3)
+    seen: list[list[Tensor]] = []
+    for seed in (0, 0, 1):
+        recording, config = Recording(), with_options(strengths=("clean", "vhs"), seed=seed)
+        evaluate(folder, [contender("one", recording)], judges, config)
+        seen.append(recording.seen)
+    clean, film = seen[0][:2], seen[0][2:]
+    for truth, damaged, again, other in zip(clean, film, seen[1][2:], seen[2][2:], strict=True):
+        assert damaged.shape == truth.shape
+        difference = (damaged.float() - truth.float()).abs().mean(dim=(1, 2, 3))
+        assert ((difference > 2) & (difference < 60)).all()
+        assert torch.equal(damaged, again)
+        assert not torch.equal(damaged, other)
+
+
 def test_an_unknown_strength_is_refused_before_any_face_is_read(tmp_path: Path, judges: Judges) -> None:
-    with pytest.raises(ConfigError, match="gentle"):
+    with pytest.raises(ConfigError, match=r"gentle.*or a film: vhs"):
         evaluate(tmp_path / "none", baselines(), judges, with_options(strengths=("clean", "gentle")))

@@ -16,6 +16,7 @@ from vidrestore.evaluation.results import EvaluationReport
 from vidrestore.evaluation.run import evaluate_models, open_folder, write_evaluation
 from vidrestore.evaluation.table import NOTES, setting, tables
 from vidrestore.restoration.restorer import RestorerConfig
+from vidrestore.training.film import MEDIA
 
 
 def evaluate(
@@ -25,7 +26,10 @@ def evaluate(
         list[str] | None, typer.Option(help="A name of the zoo, or a file; may be repeated. Default embedded.")
     ] = None,
     strength: Annotated[
-        list[str] | None, typer.Option(help=f"Of the damage; may be repeated. Default {', '.join(STRENGTHS)}.")
+        list[str] | None,
+        typer.Option(
+            help=f"Of the damage; may be repeated. Default {', '.join(STRENGTHS)}; or a film: {', '.join(MEDIA)}."
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many faces; by default all.")

@@ -3,26 +3,46 @@
 import hashlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vidrestore.errors import ConfigError
 from vidrestore.training.degradation import Degradation, preset
+from vidrestore.training.film import MEDIA, degrade_still, film_preset
 
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """Float [1, 3, S, S] RGB in [0, 1] and the source of its randomness -> degraded and target, likewise."""
 
 
 def degrade_as(strength: str) -> Degrade:
-    """The damage that training knows by the name of `strength`.
+    """The damage that training knows by the name of `strength`: a preset of equation 8's, or a film's medium.
 
     Raises:
         ConfigError: there is no such strength.
     """
-    degradation = Degradation(preset(strength))
+    if strength in MEDIA:
+        return _as_film(strength)
+    try:
+        degradation = Degradation(preset(strength))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or a film: {', '.join(MEDIA)}") from error
 
     def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pair = degradation(images_BCHW, generator)
         return pair.degraded, pair.target
+
+    return degrade
+
+
+def _as_film(medium: str) -> Degrade:
+    """One frame of a short film of that medium, through its codec."""
+    config = film_preset(medium)
+
+    def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        (picture,) = _to_uint8(images_BCHW).permute(0, 2, 3, 1).numpy()
+        twin = degrade_still(np.ascontiguousarray(picture), config, np.random.default_rng(generator.initial_seed()))
+        return torch.from_numpy(twin).permute(2, 0, 1)[None].float() / 255, images_BCHW
 
     return degrade
 

@@ -41,7 +41,7 @@ class EvaluationConfig:
     """
 
     strengths: tuple[str, ...] = STRENGTHS
-    """Names of `training.degradation.preset`, each its own table."""
+    """Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."""
     part: Part = "held-out"
     """held-out: only faces that training on this folder never shows. all: for a folder that nobody trains on."""
     count: int | None = None
