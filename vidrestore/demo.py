@@ -15,8 +15,11 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from vidrestore.errors import ConfigError, OutputError
+from vidrestore.model.perceptual import MobileNetV2Features, feature_distance
 from vidrestore.report import RunReport
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
@@ -53,10 +56,20 @@ class Demo:
     carphone: DemoFilm
     truth: Path
     picture: Path
-    psnr_before: float
-    """dB, in a square around the face, damaged film against ground truth, mean over the frames."""
-    psnr_after: float
-    """dB, likewise, restored film against ground truth."""
+    likeness_before: "Likeness"
+    """Of the damaged film."""
+    likeness_after: "Likeness"
+    """Of the restored film."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How near a film is to its ground truth in a square around the face; means over the frames."""
+
+    psnr: float
+    """dB; it forgives blur, and punishes detail that is a pixel off."""
+    feature_distance: float
+    """What MobileNetV2 sees different, of every tenth frame; it punishes blur."""
 
 
 def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None) -> Demo:
@@ -82,7 +95,7 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
     films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
     picture = folder / "before_after.png"
     _draw(picture, damaged, films[0].after, truth)
-    before, after = _face_psnr(damaged, truth), _face_psnr(films[0].after, truth)
+    before, after = _likeness(damaged, truth), _likeness(films[0].after, truth)
     return Demo(films[0], films[1], truth, picture, before, after)
 
 
@@ -192,13 +205,22 @@ def _pictures(path: Path) -> Iterator[UInt8]:
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def _face_psnr(path: Path, truth: Path) -> float:
-    """Mean over the frames of the PSNR in a square around the face, dB."""
-    values = []
-    for index, (seen, wanted) in enumerate(zip(_pictures(path), _pictures(truth), strict=True)):
-        error = (_face_square(seen, index).astype(float) - _face_square(wanted, index)) ** 2
-        values.append(10 * np.log10(255**2 / max(error.mean(), 1e-9)))
-    return float(np.mean(values))
+def _likeness(path: Path, truth: Path) -> Likeness:
+    features = MobileNetV2Features()
+    decibels, distances = [], []
+    for index, pictures in enumerate(zip(_pictures(path), _pictures(truth), strict=True)):
+        seen, wanted = (_face_square(picture, index) for picture in pictures)
+        error = (seen.astype(float) - wanted) ** 2
+        decibels.append(10 * np.log10(255**2 / max(error.mean(), 1e-9)))
+        if index % 10 == 0:
+            distances.append(feature_distance(features(_as_input(seen)), features(_as_input(wanted))).item())
+    return Likeness(float(np.mean(decibels)), float(np.mean(distances)))
+
+
+def _as_input(face: UInt8) -> Tensor:
+    """float32 [1, 3, 256, 256] in [-1, 1]: a face at the size that the features were scaled for."""
+    enlarged = cv2.resize(face, (256, 256), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(enlarged).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _face_square(picture: UInt8, index: int, radius: int = _FACE_RADIUS) -> UInt8:

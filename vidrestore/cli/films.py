@@ -154,7 +154,11 @@ def demo(
         return f"{film.before} -> {film.after}: {counts}, {done.seconds:.1f} s"
 
     typer.echo(line(made.archival))
-    typer.echo(f"  face against ground truth: {made.psnr_before:.2f} dB before, {made.psnr_after:.2f} dB after")
+    before, after = made.likeness_before, made.likeness_after
+    typer.echo(
+        f"  face against ground truth: {before.psnr:.2f} dB before, {after.psnr:.2f} dB after; feature distance "
+        f"{before.feature_distance:.3f} before, {after.feature_distance:.3f} after (less is nearer)"
+    )
     typer.echo(line(made.carphone))
     typer.echo(f"before | after | truth: {made.picture}")
     typer.echo(f"reports: {made.archival.report_path}, {made.carphone.report_path}")
