@@ -90,6 +90,9 @@ def test_two_steps_leave_weights_that_load_and_a_third_resumes(
     assert code == 1
     assert "is of another run (config.clip: found 1.0, wanted 2.0); give another folder" in err
     assert update(TrainingConfig(), json.loads((out / "training.json").read_text())["config"]).restorer.clip == 1.0
+    (out / "training.json").unlink()  # as in a folder that a pipeline made
+    assert run(*wishes, "--set", "restorer.clip=2.0")[0] == 1
+    assert not (out / "training.json").exists(), "no record of what was refused stays beside another run's states"
 
 
 @pytest.mark.parametrize(

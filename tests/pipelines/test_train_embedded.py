@@ -9,6 +9,7 @@ import torch
 from pipelines import train_embedded
 from vidrestore.model.checkpoint import load_gfpgan
 from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
 
@@ -17,9 +18,9 @@ def tiny_stages(tiny: GFPGANConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, config in train_embedded.STAGES.items():
         restorer = replace(config.restorer, adversarial_from_step=1)
         prior = replace(config.prior, samples_for_distance=4)
-        stage = replace(
-            config, network=tiny, batch=2, held_out_share=0.3, compile=False, restorer=restorer, prior=prior
-        )
+        films = config.films and FilmShareConfig(share=0.5, preset="film16", frames=2, workers=1)
+        stage = replace(config, network=tiny, batch=2, held_out_share=0.3, compile=False, films=films)
+        stage = replace(stage, restorer=restorer, prior=prior)
         monkeypatch.setitem(train_embedded.STAGES, name, stage)
 
 

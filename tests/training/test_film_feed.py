@@ -1,15 +1,18 @@
 """Faces that films damaged, drawn ahead by other processes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from vidrestore.errors import ConfigError, InputError
+from vidrestore.errors import ConfigError, InputError, WorkerError
 from vidrestore.training.dataset import FaceBatches, FaceFolder
-from vidrestore.training.film_feed import draw_twin
 from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.types import Float64
 
@@ -51,11 +54,60 @@ def test_a_step_has_the_same_twins_whenever_it_is_asked_for(batches: FaceBatches
         assert torch.equal(first, other)
 
 
+def twins_of(faces: FaceFolder, *, seed: int = 3, rank: int = 0) -> torch.Tensor:
+    """Of one face alone, never mirrored: only the damage can differ."""
+    alone = replace(faces, names=faces.names[:1], landmarks=faces.landmarks[:1], sides=faces.sides[:1])
+    options = {"seed": seed, "rank": rank, "world": 2, "flip": False}
+    with FaceBatches(alone, batch=1, device="cpu", films=replace(FILMS, share=1), **options) as batches:  # type: ignore[arg-type]
+        twins = batches.batch_at(0).twins
+        assert twins is not None
+        return twins
+
+
 def test_ranks_and_seeds_draw_other_damage(faces: FaceFolder) -> None:
-    path = faces.folder / faces.names[0]
-    drawn = [draw_twin(path, 64, FILMS, mirrored=False, seed=(0, 31, 5, rank, 0)) for rank in (0, 1)]
-    assert not np.array_equal(*drawn)
-    assert np.array_equal(drawn[0], draw_twin(path, 64, FILMS, mirrored=False, seed=(0, 31, 5, 0, 0)))
+    first = twins_of(faces)
+    assert torch.equal(first, twins_of(faces))
+    assert not torch.equal(first, twins_of(faces, rank=1))
+    assert not torch.equal(first, twins_of(faces, seed=4))
+
+
+def test_a_look_at_the_truth_alone_leaves_the_films_where_they_are(batches: FaceBatches) -> None:
+    assert batches.batch_at(0, twins=False).twins is None
+    assert batches._feed is not None
+    assert not batches._feed._ahead._pending
+
+
+def test_a_process_that_dies_is_told_as_such(batches: FaceBatches) -> None:
+    batches.batch_at(0)
+    assert batches._feed is not None
+    for process in batches._feed._pool._processes.values():
+        process.kill()
+        process.join()
+    with pytest.raises(WorkerError, match=r"draws film damage died.*films\.workers"):
+        batches.batch_at(1000)
+
+
+def test_processes_end_with_the_one_that_wants_them_even_if_it_is_killed(faces: FaceFolder, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from vidrestore.training.dataset import FaceBatches, open_face_folder\n"
+        "from vidrestore.training.film_share import FilmShareConfig\n"
+        "if __name__ == '__main__':\n"
+        "    films = FilmShareConfig(share=0.5, frames=2, workers=1)\n"
+        "    faces = open_face_folder(Path(sys.argv[1]), size=64)\n"
+        "    batches = FaceBatches(faces, batch=4, seed=0, device='cpu', films=films)\n"
+        "    batches.batch_at(0)\n"
+        "    print(*batches._feed._pool._processes, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, script, faces.folder], stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in trainer.stdout.readline().split()]
+        assert len(children) == 1
+        trainer.kill()
+        assert not psutil.wait_procs(children, timeout=20)[1]
 
 
 def test_a_batch_has_no_twins_unless_they_are_asked_for(faces: FaceFolder) -> None:
@@ -72,9 +124,14 @@ def test_a_picture_that_cannot_be_decoded_stops_the_training_with_its_name(faces
             batches.batch_at(0)
 
 
-@pytest.mark.parametrize(("share", "batch", "count"), [(0.15, 64, 10), (0.01, 8, 1), (1.0, 8, 8)])
-def test_a_share_is_whole_faces_and_one_at_least(share: float, batch: int, count: int) -> None:
+@pytest.mark.parametrize(("share", "batch", "count"), [(0.15, 64, 10), (0.6, 1, 1), (1.0, 8, 8)])
+def test_a_share_is_whole_faces(share: float, batch: int, count: int) -> None:
     assert FilmShareConfig(share=share).count(batch) == count
+
+
+def test_a_share_of_less_than_half_a_face_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"films\.share is 0\.15 of the 3 faces .* give 0\.33 or more"):
+        FilmShareConfig().count(3)
 
 
 @pytest.mark.parametrize(

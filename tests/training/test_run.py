@@ -220,9 +220,7 @@ def test_another_runs_configuration_is_told_by_the_entries_that_differ() -> None
     wanted = {"kind": "a", "config": {"rate": 0.2, "betas": (0, 1), "new": None}, "faces": 3}
     assert list(_differing(found, wanted)) == [
         "config.rate: found 0.1, wanted 0.2",
-        "config.new: found nothing, wanted None",
-        "config.old: found None, wanted nothing",
-    ]
+    ]  # an option that came or went since, and is None, changes nothing
     assert not list(_differing(wanted, wanted))
 
 

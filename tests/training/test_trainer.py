@@ -53,12 +53,13 @@ def example_of(trainer: RestorerTrainer) -> Any:
     return trainer._example(0, torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("stop", [2, 4])
+@pytest.mark.parametrize(("stop", "jittered"), [(2, False), (4, False), (4, True)])
 def test_a_stopped_run_goes_on_bit_for_bit(
-    tmp_path: Path, make_restorer: Make, differences: Callable[[Any, Any], list[str]], stop: int
+    tmp_path: Path, make_restorer: Make, differences: Callable[[Any, Any], list[str]], *, stop: int, jittered: bool
 ) -> None:
     """R1 every third step, augmentation moving every third, discriminators from step 2: stops fall between."""
     options: dict[str, Any] = {"adversarial_from_step": 2, "held_out": None}
+    options |= {"jitter": JitterConfig(probability=0.7)} if jittered else {}
     whole = make_restorer(**options)
     run(whole, RunConfig(steps=6, log_every_steps=1), tmp_path / "whole")
     run(make_restorer(**options), RunConfig(steps=stop, log_every_steps=1), tmp_path / "parts")

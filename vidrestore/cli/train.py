@@ -12,7 +12,7 @@ import typer
 
 from vidrestore.cli.terminal import err, fail, given, live_bar, say
 from vidrestore.config import apply_settings, read_toml, update
-from vidrestore.errors import ConfigError, Interrupted, OutputError, VidrestoreError
+from vidrestore.errors import ConfigError, Interrupted, OutputError
 from vidrestore.files import replace_bytes, replace_text
 from vidrestore.model.devices import choose_device
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
@@ -116,7 +116,7 @@ def _gpus(device: str) -> float | None:
 
 @contextmanager
 def _recorded(folder: Path, what: What, config: TrainingConfig, told: Mapping[str, Path | None]) -> Iterator[None]:
-    """Write what was resolved; what stood there before comes back if this run fails before it has a checkpoint."""
+    """Write what was resolved; beside checkpoints, what stood there comes back if no new one is made."""
     path = folder / RECORD_FILE
     record = {
         "what": what,
@@ -132,9 +132,12 @@ def _recorded(folder: Path, what: What, config: TrainingConfig, told: Mapping[st
     replace_text(path, json.dumps(record, indent=2) + "\n")
     try:
         yield
-    except VidrestoreError:
-        if before is not None and states and _states(folder) == states:
-            replace_bytes(path, before)
+    except BaseException:
+        if states and _states(folder) == states:
+            if before is None:
+                path.unlink()
+            else:
+                replace_bytes(path, before)
         raise
 
 

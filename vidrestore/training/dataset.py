@@ -206,12 +206,15 @@ class FaceBatches:
         if self._feed is not None:
             self._feed.close()
 
-    def batch_at(self, step: int) -> FaceBatch:
+    def batch_at(self, step: int, *, twins: bool = True) -> FaceBatch:
         """The faces of a step, counted from 0; the same whenever and however often it is asked for.
+
+        Without `twins` the films' processes are left alone.
 
         Raises:
             InputError: a picture on disk cannot be decoded.
             RestorationError: a film's codec failed.
+            WorkerError: a process that draws films died.
         """
         assert step >= 0, f"steps count from 0, got {step}"  # noqa: S101  a caller's bug
         indices = self._order.indices_at(step)
@@ -222,8 +225,10 @@ class FaceBatches:
             images = torch.where(mask[:, None, None, None], images.flip(-1), images)
         points = np.where(mirrored[:, None, None], self._mirror(indices), self._faces.landmarks[indices])
         names = tuple(self._faces.names[index] for index in indices)
-        twins = None if self._feed is None else send(torch.from_numpy(self._feed.twins(step)), self._device)
-        return FaceBatch(images, send(torch.from_numpy(points), self._device), names, twins)
+        shown = None
+        if twins and self._feed is not None:
+            shown = send(torch.from_numpy(self._feed.twins(step)), self._device)
+        return FaceBatch(images, send(torch.from_numpy(points), self._device), names, shown)
 
     def _paths(self) -> list[Path]:
         return [self._faces.folder / name for name in self._faces.names]

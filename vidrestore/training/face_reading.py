@@ -1,4 +1,4 @@
-"""A face from its file, without torch: what a process that only decodes can afford to import."""
+"""A face from its file; imports no torch, for processes that only decode."""
 
 from pathlib import Path
 

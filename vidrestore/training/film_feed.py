@@ -8,14 +8,17 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.errors import WorkerError
 from vidrestore.training.drawing_order import Indices
 from vidrestore.training.face_reading import read_face
 from vidrestore.training.film import degrade_still, film_preset
@@ -24,6 +27,7 @@ from vidrestore.training.look_ahead import LookAhead
 from vidrestore.types import UInt8
 
 _STEPS_AHEAD: Final = 6
+_MOST_WORKERS: Final = 16
 _PURPOSE: Final = 31
 
 
@@ -71,8 +75,15 @@ class FilmFeed:
         Raises:
             InputError: A picture cannot be decoded.
             RestorationError: A codec failed.
+            WorkerError: A process died.
         """
-        return np.stack(self._ahead.at(step))
+        try:
+            return np.stack(self._ahead.at(step))
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a process that draws film damage died, perhaps for want of memory; give fewer with films.workers, and "
+                "let a script of your own start under `if __name__ == '__main__':`"
+            ) from error
 
     def close(self) -> None:
         """End the processes."""
@@ -80,17 +91,22 @@ class FilmFeed:
 
     def _submit(self, step: int) -> list[Future[UInt8]]:
         chosen = zip(self._indices_at(step)[: self._count], self._mirrored_at(step), strict=False)
-        return [
-            self._pool.submit(
-                draw_twin,
-                self._paths[index],
-                self._size,
-                self._config,
-                mirrored=bool(mirrored),
-                seed=(self._seed, _PURPOSE, step, self._rank, place),
-            )
-            for place, (index, mirrored) in enumerate(chosen)
-        ]
+        # The pool starts its processes here, and they inherit the mask: Ctrl-C is this process's business alone.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return [
+                self._pool.submit(
+                    draw_twin,
+                    self._paths[index],
+                    self._size,
+                    self._config,
+                    mirrored=bool(mirrored),
+                    seed=(self._seed, _PURPOSE, step, self._rank, place),
+                )
+                for place, (index, mirrored) in enumerate(chosen)
+            ]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def draw_twin(path: Path, size: int, config: FilmShareConfig, *, mirrored: bool, seed: tuple[int, ...]) -> UInt8:
@@ -108,10 +124,17 @@ def draw_twin(path: Path, size: int, config: FilmShareConfig, *, mirrored: bool,
 
 def _workers(config: FilmShareConfig) -> int:
     sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's and Ray Train's
-    return config.workers or max(1, (os.cpu_count() or 1) // sharing)
+    return config.workers or max(1, min(_MOST_WORKERS, len(os.sched_getaffinity(0)) // sharing))
 
 
 def _prepare() -> None:
-    """One thread for each process, and Ctrl-C is the parent's business."""
+    """One thread for the work, and an end with the process that wants it, however that one ends."""
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -38,10 +38,10 @@ class JitterConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
-            raise ConfigError(f"probability is {self.probability}; give a share from 0 to 1")
+            raise ConfigError(f"jitter.probability is {self.probability}; give a share from 0 to 1")
         for name, most in _MOST.items():
             if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 to {most:g}")
+                raise ConfigError(f"jitter.{name} is {getattr(self, name)}; give 0 to {most:g}")
 
 
 _MOST = {

@@ -24,20 +24,21 @@ class LookAhead:
     def at(self, step: int) -> list[UInt8]:
         """The pictures of a step, in the order of `submit`; what their making raised is raised here."""
         wanted = range(step, step + 1 + self._steps)
-        _cancel(pictures for pending, pictures in self._pending.items() if pending not in wanted)
-        self._pending = {
-            number: self._pending[number] if number in self._pending else self._submit(number) for number in wanted
-        }
+        for number in [pending for pending in self._pending if pending not in wanted]:
+            _cancel(self._pending.pop(number))
+        for number in wanted:
+            if number not in self._pending:
+                self._pending[number] = self._submit(number)
         return [picture.result() for picture in self._pending.pop(step)]
 
     def close(self) -> None:
         """Forget what was made ahead and end the pool."""
-        _cancel(self._pending.values())
+        for pictures in self._pending.values():
+            _cancel(pictures)
         self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _cancel(steps: Iterable[Iterable[Future[UInt8]]]) -> None:
-    for pictures in steps:
-        for picture in pictures:
-            picture.cancel()
+def _cancel(pictures: Iterable[Future[UInt8]]) -> None:
+    for picture in pictures:
+        picture.cancel()

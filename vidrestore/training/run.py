@@ -267,7 +267,7 @@ def _differing(found: object, wanted: object, name: str = "") -> Iterator[str]:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in wanted | found:
             place = f"{name}.{key}" if name else key
-            yield from _differing(found.get(key, "nothing"), wanted.get(key, "nothing"), place)
+            yield from _differing(found.get(key), wanted.get(key), place)  # an option that is new is None by default
     elif found != wanted:
         yield f"{name}: found {found}, wanted {wanted}"
 

@@ -5,7 +5,7 @@ Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -330,7 +330,7 @@ class RestorerTrainer:
                 "network": asdict(self.network.config),
                 "config": asdict(self.config),
                 "faces": len(self._faces.faces),
-                "films": self._faces.films and asdict(self._faces.films),
+                "films": self._faces.films and asdict(replace(self._faces.films, workers=0)),  # they change no pixel
                 "images_per_step": self.images_per_step,
             },
             "generator": self._generator.state_dict(),

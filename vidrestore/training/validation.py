@@ -94,7 +94,7 @@ class Validation:
     def _pair(self, strength: str, step: int) -> tuple[Tensor, Tensor]:
         """Damaged and true faces in [-1, 1], whole grey levels both."""
         random = self._machine.generator(self._seed, step, _PURPOSE_DAMAGE)
-        truth = self._faces.batch_at(step).images.float() / 255
+        truth = self._faces.batch_at(step, twins=False).images.float() / 255
         pair = Degradation(preset(strength))(truth, random)
         return (pair.degraded * 255).round() / 127.5 - 1, pair.target * 2 - 1
 
