@@ -34,14 +34,18 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the judges say about some restored faces; float64 [n] on the CPU where nothing else is said."""
+    """What the judges say about some restored faces, a number for each.
 
-    psnr: Tensor
+    No tensors: small ones that outlive a batch keep the allocator from giving back the large ones between them, and
+    an evaluation of a few hundred faces grew by gigabytes.
+    """
+
+    psnr: tuple[float, ...]
     """dB, infinite for identical images."""
-    ssim: Tensor
-    feature_distance: Tensor
-    identity_cosine: Tensor
-    sharpness_ratio: Tensor
+    ssim: tuple[float, ...]
+    feature_distance: tuple[float, ...]
+    identity_cosine: tuple[float, ...]
+    sharpness_ratio: tuple[float, ...]
     landmarks: LandmarkErrors
 
 
@@ -81,11 +85,11 @@ class Judges:
         restored = restored_BCHW.to(self.device)
         found = find_landmarks(self.detect, pictures(restored_BCHW))
         return Measured(
-            psnr=psnr(restored, truth.images).cpu(),
-            ssim=ssim(restored, truth.images).cpu(),
-            feature_distance=feature_distances(features_of(self.describe, restored), truth.features).cpu(),
-            identity_cosine=cosines(embeddings_of(self.embed, restored), truth.embeddings).cpu(),
-            sharpness_ratio=sharpness_ratio(restored, truth.images).cpu(),
+            psnr=_numbers(psnr(restored, truth.images)),
+            ssim=_numbers(ssim(restored, truth.images)),
+            feature_distance=_numbers(feature_distances(features_of(self.describe, restored), truth.features)),
+            identity_cosine=_numbers(cosines(embeddings_of(self.embed, restored), truth.embeddings)),
+            sharpness_ratio=_numbers(sharpness_ratio(restored, truth.images)),
             landmarks=landmark_errors(found, truth.landmarks),
         )
 
@@ -106,8 +110,8 @@ def load_judges(device: torch.device) -> Judges:
 
 def summarise(contender: str, batches: Sequence[Measured]) -> Score:
     """The score of one contender from all its batches, one face or more."""
-    decibels = torch.cat([one.psnr for one in batches])
-    ratios = torch.cat([one.sharpness_ratio for one in batches])
+    decibels = _joined([one.psnr for one in batches])
+    ratios = _joined([one.sharpness_ratio for one in batches])
     landmarks = sum((one.landmarks for one in batches), start=LandmarkErrors(()))
     return Score(
         contender=contender,
@@ -129,5 +133,14 @@ def pictures(images_BCHW: Tensor) -> list[UInt8]:
     return [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images_BCHW]
 
 
-def _mean(values: Sequence[Tensor]) -> float:
-    return float(torch.cat(list(values)).mean())
+def _numbers(values_B: Tensor) -> tuple[float, ...]:
+    return tuple(values_B.double().tolist())
+
+
+def _joined(batches: Sequence[tuple[float, ...]]) -> Tensor:
+    """float64 [n]."""
+    return torch.tensor([value for batch in batches for value in batch], dtype=torch.float64)
+
+
+def _mean(batches: Sequence[tuple[float, ...]]) -> float:
+    return float(_joined(batches).mean())
