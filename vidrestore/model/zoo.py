@@ -19,6 +19,7 @@ import platformdirs
 import requests
 
 from vidrestore.errors import ModelError
+from vidrestore.files import replacing
 
 Progress = Callable[[int, int | None], None]
 """Called while downloading with the bytes held so far and, where the server says it, the bytes in all."""
@@ -191,8 +192,9 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
     if path.parent == cache_folder():
-        with contextlib.suppress(OSError):  # a read-only cache costs a hash at each start, nothing else
-            _replace(_note(path), json.dumps(key | {"sha256": digest}))
+        # a read-only cache costs a hash at each start, nothing else
+        with contextlib.suppress(OSError), replacing(_note(path)) as part:
+            part.write_text(json.dumps(key | {"sha256": digest}))
     return digest
 
 
@@ -242,12 +244,6 @@ def _remembered(path: Path, key: dict[str, int]) -> str | None:
         return None
     digest = note.get("sha256")
     return digest if isinstance(digest, str) else None
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 @contextlib.contextmanager
