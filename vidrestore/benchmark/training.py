@@ -3,7 +3,10 @@
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -62,7 +65,9 @@ def measure_training(
     """Time the restorer's training in several ways on the same faces.
 
     Each way does one round unmeasured, then `rounds` of them, each of as many steps as lie between two R1 steps.
-    Discriminators take part from the first step. Nothing is written but the result.
+    Discriminators take part from the first step. Each way runs in a process of its own: what cuDNN or the compiler
+    chose for one way (cuDNN keeps its first choice of kernel) has no say in the next. Nothing is written but the
+    result.
 
     Raises:
         ConfigError, InputError, ModelError: as training raises them.
@@ -71,7 +76,9 @@ def measure_training(
     for name, config in ways.items():
         if on_step is not None:
             on_step(f"timing {name}")
-        found.append(_measure(name, config, faces, device=device, rounds=rounds))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            measured = process.submit(partial(_measure, name, config, faces, device=device, rounds=rounds))
+            found.append(measured.result())
     return TrainingBenchmark(describe_machine(), describe_checkout(), torch.__version__, tuple(found))
 
 
