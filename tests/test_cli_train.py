@@ -100,7 +100,7 @@ def test_two_steps_leave_weights_that_load_and_a_third_resumes(
     [
         (["--preset", "tiny"], "take one of official, compact"),
         (["--what", "both"], "take one of restorer, prior"),
-        (["--what", "prior", "--prior", "x.pth"], "leave them out"),
+        (["--what", "prior", "--prior", "x.pth"], "with --what prior, --start FOLDER goes on from one"),
         (["--set", "restorer.lerning_rate=1"], "did you mean 'learning_rate'"),
         (["--set", "restorer.augmentation.initail=1"], "did you mean 'initial'"),
         (["--set", "cache=tape"], "does not fit"),

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from vidrestore.errors import ConfigError, InputError, ModelError
-from vidrestore.model.checkpoint import load_gfpgan, load_state_dict
+from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
 from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training import job
 from vidrestore.training import journal as journal_module
@@ -157,6 +157,32 @@ def test_a_second_training_starts_from_the_first_and_counts_its_own_steps(
     second = load_gfpgan(path).state_dict()
     assert [state.name for state in tmp_path.glob("state-*")] == ["state-00000001.pt"]
     assert all((second[name] - first[name]).abs().max() < 2e-3 for name in first)
+
+
+def test_a_second_prior_goes_on_from_the_first_with_its_discriminator(
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+) -> None:
+    one_step = replace(CONFIG, prior=replace(CONFIG.prior, seed=5), run=RunConfig(steps=1))
+    first_file = trained / "prior" / job.PRIOR_FILE
+    second_file = job.train_prior(one_step, face_pictures, tmp_path / "on", machine, start=trained / "prior")
+    anew_file = job.train_prior(one_step, face_pictures, tmp_path / "anew", machine)
+    for name in (job.PRIOR_FILE, CRITICS_FILE):
+        first, second, fresh = (load_state_dict(path.parent / name) for path in (first_file, second_file, anew_file))
+        assert all((second[key].float() - first[key].float()).abs().max() < 0.05 for key in first)
+        assert any((fresh[key].float() - first[key].float()).abs().max() > 0.05 for key in first)
+
+
+def test_going_on_from_another_prior_or_from_a_bare_decoder_is_a_model_error(
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+) -> None:
+    other = replace(CONFIG, network=replace(TINY, num_mlp=1))
+    with pytest.raises(ModelError, match=r"prior\.safetensors is of another network; train one of the same shape"):
+        job.train_prior(other, face_pictures, tmp_path / "run", machine, start=trained / "prior")
+    state = load_state_dict(trained / "prior" / job.PRIOR_FILE)
+    del state[MEAN_CODE]
+    save_safetensors(state, tmp_path / job.PRIOR_FILE, {})
+    with pytest.raises(ModelError, match="has no mean_code; give the folder of a prior"):
+        job.train_prior(CONFIG, face_pictures, tmp_path / "run", machine, start=tmp_path)
 
 
 @pytest.mark.usefixtures("quick_judges")

@@ -55,8 +55,8 @@ def train(
 ) -> None:
     """Train GFP-GAN, or its generative prior, on a folder of aligned faces."""
     network = _what(what)
-    if network == "prior" and (prior or start):
-        raise ConfigError("--prior and --start are where a restorer begins; leave them out with --what prior")
+    if network == "prior" and prior:
+        raise ConfigError("--prior is where a restorer begins; with --what prior, --start FOLDER goes on from one")
     resolved = _resolved(preset, config, steps=steps, batch=batch, settings=settings or [])
     machine_of(resolved, "cpu", world=workers)  # says so, before anything is written, if they cannot share the batch
     files = {"faces": faces, "prior": prior, "start": start}
@@ -71,7 +71,7 @@ def train(
             else:
                 machine = machine_of(resolved, choose_device(device))
                 if network == "prior":
-                    weights = train_prior(resolved, faces, folder, machine, on_log=on_log)
+                    weights = train_prior(resolved, faces, folder, machine, start=start, on_log=on_log)
                 else:
                     weights = train_restorer(resolved, faces, folder, machine, prior=prior, start=start, on_log=on_log)
     except Interrupted:

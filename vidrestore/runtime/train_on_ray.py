@@ -79,7 +79,7 @@ def train_on_ray(
         gpus_per_worker: None means one where the cluster has any, otherwise none.
         address: Of a running cluster (`auto`, `HOST:PORT`); None starts Ray here and stops it afterwards.
         prior: As of `train_restorer`.
-        start: As of `train_restorer`.
+        start: As of `train_restorer` and `train_prior`.
         retries: How often the group is begun anew after a worker died. What the job itself raises is not retried.
         on_log: Hears of every line of the log, a moment after it was written.
 
@@ -247,7 +247,7 @@ def _work(told: dict[str, _Job]) -> str:
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size()))
     machine = machine_of(job.config, device, rank=context.get_world_rank(), world=context.get_world_size())
     if job.what == "prior":
-        return str(train_prior(job.config, job.faces, job.folder, machine))
+        return str(train_prior(job.config, job.faces, job.folder, machine, start=job.start))
     return str(train_restorer(job.config, job.faces, job.folder, machine, prior=job.prior, start=job.start))
 
 

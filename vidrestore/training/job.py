@@ -95,9 +95,24 @@ def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int 
 
 
 def train_prior(
-    config: TrainingConfig, faces: Path, folder: Path, machine: Machine, *, on_log: OnLog | None = None
+    config: TrainingConfig,
+    faces: Path,
+    folder: Path,
+    machine: Machine,
+    *,
+    start: Path | None = None,
+    on_log: OnLog | None = None,
 ) -> Path:
-    """Train the generative prior; resumes from `folder`. `on_log` hears of every line of the log.
+    """Train the generative prior; resumes from `folder`.
+
+    Args:
+        config: The training.
+        faces: A folder of aligned faces, as `vidrestore align` makes it.
+        folder: Log, checkpoints and weights.
+        machine: This process's part.
+        start: The folder of an earlier prior of the same network to go on from: its averaged weights and its
+            discriminator, not its step nor its optimisers' state.
+        on_log: Hears of every line of the log.
 
     Returns:
         The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`. Beside it lies its
@@ -109,6 +124,8 @@ def train_prior(
     training = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share).training
     with _batches(config, training, machine) as batches:
         trainer = PriorTrainer(config.network, config.prior, batches, machine)
+        if start is not None:
+            go_on_from_prior(trainer, start)
         done = run(trainer, config.run, folder, on_log=on_log)
     path = folder / PRIOR_FILE
     if machine.rank == 0:
@@ -187,7 +204,7 @@ def restorer_trainer(
             held_out=held_out,
         )
         if prior is not None:
-            _take_critics(trainer, prior.parent / CRITICS_FILE)
+            _take_critics(prior.parent / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
         if start is not None:
             go_on_from(trainer, start)
         yield trainer
@@ -203,7 +220,24 @@ def go_on_from(trainer: RestorerTrainer, folder: Path) -> None:
     state = load_gfpgan(path).state_dict()
     for network in (trainer.network, trainer.averaged):
         _load(network, state, path)
-    _take_critics(trainer, folder / CRITICS_FILE)
+    _take_critics(folder / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
+
+
+def go_on_from_prior(trainer: PriorTrainer, folder: Path) -> None:
+    """Take the weights, the mean code and the discriminator, where it is kept, of an earlier prior.
+
+    Raises:
+        ModelError: They are missing, damaged or of another shape.
+    """
+    path = folder / PRIOR_FILE
+    state = {name: tensor.float() for name, tensor in load_state_dict(path).items()}
+    if MEAN_CODE not in state:
+        raise ModelError(f"{path} has no {MEAN_CODE}; give the folder of a prior that `vidrestore train` made")
+    mean_code = state.pop(MEAN_CODE)
+    for network in (trainer.decoder, trainer.averaged):
+        _load(network, state, path)
+    trainer.mean_code.copy_(mean_code)
+    _take_critics(folder / CRITICS_FILE, face=trainer.discriminator)
 
 
 def _critics(**networks: nn.Module) -> dict[str, Tensor]:
@@ -215,13 +249,14 @@ def _critics(**networks: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _take_critics(trainer: RestorerTrainer, path: Path) -> None:
+def _take_critics(path: Path, **critics: nn.Module) -> None:
     """Those discriminators that the file holds, if there is one."""
     if not path.is_file():
         return
     tensors = {name: tensor.float() for name, tensor in load_state_dict(path).items()}
-    for prefix, critic in (("face.", trainer.discriminator), ("components.", trainer.components)):
-        found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    for name, critic in critics.items():
+        prefix = f"{name}."
+        found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         if found:
             _load(critic, found, path)
 
