@@ -88,13 +88,15 @@ class FaceTrack:
     size: float
     """Side of the aligned square in display pixels."""
     score: float
-    """0..1: the detector's confidence, interpolated where the frame was not looked at."""
+    """0..1: the detector's confidence, averaged over a few looks."""
     covariance: Float64 = field(repr=False)
     """float64 [4, 4] of (log size, angle in radians, centre x, centre y in display pixels)."""
     misses: int = 0
     """Detector looks since the face was last found, at this frame; 0 when it was found."""
     presence: float = 1.0
     """0..1: how fully the face is there; it rises after the face appears within a shot and falls before it goes."""
+    yaw: float = 0.0
+    """Degrees from -90 to 90 that the head is turned, averaged over a few looks (see `faces.alignment.yaw`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidrestore.errors import RestorationError
-from vidrestore.faces.alignment import TEMPLATE, Pose, crop_matrix, place, residual, similarity, transform
+from vidrestore.faces.alignment import TEMPLATE, Pose, crop_matrix, place, residual, similarity, transform, yaw
 from vidrestore.types import Float64
 
 POSES = st.tuples(st.floats(2, 8), st.floats(-3.1, 3.1), st.floats(-500, 5000), st.floats(-500, 5000))
@@ -90,3 +90,31 @@ def test_a_profile_fits_worse_than_a_frontal_face() -> None:
 def test_degenerate_landmarks_are_refused(landmarks: Float64) -> None:
     with pytest.raises(RestorationError, match="wanted five"):
         similarity(landmarks)
+
+
+def turned(degrees: float) -> Float64:
+    """The template on a head that is turned: points draw together, and the nose, half an eye distance out, moves."""
+    angle = np.radians(degrees)
+    depth = np.zeros(5)
+    depth[2] = 0.5 * (TEMPLATE[1, 0] - TEMPLATE[0, 0])
+    points = TEMPLATE.copy()
+    points[:, 0] = 0.5 + (TEMPLATE[:, 0] - 0.5) * np.cos(angle) + depth * np.sin(angle)
+    return points
+
+
+@given(POSES, st.floats(-85, 85))
+def test_the_yaw_of_a_turned_head_is_found_wherever_and_however_large_it_is(pose: Pose, degrees: float) -> None:
+    assert yaw(place(transform(pose), turned(degrees))) == pytest.approx(degrees, abs=4)
+
+
+def test_a_mirrored_face_looks_the_other_way() -> None:
+    points = turned(50)
+    mirrored = np.column_stack((1 - points[:, 0], points[:, 1]))[[1, 0, 2, 4, 3]]
+    assert yaw(mirrored) == pytest.approx(-yaw(points), abs=1)
+
+
+def test_a_profile_whose_eyes_are_one_point_is_turned_all_the_way() -> None:
+    points = turned(90)
+    assert yaw(points) == pytest.approx(90, abs=1)
+    with pytest.raises(RestorationError):
+        yaw(np.ones((5, 2)))

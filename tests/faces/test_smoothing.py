@@ -7,7 +7,7 @@ import pytest
 from filterpy.kalman import KalmanFilter
 
 from vidrestore.faces.motion import MotionConfig, Observation, process_noise, transition
-from vidrestore.faces.smoothing import smooth
+from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Float64
 
 CONFIG = MotionConfig()
@@ -86,3 +86,19 @@ def test_one_observation_is_given_back() -> None:
 
     np.testing.assert_allclose(mean, only.pose)
     np.testing.assert_allclose(variance, only.variance)
+
+
+def test_an_average_is_what_was_measured_around_the_moment() -> None:
+    times = [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert average([3.0] * 5, times, 0.17) == pytest.approx(3)
+    assert average([0, 1, 2, 3, 4], times, 0.2) == pytest.approx(2)
+    assert average([0, 0, 1, 0, 0], times, 0.2) < 0.5
+    assert average([5, 7], [0.0, 1.0], 300.0) == pytest.approx(7)
+
+
+def test_an_average_between_two_measurements_moves_without_a_step() -> None:
+    moments = np.linspace(0, 0.5, 51)
+    values = [average([0.0, 1.0], [0.0, 0.5], moment) for moment in moments]
+    assert (np.diff(values) >= 0).all()
+    assert np.diff(values).max() < 0.1
+    assert values[25] == pytest.approx(0.5)

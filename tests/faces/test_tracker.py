@@ -1,6 +1,7 @@
 """The tracker on faces whose true path is known."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -253,7 +254,27 @@ def test_poses_do_not_depend_on_what_lies_beyond_the_window(lookahead: int, ever
         (face,), (same,) = whole[index].faces, part[index - start].faces
         assert np.array_equal(face.to_display, same.to_display)
         assert np.array_equal(face.covariance, same.covariance)
-        assert (face.score, face.misses, face.size) == (same.score, same.misses, same.size)
+        assert (face.score, face.misses, face.size, face.yaw) == (same.score, same.misses, same.size, same.yaw)
+
+
+def test_the_yaw_is_that_of_the_looks_without_their_jitter() -> None:
+    def nose_moved(items: Film) -> Film:
+        """The nose a tenth of a face to the right, as of a head that is turned."""
+        moved = []
+        for item in items:
+            faces = tuple(
+                replace(face, landmarks=face.landmarks + np.float32(np.eye(5)[2][:, None] * [12, 1.2]))
+                for face in item.faces
+            )
+            moved.append(replace(item, faces=faces))
+        return moved
+
+    frontal = [face.yaw for item in tracked(film([still()], noise=0.002)) for face in item.faces]
+    turned = [face.yaw for item in tracked(nose_moved(film([still()], noise=0.002))) for face in item.faces]
+    assert len(frontal) == len(turned) == 60
+    assert abs(np.mean(frontal)) < 1
+    assert np.mean(turned) == pytest.approx(41, abs=1)
+    assert np.abs(np.diff(turned)).max() < 1
 
 
 def test_motion_is_followed_in_time_and_not_in_frames() -> None:

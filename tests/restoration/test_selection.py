@@ -48,6 +48,28 @@ def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
     assert np.diff(shares).max() < 0.1
 
 
+@pytest.mark.parametrize(("option", "whole", "gone"), [("yaw", 40.0, 75.0), ("yaw", -40.0, -75.0), ("score", 0.8, 0.5)])
+def test_a_face_fades_as_it_turns_away_or_grows_unsure(
+    make_item: MakeItem, option: str, whole: float, gone: float
+) -> None:
+    (face,) = Aligner(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
+    values = np.linspace(whole, gone, 21).tolist()
+    tracks = [replace(face.track, **{option: value}) for value in values]
+    weights = [weigh(replace(face, track=track), face.crop, SelectionConfig()).weight for track in tracks]
+    assert weights[0] == 1
+    assert weights[-1] == 0
+    assert (np.diff(weights) <= 0).all()
+    assert np.diff(weights).min() > -0.1
+    assert weights[10] == pytest.approx(0.5)
+
+
+def test_a_face_that_would_not_show_is_not_restored(make_item: MakeItem) -> None:
+    item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 80.0, 0.0), (250.0, 150.0, 80.0, 0.0))
+    first, second, third = item.faces
+    item = replace(item, faces=(replace(first, yaw=80.0), replace(second, yaw=-60.0), replace(third, score=0.4)))
+    assert ids(FaceSelector(SelectionConfig()), item) == [1]
+
+
 def test_a_face_that_is_half_there_is_shown_by_half(make_item: MakeItem) -> None:
     (face,) = Aligner(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
     fading = replace(face, track=replace(face.track, presence=0.5))
@@ -57,5 +79,9 @@ def test_a_face_that_is_half_there_is_shown_by_half(make_item: MakeItem) -> None
 
 
 def test_nonsense_is_refused() -> None:
+    with pytest.raises(ConfigError, match="full_yaw must be 0 or more and below most_yaw"):
+        SelectionConfig(full_yaw=80)
+    with pytest.raises(ConfigError, match="least_score likewise"):
+        SelectionConfig(least_score=0.9)
     with pytest.raises(ConfigError, match="at least"):
         SelectionConfig(min_face=-1)

@@ -12,7 +12,7 @@ import numpy as np
 from filterpy.kalman import KalmanFilter
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.alignment import TEMPLATE, residual, similarity
+from vidrestore.faces.alignment import TEMPLATE, residual, similarity, yaw
 from vidrestore.types import Detection, Float64
 
 _CENTRED = TEMPLATE - TEMPLATE.mean(axis=0)
@@ -66,6 +66,8 @@ class Observation:
     score: float
     ordinal: int = 0
     """Number of the frame in the order of its stream, from 0."""
+    yaw: float = 0.0
+    """Degrees, see `faces.alignment.yaw`."""
 
 
 def observe(detection: Detection, *, seconds: float, ordinal: int, config: MotionConfig) -> Observation:
@@ -83,7 +85,9 @@ def observe(detection: Detection, *, seconds: float, ordinal: int, config: Motio
     noise = np.hypot(doubt * np.hypot(config.landmark_noise, shape_noise), config.landmark_noise_pixels / size)
     turn = config.smoothing * noise / _SPREAD
     shift = config.smoothing * noise * size * np.hypot(len(TEMPLATE) ** -0.5, _LEVER / _SPREAD)
-    return Observation(seconds, pose, np.square([turn, turn, shift, shift]), detection.score, ordinal)
+    return Observation(
+        seconds, pose, np.square([turn, turn, shift, shift]), detection.score, ordinal, yaw(detection.landmarks)
+    )
 
 
 class MotionFilter:

@@ -16,6 +16,8 @@ from scipy.linalg import solveh_banded
 from vidrestore.faces.motion import SHORTEST_STEP_SECONDS, MotionConfig, Observation
 from vidrestore.types import Float64
 
+AVERAGING_SECONDS = 0.12
+"""Sigma: a look and its neighbours at the usual rate of looking."""
 _BANDS = 4
 
 
@@ -53,6 +55,19 @@ def smooth(
     solution = solveh_banded(stiffness.reshape(_BANDS, -1), load.reshape(-1, 2), lower=True, check_finite=False)
     mean, variance = solution.reshape(4, -1, 2)[:, 2 * at].T
     return mean, variance
+
+
+def average(values: Sequence[float], times: Sequence[float], seconds: float) -> float:
+    """What was measured around one moment: a mean that falls off as a Gaussian of `AVERAGING_SECONDS`.
+
+    Args:
+        values: one or more.
+        times: of each, in seconds.
+        seconds: the moment; far from every measurement, the nearest decide.
+    """
+    squares = np.square(np.array(times) - seconds) / (2 * AVERAGING_SECONDS**2)
+    weights = np.exp(squares.min() - squares)
+    return float(weights @ np.array(values) / weights.sum())
 
 
 def _beam(steps: Float64) -> Float64:

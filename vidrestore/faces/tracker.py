@@ -12,7 +12,7 @@ from vidrestore.faces.association import AssociationConfig, associate, face_boxe
 from vidrestore.faces.detector import overlaps
 from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation, observe
 from vidrestore.faces.presence import Clock, PresenceRules, misses, nanoseconds, strength
-from vidrestore.faces.smoothing import smooth
+from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Detection, FaceTrack, Float32, FrameFaces
 
 _UNCONFIRMED_LOOKS = 3
@@ -228,16 +228,17 @@ class Tracker:
         return strength(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.sure else 0
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
-        hits = [hit.ordinal for hit in track.hits]
+        hits, times = [hit.ordinal for hit in track.hits], [hit.seconds for hit in track.hits]
         mean, variance = smooth(track.hits, seconds, ordinal=ordinal, config=self._config.motion)
         return FaceTrack(
             id=track.id,
             to_display=transform(mean),
             size=float(np.exp(mean[0])),
-            score=float(np.interp(ordinal, hits, [hit.score for hit in track.hits])),
+            score=average([hit.score for hit in track.hits], times, seconds),
             covariance=np.diag(variance),
             misses=misses(hits, self._looks, ordinal),
             presence=track.strength / self._rules.fade,
+            yaw=average([hit.yaw for hit in track.hits], times, seconds),
         )
 
 

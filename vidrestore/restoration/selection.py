@@ -1,4 +1,8 @@
-"""Which faces to restore, and how strongly: the largest few, none too small to be more than a guess."""
+"""Which faces to restore, and how strongly: the largest few, and none that would be more a guess than a face.
+
+What is too small, turned too far or hardly a face to the detector fades back to the input: better a soft profile than
+a stranger's.
+"""
 
 from dataclasses import dataclass
 
@@ -21,8 +25,20 @@ class SelectionConfig:
     """Face width in display pixels below which the input stays as it is."""
     full_face: float = 1.5
     """Multiple of `min_face` from which a face is restored in full; in between it fades, so that nothing pops."""
+    full_yaw: float = 40.0
+    """Degrees up to which a turned face is restored in full."""
+    most_yaw: float = 75.0
+    """Degrees from which it stays as it is: networks learn from faces that look at the camera."""
+    least_score: float = 0.5
+    """Detector score, 0..1, up to which a face stays as it is."""
+    full_score: float = 0.8
+    """Detector score from which it is restored in full."""
 
     def __post_init__(self) -> None:
+        if not (0 <= self.full_yaw < self.most_yaw and 0 <= self.least_score < self.full_score):
+            raise ConfigError(
+                f"{self}: full_yaw must be 0 or more and below most_yaw, least_score likewise below full_score"
+            )
         if self.faces < 0 or self.min_face < 0 or self.full_face < 1:
             message = f"{self}: faces and min_face must be at least 0, full_face at least 1"
             raise ConfigError(message)
@@ -36,13 +52,13 @@ class FaceSelector:
         self._chosen: frozenset[int] = frozenset()
 
     def push(self, item: FrameFaces[FaceTrack]) -> tuple[FrameFaces[FaceTrack]]:
-        """Drop the faces that are too small or too many."""
-        large = [track for track in item.faces if face_width(track) > self._config.min_face]
+        """Drop the faces that are too small, turned too far, too unsure or too many."""
+        good = [track for track in item.faces if share(track, self._config) > 0]
         if self._config.faces:
-            ranked = sorted(large, key=self._rank, reverse=True)[: self._config.faces]
+            ranked = sorted(good, key=self._rank, reverse=True)[: self._config.faces]
             self._chosen = frozenset(track.id for track in ranked)
-            large = [track for track in large if track.id in self._chosen]
-        return (FrameFaces(item.frame, tuple(large), item.shot, item.looked),)
+            good = [track for track in good if track.id in self._chosen]
+        return (FrameFaces(item.frame, tuple(good), item.shot, item.looked),)
 
     def flush(self) -> tuple[()]:
         """Nothing is held back."""
@@ -57,8 +73,19 @@ def face_width(track: FaceTrack) -> float:
     return track.size * FACE_WIDTH
 
 
+def share(track: FaceTrack, config: SelectionConfig) -> float:
+    """0..1: how far a face is one to restore; the product of smoothsteps of its width, its yaw and its score."""
+    width = _rise(face_width(track), config.min_face, config.min_face * config.full_face)
+    turned = _rise(-abs(track.yaw), -config.most_yaw, -config.full_yaw)
+    return width * turned * _rise(track.score, config.least_score, config.full_score)
+
+
 def weigh(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:
-    """Join a crop with its restored form and the share of it to show: presence times a smoothstep of the width."""
-    span = config.min_face * (config.full_face - 1)
-    share = 1.0 if span <= 0 else min(1.0, max(0.0, (face_width(face.track) - config.min_face) / span))
-    return Restoration(face, crop, face.track.presence * share * share * (3 - 2 * share))
+    """Join a crop with its restored form and the weight of it in the blend: presence times `share`."""
+    return Restoration(face, crop, face.track.presence * share(face.track, config))
+
+
+def _rise(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, smooth between; a step where they are equal."""
+    part = float(value > low) if high <= low else min(1.0, max(0.0, (value - low) / (high - low)))
+    return part * part * (3 - 2 * part)
