@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidrestore import __version__
-from vidrestore.cli import evaluate, faces, films, terminal, train, zoo
+from vidrestore.cli import degrade, evaluate, faces, films, metrics, terminal, train, zoo
 
 app = typer.Typer(
     name="vidrestore",
@@ -21,7 +21,9 @@ app.command()(films.restore)
 app.command()(films.demo)
 app.command(name="probe")(films.probe_film)
 app.command()(faces.align)
+app.command()(degrade.degrade)
 app.command()(evaluate.evaluate)
+app.command()(metrics.metrics)
 app.command()(train.train)
 app.add_typer(zoo.models, name="models")
 

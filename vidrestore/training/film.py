@@ -276,7 +276,7 @@ def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) 
     """
     height, width = twin.shape[:2]
     still = film_grain.shrink(image[None], width=width, height=height)[0]
-    lag = shift_between(still, twin) - (0, _rise(parameters))
+    lag = shift_between(still, twin) - (0, rise(parameters))
     distances = np.hypot(*(motion.shifts - motion.shifts[motion.target]).T)
     most = float(distances.max()) * width / image.shape[1]
     return np.asarray(lag * min(1.0, most / max(float(np.hypot(*lag)), 1e-9)), np.float64)
@@ -303,7 +303,7 @@ def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generato
     if parameters.gate_weave:
         shifts = parameters.gate_weave * generator.standard_normal((len(clip), 2))
         pictures = film_grain.shift(pictures, shifts if held is None else shifts - shifts[held])
-    codes = _expose(pictures, parameters, generator)
+    codes = expose(pictures, parameters, generator)
     if parameters.interlacing is None:
         return compress(codes, parameters.codec)
     woven = film_grain.weave(codes)
@@ -312,8 +312,8 @@ def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generato
     return compress(film_grain.deinterlace(woven, parameters.interlacing), parameters.codec)
 
 
-def _expose(pictures: Float32, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
-    """Lens, lamp, stock, sensor and signal, in the order in which light meets them."""
+def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
+    """float32 [T, h, w, 3] -> uint8: lens, lamp, stock, sensor and signal, in the order in which light meets them."""
     pictures = film_grain.blur(
         pictures, sigma=parameters.blur_sigma, aspect=parameters.blur_aspect, angle=parameters.blur_angle
     )
@@ -336,13 +336,13 @@ def _expose(pictures: Float32, parameters: FilmParameters, generator: np.random.
     return np.asarray(np.clip(pictures * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _rise(parameters: FilmParameters) -> float:
+def rise(parameters: FilmParameters) -> float:
     """Lines: a line and its copy lie half a line below the line itself, and training would learn that shift."""
     return 0.5 if parameters.interlacing == "double" else 0.0
 
 
 def _enlarged(picture: UInt8, parameters: FilmParameters, shape: tuple[int, ...], *, lag: Float64) -> UInt8:
     height, width = shape
-    offset = (float(lag[0]), float(lag[1]) + _rise(parameters))
+    offset = (float(lag[0]), float(lag[1]) + rise(parameters))
     interpolation = ENLARGEMENTS[parameters.enlargement]
     return film_grain.enlarge(picture, width=width, height=height, interpolation=interpolation, offset=offset)

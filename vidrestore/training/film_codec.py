@@ -17,10 +17,12 @@ BLOCK = 16
 """Side of a macroblock in pixels: the blocks' corners fall on multiples of it, and of 8 inside it."""
 
 _ENCODERS = {"h264": "libx264", "mpeg2": "mpeg2video", "mpeg4": "mpeg4"}
+_DECODERS = {"h264": "h264", "mpeg2": "mpeg2video", "mpeg4": "mpeg4"}
 _QUALITIES = {"h264": (0, 51), "mpeg2": (2, 31), "mpeg4": (2, 31)}
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _MOST_B_FRAMES = 16
 _LONGEST_GROUP = 600
+_BITS_PER_PIXEL = (0.001, 12)
 _CONTAINER = "matroska"  # the one that holds all three and is probed fastest; times are indices, so its ms are enough
 _RATE = Fraction(25)
 _BT601 = 5
@@ -36,7 +38,7 @@ class CodecConfig:
     """h264, mpeg2 or mpeg4 (Part 2, the codec of DivX and Xvid)."""
     quality: tuple[float, float] = (23, 45)
     """Lowest and highest; h264: the constant rate factor, 0..51; others: the quantiser scale, 2..31. Higher is worse.
-    A bit rate would say nothing here: rate control has not settled after the few frames of a clip."""
+    For the few frames of a clip, in which the control of a bit rate does not settle."""
     presets: tuple[str, ...] = ("veryfast", "medium")
     """x264's efforts to choose from; the other codecs have none."""
     group: tuple[int, int] = (12, 250)
@@ -45,11 +47,17 @@ class CodecConfig:
     """Fewest and most B frames in a row."""
     interlaced: bool = False
     """Code a woven picture by fields, where the clip is interlaced at all."""
+    bits_per_pixel: tuple[float, float] | None = None
+    """Fewest and most bits for a pixel of a frame, by a rate held over a buffer of one second; `quality` then does not
+    matter. For whole films, whose coders had so many bits and not more; None: constant quality."""
 
     def __post_init__(self) -> None:
         if self.name not in _ENCODERS:
             raise ConfigError(f"film codec {self.name!r} is unknown; give one of {', '.join(_ENCODERS)}")
-        check_range(f"quality of {self.name}", self.quality, bounds=_QUALITIES[self.name])
+        if self.bits_per_pixel is None:
+            check_range(f"quality of {self.name}", self.quality, bounds=_QUALITIES[self.name])
+        else:
+            check_range("bits_per_pixel", self.bits_per_pixel, bounds=_BITS_PER_PIXEL)
         check_range("group", self.group, bounds=(1, _LONGEST_GROUP))
         check_range("b_frames", self.b_frames, bounds=(0, _MOST_B_FRAMES))
         unknown = [preset for preset in self.presets if preset not in _PRESETS]
@@ -70,6 +78,8 @@ class CodecParameters:
     corner: tuple[int, int]
     """(x, y) in pixels, 0..15: where in a macroblock the picture's top left pixel lies; a face in a film is cut out
     of the frame, and the block grid does not start at its corner."""
+    bits_per_pixel: float | None = None
+    """None: constant quality."""
 
 
 def check_range(name: str, value: tuple[float, float], *, bounds: tuple[float, float]) -> None:
@@ -89,6 +99,7 @@ def draw_codec(config: CodecConfig, generator: np.random.Generator, *, interlace
         b_frames=int(generator.integers(*config.b_frames, endpoint=True)),
         interlaced=config.interlaced and interlaced,
         corner=(int(generator.integers(BLOCK)), int(generator.integers(BLOCK))),
+        bits_per_pixel=None if config.bits_per_pixel is None else float(generator.uniform(*config.bits_per_pixel)),
     )
 
 
@@ -100,10 +111,8 @@ def compress(clip: UInt8, parameters: CodecParameters) -> UInt8:
     """
     frames, height, width, _ = clip.shape
     left, top = parameters.corner
-    unit = 2 * BLOCK if parameters.interlaced else BLOCK  # each field is coded in whole macroblocks
-    right, bottom = -(left + width) % BLOCK, -(top + height) % unit
-    padded = np.pad(clip, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="symmetric")
-    with _translated(parameters, padded):
+    padded = np.pad(clip, ((0, 0), *whole_blocks(parameters, width=width, height=height)), mode="symmetric")
+    with translated(parameters, padded.shape):
         decoded = _decode(_encode(padded, parameters))
     if decoded.shape != padded.shape:
         raise RestorationError(
@@ -113,8 +122,16 @@ def compress(clip: UInt8, parameters: CodecParameters) -> UInt8:
     return np.ascontiguousarray(decoded[:frames, top : top + height, left : left + width])
 
 
+def whole_blocks(parameters: CodecParameters, *, width: int, height: int) -> tuple[tuple[int, int], ...]:
+    """Pixels to add before and after a picture's rows, columns and colours, so that it is whole macroblocks."""
+    left, top = parameters.corner
+    unit = 2 * BLOCK if parameters.interlaced else BLOCK  # each field is coded in whole macroblocks
+    return (top, -(top + height) % unit), (left, -(left + width) % BLOCK), (0, 0)
+
+
 @contextmanager
-def _translated(parameters: CodecParameters, clip: UInt8) -> Iterator[None]:
+def translated(parameters: CodecParameters, shape: tuple[int, ...]) -> Iterator[None]:
+    """Errors of the codec as ours: ConfigError when PyAV lacks it, RestorationError when it fails on that shape."""
     try:
         yield
     except av.codec.codec.UnknownCodecError as error:
@@ -123,44 +140,65 @@ def _translated(parameters: CodecParameters, clip: UInt8) -> Iterator[None]:
             f"{parameters.name} out of the film's codecs"
         ) from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise RestorationError(f"{parameters} failed on a clip of shape {clip.shape} ({error})") from error
+        raise RestorationError(f"{parameters} failed on a clip of shape {shape} ({error})") from error
 
 
 def _encode(clip: UInt8, parameters: CodecParameters) -> io.BytesIO:
     film, reformatter = io.BytesIO(), VideoReformatter()
+    height, width = clip.shape[1:3]
     with av.open(film, "w", format=_CONTAINER) as container:
-        stream = container.add_stream(_ENCODERS[parameters.name], rate=_RATE, options=_options(parameters))
+        options = _options(parameters, pixels=width * height)
+        stream = container.add_stream(_ENCODERS[parameters.name], rate=_RATE, options=options)
         assert isinstance(stream, av.VideoStream), "all encoders of the table are of video"  # noqa: S101
-        codec = stream.codec_context
-        codec.height, codec.width = clip.shape[1:3]
-        codec.pix_fmt = "yuv420p"
-        codec.time_base = 1 / _RATE
-        codec.gop_size = parameters.group
-        codec.thread_count = 1  # more threads may cut the picture otherwise: the bytes would depend on the machine
+        _configure(stream.codec_context, parameters, width=width, height=height)
         for index, picture in enumerate(clip):
-            frame = reformatter.reformat(
-                av.VideoFrame.from_ndarray(picture, format="rgb24"),
-                format="yuv420p",
-                dst_colorspace=_BT601,
-                interpolation=_EXACT,
-                threads=1,
-            )
-            frame.pts = index
-            frame.time_base = codec.time_base
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(to_coded(picture, reformatter, index=index)))
         container.mux(stream.encode(None))
     film.seek(0)
     return film
 
 
-def _options(parameters: CodecParameters) -> dict[str, str]:
+def open_encoder(parameters: CodecParameters, *, width: int, height: int) -> av.VideoCodecContext:
+    """An encoder for pictures of whole macroblocks, without a container: its packets go to `open_decoder`'s."""
+    codec = av.CodecContext.create(_ENCODERS[parameters.name], "w")
+    assert isinstance(codec, av.VideoCodecContext), "all encoders of the table are of video"  # noqa: S101
+    codec.framerate = _RATE
+    codec.options = _options(parameters, pixels=width * height)
+    _configure(codec, parameters, width=width, height=height)
+    return codec
+
+
+def open_decoder(parameters: CodecParameters) -> av.VideoCodecContext:
+    """A decoder for what `open_encoder` makes."""
+    codec = av.CodecContext.create(_DECODERS[parameters.name], "r")
+    assert isinstance(codec, av.VideoCodecContext), "all decoders of the table are of video"  # noqa: S101
+    codec.thread_count = 1
+    return codec
+
+
+def _configure(codec: av.VideoCodecContext, parameters: CodecParameters, *, width: int, height: int) -> None:
+    codec.height, codec.width = height, width
+    codec.pix_fmt = "yuv420p"
+    codec.time_base = 1 / _RATE
+    codec.gop_size = parameters.group
+    codec.thread_count = 1  # more threads may cut the picture otherwise: the bytes would depend on the machine
+
+
+def _options(parameters: CodecParameters, *, pixels: int) -> dict[str, str]:
     options = {"bf": str(parameters.b_frames), "threads": "1"}
+    if parameters.bits_per_pixel is not None:
+        rate = str(max(1, round(parameters.bits_per_pixel * pixels * _RATE)))
+        options |= {"b": rate, "maxrate": rate, "bufsize": rate}
     if parameters.name == "h264":
-        options |= {"crf": f"{parameters.quality:.2f}", "preset": parameters.preset}
+        # with its macroblock tree, x264 of PyAV's wheel codes small pictures otherwise from call to call
+        options |= {"preset": parameters.preset, "mbtree": "0"}
+        if parameters.bits_per_pixel is None:
+            options |= {"crf": f"{parameters.quality:.2f}"}
         return options | ({"x264-params": "interlaced=1"} if parameters.interlaced else {})
-    # one quantiser for every block: PyAV hands no quality on with the frames, which "qscale" would need
-    scale = str(round(parameters.quality))
-    options |= {"qmin": scale, "qmax": scale}
+    if parameters.bits_per_pixel is None:
+        # one quantiser for every block: PyAV hands no quality on with the frames, which "qscale" would need
+        scale = str(round(parameters.quality))
+        options |= {"qmin": scale, "qmax": scale}
     return options | ({"flags": "+ildct+ilme"} if parameters.interlaced else {})
 
 
@@ -170,10 +208,25 @@ def _decode(film: io.BytesIO) -> UInt8:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         # demuxing to the end sends the empty packet that flushes the decoder: no frame of a tail is lost
-        pictures = [
-            reformatter.reformat(
-                frame, format="rgb24", src_colorspace=_BT601, interpolation=_EXACT, threads=1
-            ).to_ndarray()
-            for frame in container.decode(stream)
-        ]
+        pictures = [to_shown(frame, reformatter) for frame in container.decode(stream)]
     return np.stack(pictures).astype(np.uint8, copy=False)
+
+
+def to_coded(picture: UInt8, reformatter: VideoReformatter, *, index: int) -> av.VideoFrame:
+    """uint8 [h, w, 3] RGB -> the frame that an encoder takes; its time is its index."""
+    frame = reformatter.reformat(
+        av.VideoFrame.from_ndarray(picture, format="rgb24"),
+        format="yuv420p",
+        dst_colorspace=_BT601,
+        interpolation=_EXACT,
+        threads=1,
+    )
+    frame.pts = index
+    frame.time_base = 1 / _RATE
+    return frame
+
+
+def to_shown(frame: av.VideoFrame, reformatter: VideoReformatter) -> UInt8:
+    """What a decoder gives -> uint8 [h, w, 3] RGB."""
+    shown = reformatter.reformat(frame, format="rgb24", src_colorspace=_BT601, interpolation=_EXACT, threads=1)
+    return np.asarray(shown.to_ndarray(), np.uint8)

@@ -5,11 +5,15 @@ the fields on they are uint8 as the codec takes them.
 """
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vidrestore.types import Float32, Float64, UInt8
+
+Samples = TypeVar("Samples", bound=UInt8 | NDArray[np.uint16])
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SHARPEST = 0.05
@@ -106,16 +110,16 @@ def deinterlace(clip: UInt8, interlacing: str) -> UInt8:
 
 
 def enlarge(
-    picture: UInt8, *, width: int, height: int, interpolation: int, offset: tuple[float, float] = (0, 0)
-) -> UInt8:
-    """uint8 [h, w, 3] -> [height, width, 3]; the small picture's point `offset` (x, y) comes where its origin would."""
+    picture: Samples, *, width: int, height: int, interpolation: int, offset: tuple[float, float] = (0, 0)
+) -> Samples:
+    """[h, w] or [h, w, 3] -> [height, width], likewise; the point `offset` (x, y) comes where the origin would."""
     if not any(offset):
         return _resized(picture, width, height, interpolation)
     across, down = picture.shape[1] / width, picture.shape[0] / height
     to_small = np.array([[across, 0, (across - 1) / 2 + offset[0]], [0, down, (down - 1) / 2 + offset[1]]])
     flags = interpolation | cv2.WARP_INVERSE_MAP
     enlarged = cv2.warpAffine(picture, to_small, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(enlarged, np.uint8)
+    return np.asarray(enlarged, picture.dtype)  # type: ignore[return-value]  # OpenCV's annotation forgets the type
 
 
 def correlated_noise(generator: np.random.Generator, shape: tuple[int, ...], *, across: float, along: float) -> Float32:
@@ -138,8 +142,9 @@ def _luma(pictures: Float32) -> Float32:
     return np.asarray((pictures @ _LUMA)[..., None], np.float32)
 
 
-def _resized(picture: UInt8, width: int, height: int, interpolation: int) -> UInt8:
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
+def _resized(picture: Samples, width: int, height: int, interpolation: int) -> Samples:
+    resized = cv2.resize(picture, (width, height), interpolation=interpolation)
+    return np.asarray(resized, picture.dtype)  # type: ignore[return-value]  # OpenCV's annotation forgets the type
 
 
 def _kernel(sigma: float) -> Float32:

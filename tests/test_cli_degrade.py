@@ -1,0 +1,76 @@
+"""`vidrestore degrade`: exit codes, one-line reasons, and the record of what was drawn."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vidrestore.damage.looks import LOOK_NAMES
+from vidrestore.video.reader import probe
+
+MakeFilm = Callable[..., Path]
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_film_is_degraded_and_the_look_is_recorded(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
+    code, out, err = run(
+        "degrade", make_portrait_film(), destination, "--preset", "vhs", "--seed", 3, "--report", report,
+        "--set", "look.film.scale=[2, 2]", "--set", "look.dropouts.streaks=[4, 4]",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "12 frames, vhs with seed 3: 2.00 times smaller" in out
+    drawn = json.loads(report.read_text())
+    assert (drawn["frames"], drawn["seed"]) == (12, 3)
+    assert (drawn["look"]["film"]["scale"], drawn["look"]["dropouts"]["streaks"]) == (2, 4)
+    assert sorted(tmp_path.iterdir()) == [destination, report]
+
+
+def test_lossless_stores_the_damage_itself(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    destination = tmp_path / "out.mkv"
+    code, out, _ = run("degrade", make_portrait_film(frames=3), destination, "--lossless", "--quiet")
+    assert (code, out) == (0, "")
+    assert probe(destination).codec == "ffv1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--preset", "betamax"], "betamax"),
+        (["--crf", "99"], "crf is 99"),
+        (["--codec", "libx263"], "did you mean 'libx26"),
+        (["--set", "look.film.sclae=[2, 2]"], "did you mean 'scale'"),
+        (["--set", "look.film.scale=[4, 2]"], "film.scale"),
+        (["--set", "look.dropouts.dust=[-1, 2]"], "dropouts.dust"),
+        (["--report", "nowhere/report.json"], "cannot be written"),
+    ],
+)
+def test_an_impossible_wish_is_refused_in_one_line(
+    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    code, out, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", *arguments)
+    assert (code, out) == (1, "")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_preset_names_the_known_ones(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    _, _, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", "--preset", "betamax")
+    assert all(name in err for name in LOOK_NAMES)
+
+
+def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    source, there = make_portrait_film(), tmp_path / "there.mp4"
+    there.write_bytes(b"precious")
+    for destination, reason in {
+        source: "is the source itself",
+        there: "--overwrite",
+        tmp_path / "a.doc": ".mp4",
+    }.items():
+        code, _, err = run("degrade", source, destination)
+        assert code == 1
+        assert reason in err
+    assert there.read_bytes() == b"precious"
+    assert run("degrade", source, there, "--overwrite", "--preset", "lowbitrate")[0] == 0

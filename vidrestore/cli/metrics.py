@@ -1,0 +1,75 @@
+"""`vidrestore metrics`: restored films against the film as it should be."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from vidrestore.cli.terminal import given, live_bar, out, plain, say
+from vidrestore.comparison.compare import OnProgress, compare_films
+from vidrestore.comparison.config import ComparisonConfig
+from vidrestore.comparison.output import open_folder, write_comparison
+from vidrestore.comparison.results import FilmComparison
+from vidrestore.comparison.table import NOTES, remarks, setting, tables
+from vidrestore.config import update
+
+
+def metrics(
+    reference: Annotated[Path, typer.Argument(help="The film as it should be.", metavar="REFERENCE")],
+    tests: Annotated[
+        list[Path], typer.Argument(help="Films to compare with it, such as restored ones.", metavar="TEST...")
+    ],
+    degraded: Annotated[
+        Path | None, typer.Option("--input", help="What they were restored from, for a row.", metavar="FILM")
+    ] = None,
+    destination: Annotated[
+        Path | None, typer.Option("--out", help="Write report.json, table.md and curves here.", metavar="DIR")
+    ] = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw curves, with matplotlib.")] = True,
+    min_face: Annotated[
+        float | None, typer.Option(min=0, metavar="PX", help="Leave narrower faces out. Default 24.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Measure how well and how steadily faces were restored, frame by frame against the truth."""
+    config = update(ComparisonConfig(), given({"min_face": min_face, "device": device}))
+    if destination:
+        open_folder(destination, plots=plots)
+    with _live_progress(quiet=quiet) as on_progress:
+        done = compare_films(reference, tests, degraded=degraded, config=config, on_progress=on_progress)
+    written = write_comparison(done, destination, plots=plots) if destination else []
+    if not quiet:
+        _print(done)
+        for path in written:
+            say(str(path))
+
+
+def _print(comparison: FilmComparison) -> None:
+    for found in tables(comparison):
+        drawn = Table(title=found.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        drawn.add_column(found.head[0], overflow="fold")
+        for name in found.head[1:]:  # a terminal has 80 columns: headings break, so that numbers need not
+            drawn.add_column(plain(name.replace(" ", "\n")), justify="right", no_wrap=True)
+        for cells in found.body:
+            drawn.add_row(*map(plain, cells))
+        out.print(drawn)
+    for line in (setting(comparison), *NOTES, *remarks(comparison)):
+        say(line)
+
+
+@contextmanager
+def _live_progress(*, quiet: bool) -> Iterator[OnProgress | None]:
+    with live_bar(quiet=quiet) as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("comparing", total=None, told="")
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, total=total, completed=done, told=f"{done} frames")
+
+        yield show

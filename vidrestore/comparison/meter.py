@@ -1,0 +1,135 @@
+"""One film, frame by frame: everything of `FrameFigures`."""
+
+import statistics
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from vidrestore.comparison.results import FrameFigures
+from vidrestore.comparison.scenes import pasted_mask
+from vidrestore.comparison.steps import Step, both, shared
+from vidrestore.comparison.views import Faces, View, chosen
+from vidrestore.faces.alignment import TEMPLATE
+from vidrestore.metrics.fidelity import PSNR_CEILING_DECIBELS, sharpness_ratio
+from vidrestore.metrics.identity import cosines
+from vidrestore.metrics.jitter import FRAMES, landmark_jitter
+from vidrestore.metrics.regions import Region, region_mean, region_psnr, ssim_map
+from vidrestore.metrics.seams import ring_around, seam_energy
+from vidrestore.metrics.temporal import mean_change, temporal_feature_distances, warp_error
+from vidrestore.types import Float64
+
+_EYES: Final = float(np.linalg.norm(TEMPLATE[1] - TEMPLATE[0]))
+"""Distance of the template's eyes in sides of the aligned square: unlike the seen one it does not shrink when a head
+turns away."""
+
+
+class FilmMeter:
+    """Measures the frames of one film as they come; holds one frame, and landmarks of three.
+
+    Args:
+        crop_size: side of the aligned faces.
+        against_track: measure landmarks against the smoothed track (for the truth itself) and not the truth's.
+    """
+
+    def __init__(self, crop_size: int, *, against_track: bool = False) -> None:
+        self.figures: list[FrameFigures] = []
+        self._ring = ring_around(pasted_mask(crop_size))
+        self._points: Float64 = TEMPLATE * crop_size - 0.5
+        self._eyes = _EYES * crop_size
+        self._against_track = against_track
+        self._before: View | None = None
+        self._offsets: dict[int, deque[Float64]] = {}
+
+    def take(self, step: Step, view: View, seconds: float) -> None:
+        """Measure the frame of a step; `seconds` since the reference's first frame."""
+        scene, truth = step.scene, step.truth
+        similarity = ssim_map(view.picture, truth.picture)
+        if step.before is None:
+            self._before = None
+            self._offsets.clear()
+        self.figures.append(
+            FrameFigures(
+                index=scene.frame.index,
+                seconds=seconds,
+                faces=len(view.ids),
+                psnr_faces=_decibels(view, truth, scene.faces),
+                ssim_faces=region_mean(similarity, scene.faces),
+                psnr_elsewhere=_decibels(view, truth, scene.elsewhere),
+                ssim_elsewhere=region_mean(similarity, scene.elsewhere),
+                warp_error=self._warp_error(step, view),
+                sharpness_ratio=_sharpness(view.faces, truth.faces),
+                jitter_percent=self._jitter(view.faces, truth.faces),
+                temporal_feature_distance=self._feature_distance(step, view),
+                identity_cosine=_identity(view.faces, truth.faces),
+                seam_energy=self._seams(view, truth),
+                seam_energy_over_both=self._seams(view, truth, step.source) if step.source else None,
+                flicker_faces=self._flicker(step, view, scene.faces),
+                flicker_elsewhere=self._flicker(step, view, scene.elsewhere),
+                landmarks_missed=sum(points is None for points in view.faces.landmarks) if view.faces else 0,
+            )
+        )
+        self._before = view
+
+    def _warp_error(self, step: Step, view: View) -> float | None:
+        if self._before is None or step.motion is None:
+            return None
+        return warp_error(view.luma, self._before.luma, step.motion, step.scene.faces)
+
+    def _flicker(self, step: Step, view: View, region: Region) -> float | None:
+        if self._before is None or step.still is None:
+            return None
+        return mean_change(view.luma, self._before.luma, both(step.still, region))
+
+    def _jitter(self, faces: Faces | None, truth: Faces | None) -> float | None:
+        """Root mean square over the faces whose landmarks were found in this frame and the two before."""
+        ids = faces.ids if faces else ()
+        for gone in self._offsets.keys() - set(ids):
+            del self._offsets[gone]
+        if faces is None or truth is None:
+            return None
+        found = []
+        for row, identity in enumerate(ids):
+            points, wanted = faces.landmarks[row], self._points if self._against_track else truth.landmarks[row]
+            if points is None or wanted is None:
+                self._offsets.pop(identity, None)
+                continue
+            recent = self._offsets.setdefault(identity, deque(maxlen=FRAMES))
+            recent.append(points.astype(np.float64) - wanted)
+            if len(recent) == FRAMES:
+                found.append(landmark_jitter(np.stack(recent), self._eyes))
+        return statistics.fmean(jitter**2 for jitter in found) ** 0.5 if found else None
+
+    def _feature_distance(self, step: Step, view: View) -> float | None:
+        before, truth, truth_before = self._before, step.truth.faces, step.before
+        if before is None or truth_before is None or not (view.faces and before.faces and truth):
+            return None
+        now_rows, before_rows = shared(view, before)
+        if not now_rows:
+            return None
+        assert truth_before.faces, "the truth's faces are those of every film"  # noqa: S101
+        distances = temporal_feature_distances(
+            chosen(view.faces.features, now_rows),
+            chosen(before.faces.features, before_rows),
+            chosen(truth.features, now_rows),
+            chosen(truth_before.faces.features, before_rows),
+        )
+        return float(distances.mean())
+
+    def _seams(self, view: View, *others: View) -> float | None:
+        crops = [film.faces.lumas for film in (view, *others) if film.faces]
+        found = [seam_energy(mine, theirs, self._ring) for mine, *theirs in zip(*crops, strict=True)]
+        return statistics.fmean(found) if found else None
+
+
+def _decibels(view: View, truth: View, region: Region) -> float | None:
+    found = region_psnr(view.picture, truth.picture, region)
+    return None if found is None else min(found, PSNR_CEILING_DECIBELS)
+
+
+def _sharpness(faces: Faces | None, truth: Faces | None) -> float | None:
+    return float(sharpness_ratio(faces.images, truth.images).mean()) if faces and truth else None
+
+
+def _identity(faces: Faces | None, truth: Faces | None) -> float | None:
+    return float(cosines(faces.embeddings, truth.embeddings).mean()) if faces and truth else None

@@ -1,0 +1,47 @@
+"""Two frames of the truth that follow each other, and all that every film is measured by there."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidrestore.comparison.scenes import Scene
+from vidrestore.comparison.views import View, grey
+from vidrestore.metrics.flow import Motion, motion_between
+from vidrestore.metrics.regions import Region
+from vidrestore.metrics.temporal import still_pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A frame of the truth and how it came about from the one before."""
+
+    scene: Scene
+    truth: View
+    source: View | None
+    """The frame of the input, where one was given."""
+    before: View | None
+    """The frame before; None at the beginning of a shot."""
+    motion: Motion | None = field(repr=False)
+    """Likewise."""
+    still: Region | None = field(repr=False)
+    """bool [h, w]: where nothing happened in between; likewise."""
+
+
+def step_from(before: View | None, scene: Scene, truth: View, source: View | None) -> Step:
+    """The step from the frame before in the same shot, or into a shot from nowhere."""
+    if before is None:
+        return Step(scene, truth, source, None, None, None)
+    motion = motion_between(grey(before), grey(truth))
+    return Step(scene, truth, source, before, motion, still_pixels(truth.luma, before.luma, motion))
+
+
+def shared(now: View, before: View) -> tuple[list[int], list[int]]:
+    """The rows, now and before, of the faces that are in both frames."""
+    rows = {identity: row for row, identity in enumerate(before.ids)}
+    pairs = [(row, rows[identity]) for row, identity in enumerate(now.ids) if identity in rows]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def both(one: Region, other: Region) -> Region:
+    """Where both are."""
+    return np.logical_and(one, other)

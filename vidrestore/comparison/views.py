@@ -1,0 +1,113 @@
+"""What a frame of one film looks like: its pixels, and its faces as networks and profiles see them."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidrestore.comparison.scenes import Scene
+from vidrestore.evaluation.judges import Judges
+from vidrestore.faces.alignment import TEMPLATE
+from vidrestore.metrics.expression import eyes_profile, mouth_profile
+from vidrestore.metrics.features import features_of
+from vidrestore.metrics.identity import embeddings_of
+from vidrestore.metrics.landmarks import find_landmarks
+from vidrestore.metrics.temporal import luma
+from vidrestore.restoration.aligner import Aligner
+from vidrestore.types import Float32, Frame, FrameFaces, UInt8
+from vidrestore.video.colour import Box, region_to_rgb
+
+_STRAY: Final = 0.75
+"""Mean distance from the template, in its eye distances, of landmarks that are another face's; a profile's are 0.6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The measured faces of a frame in one film: B of them, in the order of `ids`."""
+
+    ids: tuple[int, ...]
+    """Of their tracks."""
+    images: Tensor = field(repr=False)
+    """uint8 [B, 3, S, S] RGB, on the CPU."""
+    lumas: tuple[Float32, ...] = field(repr=False)
+    """float32 [S, S] each, grey levels 0..255."""
+    features: tuple[Tensor, ...] = field(repr=False)
+    """Maps of the network of features, each [B, C, h, w]."""
+    embeddings: Tensor = field(repr=False)
+    """[B, D], unit length, on the CPU."""
+    landmarks: tuple[Float32 | None, ...] = field(repr=False)
+    """float32 [5, 2] in crop pixels; None where the detector does not find the face."""
+    mouths: tuple[Float32, ...] = field(repr=False)
+    """Profiles, see `metrics.expression`."""
+    eyes: tuple[Float32, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A frame of one film."""
+
+    picture: UInt8 = field(repr=False)
+    """uint8 [h, w, 3] RGB, frame pixels."""
+    luma: Float32 = field(repr=False)
+    """float32 [h, w], grey levels 0..255."""
+    faces: Faces | None
+    """None in a frame without faces to measure."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Of the tracks of its faces."""
+        return self.faces.ids if self.faces else ()
+
+
+class Viewer:
+    """Looks at frames of any film where the truth's faces are."""
+
+    def __init__(self, judges: Judges, crop_size: int) -> None:
+        self._judges = judges
+        self._align = Aligner(crop_size)
+
+    def view(self, frame: Frame, scene: Scene) -> View:
+        """Look at the frame of a film that belongs to a scene of the truth."""
+        picture = region_to_rgb(frame, Box(0, 0, frame.width, frame.height))
+        return View(picture, luma(picture), self._faces(frame, scene))
+
+    def _faces(self, frame: Frame, scene: Scene) -> Faces | None:
+        aligned = self._align(FrameFaces(frame, scene.tracks, scene.shot)).faces
+        if not aligned:
+            return None
+        crops = [face.crop for face in aligned]
+        images = torch.stack([torch.from_numpy(crop).permute(2, 0, 1) for crop in crops])
+        shown = images.to(self._judges.device)
+        lumas = tuple(luma(crop) for crop in crops)
+        return Faces(
+            ids=tuple(face.track.id for face in aligned),
+            images=images,
+            lumas=lumas,
+            features=features_of(self._judges.describe, shown),
+            embeddings=embeddings_of(self._judges.embed, shown).float().cpu(),
+            landmarks=tuple(map(believable, find_landmarks(self._judges.detect, crops), crops)),
+            mouths=tuple(map(mouth_profile, lumas)),
+            eyes=tuple(map(eyes_profile, lumas)),
+        )
+
+
+def believable(landmarks: Float32 | None, crop: UInt8) -> Float32 | None:
+    """Landmarks found in a crop, or None where they are another face's that looks into it."""
+    if landmarks is None:
+        return None
+    template = TEMPLATE * crop.shape[0] - 0.5
+    eyes = float(np.linalg.norm(template[1] - template[0]))
+    return landmarks if np.linalg.norm(landmarks - template, axis=1).mean() <= _STRAY * eyes else None
+
+
+def grey(view: View) -> UInt8:
+    """uint8 [h, w], as the flow wants it."""
+    return np.asarray(cv2.convertScaleAbs(view.luma), np.uint8)
+
+
+def chosen(features: tuple[Tensor, ...], rows: list[int]) -> tuple[Tensor, ...]:
+    """The maps of some faces."""
+    return tuple(layer[rows] for layer in features)

@@ -1,0 +1,1 @@
+"""Damage to whole films as archives have it, so that a restorer can be measured against the truth."""

@@ -1,0 +1,20 @@
+"""Randomness that is a function of a seed and a place in the film, whatever was drawn before."""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a number is drawn for: each has its own stream, so that one damage more leaves the others as they were."""
+
+    LOOK = 0
+    GATE = 1
+    EXPOSURE = 2
+    DROPOUTS = 3
+    SCRATCHES = 4
+
+
+def generator_at(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+    """The same numbers for the same arguments; `index` is of a frame, or of whatever the purpose counts."""
+    return np.random.default_rng([seed, purpose, index])
