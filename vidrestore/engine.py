@@ -1,9 +1,11 @@
 """The one composition: frames in, frames with restored faces out. Files, live streams and clusters all call it.
 
-    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> restorer ──> compositor ──> frames
+    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ─┐
+                      frames <── compositor <── stabilizer <── restorer <──────┘
 
 Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
-and one restorer batch for each batch that the executor reads ahead and one more, and the tracker's lookahead.
+and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead and the
+stabilizer's.
 """
 
 from collections import deque
@@ -19,6 +21,7 @@ from vidrestore.restoration.aligner import Aligner
 from vidrestore.restoration.compositor import Compositor, CompositorConfig
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.restoration.selection import FaceSelector, SelectionConfig, weigh
+from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
 from vidrestore.stages import Executor, map_faces, run
 from vidrestore.types import AlignedFace, Detection, FaceTrack, Frame, FrameFaces, Restoration, UInt8
 from vidrestore.video.encoding import EncodeConfig
@@ -56,6 +59,7 @@ class RestoreConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
+    stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
     compositor: CompositorConfig = field(default_factory=CompositorConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
 
@@ -96,7 +100,9 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
     selected = run(FaceSelector(config.selection), tracked)
     aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
     restored = recorder.timed("restore", _restore(aligned, parts, config))
-    return recorder.timed("composite", map(Compositor(config.compositor), restored))
+    stabilizer = Stabilizer(config.stabilizer, lag=config.tracker.lookahead)
+    steady = recorder.timed("stabilize", run(stabilizer, restored))
+    return recorder.timed("composite", map(Compositor(config.compositor), steady))
 
 
 def _previews(frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder) -> Iterator[FrameFaces[UInt8]]:

@@ -1,0 +1,57 @@
+"""Fine detail, as strong after averaging as before.
+
+A mean over frames loses contrast at fine scales: points are met to a fraction of a pixel only, and bilinear warping is
+a blur. What remains of the fine band is therefore scaled up, locally, until its energy is that of the frame's own crop.
+"""
+
+import cv2
+import numpy as np
+
+from vidrestore.types import Float32
+
+_SIGMA = 1.5
+"""Crop pixels of a face of 256: what a Gaussian of this width takes away is fine detail."""
+_KERNEL = (9, 9)
+_WINDOW = 9
+"""Side of the square, in cells, over which energies are compared ..."""
+_CELL = 4
+"""... and side of a cell in pixels. Small squares would follow the noise."""
+_KEPT = 0.97
+"""The share of the energy that is aimed at: flicker has some too."""
+_FLOOR = 0.25
+"""Squared levels of energy below which there is no detail to speak of: half a rounding step."""
+
+
+def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
+    """Give a mean float32 [S, S, 3] the energy of fine luma detail that the crop `own` of the same shape has.
+
+    With the band b = x - blur(x) of the mean x, the result is x + a b. Its band is b + a (b - blur(b)), and `a` solves
+    the quadratic equation that makes its local energy that of `own`. Never takes detail away: 0 <= a < `most_gain`.
+    Equal pictures come out exactly equal.
+    """
+    band = _band(mean)
+    grey = _grey(band)
+    inner = _band(grey)
+    missing = np.float32(_KEPT) * _energy(_band(_grey(own)), None) - _energy(grey, None)
+    cross, square = _energy(grey, inner), _energy(inner, None) + np.float32(_FLOOR)
+    cross = np.maximum(cross, 0)
+    share = (np.sqrt(cross * cross + square * np.maximum(missing, 0)) - cross) / square
+    gain = cv2.resize(np.minimum(share, np.float32(most_gain)), mean.shape[:2], interpolation=cv2.INTER_LINEAR)
+    raised: Float32 = mean + cv2.merge([gain] * 3) * band
+    return raised
+
+
+def _band(picture: Float32) -> Float32:
+    return np.asarray(picture - cv2.GaussianBlur(picture, _KERNEL, _SIGMA), dtype=np.float32)
+
+
+def _grey(picture: Float32) -> Float32:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+
+
+def _energy(first: Float32, second: Float32 | None) -> Float32:
+    """Local mean float32 [S / 4, S / 4] of the product of two pictures, or of the square of one."""
+    product = first * (first if second is None else second)
+    cells = max(1, product.shape[0] // _CELL)
+    small = cv2.resize(product, (cells, cells), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(small, (_WINDOW, _WINDOW)), dtype=np.float32)

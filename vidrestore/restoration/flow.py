@@ -1,0 +1,126 @@
+"""Where the points of a face crop were, or will be, in the crop of another frame.
+
+Motion is read from the crops of the film, never from the restored ones: a network's flicker looks like motion. In the
+space of aligned crops a face hardly moves, so a coarse and cheap flow does: dense inverse search (DIS, Kroeger et al.
+2016) at no more than 128 x 128 with four-pixel cells finds what the finest settings find (mean distance to the flow
+of the undamaged film 0.3 px of 256 for both). Only neighbouring frames are searched: longer paths are composed, which
+leaves less flicker than a search over two frames (measured: 24 % less than before against 20 %), and trusts a path by
+the product of its steps' trust. Crops of 24 px are the smallest that DIS takes.
+
+All here is on a grid of g x g pixels laid over the crop, (x, y) with pixel centres at integers.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vidrestore.types import Float32, UInt8
+
+_LONGEST_SIDE = 128
+"""Side of the grid in pixels, at most: half a 256 px crop."""
+_FINEST_SCALE = 2
+"""Flow cells of 4 x 4 grid pixels: finer ones follow the noise of the film, at ten times the cost."""
+_RETURN_PIXELS = 1.0
+"""Grid pixels by which a point that goes there and back may miss its start; trust falls to 1/e here."""
+
+
+class Field(NamedTuple):
+    """Where the point that a pixel shows lies in another crop."""
+
+    shift: Float32
+    """float32 [g, g, 2], grid pixels: the point shown at (x, y) lies at (x, y) + shift in the other crop."""
+    trust: Float32
+    """float32 [g, g], 0..1."""
+
+
+class Link(NamedTuple):
+    """How two neighbouring frames of a face hang together."""
+
+    backward: Field
+    """From the later crop to the earlier one."""
+    forward: Field
+    """From the earlier crop to the later one."""
+
+
+def grid_side(side: int) -> int:
+    """Side of the grid for crops of a side: half of it, at most 128."""
+    return min(_LONGEST_SIDE, side // 2)
+
+
+def grid_grey(crop: UInt8) -> UInt8:
+    """Grey picture uint8 [g, g] of a crop uint8 [S, S, 3] RGB, averaged down; what flow is computed from."""
+    side = grid_side(crop.shape[0])
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def link(earlier: UInt8, later: UInt8) -> Link:
+    """Find the motion between two grey pictures uint8 [g, g] of neighbouring frames.
+
+    Two equal pictures give exactly no motion, with trust 1. Trust falls where the way there and back does not end
+    where it began: there something is hidden in one of the two.
+    """
+    dis = _dense_inverse_search()
+    still = np.zeros((*later.shape, 2), np.float32)
+    backward = np.asarray(dis.calc(later, earlier, still.copy()), dtype=np.float32)
+    forward = np.asarray(dis.calc(earlier, later, still), dtype=np.float32)
+    return Link(Field(backward, _trust(backward, forward)), Field(forward, _trust(forward, backward)))
+
+
+def compose(first: Field, second: Field) -> Field:
+    """Go along `first` and from there along `second`; a path that leaves the crop has trust 0."""
+    places = positions(first.shift)
+    return Field(first.shift + warp(second.shift, places), first.trust * warp(second.trust, places))
+
+
+def positions(shift: Float32, side: int | None = None) -> Float32:
+    """Where every pixel's point lies in the other crop.
+
+    Args:
+        shift: float32 [g, g, 2], see `Field`.
+        side: of the square of pixels to answer for; the grid's own when not given.
+
+    Returns:
+        float32 [side, side, 2], (x, y) in pixels of that square, centres at integers; exact where nothing moves.
+    """
+    grid = shift.shape[0]
+    if side is not None and side != grid:
+        large = cv2.resize(shift, (side, side), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(large * np.float32(side / grid) + _coordinates(side), dtype=np.float32)
+    return shift + _coordinates(grid)
+
+
+def warp(picture: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT) -> Float32:
+    """Draw a picture float32 [h, w] or [h, w, c] at places float32 [h, w, 2] of its own pixels, bilinearly.
+
+    Beyond its border the picture counts as zero, unless `border` names another of OpenCV's rules.
+    """
+    # OpenCV's stubs know only coordinates in two planes; an empty array for the second is not taken as none.
+    drawn = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
+    return np.asarray(drawn, dtype=np.float32)
+
+
+def _trust(there: Float32, back: Float32) -> Float32:
+    miss = there + warp(back, positions(there), border=cv2.BORDER_REPLICATE)
+    across, down = cv2.split(miss)
+    trust: Float32 = np.exp((across * across + down * down) / np.float32(-(_RETURN_PIXELS**2)))
+    return trust
+
+
+def _dense_inverse_search() -> cv2.DISOpticalFlow:
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis.setFinestScale(_FINEST_SCALE)
+    # Cells hand their motion to neighbours only within a stripe, and there are as many stripes as threads.
+    dis.setUseSpatialPropagation(False)
+    return dis
+
+
+@lru_cache(maxsize=8)
+def _coordinates(side: int) -> Float32:
+    """float32 [side, side, 2] of (x, y), read-only."""
+    rows, columns = np.indices((side, side), dtype=np.float32)
+    places = np.dstack([columns, rows])
+    places.setflags(write=False)
+    return places
