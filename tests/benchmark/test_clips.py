@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vidrestore.benchmark import clips
-from vidrestore.benchmark.clips import make_sparse_film, repeat
+from vidrestore.benchmark.clips import cut, make_sparse_film, repeat
+from vidrestore.errors import OutputError
 
 
 def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
@@ -20,6 +21,19 @@ def test_a_film_is_cut_or_repeated_to_the_frames_asked_for(
 ) -> None:
     repeat(make_portrait_film(frames=12), tmp_path / "repeated.mp4", frames=frames)
     assert len(decoded(tmp_path / "repeated.mp4")) == frames
+
+
+def test_a_cut_film_has_the_same_first_pictures_evenly_timed(
+    make_portrait_film: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = make_portrait_film(frames=12)
+    cut(source, tmp_path / "cut.mkv", frames=5)
+    made = decoded(tmp_path / "cut.mkv")
+    assert np.allclose(np.diff([time for time, _ in made]), 1 / 25)
+    for (_, wanted), (_, got) in zip(decoded(source)[:5], made, strict=True):
+        assert np.array_equal(wanted, got)
+    with pytest.raises(OutputError, match="cannot cut"):
+        cut(source, tmp_path / "nowhere" / "cut.mkv", frames=5)
 
 
 def test_a_repeated_film_goes_on_in_time_with_the_same_pictures(

@@ -3,7 +3,7 @@
 Each frame becomes BGR; facexlib's `FaceRestoreHelper` searches it at full size, aligns each face, spandrel's network
 restores the crops one by one in float32, the helper pastes them back into the whole frame, and x264 encodes the result
 (crf 17, medium, as ours). Only the network's noise differs from common use: it is the stored one instead of fresh
-noise in each call, so that results can be compared; that costs nothing either way.
+noise in each call, so that results can be compared (unless asked for); that costs nothing either way.
 
 Two variants bracket what people run:
 
@@ -46,17 +46,19 @@ class ReferenceFlow:
     Args:
         weights: of GFP-GAN, as for our own restorer.
         known_faces: the faces of each frame, which turns the variant *as shipped* on; None means the lightest.
+        fresh_noise: draw the network's noise anew in each call, as is common.
 
     Raises:
         ConfigError: spandrel is not installed.
         ModelError: the weights cannot be read.
     """
 
-    def __init__(self, weights: Path, *, known_faces: Sequence[Faces] | None = None) -> None:
+    def __init__(self, weights: Path, *, known_faces: Sequence[Faces] | None = None, fresh_noise: bool = False) -> None:
         self._network, self.crop_size = load_generator(weights)
         as_shipped = known_faces is not None
         self._helper = load_helper(RESNET if as_shipped else MOBILENET, face_size=self.crop_size, use_parse=as_shipped)
         self._known_faces = known_faces
+        self._fresh_noise = fresh_noise
         self._detector = self._helper.face_det
         if as_shipped:
             self._helper.face_parse = UnusedParser(self._helper.face_parse)
@@ -99,7 +101,7 @@ class ReferenceFlow:
 
     def restore(self, crop: UInt8) -> UInt8:
         """One crop through the network, uint8 [S, S, 3] RGB in and out."""
-        return _restored(self._network, np.ascontiguousarray(crop[..., ::-1]))[..., ::-1]
+        return _restored(self._network, np.ascontiguousarray(crop[..., ::-1]), fresh_noise=False)[..., ::-1]
 
     def _frame(self, picture: UInt8, index: int, recorder: Recorder) -> tuple[UInt8, Faces]:
         helper = self._helper
@@ -109,7 +111,7 @@ class ReferenceFlow:
             helper.align_warp_face()
         with recorder.timing("restore"):
             for crop in helper.cropped_faces:
-                helper.add_restored_face(_restored(self._network, crop))
+                helper.add_restored_face(_restored(self._network, crop, fresh_noise=self._fresh_noise))
         with recorder.timing("composite"):
             helper.get_inverse_affine(None)
             pasted: UInt8 = helper.paste_faces_to_input_image()
@@ -140,14 +142,14 @@ class _Known:
 
 
 @torch.no_grad()
-def _restored(network: nn.Module, crop: UInt8) -> UInt8:
+def _restored(network: nn.Module, crop: UInt8, *, fresh_noise: bool) -> UInt8:
     """One crop uint8 [S, S, 3] BGR through the network."""
     from facexlib.utils import img2tensor  # noqa: PLC0415  torchvision was mended when the networks were loaded
     from torchvision.transforms.functional import normalize  # noqa: PLC0415  likewise
 
     face = img2tensor(crop / 255.0, bgr2rgb=True, float32=True)
     normalize(face, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), inplace=True)
-    output = network(face[None], return_rgb=False, randomize_noise=False)[0]
+    output = network(face[None], return_rgb=False, randomize_noise=fresh_noise)[0]
     levels: Float32 = ((output[0].float().clamp(-1, 1) + 1) * 127.5).numpy()
     return np.ascontiguousarray(levels.transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8))
 

@@ -46,20 +46,25 @@ def markdown(benchmark: Benchmark) -> str:
 
 
 def update_readme(readme: Path, benchmark: Benchmark) -> None:
-    """Replace what stands between the two markers.
+    """Put the tables where they belong in a file; raises as `replace_between`."""
+    replace_between(readme, START, STOP, markdown(benchmark))
+
+
+def replace_between(readme: Path, first: str, last: str, text: str) -> None:
+    """Replace what stands between two markers.
 
     Raises:
         OutputError: the file cannot be read or written, or lacks a marker.
     """
     try:
-        text = readme.read_text(encoding="utf-8")
+        whole = readme.read_text(encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot read {readme}: {error.strerror}") from error
-    before, start, rest = text.partition(START)
-    _, stop, after = rest.partition(STOP)
+    before, start, rest = whole.partition(first)
+    _, stop, after = rest.partition(last)
     if not (start and stop):
-        raise OutputError(f"{readme} lacks the markers {START} and {STOP}; put them where the table belongs")
-    replace_text(readme, f"{before}{START}\n{markdown(benchmark)}\n{STOP}{after}")
+        raise OutputError(f"{readme} lacks the markers {first} and {last}; put them where the table belongs")
+    replace_text(readme, f"{before}{first}\n{text}\n{last}{after}")
 
 
 def _speed(rows: Sequence[Row]) -> Table:

@@ -1,0 +1,46 @@
+"""What each part of the temporal craft is worth, on films with known truth.
+
+    python -m pipelines.steadiness OUT FILM... --preset vhs --preset film16 --preset lowbitrate
+
+Leaves every film, `steadiness.json` and `steadiness.md` in OUT.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import print as show
+
+from vidrestore.benchmark.clips import cut
+from vidrestore.benchmark.steadiness import markdown, measure_steadiness
+from vidrestore.benchmark.table import replace_between
+from vidrestore.files import replace_text
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Where films and figures go.")],
+    films: Annotated[list[Path], typer.Argument(help="Undamaged films with faces.")],
+    preset: Annotated[list[str], typer.Option(help="Of `vidrestore degrade`; may be repeated.")] = ["vhs"],  # noqa: B006
+    frames: Annotated[int | None, typer.Option(help="Cut every film to so many.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Replace the table in this file.")] = None,
+) -> None:
+    """Damage, restore in every way, compare, and write the figures down."""
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = [_cut(film, out, frames) if frames else film for film in films]
+    measured = measure_steadiness(chosen, preset, out, on_step=show)
+    measured.write(out / "steadiness.json")
+    text = markdown(measured)
+    replace_text(out / "steadiness.md", f"{text}\n")
+    show(text)
+    if readme:
+        replace_between(readme, "<!-- steadiness -->", "<!-- /steadiness -->", text)
+
+
+def _cut(film: Path, out: Path, frames: int) -> Path:
+    short = out / f"{film.stem}.mkv"
+    cut(film, short, frames=frames)
+    return short
+
+
+if __name__ == "__main__":
+    typer.run(main)

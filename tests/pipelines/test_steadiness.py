@@ -1,0 +1,68 @@
+"""The measurement of steadiness: every way restores the same damaged film, and is compared with the truth."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import steadiness as pipeline
+from vidrestore.benchmark import steadiness
+from vidrestore.benchmark.steadiness import DAMAGED, WAYS, Steadiness, measure_steadiness, table
+from vidrestore.config import update
+from vidrestore.demo import make_archival_film
+from vidrestore.engine import RestoreConfig
+
+CHOSEN = ("frame by frame, fresh noise", "+ tracked, smoothed alignment", "+ fades (all of it)")
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("truth")
+    make_archival_film(folder / "damaged.mp4", folder / "truth.mkv")
+    return folder / "truth.mkv"
+
+
+def test_the_ways_add_one_part_after_the_other() -> None:
+    names = [way.name for way in WAYS]
+    assert names[0] == CHOSEN[0]
+    assert WAYS[0].fresh_noise
+    assert not WAYS[1].fresh_noise
+    configs = {way.name: update(RestoreConfig(), way.settings) for way in WAYS if way.settings is not None}
+    assert configs["+ fades (all of it)"] == RestoreConfig()
+    plain, blended = configs["+ tracked, smoothed alignment"], configs["+ blend along the motion"]
+    assert (plain.stabilizer.blend, plain.stabilizer.colour_lock) == (False, 0)
+    assert (blended.stabilizer.blend, blended.stabilizer.colour_lock) == (True, 0)
+    assert configs["live, lag 0"].tracker.lookahead == 0
+
+
+@pytest.mark.slow
+def test_a_film_is_damaged_restored_in_every_way_and_compared(
+    truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        pipeline,
+        "measure_steadiness",
+        lambda films, presets, folder, on_step: measure_steadiness(
+            films, presets, folder, ways=[way for way in WAYS if way.name in CHOSEN], on_step=on_step
+        ),
+    )
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- steadiness -->\nold\n<!-- /steadiness -->\nafter\n", encoding="utf-8")
+    pipeline.main(tmp_path / "out", [truth], preset=["lowbitrate"], frames=8, readme=readme)
+    found = Steadiness.read(tmp_path / "out" / "steadiness.json")
+    (scene,) = found.scenes
+    assert (scene.frames, scene.preset) == (8, "lowbitrate")
+    assert list(scene.rows) == ["truth", DAMAGED, *CHOSEN]
+    assert scene.rows["truth"].psnr_faces == pytest.approx(100)
+    flow, ours = scene.rows[CHOSEN[0]], scene.rows[CHOSEN[2]]
+    assert flow.warp_error is not None
+    assert ours.warp_error is not None
+    assert ours.warp_error < flow.warp_error
+    text = (tmp_path / "out" / "steadiness.md").read_text(encoding="utf-8")
+    assert text.startswith(table(found))
+    assert readme.read_text(encoding="utf-8") == (f"before\n<!-- steadiness -->\n{text}<!-- /steadiness -->\nafter\n")
+    assert CHOSEN[1] in capsys.readouterr().out
+
+
+def test_what_was_not_measured_anywhere_shows_as_a_dash() -> None:
+    assert steadiness._cell([None, None], 2) == "-"
+    assert steadiness._cell([1.0, None, 2.0], 2) == "1.50"
