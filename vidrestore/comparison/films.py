@@ -76,13 +76,7 @@ class Companion:
 
 def losses(path: Path, read: ReadStatistics) -> tuple[str, ...]:
     """What of a film could not be read, in words: it is not in the figures, or counts against them."""
-    told = {
-        "{} frames are missing": read.missing_frames,
-        "{} packets could not be decoded": read.undecodable_packets,
-        "{} frames were decoded with damage": read.corrupt_frames,
-    }
-    found = [f"{path}: {words.format(number)}" for words, number in told.items() if number]
-    return (*found, *([f"{path}: reading stopped early: {read.read_error}"] if read.read_error else []))
+    return tuple(f"{path}: {loss}" for loss in read.losses())
 
 
 def _since(frame: Frame, info: VideoInfo) -> Fraction:

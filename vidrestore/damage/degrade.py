@@ -85,9 +85,9 @@ def degrade_film(
     with workspace(destination) as folder:
         part = folder / "video"
         times, read, notes = _degrade(source, part, look, replace(config, encode=encode), on_frame)
-        _refuse(_losses(read), source, strict=config.strict)
+        _refuse(read.losses(), source, strict=config.strict)
         joined, rounded = _join(part, source, destination, plan, info, times, strict=config.strict)
-    warnings = [*_losses(read), *_notices(info, read), *notes, *_not_kept(joined), *rounded]
+    warnings = [*read.losses(), *_notices(info, read), *notes, *_not_kept(joined), *rounded]
     return DegradeReport(
         source=str(source),
         destination=str(destination),
@@ -177,23 +177,8 @@ def _refuse(losses: Iterable[str], source: Path, *, strict: bool) -> None:
         raise InputError(f"{source} is damaged: {told}; without --strict, what can be read is degraded")
 
 
-def _losses(read: ReadStatistics) -> list[str]:
-    told = {
-        "{} frames are missing": read.missing_frames,
-        "{} packets could not be decoded": read.undecodable_packets,
-        "{} frames were decoded with damage": read.corrupt_frames,
-    }
-    losses = [words.format(number) for words, number in told.items() if number]
-    return [*losses, f"reading stopped early: {read.read_error}"] if read.read_error else losses
-
-
 def _notices(info: VideoInfo, read: ReadStatistics) -> list[str]:
-    told = {
-        "{} frames came without a time and were given one": read.invented_timestamps,
-        "{} frames were not later than the one before and were moved": read.reordered_timestamps,
-        "{} frames changed size or format in mid-film and were scaled to the first one's": read.adapted_frames,
-    }
-    notices = [words.format(number) for words, number in told.items() if number]
+    notices = read.changes()
     if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
         notices.append(f"the film is HDR ({transfer}), which no such medium was: its code values were damaged as SDR's")
     return [*info.notes, *notices]

@@ -17,7 +17,7 @@ from vidrestore.video.info import VideoInfo
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import aside, check_destination, workspace
-from vidrestore.video.reader import ReadStatistics, probe
+from vidrestore.video.reader import probe
 from vidrestore.video.writer import check_encoding
 
 Runtime = Literal["ray", "local"]
@@ -89,7 +89,7 @@ def restore_film(
     with workspace(destination) as folder, open_runner(config) as runner:
         segment = Segment(source.absolute(), folder.absolute() / "video")
         done = runner.run(segment, lambda progress: on_progress(progress, info) if on_progress else None)
-        _refuse(_losses(done.read), source, strict=config.strict)
+        _refuse(done.read.losses(), source, strict=config.strict)
         with aside(destination) as result:
             joined = join([done.part], source, result, plan=plan)
             if joined.frames != done.read.frames:
@@ -116,34 +116,13 @@ def _refuse(losses: Sequence[str], source: Path, *, strict: bool) -> None:
         raise InputError(message)
 
 
-def _losses(read: ReadStatistics) -> list[str]:
-    """What of the source could not be read, in words."""
-    told = {
-        "{} frames are missing": read.missing_frames,
-        "{} packets could not be decoded": read.undecodable_packets,
-        "{} frames were decoded with damage": read.corrupt_frames,
-    }
-    losses = [words.format(number) for words, number in told.items() if number]
-    return [*losses, f"reading stopped early: {read.read_error}"] if read.read_error else losses
-
-
 def _warnings(info: VideoInfo, done: SegmentReport, joined: JoinReport) -> list[str]:
     """Everything that is not in the result as it was in the source."""
     moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
     if joined.retimed_packets:
         moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
-    picture = [*_losses(done.read), *info.notes, *_notices(done.read), *done.notes]
+    picture = [*done.read.losses(), *info.notes, *done.read.changes(), *done.notes]
     return [*picture, *joined.losses, *joined.converted, *joined.left_out, *moved]
-
-
-def _notices(read: ReadStatistics) -> list[str]:
-    """What of the source had to be changed, in words."""
-    told = {
-        "{} frames came without a time and were given one": read.invented_timestamps,
-        "{} frames were not later than the one before and were moved": read.reordered_timestamps,
-        "{} frames changed size or format in mid-film and were scaled to the first one's": read.adapted_frames,
-    }
-    return [words.format(number) for words, number in told.items() if number]
 
 
 def _report(

@@ -55,6 +55,25 @@ class ReadStatistics:
     read_error: str | None = None
     """Why reading stopped before the end of the file, if it did."""
 
+    def losses(self) -> list[str]:
+        """What could not be read, in words."""
+        told = {
+            "{} frames are missing": self.missing_frames,
+            "{} packets could not be decoded": self.undecodable_packets,
+            "{} frames were decoded with damage": self.corrupt_frames,
+        }
+        losses = [words.format(number) for words, number in told.items() if number]
+        return [*losses, f"reading stopped early: {self.read_error}"] if self.read_error else losses
+
+    def changes(self) -> list[str]:
+        """What had to be changed, in words."""
+        told = {
+            "{} frames came without a time and were given one": self.invented_timestamps,
+            "{} frames were not later than the one before and were moved": self.reordered_timestamps,
+            "{} frames changed size or format in mid-film and were scaled to the first one's": self.adapted_frames,
+        }
+        return [words.format(number) for words, number in told.items() if number]
+
 
 class VideoReader:
     """The frames of the first video stream of a file, in presentation order.
