@@ -39,3 +39,30 @@ def replace_bytes(path: Path, data: bytes) -> None:
 def replace_text(path: Path, text: str) -> None:
     """As `replace_bytes`, in UTF-8."""
     replace_bytes(path, text.encode())
+
+
+def open_folder(folder: Path) -> None:
+    """Make a folder for a report, and try whether it can be written to: before hours are spent on what goes there.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}; give another folder for the report") from error
+    probe = folder / ".report.json"
+    replace_bytes(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
+def remove_outdated(path: Path, *, of: str) -> None:
+    """Remove a file, if it is there, that `of`, such as "an earlier evaluation", left and that would mislead now.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} is of {of} and cannot be removed: {error.strerror}") from error

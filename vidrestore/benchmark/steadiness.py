@@ -52,7 +52,7 @@ WAYS = (
     Way("+ colour lock", {"selection": _NO_FADES}),
     Way("+ fades (all of it)", {}),
     Way("live, lag 0", {"tracker": {"lookahead": 0} | _LIVE}),
-    Way("live, lag 4", {"tracker": {"lookahead": 2} | _LIVE, "stabilizer": {"frames": 2}}),
+    Way("live, lag 4", {"tracker": {"lookahead": 2} | _LIVE}),
 )
 
 

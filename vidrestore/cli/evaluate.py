@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from vidrestore.cli.terminal import given, live_bar, out, plain, say
+from vidrestore.cli.terminal import given, live_bar, say, show_table
 from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import update
 from vidrestore.evaluation.evaluate import STRENGTHS, EvaluationConfig, OnProgress
 from vidrestore.evaluation.results import EvaluationReport
-from vidrestore.evaluation.run import evaluate_models, open_folder, write_evaluation
+from vidrestore.evaluation.run import evaluate_models, write_evaluation
 from vidrestore.evaluation.table import NOTES, setting, tables
+from vidrestore.files import open_folder
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.training.film import MEDIA
 
@@ -70,13 +70,7 @@ def evaluate(
 
 def _print(report: EvaluationReport) -> None:
     for found in tables(report):
-        drawn = Table(title=found.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-        drawn.add_column(found.head[0], overflow="fold")
-        for name in found.head[1:]:  # a terminal has 80 columns: headings break, so that numbers need not
-            drawn.add_column(plain(name.replace(" ", "\n")), justify="right", no_wrap=True)
-        for cells in found.body:
-            drawn.add_row(*map(plain, cells))
-        out.print(drawn)
+        show_table(found.title, found.head, found.body)
     for line in (setting(report), *NOTES):
         say(line)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from vidrestore.cli.terminal import given, live_bar, out, plain, say
+from vidrestore.cli.terminal import given, live_bar, say, show_table
 from vidrestore.comparison.compare import OnProgress, compare_films
 from vidrestore.comparison.config import ComparisonConfig
 from vidrestore.comparison.output import open_folder, write_comparison
@@ -50,13 +49,7 @@ def metrics(
 
 def _print(comparison: FilmComparison) -> None:
     for found in tables(comparison):
-        drawn = Table(title=found.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-        drawn.add_column(found.head[0], overflow="fold")
-        for name in found.head[1:]:  # a terminal has 80 columns: headings break, so that numbers need not
-            drawn.add_column(plain(name.replace(" ", "\n")), justify="right", no_wrap=True)
-        for cells in found.body:
-            drawn.add_row(*map(plain, cells))
-        out.print(drawn)
+        show_table(found.title, found.head, found.body)
     for line in (setting(comparison), *NOTES, *remarks(comparison)):
         say(line)
 

@@ -3,13 +3,14 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from vidrestore.errors import Interrupted, VidrestoreError
 
@@ -47,6 +48,17 @@ def warn(message: str) -> None:
 def say(message: str) -> None:
     """Print one line of result, however long."""
     out.print(message, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_table(title: str, head: Sequence[str], body: Iterable[Sequence[str]]) -> None:
+    """Print cells of text under a title; the first column names the row, the others are numbers."""
+    drawn = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    drawn.add_column(head[0], overflow="fold")
+    for name in head[1:]:  # a terminal has 80 columns: headings break, so that numbers need not
+        drawn.add_column(plain(name.replace(" ", "\n")), justify="right", no_wrap=True)
+    for cells in body:
+        drawn.add_row(*map(plain, cells))
+    out.print(drawn)
 
 
 def plain(text: str) -> str:

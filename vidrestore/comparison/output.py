@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
+from vidrestore import files
 from vidrestore.comparison.plots import PICTURES, check_plots, write_plots
 from vidrestore.comparison.results import FilmComparison
 from vidrestore.comparison.table import markdown
-from vidrestore.errors import OutputError
-from vidrestore.files import replace_bytes, replace_text
 
 REPORT, TABLE = "report.json", "table.md"
 
@@ -20,13 +19,7 @@ def open_folder(folder: Path, *, plots: bool = True) -> None:
     """
     if plots:
         check_plots()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror}; give another folder for the report") from error
-    probe = folder / f".{REPORT}"
-    replace_bytes(probe, b"")
-    probe.unlink(missing_ok=True)
+    files.open_folder(folder)
 
 
 def write_comparison(comparison: FilmComparison, folder: Path, *, plots: bool = True) -> list[Path]:
@@ -41,17 +34,10 @@ def write_comparison(comparison: FilmComparison, folder: Path, *, plots: bool = 
     """
     open_folder(folder, plots=plots)
     comparison.write(folder / REPORT)
-    replace_text(folder / TABLE, markdown(comparison))
+    files.replace_text(folder / TABLE, markdown(comparison))
     written = [folder / REPORT, folder / TABLE]
     if plots:
         return written + write_plots(comparison, folder)
     for name in PICTURES:
-        _remove(folder / name)
+        files.remove_outdated(folder / name, of="an earlier comparison")
     return written
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} is of an earlier comparison and cannot be removed: {error.strerror}") from error

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from vidrestore.errors import ConfigError, OutputError
+from vidrestore.errors import ConfigError
 from vidrestore.evaluation.contenders import Contender, baselines, load_models
 from vidrestore.evaluation.evaluate import Evaluation, EvaluationConfig, OnProgress, evaluate
 from vidrestore.evaluation.grid import write_grid
 from vidrestore.evaluation.judges import load_judges
 from vidrestore.evaluation.table import markdown
-from vidrestore.files import replace_bytes, replace_text
+from vidrestore.files import open_folder, remove_outdated, replace_text
 from vidrestore.model.devices import choose_device
 from vidrestore.restoration.restorer import RestorerConfig
 
@@ -51,21 +51,6 @@ def evaluate_models(
     return evaluate(folder, [*baselines(), *contenders], judges, config, on_progress=on_progress)
 
 
-def open_folder(folder: Path) -> None:
-    """Make the folder that `write_evaluation` fills, before hours are spent.
-
-    Raises:
-        OutputError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror}; give another folder for the report") from error
-    probe = folder / f".{REPORT}"
-    replace_bytes(probe, b"")
-    probe.unlink(missing_ok=True)
-
-
 def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write `report.json`, `table.md`, `grid.png` and, where clean faces were evaluated beside others, theirs.
 
@@ -86,15 +71,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
             write_grid(shown[strength], folder / name)
             written.append(folder / name)
         else:
-            _remove(folder / name)
+            remove_outdated(folder / name, of="an earlier evaluation")
     return written
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} is of an earlier evaluation and cannot be removed: {error.strerror}") from error
 
 
 def _first_shown(strengths: Sequence[str]) -> str:
