@@ -1,11 +1,11 @@
 """The one composition: frames in, frames with restored faces out. Files, live streams and clusters all call it.
 
-    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ─┐
-                      frames <── compositor <── stabilizer <── restorer <──────┘
+    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ─┐
+                 frames <── compositor <── stabilizer <── fader <── restorer <──────────────┘
 
 Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
-and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead and the
-stabilizer's.
+and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead, the
+denoiser's, the fader's and the stabilizer's.
 """
 
 from collections import deque
@@ -19,6 +19,8 @@ from vidrestore.faces.tracker import Tracker, TrackerConfig
 from vidrestore.report import Recorder
 from vidrestore.restoration.aligner import Aligner
 from vidrestore.restoration.compositor import Compositor, CompositorConfig
+from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.fader import Fader
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.restoration.selection import FaceSelector, SelectionConfig, weigh
 from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
@@ -58,6 +60,7 @@ class RestoreConfig:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
     stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
     compositor: CompositorConfig = field(default_factory=CompositorConfig)
@@ -99,9 +102,11 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
     tracked = recorder.timed("track", _track(detected, config.tracker, recorder))
     selected = run(FaceSelector(config.selection), tracked)
     aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
-    restored = recorder.timed("restore", _restore(aligned, parts, config))
-    stabilizer = Stabilizer(config.stabilizer, lag=config.tracker.lookahead)
-    steady = recorder.timed("stabilize", run(stabilizer, restored))
+    lag = config.tracker.lookahead
+    clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lag), aligned))
+    restored = recorder.timed("restore", _restore(clean, parts, config))
+    faded = run(Fader(config.selection, lag=lag), restored)
+    steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lag), faded))
     return recorder.timed("composite", map(Compositor(config.compositor), steady))
 
 

@@ -10,7 +10,7 @@ Three coordinate frames occur, all (x, y) with pixel centres at integers:
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,27 @@ class FaceTrack:
     """Degrees from -90 to 90 that the head is turned, averaged over a few looks (see `faces.alignment.yaw`)."""
 
 
+class FlowField(NamedTuple):
+    """Where the point that a pixel shows lies in another crop, on a grid of g x g pixels laid over both.
+
+    Grid pixels are (x, y) with centres at integers, as crop pixels are, but fewer (see `restoration.flow`).
+    """
+
+    shift: Float32
+    """float32 [g, g, 2], grid pixels: the point shown at (x, y) lies at (x, y) + shift in the other crop."""
+    trust: Float32
+    """float32 [g, g], 0..1."""
+
+
+class FlowLink(NamedTuple):
+    """How a face in two neighbouring frames hangs together."""
+
+    backward: FlowField
+    """From the later crop to the earlier one."""
+    forward: FlowField
+    """From the earlier crop to the later one."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlignedFace:
     """A face cut out and turned upright for the network."""
@@ -108,6 +129,8 @@ class AlignedFace:
     """uint8 [S, S, 3] RGB."""
     to_crop: Float64 = field(repr=False)
     """float64 [2, 3], frame pixels -> crop pixels."""
+    link: FlowLink | None = field(default=None, repr=False)
+    """To the same face in the frame before, once a stage over time has found it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.flow import Field, compose, grid_grey, link, positions, warp
+from vidrestore.restoration.flow import compose, grid_grey, link, positions, warp
+from vidrestore.types import FlowField
 
 CENTRE = (slice(24, 104), slice(24, 104))
 
@@ -55,8 +56,8 @@ def test_what_was_hidden_is_not_trusted() -> None:
 
 
 def test_a_path_out_of_the_crop_has_no_trust() -> None:
-    still = Field(np.zeros((32, 32, 2), np.float32), np.ones((32, 32), np.float32))
-    away = Field(np.full((32, 32, 2), 100, np.float32), np.ones((32, 32), np.float32))
+    still = FlowField(np.zeros((32, 32, 2), np.float32), np.ones((32, 32), np.float32))
+    away = FlowField(np.full((32, 32, 2), 100, np.float32), np.ones((32, 32), np.float32))
     assert not compose(away, still).trust.any()
 
 

@@ -207,6 +207,9 @@ def test_result_does_not_depend_on_the_number_of_threads(crops: list[Crop], prec
     for threads in (1, 2, 3):
         restore = FaceRestorer(RestorerConfig(device="cpu", precision=precision, threads=threads))
         results.append(restore(crops[:1])[0])
+    if precision == "fp32" and cpu_computes_bf16():  # not the default there: see the module's docstring
+        assert max(int(np.abs(results[0].astype(int) - other).max()) for other in results[1:]) <= 1
+        return
     assert np.array_equal(results[0], results[1])
     assert np.array_equal(results[0], results[2])
 

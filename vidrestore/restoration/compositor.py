@@ -1,5 +1,6 @@
 """Putting restored faces back: in the region only, in the frame's own planes and depth, under a soft mask."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -66,19 +67,19 @@ class Compositor:
 def _warp(picture: UInt8 | Float32, to_crop: Float64, box: Box, border: int) -> Float32:
     """Draw a crop (or mask) where it belongs in a region; float32 [box.height, box.width(, 3)].
 
-    A crop finer than the frame is averaged down to the frame's resolution first, so that nothing aliases.
+    A crop finer than the frame is drawn at a whole multiple of the frame's resolution first and then averaged down, so
+    that nothing aliases and nothing is blurred twice.
     """
-    size = picture.shape[0]
+    fine = max(1, math.ceil(magnification(to_crop)))
     to_region = np.vstack([shift(to_crop, box), [0, 0, 1]])
-    scale = magnification(to_crop)
-    source = picture.astype(np.float32)
-    if scale > 1:
-        small = max(2, round(size / scale))
-        source = np.asarray(cv2.resize(source, (small, small), interpolation=cv2.INTER_AREA), dtype=np.float32)
-        to_region = np.linalg.inv(resized_to_original((small, small), (size, size))) @ to_region
+    size = (box.width, box.height)
+    many = (box.width * fine, box.height * fine)
     flags = (cv2.INTER_CUBIC if picture.ndim > 2 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP  # noqa: PLR2004
-    warped = cv2.warpAffine(source, to_region[:2], (box.width, box.height), flags=flags, borderMode=border)
-    return np.clip(np.asarray(warped, dtype=np.float32), 0, 255)
+    matrix = (to_region @ resized_to_original(many, size))[:2]
+    drawn = cv2.warpAffine(picture.astype(np.float32), matrix, many, flags=flags, borderMode=border)
+    if fine > 1:
+        drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+    return np.clip(np.asarray(drawn, dtype=np.float32), 0, 255)
 
 
 @lru_cache(maxsize=8)

@@ -7,16 +7,15 @@ of the undamaged film 0.3 px of 256 for both). Only neighbouring frames are sear
 leaves less flicker than a search over two frames (measured: 24 % less than before against 20 %), and trusts a path by
 the product of its steps' trust. Crops of 24 px are the smallest that DIS takes.
 
-All here is on a grid of g x g pixels laid over the crop, (x, y) with pixel centres at integers.
+All here is on a grid of g x g pixels laid over the crop, see `types.FlowField`.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from vidrestore.types import Float32, UInt8
+from vidrestore.types import Float32, FlowField, FlowLink, UInt8
 
 _LONGEST_SIDE = 128
 """Side of the grid in pixels, at most: half a 256 px crop."""
@@ -24,24 +23,6 @@ _FINEST_SCALE = 2
 """Flow cells of 4 x 4 grid pixels: finer ones follow the noise of the film, at ten times the cost."""
 _RETURN_PIXELS = 1.0
 """Grid pixels by which a point that goes there and back may miss its start; trust falls to 1/e here."""
-
-
-class Field(NamedTuple):
-    """Where the point that a pixel shows lies in another crop."""
-
-    shift: Float32
-    """float32 [g, g, 2], grid pixels: the point shown at (x, y) lies at (x, y) + shift in the other crop."""
-    trust: Float32
-    """float32 [g, g], 0..1."""
-
-
-class Link(NamedTuple):
-    """How two neighbouring frames of a face hang together."""
-
-    backward: Field
-    """From the later crop to the earlier one."""
-    forward: Field
-    """From the earlier crop to the later one."""
 
 
 def grid_side(side: int) -> int:
@@ -56,7 +37,7 @@ def grid_grey(crop: UInt8) -> UInt8:
     return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def link(earlier: UInt8, later: UInt8) -> Link:
+def link(earlier: UInt8, later: UInt8) -> FlowLink:
     """Find the motion between two grey pictures uint8 [g, g] of neighbouring frames.
 
     Two equal pictures give exactly no motion, with trust 1. Trust falls where the way there and back does not end
@@ -66,20 +47,20 @@ def link(earlier: UInt8, later: UInt8) -> Link:
     still = np.zeros((*later.shape, 2), np.float32)
     backward = np.asarray(dis.calc(later, earlier, still.copy()), dtype=np.float32)
     forward = np.asarray(dis.calc(earlier, later, still), dtype=np.float32)
-    return Link(Field(backward, _trust(backward, forward)), Field(forward, _trust(forward, backward)))
+    return FlowLink(FlowField(backward, _trust(backward, forward)), FlowField(forward, _trust(forward, backward)))
 
 
-def compose(first: Field, second: Field) -> Field:
+def compose(first: FlowField, second: FlowField) -> FlowField:
     """Go along `first` and from there along `second`; a path that leaves the crop has trust 0."""
     places = positions(first.shift)
-    return Field(first.shift + warp(second.shift, places), first.trust * warp(second.trust, places))
+    return FlowField(first.shift + warp(second.shift, places), first.trust * warp(second.trust, places))
 
 
 def positions(shift: Float32, side: int | None = None) -> Float32:
     """Where every pixel's point lies in the other crop.
 
     Args:
-        shift: float32 [g, g, 2], see `Field`.
+        shift: float32 [g, g, 2], see `types.FlowField`.
         side: of the square of pixels to answer for; the grid's own when not given.
 
     Returns:

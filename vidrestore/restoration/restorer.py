@@ -4,8 +4,9 @@ The result of a crop does not depend on the other crops of its batch, nor on how
 last bit: a film restored on one machine equals the film restored on many of the same kind. Convolution libraries
 choose other kernels for other batch sizes, which changes last bits (measured: on a CPU in bf16, one value in
 twenty), but not for other content or another place in the batch. So the network always runs on one batch shape,
-and what is missing from it is filled up. One exception was found: fp32 on CUDA, where the last place of a batch has
-other last bits; bf16, the default there, keeps to the rule.
+and what is missing from it is filled up. Two exceptions were found: fp32 on CUDA, where the last place of a batch has
+other last bits, and fp32 on a CPU with AMX, where they follow the number of threads; bf16, the default on both, keeps
+to the rule.
 """
 
 import logging

@@ -11,6 +11,8 @@ from vidrestore.types import AlignedFace, FaceTrack, FrameFaces, Restoration, UI
 
 FACE_WIDTH = 0.55
 """Width of a face, ear to ear, in sides of its aligned square: 2.2 times the eye distance of the template."""
+_LEAST_CHANGE = 1 / 16
+"""Slower fades would hold back more frames than any other stage."""
 _HOLD = 1.25
 """A face that is being restored gives up its place only to one that is this much larger."""
 
@@ -33,6 +35,8 @@ class SelectionConfig:
     """Detector score, 0..1, up to which a face stays as it is."""
     full_score: float = 0.8
     """Detector score from which it is restored in full."""
+    most_change: float = 0.25
+    """Largest change of a face's weight between two frames of a shot, 1/16..1; 1: it may come and go at once."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.full_yaw < self.most_yaw and 0 <= self.least_score < self.full_score):
@@ -42,6 +46,8 @@ class SelectionConfig:
         if self.faces < 0 or self.min_face < 0 or self.full_face < 1:
             message = f"{self}: faces and min_face must be at least 0, full_face at least 1"
             raise ConfigError(message)
+        if not _LEAST_CHANGE <= self.most_change <= 1:
+            raise ConfigError(f"selection.most_change is {self.most_change}; it must lie between 1/16 and 1")
 
 
 class FaceSelector:

@@ -1,8 +1,8 @@
-"""One face from several frames: each pixel the mean of what the neighbouring frames restored at the same point.
+"""One face from several frames: each pixel the mean of what the neighbouring frames show at the same point.
 
 The neighbours are warped onto the frame along the film's own motion (`restoration.flow`). How much a pixel of a
 neighbour counts is a product of four: how near the frame is in time; whether the path there and back closes; whether
-the film shows the same pattern in both, by more than its noise explains; and whether the restored faces look alike
+the film shows the same pattern in both, by more than its noise explains; and whether the averaged pictures look alike
 there at low frequencies. The last two keep apart what is not the same: an open and a closed eye, a lip and a tooth, a
 hand before a cheek. Both leave brightness out, so that a lamp that flickers does not stop the blend. Where nothing
 agrees, the frame's own pixels remain.
@@ -10,13 +10,13 @@ agrees, the frame's own pixels remain.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies
-from vidrestore.restoration.flow import Field, grid_grey, positions, warp
+from vidrestore.restoration.flow import grid_grey, positions, warp
+from vidrestore.restoration.window import Near
 from vidrestore.types import Float32, UInt8
 
 _PATTERN_SIGMAS = (0.8, 4.0)
@@ -33,75 +33,68 @@ _LOOK_SIGMA = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BlendView:
-    """One face in one frame, and what of it is compared with its neighbours."""
+    """One picture of a face in one frame, and what is compared with its neighbours."""
 
-    restored: UInt8 = field(repr=False)
-    """uint8 [S, S, 3] RGB: the restored crop."""
+    picture: UInt8 = field(repr=False)
+    """uint8 [S, S, 3] RGB: what is averaged, the film's crop or the restored one."""
+    low: Float32 = field(repr=False)
+    """float32 [32, 32, 3] RGB: its low frequencies."""
     structure: Float32 = field(repr=False)
-    """float32 [S, S, 3] RGB around 0: the restored crop without its low frequencies, which are light and colour."""
-    grey: UInt8 = field(repr=False)
-    """uint8 [g, g]: the film's crop, for the flow."""
+    """float32 [S, S, 3] RGB around 0: the picture without its low frequencies, which are light and colour."""
     traits: Float32 = field(repr=False)
-    """float32 [g, g, 4]: three planes of the restored face, RGB around 0, without fine detail and light; and the
-    pattern of the film, grey levels around 0, without noise and light."""
-    difference: Float32 = field(repr=False)
-    """float32 [32, 32, 3] RGB: the film's low frequencies less those of the restored crop."""
+    """float32 [g, g, 4]: three planes of the picture, RGB around 0, without fine detail and light; and the pattern of
+    the film, grey levels around 0, without noise and light."""
 
 
-class Neighbour(NamedTuple):
-    """The face in a frame near."""
-
-    nearness: float
-    """0..1: the temporal kernel."""
-    path: Field
-    """From the frame's crop to the neighbour's."""
-    view: BlendView
-
-
-def view_of(film: UInt8, restored: UInt8) -> BlendView:
-    """Prepare a face: the crop of the film and the restored one, both uint8 [S, S, 3] RGB."""
-    grey = grid_grey(film)
-    levels = grey.astype(np.float32)
+def view_of(picture: UInt8, film: UInt8) -> BlendView:
+    """Prepare a picture of a face: what is averaged and the crop of the film, both uint8 [S, S, 3] RGB."""
+    levels = grid_grey(film).astype(np.float32)
     finer, coarser = (cv2.GaussianBlur(levels, (0, 0), sigma) for sigma in _PATTERN_SIGMAS)
-    low = low_frequencies(restored)
-    structure = restored - enlarge(low, restored.shape[0])
-    look = cv2.GaussianBlur(cv2.resize(structure, grey.shape, interpolation=cv2.INTER_AREA), (0, 0), _LOOK_SIGMA)
-    traits = np.dstack([look, finer - coarser])
-    return BlendView(restored, structure, grey, traits, low_frequencies(film) - low)
+    low = low_frequencies(picture)
+    structure = picture - enlarge(low, picture.shape[0])
+    look = cv2.GaussianBlur(cv2.resize(structure, levels.shape, interpolation=cv2.INTER_AREA), (0, 0), _LOOK_SIGMA)
+    return BlendView(picture, low, structure, np.dstack([look, finer - coarser]))
 
 
-def blend(own: BlendView, neighbours: Iterable[Neighbour], *, pattern_levels: float, look_levels: float) -> Float32:
-    """Mean float32 [S, S, 3] RGB of a face over frames, with the low frequencies of the frame itself.
+def blend(
+    own: BlendView, neighbours: Iterable[Near[BlendView]], *, pattern_levels: float, look_levels: float
+) -> Float32:
+    """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
 
     Args:
         own: the face in this frame, whose weight is 1 everywhere.
         neighbours: the face in other frames, in an order that does not vary: sums of floats depend on it.
         pattern_levels: grey levels of the film by which patterns may differ beyond noise; there a weight is 1/e.
-        look_levels: levels by which the restored faces may differ at low frequencies; there a weight is 1/e.
+        look_levels: levels by which the pictures may differ at low frequencies; there a weight is 1/e.
 
     Returns:
-        Exactly `own.restored` in pixels where the neighbours equal it or none counts.
+        Exactly `own.picture` in pixels where the neighbours equal it or none counts.
     """
-    side = own.restored.shape[0]
+    side = own.picture.shape[0]
     change = np.zeros_like(own.structure)
     total = np.ones((side, side), np.float32)
-    for neighbour in neighbours:
-        small = _weights(own, neighbour, pattern_levels=pattern_levels, look_levels=look_levels)
+    for near in neighbours:
+        small = _weights(own, near, pattern_levels=pattern_levels, look_levels=look_levels)
         weights = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        places = positions(neighbour.path.shift, side)
-        moved = warp(neighbour.view.structure, places, border=cv2.BORDER_REPLICATE)
+        places = positions(near.path.shift, side)
+        moved = warp(near.view.structure, places, border=cv2.BORDER_REPLICATE)
         cv2.accumulateProduct(moved - own.structure, cv2.merge([weights] * 3), change)
         total += weights
-    return np.asarray(own.restored + change / cv2.merge([total] * 3), dtype=np.float32)
+    return np.asarray(own.picture + change / cv2.merge([total] * 3), dtype=np.float32)
 
 
-def _weights(own: BlendView, neighbour: Neighbour, *, pattern_levels: float, look_levels: float) -> Float32:
+def _weights(own: BlendView, near: Near[BlendView], *, pattern_levels: float, look_levels: float) -> Float32:
     """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
-    other = warp(neighbour.view.traits, positions(neighbour.path.shift))
+    other = warp(near.view.traits, positions(near.path.shift))
     red, green, blue, pattern = cv2.split(cv2.absdiff(other, own.traits))
     pattern = cv2.blur(pattern, (_PATTERN_WINDOW, _PATTERN_WINDOW))
     noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
     departure = np.maximum(pattern - np.float32(noise), 0) / np.float32(pattern_levels)
     look = cv2.max(cv2.max(red, green), blue) / np.float32(look_levels)
     alike: Float32 = np.exp(-(departure * departure + look * look))
-    return alike * neighbour.path.trust * np.float32(neighbour.nearness)
+    return alike * near.path.trust * np.float32(near.nearness)
+
+
+def to_uint8(values: Float32) -> UInt8:
+    """Round and saturate."""
+    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), dtype=np.uint8)
