@@ -38,7 +38,8 @@ class LookConfig:
     preview_side: int = 960
     """Longer side, in pixels, of the small picture that faces and cuts are searched in."""
     interval_seconds: float = 1 / 12
-    """Longest time between two searches for faces in a shot; tracking fills the frames between. 0: every frame."""
+    """Time between two searches for faces in a shot, on average; tracking fills the frames between. 0: every frame.
+    Searched is the first frame of each such interval of the film's own time, wherever a stream begins."""
     batch_size: int = 4
     """Previews a detector call."""
     frames_per_batch: int = 16
@@ -112,16 +113,16 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
 
 def _previews(frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
-    shots = ShotDetector(config.shots)
-    shot, last, seen = 0, Fraction(0), Fraction(0)
+    shots, interval = ShotDetector(config.shots), Fraction(config.look.interval_seconds)
+    shot, last = 0, Fraction(0)
     for frame in frames:
         preview = make_preview(frame, longest_side=config.look.preview_side)
         cut = shots.is_cut(preview)
         shot += cut
-        # Waiting for the next frame, which will come as long after this one as this came after the last, is too long.
-        step = frame.seconds - seen
-        looked = cut or not recorder.counts["frames"] or frame.seconds + step - last > config.look.interval_seconds
-        last, seen = (frame.seconds if looked else last), frame.seconds
+        # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
+        due = not interval or frame.seconds // interval != last // interval
+        looked = cut or due or not recorder.counts["frames"]
+        last = frame.seconds
         recorder.counts["frames"] += 1
         recorder.counts["looks"] += looked
         recorder.counts["shots"] = shot + 1

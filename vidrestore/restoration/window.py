@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.flow import FlowField, compose, grid_grey, link
-from vidrestore.types import AlignedFace, FlowLink, FrameFaces, Restoration, UInt8
+from vidrestore.restoration.flow import compose, grid_grey, link
+from vidrestore.types import AlignedFace, FlowField, FlowLink, FrameFaces, Restoration, UInt8
 
 Face = TypeVar("Face", AlignedFace, Restoration)
 View = TypeVar("View")
@@ -102,14 +102,14 @@ class FaceWindow(ABC, Generic[Face, View]):
 
     def _look(self, item: FrameFaces[Face]) -> dict[int, _Moment[View]]:
         before = self._moments[-1] if self._moments else {}
-        moments = {aligned(face).track.id: self._moment(face, before) for face in item.faces}
+        moments = {track_of(face): self._moment(face, before) for face in item.faces}
         assert len(moments) == len(item.faces), "a track is in a frame once"  # noqa: S101  the tracker numbers them
         return moments
 
     def _moment(self, face: Face, before: dict[int, _Moment[View]]) -> _Moment[View]:
         """The flow that an earlier stage found is used again; `frames` of 0 needs none."""
         joint, crop, grey = aligned(face).link, aligned(face).crop, None
-        earlier = before.get(aligned(face).track.id)
+        earlier = before.get(track_of(face))
         if joint is None and self._frames:
             grey = grid_grey(crop)
             if earlier is not None:
@@ -126,7 +126,7 @@ class FaceWindow(ABC, Generic[Face, View]):
         return replace(item, faces=faces)
 
     def _settle(self, face: Face, now: int) -> Face:
-        track = aligned(face).track.id
+        track: int = track_of(face)
         neighbours = [*self._neighbours(track, now, range(now - 1, now - 1 - self.past, -1))]
         neighbours += self._neighbours(track, now, range(now + 1, now + 1 + self.future))
         moment = self._moments[now][track]
@@ -149,6 +149,11 @@ class FaceWindow(ABC, Generic[Face, View]):
 def aligned(face: AlignedFace | Restoration) -> AlignedFace:
     """The aligned face that a face is or was restored from."""
     return face.face if isinstance(face, Restoration) else face
+
+
+def track_of(face: AlignedFace | Restoration) -> int:
+    """The identity of a face."""
+    return aligned(face).track.id
 
 
 def linked(face: Face, joint: FlowLink | None) -> Face:
