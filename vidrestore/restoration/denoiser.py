@@ -9,7 +9,7 @@ pixels remain; light and colour are always its own.
 from dataclasses import dataclass, replace
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.temporal_blend import BlendView, blend, to_uint8, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, to_uint8, view_of
 from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
 from vidrestore.types import AlignedFace
 
@@ -48,8 +48,9 @@ class Denoiser(FaceWindow[AlignedFace, BlendView]):
     """
 
     def __init__(self, config: DenoiserConfig | None = None, *, lag: int | None = None) -> None:
-        self._config = config or DenoiserConfig()
-        super().__init__(frames=self._config.frames, lag=lag, active=self._config.frames > 0)
+        config = config or DenoiserConfig()
+        self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+        super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
     def view(self, face: AlignedFace) -> BlendView:
         """The crop, and what it is compared by."""
@@ -57,6 +58,4 @@ class Denoiser(FaceWindow[AlignedFace, BlendView]):
 
     def settle(self, face: AlignedFace, own: BlendView, neighbours: list[Near[BlendView]]) -> AlignedFace:
         """Average along the motion."""
-        config = self._config
-        mean = blend(own, neighbours, pattern_levels=config.pattern_levels, look_levels=config.look_levels)
-        return replace(face, crop=to_uint8(mean))
+        return replace(face, crop=to_uint8(self._blender.mean(own, neighbours)))

@@ -56,30 +56,34 @@ def compose(first: FlowField, second: FlowField) -> FlowField:
     return FlowField(first.shift + warp(second.shift, places), first.trust * warp(second.trust, places))
 
 
-def positions(shift: Float32, side: int | None = None) -> Float32:
+def positions(shift: Float32, side: int | None = None, *, out: Float32 | None = None) -> Float32:
     """Where every pixel's point lies in the other crop.
 
     Args:
         shift: float32 [g, g, 2], see `types.FlowField`.
         side: of the square of pixels to answer for; the grid's own when not given.
+        out: float32 [side, side, 2] to write to.
 
     Returns:
         float32 [side, side, 2], (x, y) in pixels of that square, centres at integers; exact where nothing moves.
     """
     grid = shift.shape[0]
     if side is not None and side != grid:
-        large = cv2.resize(shift, (side, side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(large * np.float32(side / grid) + _coordinates(side), dtype=np.float32)
-    return shift + _coordinates(grid)
+        shift = np.asarray(cv2.resize(shift, (side, side), out, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        shift *= np.float32(side / grid)
+    return np.add(shift, _coordinates(side or grid), out=out)
 
 
-def warp(picture: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT) -> Float32:
+def warp(
+    picture: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT, out: Float32 | None = None
+) -> Float32:
     """Draw a picture float32 [h, w] or [h, w, c] at places float32 [h, w, 2] of its own pixels, bilinearly.
 
-    Beyond its border the picture counts as zero, unless `border` names another of OpenCV's rules.
+    Beyond its border the picture counts as zero, unless `border` names another of OpenCV's rules. `out` takes the
+    result, where it is given.
     """
     # OpenCV's stubs know only coordinates in two planes; an empty array for the second is not taken as none.
-    drawn = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
+    drawn = cv2.remap(picture, places, None, cv2.INTER_LINEAR, out, border)  # type: ignore[call-overload]
     return np.asarray(drawn, dtype=np.float32)
 
 

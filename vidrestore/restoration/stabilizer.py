@@ -15,7 +15,7 @@ import numpy as np
 from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.detail import match_detail
-from vidrestore.restoration.temporal_blend import BlendView, blend, to_uint8, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, to_uint8, view_of
 from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
 from vidrestore.types import Float32, Restoration
 
@@ -66,6 +66,8 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
 
     def __init__(self, config: StabilizerConfig | None = None, *, lag: int | None = None) -> None:
         self._config = config or StabilizerConfig()
+        levels = {"pattern_levels": self._config.pattern_levels, "look_levels": self._config.look_levels}
+        self._blender = Blender(**levels)
         active = self._config.blend or self._config.colour_lock > 0
         super().__init__(frames=self._config.frames, lag=lag, active=active)
 
@@ -82,7 +84,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
         result = restored = face.crop.astype(np.float32)
         if config.blend:
             others = [Near(near.nearness, near.path, near.view.blend) for near in neighbours]
-            result = blend(own.blend, others, pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+            result = self._blender.mean(own.blend, others)
             if config.most_detail_gain:
                 result = match_detail(result, restored, most_gain=config.most_detail_gain)
             change += own.difference - difference

@@ -50,49 +50,85 @@ def view_of(picture: UInt8, film: UInt8) -> BlendView:
     """Prepare a picture of a face: what is averaged and the crop of the film, both uint8 [S, S, 3] RGB."""
     levels = grid_grey(film).astype(np.float32)
     finer, coarser = (cv2.GaussianBlur(levels, (0, 0), sigma) for sigma in _PATTERN_SIGMAS)
-    low = low_frequencies(picture)
-    structure = picture - enlarge(low, picture.shape[0])
-    look = cv2.GaussianBlur(cv2.resize(structure, levels.shape, interpolation=cv2.INTER_AREA), (0, 0), _LOOK_SIGMA)
-    return BlendView(picture, low, structure, np.dstack([look, finer - coarser]))
+    low, grid = low_frequencies(picture), levels.shape
+    structure = np.asarray(cv2.subtract(picture, enlarge(low, picture.shape[0]), dtype=cv2.CV_32F), dtype=np.float32)
+    small = cv2.resize(picture, grid, interpolation=cv2.INTER_AREA)
+    level = cv2.subtract(small, cv2.resize(low, grid, interpolation=cv2.INTER_LINEAR), dtype=cv2.CV_32F)
+    look = cv2.GaussianBlur(level, (0, 0), _LOOK_SIGMA)
+    return BlendView(picture, low, structure, np.asarray(cv2.merge([look, finer - coarser]), dtype=np.float32))
 
 
-def blend(
-    own: BlendView, neighbours: Iterable[Near[BlendView]], *, pattern_levels: float, look_levels: float
-) -> Float32:
-    """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
+class Blender:
+    """Averages pictures of a face over frames; keeps its working memory, so one thread at a time may use it.
+
+    Fresh arrays of this size come from the system page by page, which costs several times the arithmetic.
 
     Args:
-        own: the face in this frame, whose weight is 1 everywhere.
-        neighbours: the face in other frames, in an order that does not vary: sums of floats depend on it.
         pattern_levels: grey levels of the film by which patterns may differ beyond noise; there a weight is 1/e.
         look_levels: levels by which the pictures may differ at low frequencies; there a weight is 1/e.
-
-    Returns:
-        Exactly `own.picture` in pixels where the neighbours equal it or none counts.
     """
-    side = own.picture.shape[0]
-    change = np.zeros_like(own.structure)
-    total = np.ones((side, side), np.float32)
-    for near in neighbours:
-        small = _weights(own, near, pattern_levels=pattern_levels, look_levels=look_levels)
-        weights = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        places = positions(near.path.shift, side)
-        moved = warp(near.view.structure, places, border=cv2.BORDER_REPLICATE)
-        cv2.accumulateProduct(moved - own.structure, cv2.merge([weights] * 3), change)
-        total += weights
-    return np.asarray(own.picture + change / cv2.merge([total] * 3), dtype=np.float32)
 
+    def __init__(self, *, pattern_levels: float, look_levels: float) -> None:
+        self._pattern_levels = pattern_levels
+        self._look_levels = look_levels
+        self._side = 0
 
-def _weights(own: BlendView, near: Near[BlendView], *, pattern_levels: float, look_levels: float) -> Float32:
-    """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
-    other = warp(near.view.traits, positions(near.path.shift))
-    red, green, blue, pattern = cv2.split(cv2.absdiff(other, own.traits))
-    pattern = cv2.blur(pattern, (_PATTERN_WINDOW, _PATTERN_WINDOW))
-    noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
-    departure = np.maximum(pattern - np.float32(noise), 0) / np.float32(pattern_levels)
-    look = cv2.max(cv2.max(red, green), blue) / np.float32(look_levels)
-    alike: Float32 = np.exp(-(departure * departure + look * look))
-    return alike * near.path.trust * np.float32(near.nearness)
+    def mean(self, own: BlendView, neighbours: Iterable[Near[BlendView]]) -> Float32:
+        """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
+
+        Args:
+            own: the face in this frame, whose weight is 1 everywhere.
+            neighbours: the face in other frames, in an order that does not vary: sums of floats depend on it.
+
+        Returns:
+            Exactly `own.picture` in pixels where the neighbours equal it or none counts; valid until the next call.
+        """
+        self._make_room(own.picture.shape[0], own.traits.shape[0])
+        self._change[:] = 0
+        self._total[:] = 1
+        for near in neighbours:
+            self._add(own, near)
+        np.divide(self._change, cv2.merge([self._total] * 3, self._weights_RGB), out=self._change)
+        mean = cv2.add(self._change, own.picture, self._change, dtype=cv2.CV_32F)
+        return np.asarray(mean, dtype=np.float32)
+
+    def _add(self, own: BlendView, near: Near[BlendView]) -> None:
+        side, moved = self._side, self._moved
+        cv2.resize(self._small_weights(own, near), (side, side), self._weights, interpolation=cv2.INTER_LINEAR)
+        places = positions(near.path.shift, side, out=self._places)
+        warp(near.view.structure, places, border=cv2.BORDER_REPLICATE, out=moved)
+        cv2.subtract(moved, own.structure, moved)
+        cv2.accumulateProduct(moved, cv2.merge([self._weights] * 3, self._weights_RGB), self._change)
+        self._total += self._weights
+
+    def _small_weights(self, own: BlendView, near: Near[BlendView]) -> Float32:
+        """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
+        traits, look, pattern = self._traits, self._look, self._pattern
+        places = positions(near.path.shift, own.traits.shape[0], out=self._grid_places)
+        cv2.absdiff(warp(near.view.traits, places, out=traits), own.traits, traits)
+        red, green, blue, change = cv2.split(traits)
+        cv2.blur(change, (_PATTERN_WINDOW, _PATTERN_WINDOW), pattern)
+        noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
+        np.maximum(pattern - np.float32(noise), 0, out=pattern)
+        pattern *= np.float32(1 / self._pattern_levels)
+        cv2.max(cv2.max(red, green, look), blue, look)
+        look *= np.float32(1 / self._look_levels)
+        np.multiply(pattern, pattern, out=pattern)
+        np.multiply(look, look, out=look)
+        look += pattern
+        np.exp(np.negative(look, out=look), out=look)
+        look *= near.path.trust
+        look *= np.float32(near.nearness)
+        return look
+
+    def _make_room(self, side: int, grid: int) -> None:
+        if side != self._side:
+            self._side = side
+            self._traits, self._grid_places = (np.empty((grid, grid, depth), np.float32) for depth in (4, 2))
+            self._look, self._pattern = (np.empty((grid, grid), np.float32) for _ in range(2))
+            self._change, self._moved, self._weights_RGB = (np.empty((side, side, 3), np.float32) for _ in range(3))
+            self._total, self._weights = (np.empty((side, side), np.float32) for _ in range(2))
+            self._places = np.empty((side, side, 2), np.float32)
 
 
 def to_uint8(values: Float32) -> UInt8:
