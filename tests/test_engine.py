@@ -11,6 +11,7 @@ from skimage.data import astronaut
 
 from vidrestore.config import update
 from vidrestore.engine import Parts, RestoreConfig, restore_frames
+from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.report import Recorder
 from vidrestore.stages import Inline
@@ -174,6 +175,11 @@ def test_two_faces_that_cross_keep_their_identities(parts: Parts, lookahead: int
                 near[who].update(close)
     assert [len(ids) for ids in near.values()] == [1, 1]
     assert near[0] != near[1]
+
+
+def test_steady_codes_want_a_restorer_that_has_codes(parts: Parts) -> None:
+    with pytest.raises(ConfigError, match=r"codes\.frames is above 0"):
+        restored(walking(2), parts, {"codes": {"frames": 2}})
 
 
 def crossing() -> tuple[list[Frame], list[tuple[float, float]]]:

@@ -9,15 +9,18 @@ denoiser's, the fader's and the stabilizer's.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
+from typing import TypeVar
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import DetectorConfig, scale
 from vidrestore.faces.tracker import Tracker, TrackerConfig
 from vidrestore.report import Recorder
 from vidrestore.restoration.aligner import Aligner
+from vidrestore.restoration.code_smoother import CodesConfig, CodeSmoother
 from vidrestore.restoration.compositor import Compositor, CompositorConfig
 from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
 from vidrestore.restoration.fader import Fader
@@ -25,10 +28,24 @@ from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.restoration.selection import FaceSelector, SelectionConfig, weigh
 from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
 from vidrestore.stages import Executor, map_faces, run
-from vidrestore.types import AlignedFace, Detection, FaceTrack, Frame, FrameFaces, Restoration, UInt8
+from vidrestore.types import (
+    AlignedFace,
+    CodedCrop,
+    Detection,
+    FaceTrack,
+    Float32,
+    Frame,
+    FrameFaces,
+    Restoration,
+    UInt8,
+)
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.geometry import make_preview, preview_scale
 from vidrestore.video.shots import ShotConfig, ShotDetector
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Joined = TypeVar("Joined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class RestoreConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    codes: CodesConfig = field(default_factory=CodesConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
     stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
     compositor: CompositorConfig = field(default_factory=CompositorConfig)
@@ -82,6 +100,10 @@ class Parts:
     """Crops a restorer call, gathered across frames."""
     frames_per_batch: int = 16
     """Frames after which a batch goes out even if it is not full."""
+    encoder: Executor[UInt8, Float32] | None = None
+    """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `codes.frames` is above 0."""
+    coded_restorer: Executor[CodedCrop, UInt8] | None = None
+    """Crops with style codes -> restored crops; likewise."""
 
 
 def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig, recorder: Recorder) -> Iterator[Frame]:
@@ -160,17 +182,39 @@ def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> It
 def _restore(
     items: Iterable[FrameFaces[AlignedFace]], parts: Parts, config: RestoreConfig
 ) -> Iterator[FrameFaces[Restoration]]:
-    """Send crops through the restorer while their frames wait here, and join the two again."""
+    if config.codes.frames:
+        if parts.encoder is None or parts.coded_restorer is None:
+            raise ConfigError("codes.frames is above 0, but this restorer has no style codes; set it to 0")
+        encoded = _beside(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
+        steady = run(CodeSmoother(config.codes, lag=config.tracker.lookahead), encoded)
+        return _beside(steady, parts, parts.coded_restorer, _coded, partial(weigh, config=config.selection))
+    return _beside(items, parts, parts.restorer, lambda face: face.crop, partial(weigh, config=config.selection))
+
+
+def _beside(
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    executor: Executor[In, Out],
+    take: Callable[[AlignedFace], In],
+    join: Callable[[AlignedFace, Out], Joined],
+) -> Iterator[FrameFaces[Joined]]:
+    """Send what an executor takes of each face through it while the faces wait here, and join the two again."""
     waiting: deque[FrameFaces[AlignedFace]] = deque()
 
-    def crops() -> Iterator[FrameFaces[UInt8]]:
+    def taken() -> Iterator[FrameFaces[In]]:
         for item in items:
             waiting.append(item)
-            yield FrameFaces(item.frame, tuple(face.crop for face in item.faces), item.shot, item.looked)
+            yield FrameFaces(item.frame, tuple(take(face) for face in item.faces), item.shot, item.looked)
 
-    restored = map_faces(parts.restorer, crops(), batch_size=parts.batch_size, longest=parts.frames_per_batch)
-    for item in restored:
-        aligned = waiting.popleft()
-        pairs = zip(aligned.faces, item.faces, strict=True)
-        faces = tuple(weigh(face, crop, config.selection) for face, crop in pairs)
-        yield FrameFaces(item.frame, faces, item.shot, item.looked)
+    for item in map_faces(executor, taken(), batch_size=parts.batch_size, longest=parts.frames_per_batch):
+        pairs = zip(waiting.popleft().faces, item.faces, strict=True)
+        yield FrameFaces(item.frame, tuple(join(face, out) for face, out in pairs), item.shot, item.looked)
+
+
+def _with_codes(face: AlignedFace, codes: Float32) -> AlignedFace:
+    return replace(face, codes=codes)
+
+
+def _coded(face: AlignedFace) -> CodedCrop:
+    assert face.codes is not None, "encoded just before"  # noqa: S101
+    return CodedCrop(face.crop, face.codes)

@@ -131,6 +131,17 @@ class AlignedFace:
     """float64 [2, 3], frame pixels -> crop pixels."""
     link: FlowLink | None = field(default=None, repr=False)
     """To the same face in the frame before, once a stage over time has found it."""
+    codes: Float32 | None = field(default=None, repr=False)
+    """float32 [N, D]: style codes to restore it with in place of its own."""
+
+
+class CodedCrop(NamedTuple):
+    """What a network restores with given style codes."""
+
+    crop: UInt8
+    """uint8 [S, S, 3] RGB."""
+    codes: Float32
+    """float32 [N, D]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
+from vidrestore.restoration.code_smoother import CodesConfig, CodeSmoother
 from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
 from vidrestore.restoration.fader import Fader
 from vidrestore.restoration.selection import SelectionConfig
@@ -212,10 +213,26 @@ def test_a_live_result_depends_on_the_past_and_the_lag_alone(lag: int) -> None:
         assert content(seen) == whole[: len(seen)]
 
 
+def test_style_codes_are_averaged_around_a_frame_and_equal_ones_stay() -> None:
+    picture, codes = texture(0)[:SIDE, :SIDE], np.random.default_rng(1).normal(0, 1, (9, 14, 8)).astype(np.float32)
+
+    def smoothed(codes: np.ndarray, lag: int | None = None) -> list[np.ndarray]:
+        items = [FrameFaces(frame(i), (replace(face(0, picture), codes=own),)) for i, own in enumerate(codes)]
+        return [one.codes for item in run(CodeSmoother(CodesConfig(frames=2), lag=lag), items) for one in item.faces]
+
+    weights = np.array([5, 8, 9, 8, 5]) / 9
+    np.testing.assert_allclose(smoothed(codes)[4], np.tensordot(weights / weights.sum(), codes[2:7], 1), rtol=1e-4)
+    causal = weights[:3] / weights[:3].sum()
+    np.testing.assert_allclose(smoothed(codes, 0)[4], np.tensordot(causal, codes[2:5], 1), rtol=1e-4)
+    assert all(np.array_equal(one, codes[0]) for one in smoothed(np.stack([codes[0]] * 5)))
+
+
 def test_options_out_of_range_are_refused() -> None:
     for options in ({"frames": 17}, {"frames": -1}, {"pattern_levels": 0}, {"look_levels": 256}):
         with pytest.raises(ConfigError, match=f"denoiser.{next(iter(options))}"):
             DenoiserConfig(**options)
+    with pytest.raises(ConfigError, match=r"codes\.frames"):
+        CodesConfig(frames=17)
     with pytest.raises(ConfigError, match="most_change"):
         SelectionConfig(most_change=0)
     with pytest.raises(ConfigError, match="lag"):

@@ -201,16 +201,24 @@ class GFPGAN(nn.Module):
         self.condition_scale = nn.ModuleList(_condition_head(channels[s], channels[s] * share) for s in sides)
         self.condition_shift = nn.ModuleList(_condition_head(channels[s], channels[s] * share) for s in sides)
 
-    def forward(self, faces_B3HW: Tensor) -> Tensor:
+    def forward(self, faces_B3HW: Tensor, codes_BND: Tensor | None = None) -> Tensor:
         """Restore a batch of aligned faces.
 
         Args:
             faces_B3HW: [B, 3, out_size, out_size], RGB in [-1, 1].
+            codes_BND: [B, num_latent, D], style codes in place of the faces' own, such as `codes` of several frames
+                averaged.
 
         Returns:
             The same shape and nominal range; not clamped. Deterministic: the noise is the checkpoint's.
         """
-        return self.decode(self.encode(faces_B3HW))
+        encoding = self.encode(faces_B3HW)
+        return self.decode(encoding if codes_BND is None else encoding._replace(codes=codes_BND))
+
+    def codes(self, faces_B3HW: Tensor) -> Tensor:
+        """The style codes alone, [B, num_latent, D]: a fifth of the network's work."""
+        features, _ = self._descend(faces_B3HW)
+        return self._codes_of(features)
 
     def encode(self, faces_B3HW: Tensor) -> Encoding:
         """The U-Net: style codes and spatial conditions of a batch in [-1, 1]."""
@@ -240,19 +248,26 @@ class GFPGAN(nn.Module):
 
     def _unet(self, faces_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Codes [B, N, D] and the rising half's features at 8x8, 16x16, ... `out_size`."""
-        features = F.leaky_relu(self.conv_body_first(faces_B3HW), SLOPE)
-        shortcuts: list[Tensor] = []
-        for down in self.conv_body_down:
-            features = down(features)
-            shortcuts.append(features)
-        features = F.leaky_relu(self.final_conv(features), SLOPE)
-        # reshape, not view: channels_last features have no flat view
-        codes_BND = self._codes(self.final_linear(features.reshape(features.shape[0], -1)))
+        features, shortcuts = self._descend(faces_B3HW)
+        codes_BND = self._codes_of(features)
         pyramid: list[Tensor] = []
         for up, shortcut in zip(self.conv_body_up, reversed(shortcuts), strict=True):
             features = up(features + shortcut)
             pyramid.append(features)
         return codes_BND, tuple(pyramid)
+
+    def _descend(self, faces_B3HW: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The falling half's last features [B, C, 4, 4], and those of each side on the way."""
+        features = F.leaky_relu(self.conv_body_first(faces_B3HW), SLOPE)
+        shortcuts: list[Tensor] = []
+        for down in self.conv_body_down:
+            features = down(features)
+            shortcuts.append(features)
+        return F.leaky_relu(self.final_conv(features), SLOPE), shortcuts
+
+    def _codes_of(self, features_BC44: Tensor) -> Tensor:
+        # reshape, not view: channels_last features have no flat view
+        return self._codes(self.final_linear(features_BC44.reshape(features_BC44.shape[0], -1)))
 
     def _codes(self, flat: Tensor) -> Tensor:
         config = self.config

@@ -23,10 +23,10 @@ from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.model import zoo
 from vidrestore.model.checkpoint import load_gfpgan
 from vidrestore.model.devices import choose_device
-from vidrestore.types import UInt8
+from vidrestore.types import CodedCrop, Float32, UInt8
 
-Network = Callable[[Tensor], Tensor]
-"""[B, 3, S, S] RGB in [-1, 1] -> the same shape and range."""
+Network = Callable[..., Tensor]
+"""[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
 
 _CUDA_BATCH = 8
 _LEAST_CPU_THREADS = 2
@@ -89,7 +89,9 @@ class FaceRestorer:
         """S: the side of the crops, in pixels."""
         self.batch_size = self.config.batch_size or (_CUDA_BATCH if self.device.type == "cuda" else 1)
         """Crops a pass now: halved when the device ran out of memory."""
+        self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
+        self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
         """Restore any number of crops.
@@ -104,21 +106,39 @@ class FaceRestorer:
             RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
                 the device has no memory for a single crop.
         """
+        images = self._run(self._network, crops)
+        return [image.copy() for image in _to_uint8(images)] if len(crops) else []
+
+    def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
+        """The style codes of any number of crops, float32 [N, D] each; also a batch stage. Raises as restoring does."""
+        return [codes.numpy() for codes in self._run(self._codes, crops)] if len(crops) else []
+
+    def restore_coded(self, coded: Sequence[CodedCrop], /) -> list[UInt8]:
+        """Restore crops with given style codes instead of their own; also a batch stage. Raises as restoring does."""
+        wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
+        if wrong:
+            raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
+        images = self._run(self._network, [one.crop for one in coded], [one.codes for one in coded])
+        return [image.copy() for image in _to_uint8(images)] if coded else []
+
+    def _run(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32] = ()) -> Tensor:
+        """float32, on the CPU: one result per crop, in passes of `batch_size`."""
         for index, crop in enumerate(crops):
             self._check(index, crop)
-        restored: list[UInt8] = []
-        while len(restored) < len(crops):
-            chunk = crops[len(restored) : len(restored) + self.batch_size]
-            images = self._pass(chunk)
-            if images is None:
+        results: list[Tensor] = []
+        while len(results) < len(crops):
+            chunk = slice(len(results), len(results) + self.batch_size)
+            found = self._pass(network, crops[chunk], codes[chunk])
+            if found is None:
                 self._halve()
             else:
-                self._check_finite(images[: len(chunk)], first=len(restored))
-                restored += [image.copy() for image in _to_uint8(images)[: len(chunk)]]
-        return restored
+                found = found[: len(crops[chunk])]
+                self._check_finite(found, first=len(results))
+                results += found.cpu()
+        return torch.stack(results) if results else torch.empty(0)
 
-    def _pass(self, crops: Sequence[UInt8]) -> Tensor | None:
-        """float32 [batch_size, 3, S, S] for up to `batch_size` crops, or None when memory ran out."""
+    def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor | None:
+        """float32 [batch_size, ...] for up to `batch_size` crops, or None when memory ran out."""
         batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
         for slot, crop in zip(batch, crops, strict=False):
             slot[:] = crop
@@ -126,9 +146,16 @@ class FaceRestorer:
             with torch.inference_mode():
                 faces_BHW3 = torch.from_numpy(batch).to(self.device)
                 faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
-                return self._network((faces_B3HW.float() / 127.5 - 1).to(self.dtype)).float()
+                given = [self._filled(codes)] if len(codes) else []
+                return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()
         except torch.cuda.OutOfMemoryError:
             return None  # a retry in here would find the failed pass still alive in the traceback
+
+    def _filled(self, codes: Sequence[Float32]) -> Tensor:
+        """[batch_size, N, D] on the device."""
+        batch = np.zeros((self.batch_size, *self._code_shape), np.float32)
+        batch[: len(codes)] = codes
+        return torch.from_numpy(batch).to(self.device, self.dtype)
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -148,8 +175,8 @@ class FaceRestorer:
                 f"crop {index} is {crop.dtype} {list(crop.shape)}; {self.config.model} wants uint8 {list(wanted)} RGB"
             )
 
-    def _check_finite(self, images_B3HW: Tensor, *, first: int) -> None:
-        broken = (~torch.isfinite(images_B3HW)).sum(dim=(1, 2, 3)).tolist()
+    def _check_finite(self, results: Tensor, *, first: int) -> None:
+        broken = (~torch.isfinite(results)).flatten(1).sum(dim=1).tolist()
         for index, count in enumerate(broken, first):
             if count:
                 raise RestorationError(

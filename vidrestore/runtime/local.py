@@ -25,6 +25,8 @@ class LocalRunner:
             Inline(self._restorer),
             crop_size=self._restorer.crop_size,
             batch_size=self._restorer.batch_size,
+            encoder=Inline(self._restorer.encode),
+            coded_restorer=Inline(self._restorer.restore_coded),
         )
 
     @property

@@ -22,7 +22,7 @@ from vidrestore.errors import ConfigError, WorkerError
 from vidrestore.runtime.ray_connection import connect, fetch
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.runtime.workers import Description, FaceWorker
-from vidrestore.types import Detection, UInt8
+from vidrestore.types import CodedCrop, Detection, Float32, UInt8
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -79,6 +79,8 @@ class SegmentWorker:
             OnActors[UInt8, UInt8](self._face_workers, "restore", in_flight=self._in_flight),
             crop_size=description.crop_size,
             batch_size=description.batch_size,
+            encoder=OnActors[UInt8, Float32](self._face_workers, "encode", in_flight=self._in_flight),
+            coded_restorer=OnActors[CodedCrop, UInt8](self._face_workers, "restore_coded", in_flight=self._in_flight),
         )
         return restore_segment(segment, parts, self._config, self._note)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 
@@ -12,7 +13,11 @@ from vidrestore.engine import RestoreConfig
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.restoration.restorer import FaceRestorer
 from vidrestore.runtime.coalescer import Coalescer
-from vidrestore.types import Detection, UInt8
+from vidrestore.stages import BatchStage
+from vidrestore.types import CodedCrop, Detection, Float32, UInt8
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,22 @@ class FaceWorker:
 
     @cached_property
     def _restore(self) -> Coalescer[UInt8, UInt8]:
-        full = self._restorer.batch_size
-        return Coalescer(self._restorer, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+        return self._joining(self._restorer, full=self._restorer.batch_size)
+
+    @cached_property
+    def _encode(self) -> Coalescer[UInt8, Float32]:
+        return self._joining(self._restorer.encode, full=self._restorer.batch_size)
+
+    @cached_property
+    def _restore_coded(self) -> Coalescer[CodedCrop, UInt8]:
+        return self._joining(self._restorer.restore_coded, full=self._restorer.batch_size)
 
     @cached_property
     def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
-        full, detector = self._config.look.batch_size, FaceDetector(self._config.detector)
-        return Coalescer(detector, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+        return self._joining(FaceDetector(self._config.detector), full=self._config.look.batch_size)
+
+    def _joining(self, stage: BatchStage[In, Out], *, full: int) -> Coalescer[In, Out]:
+        return Coalescer(stage, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
 
     async def ready(self) -> bool:
         """Answer: the worker has a place to run."""
@@ -75,3 +89,11 @@ class FaceWorker:
     async def restore(self, crops: list[UInt8]) -> Sequence[UInt8]:
         """Restore crops."""
         return await self._restore(crops)
+
+    async def encode(self, crops: list[UInt8]) -> Sequence[Float32]:
+        """Tell the style codes of crops."""
+        return await self._encode(crops)
+
+    async def restore_coded(self, coded: list[CodedCrop]) -> Sequence[UInt8]:
+        """Restore crops with given style codes."""
+        return await self._restore_coded(coded)
