@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 
 from pipelines import steadiness as pipeline
 from vidrestore.benchmark import steadiness
-from vidrestore.benchmark.steadiness import DAMAGED, WAYS, Steadiness, measure_steadiness, table
+from vidrestore.benchmark.steadiness import ALL, DAMAGED, LIVE, REFERENCE, WAYS, Steadiness, measure_steadiness, table
 from vidrestore.config import update
 from vidrestore.demo import make_archival_film
 from vidrestore.engine import RestoreConfig
 
-CHOSEN = ("frame by frame, fresh noise", "+ tracked, smoothed alignment", "+ fades (all of it)")
+CHOSEN = (REFERENCE, "+ tracked, smoothed alignment", ALL)
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,14 @@ def test_the_ways_add_one_part_after_the_other() -> None:
     assert WAYS[0].fresh_noise
     assert not WAYS[1].fresh_noise
     configs = {way.name: update(RestoreConfig(), way.settings) for way in WAYS if way.settings is not None}
-    assert configs["+ fades (all of it)"] == RestoreConfig()
-    plain, blended = configs["+ tracked, smoothed alignment"], configs["+ blend along the motion"]
-    assert (plain.stabilizer.blend, plain.stabilizer.colour_lock) == (False, 0)
+    assert configs[ALL] == RestoreConfig()
+    plain, averaged = configs["+ tracked, smoothed alignment"], configs["+ film averaged along its motion"]
+    coded, blended = configs["+ steady style codes"], configs["+ blend along the motion"]
+    assert (plain.denoiser.frames, plain.stabilizer.blend, plain.stabilizer.colour_lock) == (0, False, 0)
+    assert (averaged.denoiser, averaged.stabilizer) == (RestoreConfig().denoiser, plain.stabilizer)
+    assert [config.codes.frames > 0 for config in (plain, averaged, coded, blended)] == [False, False, True, False]
     assert (blended.stabilizer.blend, blended.stabilizer.colour_lock) == (True, 0)
-    assert configs["live, lag 0"].tracker.lookahead == 0
+    assert configs[LIVE].tracker.lookahead == 0
 
 
 @pytest.mark.slow
@@ -61,6 +65,8 @@ def test_a_film_is_damaged_restored_in_every_way_and_compared(
     assert text.startswith(table(found))
     assert readme.read_text(encoding="utf-8") == (f"before\n<!-- steadiness -->\n{text}<!-- /steadiness -->\nafter\n")
     assert CHOSEN[1] in capsys.readouterr().out
+    worst = cv2.imread(str(tmp_path / "out" / f"{truth.stem}-lowbitrate" / "worst.png"))
+    assert worst.shape == (28 + 8 * 256, 4 * 256 + 3 * 2, 3), "truth, damaged, common and ours, of all eight frames"
 
 
 def test_what_was_not_measured_anywhere_shows_as_a_dash() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.benchmark.reference import ReferenceFlow
+from vidrestore.benchmark.worst import draw_frames, worst_frames
 from vidrestore.comparison.compare import compare_films
 from vidrestore.comparison.results import FilmComparison, Summary
 from vidrestore.config import update
@@ -27,10 +28,23 @@ from vidrestore.runtime.film import JobConfig, restore_film
 DAMAGED = "damaged"
 Step = Callable[[str], None]
 
-_NO_FADES = {"full_yaw": 179.0, "most_yaw": 180.0, "least_score": 0.0, "full_score": 1e-6}
-_PLAIN = {"stabilizer": {"blend": False, "colour_lock": 0.0}, "selection": _NO_FADES}
-_BLENDED = {"stabilizer": {"colour_lock": 0.0}, "selection": _NO_FADES}
+_NO_FADES = {"full_yaw": 179.0, "most_yaw": 180.0, "least_score": 0.0, "full_score": 1e-6, "most_change": 1.0}
+_OFF: Mapping[str, Any] = {
+    "denoiser": {"frames": 0},
+    "codes": {"frames": 0},
+    "stabilizer": {"blend": False, "colour_lock": 0.0},
+    "selection": _NO_FADES,
+}
+"""Everything after the alignment."""
+_CODES = {"frames": 4}
 _LIVE = {"coast_seconds": 0.3}
+
+
+def _with(*parts: str) -> Mapping[str, Any]:
+    """Of what is off, turn some parts on again."""
+    on = {"denoiser": {}, "codes": _CODES, "blend": {"colour_lock": 0.0}, "colour": {}}
+    chosen = {"stabilizer" if part in {"blend", "colour"} else part: on[part] for part in parts}
+    return {**_OFF, **chosen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +58,22 @@ class Way:
     """Of the reference flow."""
 
 
+ALL = "+ masks and fades (all of it)"
+LIVE = "live, lag 0"
+REFERENCE = "frame by frame, fresh noise"
 WAYS = (
-    Way("frame by frame, fresh noise", None, fresh_noise=True),
+    Way(REFERENCE, None, fresh_noise=True),
     Way("+ stored noise", None),
-    Way("+ tracked, smoothed alignment", _PLAIN),
-    Way("+ blend along the motion", _BLENDED),
-    Way("+ colour lock", {"selection": _NO_FADES}),
-    Way("+ fades (all of it)", {}),
-    Way("live, lag 0", {"tracker": {"lookahead": 0} | _LIVE}),
-    Way("live, lag 4", {"tracker": {"lookahead": 2} | _LIVE}),
+    Way("+ tracked, smoothed alignment", _with()),
+    Way("+ film averaged along its motion", _with("denoiser")),
+    Way("+ steady style codes", _with("denoiser", "codes")),
+    Way("+ blend along the motion", _with("denoiser", "blend")),
+    Way("+ colour lock", _with("denoiser", "colour")),
+    Way(ALL, {}),
+    Way(LIVE, {"tracker": {"lookahead": 0} | _LIVE}),
+    Way("live, lag 4", {"tracker": {"lookahead": 1} | _LIVE}),
 )
+"""Style codes are steadied in their own row only: by default they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +150,16 @@ def _scene(film: Path, preset: str, place: Path, ways: Sequence[Way], weights: P
     on_step("  comparing")
     found = compare_films(film, list(made.values()), degraded=damaged)
     found.write(place / "comparison.json")
+    _draw_worst(film, damaged, made, found, place / "worst.png")
     return Scene(film.name, preset, found.frames, _rows(found, list(made)))
+
+
+def _draw_worst(film: Path, damaged: Path, made: Mapping[str, Path], found: FilmComparison, path: Path) -> None:
+    """The worst ten frames of the last offline way, beside what the common flow and a live stream make of them."""
+    tests = dict(zip(made, (one for one in found.films if one.role == "test"), strict=True))
+    if ALL in tests:
+        shown = {name: made[name] for name in (REFERENCE, ALL, LIVE) if name in made}
+        draw_frames(path, film, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
 
 
 def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
