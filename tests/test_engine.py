@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +17,7 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.report import Recorder
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
+from vidrestore.video.reader import VideoReader
 
 WIDTH, HEIGHT = 320, 240
 RATE = 25
@@ -175,6 +177,19 @@ def test_two_faces_that_cross_keep_their_identities(parts: Parts, lookahead: int
                 near[who].update(close)
     assert [len(ids) for ids in near.values()] == [1, 1]
     assert near[0] != near[1]
+
+
+@pytest.mark.parametrize("lookahead", [0, 128])
+def test_walkers_keep_their_identities(shared: Path, parts: Parts, lookahead: int) -> None:
+    """A real film: a woman on the left and a man on the right, side by side, towards the camera."""
+    with VideoReader(shared / "clips" / "face-demographics-walking.gif") as reader:
+        config = update(RestoreConfig(), {"tracker": {"lookahead": lookahead, "coast_seconds": 0.3}})
+        found = tracks_of([*reader], parts, config)
+    known = {track for tracks in found for track in tracks}
+    assert len(known) == 2
+    both = [tracks for tracks in found if len(tracks) == 2]
+    assert len(both) > 10
+    assert len({min(tracks, key=lambda track: tracks[track]) for tracks in both}) == 1
 
 
 def test_steady_codes_want_a_restorer_that_has_codes(parts: Parts) -> None:
