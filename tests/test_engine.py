@@ -14,6 +14,7 @@ from vidrestore.config import update
 from vidrestore.engine import Parts, RestoreConfig, restore_frames
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import FaceDetector
+from vidrestore.model.visibility import FaceVisibility
 from vidrestore.report import Recorder
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
@@ -190,6 +191,41 @@ def test_walkers_keep_their_identities(shared: Path, parts: Parts, lookahead: in
     both = [tracks for tracks in found if len(tracks) == 2]
     assert len(both) > 10
     assert len({min(tracks, key=lambda track: tracks[track]) for tracks in both}) == 1
+
+
+@pytest.fixture(scope="module")
+def seeing(parts: Parts) -> Parts:
+    """A restorer that turns faces into their negatives, so that it shows wherever it is."""
+    negative = Inline(lambda crops: [255 - crop for crop in crops])
+    return Parts(parts.detector, negative, crop_size=128, batch_size=1, visibility=Inline(FaceVisibility("cpu")))
+
+
+@pytest.mark.parametrize("colour", [(90, 90, 90), (196, 148, 122)], ids=["grey", "skin"])
+def test_a_bar_that_crosses_a_face_stays_whole(seeing: Parts, colour: tuple[int, int, int]) -> None:
+    frames, bars = [], []
+    for index in range(24):
+        picture, bar = draw(face_at(160, 120, scale=0.9)).copy(), np.zeros((HEIGHT, WIDTH), np.uint8)
+        left = 100 + 4 * index
+        cv2.rectangle(bar, (left, 0), (left + 22, HEIGHT), 1, -1)
+        picture[bar > 0] = colour
+        frames.append(frame_of(cv2.GaussianBlur(picture, (0, 0), 0.7), index))
+        bars.append(cv2.erode(bar, np.ones((5, 5), np.uint8)) > 0)
+    options = {"stabilizer": {"colour_lock": 0.0}}
+    careless = restored(frames, seeing, {**options, "occlusion": {"enabled": False}})
+    careful = restored(frames, seeing, options)
+    damage = []
+    for before, all_over, kept, bar in zip(frames, careless, careful, bars, strict=True):
+        painted = changed(before, all_over) & bar
+        if painted.sum() > 200:
+            damage.append([np.abs(_green(after) - _green(before))[painted].mean() for after in (kept, all_over)])
+        assert (changed(before, kept) & ~bar).sum() > 1500, "the rest of the face is restored"
+    assert len(damage) > 8
+    with_mask, without = np.mean(damage, axis=0)
+    assert with_mask < 0.25 * without
+
+
+def _green(frame: Frame) -> np.ndarray:
+    return frame.planes[0].astype(np.float32)
 
 
 def test_steady_codes_want_a_restorer_that_has_codes(parts: Parts) -> None:

@@ -1,7 +1,7 @@
 """The one composition: frames in, frames with restored faces out. Files, live streams and clusters all call it.
 
-    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ─┐
-                 frames <── compositor <── stabilizer <── fader <── restorer <──────────────┘
+    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ──┐
+          frames <── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
 
 Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
 and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead, the
@@ -24,6 +24,7 @@ from vidrestore.restoration.code_smoother import CodesConfig, CodeSmoother
 from vidrestore.restoration.compositor import Compositor, CompositorConfig
 from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
 from vidrestore.restoration.fader import Fader
+from vidrestore.restoration.occlusion import OcclusionConfig, share_of
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.restoration.selection import FaceSelector, SelectionConfig, weigh
 from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
@@ -79,6 +80,7 @@ class RestoreConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
     stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
@@ -104,6 +106,8 @@ class Parts:
     """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `codes.frames` is above 0."""
     coded_restorer: Executor[CodedCrop, UInt8] | None = None
     """Crops with style codes -> restored crops; likewise."""
+    visibility: Executor[UInt8, UInt8] | None = None
+    """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
 
 
 def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig, recorder: Recorder) -> Iterator[Frame]:
@@ -127,7 +131,8 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
     aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
     lag = config.tracker.lookahead
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lag), aligned))
-    restored = recorder.timed("restore", _restore(clean, parts, config))
+    seen = recorder.timed("see", _see(clean, parts, config))
+    restored = recorder.timed("restore", _restore(seen, parts, config))
     faded = run(Fader(config.selection, lag=lag), restored)
     steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lag), faded))
     return recorder.timed("composite", map(Compositor(config.compositor), steady))
@@ -177,6 +182,18 @@ def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> It
         recorder.counts["faces"] += len(item.faces)
         recorder.counts["tracks"] = len(seen)
         yield item
+
+
+def _see(
+    items: Iterable[FrameFaces[AlignedFace]], parts: Parts, config: RestoreConfig
+) -> Iterable[FrameFaces[AlignedFace]]:
+    if parts.visibility is None or not config.occlusion.enabled:
+        return items
+    return _beside(items, parts, parts.visibility, lambda face: face.crop, partial(_shown, config=config.occlusion))
+
+
+def _shown(face: AlignedFace, answer: UInt8, *, config: OcclusionConfig) -> AlignedFace:
+    return replace(face, shown=share_of(answer, config))
 
 
 def _restore(

@@ -133,6 +133,8 @@ class AlignedFace:
     """To the same face in the frame before, once a stage over time has found it."""
     codes: Float32 | None = field(default=None, repr=False)
     """float32 [N, D]: style codes to restore it with in place of its own."""
+    shown: Float32 | None = field(default=None, repr=False)
+    """float32 [m, m] over the crop, 0..1: how much to show of what is restored there; None: all of it."""
 
 
 class CodedCrop(NamedTuple):

@@ -34,6 +34,7 @@ _OFF: Mapping[str, Any] = {
     "codes": {"frames": 0},
     "stabilizer": {"blend": False, "colour_lock": 0.0},
     "selection": _NO_FADES,
+    "occlusion": {"enabled": False},
 }
 """Everything after the alignment."""
 _CODES = {"frames": 4}

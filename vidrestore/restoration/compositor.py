@@ -60,7 +60,11 @@ class Compositor:
         if box.empty:
             return
         weight = np.float32(self._config.strength * restoration.weight)
-        mask = _warp(face_mask(crop.shape[0], self._config.feather), to_crop, box, cv2.BORDER_CONSTANT) * weight
+        whole = face_mask(crop.shape[0], self._config.feather)
+        shown = restoration.face.shown
+        if shown is not None:
+            whole = np.asarray(whole * cv2.resize(shown, whole.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        mask = _warp(whole, to_crop, box, cv2.BORDER_CONSTANT) * weight
         blend_rgb(planes, frame, box, _warp(crop, to_crop, box, cv2.BORDER_REPLICATE), mask)
 
 

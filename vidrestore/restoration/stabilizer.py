@@ -15,6 +15,7 @@ import numpy as np
 from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.detail import match_detail
+from vidrestore.restoration.occlusion import steady_share
 from vidrestore.restoration.temporal_blend import Blender, BlendView, to_uint8, view_of
 from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
 from vidrestore.types import Float32, Restoration
@@ -54,7 +55,7 @@ class StabilizerConfig:
 
 
 class Stabilizer(FaceWindow[Restoration, "_View"]):
-    """Replaces each restored crop by its stabilised one; all else of a face stays as it is.
+    """Replaces each restored crop, and what is shown of it, by a stabilised one; all else of a face stays as it is.
 
     Support and latency are those of `FaceWindow`. Equal crops come out equal, and without colour lock unchanged.
     Memory: per face `past + future + 1` views of 1.5 MB each at 256 px, flow included.
@@ -74,7 +75,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
     def view(self, face: Restoration) -> "_View":
         """What of a face its neighbours are compared with, and the colour that the film has and it has not."""
         view = view_of(face.crop, face.face.crop)
-        return _View(view, low_frequencies(face.face.crop) - view.low)
+        return _View(view, low_frequencies(face.face.crop) - view.low, face.face.shown)
 
     def settle(self, face: Restoration, own: "_View", neighbours: list[Near["_View"]]) -> Restoration:
         """Blend along the motion, raise the detail again, and lock the colours."""
@@ -88,7 +89,11 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
             if config.most_detail_gain:
                 result = match_detail(result, restored, most_gain=config.most_detail_gain)
             change += own.difference - difference
-        return replace(face, crop=to_uint8(result + enlarge(change, result.shape[0])))
+        return replace(
+            face,
+            crop=to_uint8(result + enlarge(change, result.shape[0])),
+            face=replace(face.face, shown=_steady_share(own, neighbours)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +101,12 @@ class _View:
     blend: BlendView
     difference: Float32
     """float32 [32, 32, 3] RGB: the film's low frequencies less those of the restored crop."""
+    shown: Float32 | None
+    """float32 [m, m], 0..1, see `AlignedFace`."""
+
+
+def _steady_share(own: _View, neighbours: list[Near[_View]]) -> Float32 | None:
+    if own.shown is None:
+        return None
+    known = [(near.nearness, near.path, near.view.shown) for near in neighbours if near.view.shown is not None]
+    return steady_share(own.shown, known)

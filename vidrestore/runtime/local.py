@@ -6,6 +6,7 @@ from typing import Self
 
 from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.faces.detector import FaceDetector
+from vidrestore.model.visibility import FaceVisibility
 from vidrestore.restoration.restorer import FaceRestorer
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.stages import Inline
@@ -27,6 +28,7 @@ class LocalRunner:
             batch_size=self._restorer.batch_size,
             encoder=Inline(self._restorer.encode),
             coded_restorer=Inline(self._restorer.restore_coded),
+            visibility=Inline(FaceVisibility(config.restorer.device)),
         )
 
     @property

@@ -81,6 +81,7 @@ class SegmentWorker:
             batch_size=description.batch_size,
             encoder=OnActors[UInt8, Float32](self._face_workers, "encode", in_flight=self._in_flight),
             coded_restorer=OnActors[CodedCrop, UInt8](self._face_workers, "restore_coded", in_flight=self._in_flight),
+            visibility=OnActors[UInt8, UInt8](self._face_workers, "see", in_flight=self._in_flight),
         )
         return restore_segment(segment, parts, self._config, self._note)
 

@@ -11,6 +11,7 @@ import torch
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.faces.detector import FaceDetector
+from vidrestore.model.visibility import FaceVisibility
 from vidrestore.restoration.restorer import FaceRestorer
 from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.stages import BatchStage
@@ -70,6 +71,10 @@ class FaceWorker:
     def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
         return self._joining(FaceDetector(self._config.detector), full=self._config.look.batch_size)
 
+    @cached_property
+    def _see(self) -> Coalescer[UInt8, UInt8]:
+        return self._joining(FaceVisibility(self._config.restorer.device), full=self._restorer.batch_size)
+
     def _joining(self, stage: BatchStage[In, Out], *, full: int) -> Coalescer[In, Out]:
         return Coalescer(stage, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
 
@@ -79,7 +84,7 @@ class FaceWorker:
 
     async def describe(self) -> Description:
         """Load what is not loaded yet, downloading it if need be, and say what it is."""
-        _ = self._restore, self._detect
+        _ = self._restore, self._detect, self._see
         return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
     async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
@@ -89,6 +94,10 @@ class FaceWorker:
     async def restore(self, crops: list[UInt8]) -> Sequence[UInt8]:
         """Restore crops."""
         return await self._restore(crops)
+
+    async def see(self, crops: list[UInt8]) -> Sequence[UInt8]:
+        """Tell where faces are seen."""
+        return await self._see(crops)
 
     async def encode(self, crops: list[UInt8]) -> Sequence[Float32]:
         """Tell the style codes of crops."""

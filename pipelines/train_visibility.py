@@ -1,0 +1,42 @@
+"""Make the network that tells a face from what is in front of it, from a folder of aligned faces.
+
+    python -m pipelines.train_visibility FACES OUT
+
+OUT gets `visibility.safetensors`, for `vidrestore/model/weights/`, the figures of held-out faces as
+`visibility.json`, and `visibility.png`: faces, truths and answers side by side.
+"""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrestore.training.visibility import train_visibility
+from vidrestore.training.visibility_report import REPORT_FILE
+from vidrestore.training.visibility_samples import VisibilityConfig
+
+RECIPE = VisibilityConfig()
+
+
+def main(
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    out: Annotated[Path, typer.Argument(help="Where weights, figures and the picture go.")],
+    steps: Annotated[int, typer.Option(help="Of the training.")] = RECIPE.steps,
+    batch: Annotated[int, typer.Option(help="Faces of a step.")] = RECIPE.batch,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = RECIPE.seed,
+    seconds: Annotated[float, typer.Option(help="End in good order after so long.")] = float("inf"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    processes: Annotated[int | None, typer.Option(help="That draw; 0 for none, all processors if left out.")] = None,
+) -> None:
+    """Train, judge and report."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    config = replace(RECIPE, steps=steps, batch=batch, seed=seed, stop_after_seconds=seconds)
+    made = train_visibility(faces, out, config, device=device, processes=processes)
+    typer.echo((out / REPORT_FILE).read_text())
+    typer.echo(f"{made}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
