@@ -22,7 +22,10 @@ def metrics(
         list[Path], typer.Argument(help="Films to compare with it, such as restored ones.", metavar="TEST...")
     ],
     degraded: Annotated[
-        Path | None, typer.Option("--input", help="What they were restored from, for a row.", metavar="FILM")
+        Path | None,
+        typer.Option(
+            "--input", help="What they were restored from: a row; its weave and flicker are taken out.", metavar="FILM"
+        ),
     ] = None,
     destination: Annotated[
         Path | None, typer.Option("--out", help="Write report.json, table.md and curves here.", metavar="DIR")

@@ -1,7 +1,7 @@
 """The comparison: films pass in step, the truth says where its faces are, and every film is measured there.
 
-Of the films only the frames are held that the tracker holds back of the truth, and two of each; of what passed, only
-numbers stay.
+Of the films only the frames are held that the tracker holds back of the truth, and two of each, three of the truth; of
+what passed, only numbers stay.
 """
 
 from collections import Counter
@@ -14,8 +14,9 @@ from vidrestore.comparison.films import Companion, losses
 from vidrestore.comparison.meter import FilmMeter
 from vidrestore.comparison.results import FilmComparison, FilmFigures, Role
 from vidrestore.comparison.scenes import Scene, scenes
-from vidrestore.comparison.steps import step_from
+from vidrestore.comparison.steps import Step, step_from
 from vidrestore.comparison.summary import summarise
+from vidrestore.comparison.sway import SwayRecorder
 from vidrestore.comparison.tracks import TrackRecorder
 from vidrestore.comparison.views import View, Viewer
 from vidrestore.errors import ConfigError
@@ -43,7 +44,8 @@ def compare_films(
     Args:
         reference: the truth. Its faces are found and followed, and looked at in the same places in every film.
         tests: one or more films of the same frames, such as restored ones.
-        degraded: the film that they were restored from, for a row of its own.
+        degraded: the film that they were restored from, for a row of its own; what its whole picture does, gate weave
+            and lamp flicker, is then taken out of warp error, jitter and flicker of every film but the reference.
         config: the defaults measure every face that would be restored in full.
         judges: other networks than the package's.
         on_progress: called after every frame.
@@ -79,6 +81,7 @@ def compare_films(
             faces_too_small=run.counts["faces_too_small"],
             min_face=config.min_face,
             crop_size=config.crop_size,
+            input_sway=run.sway.figures() if degraded is not None else None,
             films=tuple(run.films([(truth, "reference"), *rows])),
             notes=(
                 *losses(truth, reader.statistics),
@@ -96,8 +99,9 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self._viewer = viewer
         self._has_input = "input" in roles
-        self._meters = [FilmMeter(config.crop_size, against_track=role == "reference") for role in roles]
-        self._before: View | None = None
+        self._meters = [FilmMeter(config.crop_size, of_truth=role == "reference") for role in roles]
+        self.sway = SwayRecorder()
+        self._before: Step | None = None
         self._shot: int | None = None
         self._start: Frame | None = None
 
@@ -114,7 +118,9 @@ class _Run:
         for meter, view in zip(self._meters, views, strict=True):
             meter.take(step, view, seconds)
         self.tracks.take(views, scene.frame.index, seconds)
-        self._before = views[0]
+        if self._has_input:
+            self.sway.take(step)
+        self._before = step
         self._count(scene, views[0])
 
     def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[FilmFigures]:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from vidrestore.metrics.fidelity import PSNR_CEILING_DECIBELS, sharpness_ratio
 from vidrestore.metrics.identity import cosines
 from vidrestore.metrics.jitter import FRAMES, landmark_jitter
 from vidrestore.metrics.regions import Region, region_mean, region_psnr, ssim_map
+from vidrestore.metrics.registration import ALIGNED, STEADY
 from vidrestore.metrics.seams import ring_around, seam_energy
 from vidrestore.metrics.temporal import mean_change, temporal_feature_distances, warp_error
 from vidrestore.types import Float64
@@ -24,20 +26,30 @@ _EYES: Final = float(np.linalg.norm(TEMPLATE[1] - TEMPLATE[0]))
 turns away."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Of a film since the frame before, in the fields of `FrameFigures`."""
+
+    warp_error: float | None = None
+    flicker_faces: float | None = None
+    flicker_elsewhere: float | None = None
+
+
 class FilmMeter:
     """Measures the frames of one film as they come; holds one frame, and landmarks of three.
 
     Args:
         crop_size: side of the aligned faces.
-        against_track: measure landmarks against the smoothed track (for the truth itself) and not the truth's.
+        of_truth: the film is the truth itself: it does not sway as the input does, and its landmarks are measured
+            against the smoothed track.
     """
 
-    def __init__(self, crop_size: int, *, against_track: bool = False) -> None:
+    def __init__(self, crop_size: int, *, of_truth: bool = False) -> None:
         self.figures: list[FrameFigures] = []
         self._ring = ring_around(pasted_mask(crop_size))
         self._points: Float64 = TEMPLATE * crop_size - 0.5
         self._eyes = _EYES * crop_size
-        self._against_track = against_track
+        self._of_truth = of_truth
         self._before: View | None = None
         self._offsets: dict[int, deque[Float64]] = {}
 
@@ -48,6 +60,7 @@ class FilmMeter:
         if step.before is None:
             self._before = None
             self._offsets.clear()
+        changes = self._changes(step, view)
         self.figures.append(
             FrameFigures(
                 index=scene.frame.index,
@@ -57,32 +70,35 @@ class FilmMeter:
                 ssim_faces=region_mean(similarity, scene.faces),
                 psnr_elsewhere=_decibels(view, truth, scene.elsewhere),
                 ssim_elsewhere=region_mean(similarity, scene.elsewhere),
-                warp_error=self._warp_error(step, view),
+                warp_error=changes.warp_error,
                 sharpness_ratio=_sharpness(view.faces, truth.faces),
-                jitter_percent=self._jitter(view.faces, truth.faces),
+                jitter_percent=self._jitter(step, view.faces),
                 temporal_feature_distance=self._feature_distance(step, view),
                 identity_cosine=_identity(view.faces, truth.faces),
                 seam_energy=self._seams(view, truth),
                 seam_energy_over_both=self._seams(view, truth, step.source) if step.source else None,
-                flicker_faces=self._flicker(step, view, scene.faces),
-                flicker_elsewhere=self._flicker(step, view, scene.elsewhere),
+                flicker_faces=changes.flicker_faces,
+                flicker_elsewhere=changes.flicker_elsewhere,
                 landmarks_missed=sum(points is None for points in view.faces.landmarks) if view.faces else 0,
             )
         )
         self._before = view
 
-    def _warp_error(self, step: Step, view: View) -> float | None:
-        if self._before is None or step.motion is None:
-            return None
-        return warp_error(view.luma, self._before.luma, step.motion, step.scene.faces)
+    def _changes(self, step: Step, view: View) -> _Changes:
+        if self._before is None or step.motion is None or step.still is None:
+            return _Changes()
+        sway = STEADY if self._of_truth else step.sway
+        now, before, within = sway.taken_out(view.luma, self._before.luma)
+        still, faces, elsewhere = (both(one, within) for one in (step.still, step.scene.faces, step.scene.elsewhere))
+        return _Changes(
+            warp_error=warp_error(now, before, step.motion, faces),
+            flicker_faces=mean_change(now, before, both(still, faces)),
+            flicker_elsewhere=mean_change(now, before, both(still, elsewhere)),
+        )
 
-    def _flicker(self, step: Step, view: View, region: Region) -> float | None:
-        if self._before is None or step.still is None:
-            return None
-        return mean_change(view.luma, self._before.luma, both(step.still, region))
-
-    def _jitter(self, faces: Faces | None, truth: Faces | None) -> float | None:
+    def _jitter(self, step: Step, faces: Faces | None) -> float | None:
         """Root mean square over the faces whose landmarks were found in this frame and the two before."""
+        truth, registration = step.truth.faces, ALIGNED if self._of_truth else step.registration
         ids = faces.ids if faces else ()
         for gone in self._offsets.keys() - set(ids):
             del self._offsets[gone]
@@ -90,12 +106,13 @@ class FilmMeter:
             return None
         found = []
         for row, identity in enumerate(ids):
-            points, wanted = faces.landmarks[row], self._points if self._against_track else truth.landmarks[row]
+            points, wanted = faces.landmarks[row], self._points if self._of_truth else truth.landmarks[row]
             if points is None or wanted is None:
                 self._offsets.pop(identity, None)
                 continue
             recent = self._offsets.setdefault(identity, deque(maxlen=FRAMES))
-            recent.append(points.astype(np.float64) - wanted)
+            weave = faces.to_crops[row][:, :2] @ registration.shift
+            recent.append(points.astype(np.float64) - wanted - weave)
             if len(recent) == FRAMES:
                 found.append(landmark_jitter(np.stack(recent), self._eyes))
         return statistics.fmean(jitter**2 for jitter in found) ** 0.5 if found else None

@@ -28,11 +28,13 @@ class FrameFigures:
     """dB, where no face's mask reaches."""
     ssim_elsewhere: float | None
     warp_error: float | None
-    """Grey levels 0..255, in the faces: change against the frame before that the truth's motion does not explain."""
+    """Grey levels 0..255, in the faces: change against the frame before that the truth's motion does not explain, nor
+    the input's sway (see `InputSway`)."""
     sharpness_ratio: float | None
     """Energy of fine detail in the inner face as a share of the truth's; 1 is as sharp."""
     jitter_percent: float | None
-    """Second difference of the landmarks' offsets in this frame and the two before, per cent of the eye distance."""
+    """Second difference of the landmarks' offsets in this frame and the two before, per cent of the eye distance;
+    where the input's whole picture lies does not count."""
     temporal_feature_distance: float | None
     """How much more or less a face changes since the frame before than it should, to MobileNetV2; 0 is best."""
     identity_cosine: float | None
@@ -42,7 +44,7 @@ class FrameFigures:
     seam_energy_over_both: float | None
     """Likewise, beyond the truth's and the input's, whichever is more: what pasting added. None without an input."""
     flicker_faces: float | None
-    """Grey levels: change since the frame before where the truth is still, in the faces."""
+    """Grey levels: change since the frame before where the truth is still, in the faces, without the input's sway."""
     flicker_elsewhere: float | None
     """Likewise, where no face's mask reaches."""
     landmarks_missed: int
@@ -122,6 +124,22 @@ class FilmFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class InputSway:
+    """What the input's whole picture does that the truth's does not: its gate weaves, its lamp flickers.
+
+    Every restoration that keeps pictures in their place does the same: it is taken out of warp error, jitter and
+    flicker of all films but the reference.
+    """
+
+    weave_pixels: float | None
+    """Root mean square of its way from frame to frame, frame pixels; None where no frame follows another."""
+    lamp_levels: float | None
+    """Likewise, of the change of mid-grey, grey levels 0..255."""
+    frames_unknown: int
+    """In which place or light could not be told, and counted as the truth's."""
+
+
+@dataclass(frozen=True, slots=True)
 class FilmComparison:
     """Everything that one comparison measured; the same films and machine give the same."""
 
@@ -142,6 +160,8 @@ class FilmComparison:
     """Width in display pixels below which a face is too small."""
     crop_size: int
     """Side in pixels of the aligned faces."""
+    input_sway: InputSway | None
+    """None without an input."""
     films: tuple[FilmFigures, ...]
     """The reference, the input if one was given, and the tests in their order."""
     notes: tuple[str, ...]

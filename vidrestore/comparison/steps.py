@@ -8,31 +8,41 @@ from vidrestore.comparison.scenes import Scene
 from vidrestore.comparison.views import View, grey
 from vidrestore.metrics.flow import Motion, motion_between
 from vidrestore.metrics.regions import Region
+from vidrestore.metrics.registration import ALIGNED, STEADY, Registration, Sway, register, shown_by, sway_between
 from vidrestore.metrics.temporal import still_pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A frame of the truth and how it came about from the one before."""
+    """A frame of the truth and how it came about from the one before; all films are measured by the same."""
 
     scene: Scene
     truth: View
     source: View | None
     """The frame of the input, where one was given."""
+    registration: Registration
+    """Of the input; `ALIGNED` without one."""
     before: View | None
     """The frame before; None at the beginning of a shot."""
     motion: Motion | None = field(repr=False)
     """Likewise."""
     still: Region | None = field(repr=False)
     """bool [h, w]: where nothing happened in between; likewise."""
+    sway: Sway
+    """Of the input in between, where its still parts show one; `STEADY` otherwise."""
 
 
-def step_from(before: View | None, scene: Scene, truth: View, source: View | None) -> Step:
-    """The step from the frame before in the same shot, or into a shot from nowhere."""
+def step_from(before: Step | None, scene: Scene, truth: View, source: View | None) -> Step:
+    """The step from the one before in the same shot, or into a shot from nowhere."""
+    registration = register(source.luma, truth.luma) if source else ALIGNED
     if before is None:
-        return Step(scene, truth, source, None, None, None)
-    motion = motion_between(grey(before), grey(truth))
-    return Step(scene, truth, source, before, motion, still_pixels(truth.luma, before.luma, motion))
+        return Step(scene, truth, source, registration, None, None, None, STEADY)
+    motion = motion_between(grey(before.truth), grey(truth))
+    still = still_pixels(truth.luma, before.truth.luma, motion)
+    sway = sway_between(before.registration, registration)
+    if not (source and before.source and shown_by(sway, source.luma, before.source.luma, still)):
+        sway = STEADY
+    return Step(scene, truth, source, registration, before.truth, motion, still, sway)
 
 
 def shared(now: View, before: View) -> tuple[list[int], list[int]]:

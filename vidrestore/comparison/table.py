@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from vidrestore.comparison.results import FilmComparison, FilmFigures, Summary
+from vidrestore.comparison.results import FilmComparison, FilmFigures, InputSway, Summary
 from vidrestore.evaluation.table import Table
 from vidrestore.markdown import markdown_table
 
@@ -63,9 +63,9 @@ def setting(comparison: FilmComparison) -> str:
 
 
 def remarks(comparison: FilmComparison) -> list[str]:
-    """What could not be measured or read, a line each."""
+    """What was taken out, and what could not be measured or read, a line each."""
     lines = [line for film in comparison.films for line in _remarks(film, comparison.films)]
-    return [*lines, *comparison.notes]
+    return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 
 def label(film: FilmFigures) -> str:
@@ -88,6 +88,18 @@ def _table(title: str, columns: tuple[Column, ...], films: tuple[FilmFigures, ..
 
 def _cell(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _sway(sway: InputSway | None) -> list[str]:
+    lines = []
+    if sway and sway.weave_pixels is not None and sway.lamp_levels is not None:
+        lines.append(
+            f"Taken out of warp error, jitter and flicker, from frame to frame: the input's gate weave, "
+            f"{sway.weave_pixels:.2f} px, and lamp flicker, {sway.lamp_levels:.2f} grey levels (RMS)."
+        )
+    if sway and sway.frames_unknown:
+        lines.append(f"In {sway.frames_unknown} frames weave or lamp of the input could not be told.")
+    return lines
 
 
 def _remarks(film: FilmFigures, films: tuple[FilmFigures, ...]) -> list[str]:

@@ -1,7 +1,6 @@
 """What a frame of one film looks like: its pixels, and its faces as networks and profiles see them."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 import cv2
 import numpy as np
@@ -10,18 +9,14 @@ from torch import Tensor
 
 from vidrestore.comparison.scenes import Scene
 from vidrestore.evaluation.judges import Judges
-from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.metrics.expression import eyes_profile, mouth_profile
 from vidrestore.metrics.features import features_of
 from vidrestore.metrics.identity import embeddings_of
-from vidrestore.metrics.landmarks import find_landmarks
+from vidrestore.metrics.landmarks import steady_landmarks
 from vidrestore.metrics.temporal import luma
 from vidrestore.restoration.aligner import Aligner
-from vidrestore.types import Float32, Frame, FrameFaces, UInt8
+from vidrestore.types import Float32, Float64, Frame, FrameFaces, UInt8
 from vidrestore.video.colour import Box, region_to_rgb
-
-_STRAY: Final = 0.75
-"""Mean distance from the template, in its eye distances, of landmarks that are another face's; a profile's are 0.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +25,8 @@ class Faces:
 
     ids: tuple[int, ...]
     """Of their tracks."""
+    to_crops: tuple[Float64, ...] = field(repr=False)
+    """float64 [2, 3] each, frame pixels -> crop pixels."""
     images: Tensor = field(repr=False)
     """uint8 [B, 3, S, S] RGB, on the CPU."""
     lumas: tuple[Float32, ...] = field(repr=False)
@@ -84,23 +81,15 @@ class Viewer:
         lumas = tuple(luma(crop) for crop in crops)
         return Faces(
             ids=tuple(face.track.id for face in aligned),
+            to_crops=tuple(face.to_crop for face in aligned),
             images=images,
             lumas=lumas,
             features=features_of(self._judges.describe, shown),
             embeddings=embeddings_of(self._judges.embed, shown).float().cpu(),
-            landmarks=tuple(map(believable, find_landmarks(self._judges.detect, crops), crops)),
+            landmarks=tuple(steady_landmarks(self._judges.detect, crops)),
             mouths=tuple(map(mouth_profile, lumas)),
             eyes=tuple(map(eyes_profile, lumas)),
         )
-
-
-def believable(landmarks: Float32 | None, crop: UInt8) -> Float32 | None:
-    """Landmarks found in a crop, or None where they are another face's that looks into it."""
-    if landmarks is None:
-        return None
-    template = TEMPLATE * crop.shape[0] - 0.5
-    eyes = float(np.linalg.norm(template[1] - template[0]))
-    return landmarks if np.linalg.norm(landmarks - template, axis=1).mean() <= _STRAY * eyes else None
 
 
 def grey(view: View) -> UInt8:
