@@ -10,7 +10,10 @@ from vidrestore.files import replace_text
 from vidrestore.markdown import markdown_table
 
 START, STOP = "<!-- benchmark -->", "<!-- /benchmark -->"
-_STAGES = ("decode", "preview", "detect", "track", "align", "restore", "stabilize", "composite", "encode", REST)
+_STAGES = (
+    *("decode", "preview", "detect", "track", "align", "denoise", "see", "restore", "stabilize", "composite", "encode"),
+    REST,
+)
 _VERSIONS = ("python", "torch", "av", "ray", "facexlib")
 _NONE = "-"
 
