@@ -47,6 +47,8 @@ def test_a_comparison_leaves_report_tables_and_curves(run: Run, films: tuple[Pat
     assert all(f"| {name} |" in table for name in ("reference: truth.mkv", "input: input.mkv", "restored.mkv"))
     assert "mouth too short" in table
     assert "mouth too short" in printed
+    assert "the input's gate weave" in table
+    assert "the input's gate weave" in " ".join(printed.split())
     for name in PICTURES:
         assert cv2.imread(str(out / name)).std() > 1
 

@@ -16,7 +16,7 @@ from vidrestore.metrics.fidelity import PSNR_CEILING_DECIBELS, sharpness_ratio
 from vidrestore.metrics.identity import cosines
 from vidrestore.metrics.jitter import FRAMES, landmark_jitter
 from vidrestore.metrics.regions import Region, region_mean, region_psnr, ssim_map
-from vidrestore.metrics.registration import ALIGNED, STEADY
+from vidrestore.metrics.registration import STEADY
 from vidrestore.metrics.seams import ring_around, seam_energy
 from vidrestore.metrics.temporal import mean_change, temporal_feature_distances, warp_error
 from vidrestore.types import Float64
@@ -98,7 +98,7 @@ class FilmMeter:
 
     def _jitter(self, step: Step, faces: Faces | None) -> float | None:
         """Root mean square over the faces whose landmarks were found in this frame and the two before."""
-        truth, registration = step.truth.faces, ALIGNED if self._of_truth else step.registration
+        truth, weave = step.truth.faces, np.zeros(2) if self._of_truth else step.weave
         ids = faces.ids if faces else ()
         for gone in self._offsets.keys() - set(ids):
             del self._offsets[gone]
@@ -111,8 +111,7 @@ class FilmMeter:
                 self._offsets.pop(identity, None)
                 continue
             recent = self._offsets.setdefault(identity, deque(maxlen=FRAMES))
-            weave = faces.to_crops[row][:, :2] @ registration.shift
-            recent.append(points.astype(np.float64) - wanted - weave)
+            recent.append(points.astype(np.float64) - wanted - faces.to_crops[row][:, :2] @ weave)
             if len(recent) == FRAMES:
                 found.append(landmark_jitter(np.stack(recent), self._eyes))
         return statistics.fmean(jitter**2 for jitter in found) ** 0.5 if found else None

@@ -8,8 +8,9 @@ from vidrestore.comparison.scenes import Scene
 from vidrestore.comparison.views import View, grey
 from vidrestore.metrics.flow import Motion, motion_between
 from vidrestore.metrics.regions import Region
-from vidrestore.metrics.registration import ALIGNED, STEADY, Registration, Sway, register, shown_by, sway_between
+from vidrestore.metrics.registration import ALIGNED, STEADY, Registration, Sway, register, shows, sway_between
 from vidrestore.metrics.temporal import still_pixels
+from vidrestore.types import Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +30,22 @@ class Step:
     still: Region | None = field(repr=False)
     """bool [h, w]: where nothing happened in between; likewise."""
     sway: Sway
-    """Of the input in between, where its still parts show one; `STEADY` otherwise."""
+    """Of the input in between, where it shows one; `STEADY` otherwise."""
+    weave: Float64
+    """float64 [2], (x, y) in frame pixels: where its sways have brought the input since the shot began."""
 
 
 def step_from(before: Step | None, scene: Scene, truth: View, source: View | None) -> Step:
     """The step from the one before in the same shot, or into a shot from nowhere."""
     registration = register(source.luma, truth.luma) if source else ALIGNED
     if before is None:
-        return Step(scene, truth, source, registration, None, None, None, STEADY)
+        return Step(scene, truth, source, registration, None, None, None, STEADY, np.zeros(2))
     motion = motion_between(grey(before.truth), grey(truth))
     still = still_pixels(truth.luma, before.truth.luma, motion)
     sway = sway_between(before.registration, registration)
-    if not (source and before.source and shown_by(sway, source.luma, before.source.luma, still)):
+    if not (source and before.source and shows(source.luma, before.source.luma, sway, motion, still)):
         sway = STEADY
-    return Step(scene, truth, source, registration, before.truth, motion, still, sway)
+    return Step(scene, truth, source, registration, before.truth, motion, still, sway, before.weave - sway.to_before)
 
 
 def shared(now: View, before: View) -> tuple[list[int], list[int]]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import RestorationError
+from vidrestore.metrics.flow import Motion
 from vidrestore.metrics.regions import Region, measurable
-from vidrestore.metrics.temporal import mean_change
+from vidrestore.metrics.temporal import warp_error
 from vidrestore.types import Float32, Float64
 
 _LONGEST_SIDE: Final = 640
@@ -27,7 +28,9 @@ _DARKEST, _BRIGHTEST = 8, 247
 _FLAT: Final = 1.0
 """Grey levels: a truth that deviates by less from its mean shows nothing to tell light by."""
 _GRAIN_SIGMA: Final = 2.0
-"""Pixels of blur before light is compared, against grain and for films that lost detail."""
+"""Pixels of blur before light and change are compared, against grain and for films that lost detail."""
+_MOST_LEFT: Final = 0.98
+"""Share of a film's change that may be left without its sway; chance explains some of it, a gate most."""
 _CRITERIA: Final = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-5)
 
 
@@ -120,16 +123,19 @@ def sway_between(before: Registration, now: Registration) -> Sway:
     return Sway(before.shift - now.shift, gain, before.offset - gain * now.offset)
 
 
-def shown_by(sway: Sway, now: Float32, before: Float32, still: Region) -> bool:
-    """Whether two frames of the film that was registered change less where the truth is still, once it is taken out.
+def shows(now: Float32, before: Float32, sway: Sway, motion: Motion, still: Region) -> bool:
+    """Whether two frames of the film that was registered differ less once its sway is taken out.
 
-    Registration is never exact, and the lag of a codec behind what moves pulls at it: a film that does not sway would
-    be charged for that. True where too little is still to tell.
+    Registration is never exact, and the lag of a codec behind what moves pulls at it: all films would be charged for
+    that where the input does not sway. So it has to show where the truth is still, or where too little is, along its
+    motion. Grain is blurred first, for being moved by parts of pixels would smooth it.
     """
+    now, before = _grainless(now), _grainless(before)
     swayless_now, swayless_before, within = sway.taken_out(now, before)
-    region: Region = still & within
-    seen, left = mean_change(now, before, region), mean_change(swayless_now, swayless_before, region)
-    return seen is None or left is None or left < seen
+    region: Region = still & within if measurable(still & within) else within
+    seen = warp_error(now, before, motion, region)
+    left = warp_error(swayless_now, swayless_before, motion, region)
+    return seen is not None and left is not None and left < _MOST_LEFT * seen
 
 
 def shifted(picture: Float32, shift: Float64) -> Float32:
@@ -167,7 +173,7 @@ def _shift(film: Float32, truth: Float32) -> Float64 | None:
 
 def _light(film: Float32, truth: Float32) -> tuple[float, float] | None:
     """Gain and offset that take the truth to the film, or None where they cannot be told or are another picture's."""
-    lit, dark = (cv2.GaussianBlur(one, (0, 0), _GRAIN_SIGMA) for one in (film, truth))
+    lit, dark = _grainless(film), _grainless(truth)
     unclipped: Region = np.logical_and.reduce([(one >= _DARKEST) & (one <= _BRIGHTEST) for one in (lit, dark)])
     if not measurable(unclipped):
         return None
@@ -176,3 +182,7 @@ def _light(film: Float32, truth: Float32) -> tuple[float, float] | None:
         return None
     gain = float(covariance / variance)
     return gain, float(lit[unclipped].mean(dtype=np.float64) - gain * dark[unclipped].mean(dtype=np.float64))
+
+
+def _grainless(picture: Float32) -> Float32:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), _GRAIN_SIGMA), np.float32)
