@@ -21,6 +21,11 @@ TEMPLATE: Final[Float64] = (
 crops (pixel centres at integers), which GFP-GAN was trained with."""
 TEMPLATE.setflags(write=False)
 
+FACE_CENTRE: Final = (0.5, 0.53)
+"""Where the face's middle lies in the unit square."""
+FACE_RADII: Final = (0.42, 0.45)
+"""Half axes, in sides of the square, of the ellipse that is restored: forehead to chin, ear to ear."""
+
 _EYES_Y, _NOSE_Y, _MOUTH_Y = TEMPLATE[:2, 1].mean(), TEMPLATE[2, 1], TEMPLATE[3:, 1].mean()
 _NOSE_HEIGHT: Final = float((_NOSE_Y - _EYES_Y) / (_MOUTH_Y - _EYES_Y))
 """Where the nose tip lies between eyes (0) and mouth (1)."""

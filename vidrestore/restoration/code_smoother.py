@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidrestore.errors import ConfigError
-from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
+from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import AlignedFace, Float32
 
 
@@ -27,8 +26,7 @@ class CodesConfig:
     first costs a fifth more, and the embedded model's codes are steady already (README, Steadiness)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.frames <= MOST_FRAMES:
-            raise ConfigError(f"codes.frames is {self.frames}; it must lie between 0 and {MOST_FRAMES}")
+        check_frames("codes", self.frames)
 
 
 class CodeSmoother(FaceWindow[AlignedFace, Float32]):

@@ -8,14 +8,10 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError
+from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
 from vidrestore.restoration.aligner import footprint, magnification, resized_to_original, shift
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 from vidrestore.video.colour import Box, Writable, blend_rgb
-
-_FACE_CENTRE = (0.5, 0.53)
-"""Where the face's middle lies in the unit crop of the five-point template."""
-_FACE_RADII = (0.42, 0.45)
-"""Half axes, in crop sides, at which the mask reaches zero: forehead to chin, ear to ear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +94,8 @@ def face_mask(size: int, feather: float) -> Float32:
         float32 [size, size], 0..1, read-only; exactly 0 on the crop's border.
     """
     axis = (np.arange(size) + 0.5) / size
-    across = (axis[None, :] - _FACE_CENTRE[0]) / _FACE_RADII[0]
-    down = (axis[:, None] - _FACE_CENTRE[1]) / _FACE_RADII[1]
+    across = (axis[None, :] - FACE_CENTRE[0]) / FACE_RADII[0]
+    down = (axis[:, None] - FACE_CENTRE[1]) / FACE_RADII[1]
     inside = np.clip((1 - np.hypot(across, down)) / max(feather, 1e-6), 0, 1)
     mask: Float32 = (inside * inside * (3 - 2 * inside)).astype(np.float32)
     mask.setflags(write=False)

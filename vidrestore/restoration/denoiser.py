@@ -8,9 +8,8 @@ pixels remain; light and colour are always its own.
 
 from dataclasses import dataclass, replace
 
-from vidrestore.errors import ConfigError
-from vidrestore.restoration.temporal_blend import Blender, BlendView, to_uint8, view_of
-from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
+from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, to_uint8, view_of
+from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import AlignedFace
 
 
@@ -30,11 +29,8 @@ class DenoiserConfig:
     """Levels, 0..255, by which the crops may differ at low frequencies; there a neighbour counts 1/e."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.frames <= MOST_FRAMES:
-            raise ConfigError(f"denoiser.frames is {self.frames}; it must lie between 0 and {MOST_FRAMES}")
-        for name in ("pattern_levels", "look_levels"):
-            if not 0 < getattr(self, name) <= 255:  # noqa: PLR2004  the range of 8 bits
-                raise ConfigError(f"denoiser.{name} is {getattr(self, name)}; use more than 0, and 255 at most")
+        check_frames("denoiser", self.frames)
+        check_levels("denoiser", pattern_levels=self.pattern_levels, look_levels=self.look_levels)
 
 
 class Denoiser(FaceWindow[AlignedFace, BlendView]):

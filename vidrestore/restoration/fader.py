@@ -67,11 +67,10 @@ class Fader:
         return replace(item, faces=faces)
 
     def _weight(self, track: int, now: int) -> float:
-        window = list(self._moments)[max(0, now - self.past) : now + self.future + 1]
-        start = max(0, now - self.past)
+        """What is held is the window: `past` frames before `now`, and as many after as are waited for."""
         highest = min(
-            moment.weights.get(track, 0.0) + abs(start + place - now) * self._slope
-            for place, moment in enumerate(window)
+            moment.weights.get(track, 0.0) + abs(place - now) * self._slope
+            for place, moment in enumerate(self._moments)
         )
         return max(highest, self._shown.get(track, 0.0) - self._slope)
 

@@ -16,8 +16,8 @@ from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.detail import match_detail
 from vidrestore.restoration.occlusion import steady_share
-from vidrestore.restoration.temporal_blend import Blender, BlendView, to_uint8, view_of
-from vidrestore.restoration.window import MOST_FRAMES, FaceWindow, Near
+from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, to_uint8, view_of
+from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import Float32, Restoration
 
 
@@ -43,15 +43,12 @@ class StabilizerConfig:
     """0..1: the share of the film's low-frequency colour and light that the restored face takes; 0: none."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.frames <= MOST_FRAMES:
-            raise ConfigError(f"stabilizer.frames is {self.frames}; it must lie between 0 and {MOST_FRAMES}")
+        check_frames("stabilizer", self.frames)
+        check_levels("stabilizer", pattern_levels=self.pattern_levels, look_levels=self.look_levels)
         for name, least, most in (("most_detail_gain", 0, 8), ("colour_lock", 0, 1)):
             if not least <= getattr(self, name) <= most:
                 message = f"stabilizer.{name} is {getattr(self, name)}; it must lie between {least} and {most}"
                 raise ConfigError(message)
-        for name in ("pattern_levels", "look_levels"):
-            if not 0 < getattr(self, name) <= 255:  # noqa: PLR2004  the range of 8 bits
-                raise ConfigError(f"stabilizer.{name} is {getattr(self, name)}; use more than 0, and 255 at most")
 
 
 class Stabilizer(FaceWindow[Restoration, "_View"]):
@@ -67,10 +64,9 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
 
     def __init__(self, config: StabilizerConfig | None = None, *, lag: int | None = None) -> None:
         self._config = config or StabilizerConfig()
-        levels = {"pattern_levels": self._config.pattern_levels, "look_levels": self._config.look_levels}
-        self._blender = Blender(**levels)
-        active = self._config.blend or self._config.colour_lock > 0
-        super().__init__(frames=self._config.frames, lag=lag, active=active)
+        config = self._config
+        self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+        super().__init__(frames=config.frames, lag=lag, active=config.blend or config.colour_lock > 0)
 
     def view(self, face: Restoration) -> "_View":
         """What of a face its neighbours are compared with, and the colour that the film has and it has not."""

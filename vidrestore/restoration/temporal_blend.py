@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies
 from vidrestore.restoration.flow import grid_grey, positions, warp
 from vidrestore.restoration.window import Near
@@ -29,6 +30,13 @@ _MOST_NOISE_LEVELS = 6.0
 """Grey levels of that median, at most: more says that most of the crop shows something else."""
 _LOOK_SIGMA = 1.0
 """Grid pixels: restored faces are compared without what is finer, for that is what flickers."""
+
+
+def check_levels(part: str, *, pattern_levels: float, look_levels: float) -> None:
+    """ConfigError unless a part's `pattern_levels` and `look_levels` are levels of 8 bits above 0."""
+    for name, levels in (("pattern_levels", pattern_levels), ("look_levels", look_levels)):
+        if not 0 < levels <= 255:  # noqa: PLR2004  the range of 8 bits
+            raise ConfigError(f"{part}.{name} is {levels}; use more than 0, and 255 at most")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
+from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
 from vidrestore.training.kernels import blur, window_radius
 from vidrestore.training.sprite_bank import Paint, SpriteBank
 from vidrestore.training.sprite_placing import Draw, Placed, moved, place, sampled, sampling_matrix, softened
 from vidrestore.training.stage_light import StageLight
 
-FACE_CENTRE = (0.5, 0.53)
-FACE_RADII = (0.42, 0.45)
 """The ellipse, in crop sides, outside of which the compositor shows nothing of a restored face."""
 _DROP_SIGMA_PIXELS = 6.0
 _LEAST_HIDDEN_TURN = 1.9
