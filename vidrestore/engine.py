@@ -9,7 +9,7 @@ denoiser's, the fader's and the stabilizer's.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -20,9 +20,11 @@ from vidrestore.faces.detector import DetectorConfig, scale
 from vidrestore.faces.tracker import Tracker, TrackerConfig
 from vidrestore.report import Recorder
 from vidrestore.restoration.aligner import Aligner
+from vidrestore.restoration.carrier import Carrier
 from vidrestore.restoration.code_smoother import CodesConfig, CodeSmoother
 from vidrestore.restoration.compositor import Compositor, CompositorConfig
 from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.effort import Effort
 from vidrestore.restoration.fader import Fader
 from vidrestore.restoration.occlusion import OcclusionConfig, share_of
 from vidrestore.restoration.restorer import RestorerConfig
@@ -86,6 +88,39 @@ class RestoreConfig:
     stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
     compositor: CompositorConfig = field(default_factory=CompositorConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
+    lag: int | None = None
+    """Most frames held back, 0..8, for live video: divided among the stages, in place of `tracker.lookahead`. None:
+    each stage waits for what it wants, up to `tracker.lookahead`."""
+
+    def __post_init__(self) -> None:
+        if self.lag is not None and not 0 <= self.lag <= len(_LAGS):
+            raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAGS)}, or none for films")
+
+
+_LAGS = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
+"""Which stage may hold back one frame more with each frame of lag; the first gain most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lags:
+    """Frames that each stage may hold back."""
+
+    tracker: int
+    denoiser: int
+    codes: int
+    fader: int
+    stabilizer: int
+
+
+def _lags(config: RestoreConfig) -> _Lags:
+    most = config.tracker.lookahead
+    if config.lag is None:
+        return _Lags(most, most, most, most, most)
+    given = _LAGS[: config.lag]
+    tracker, denoiser, fader, stabilizer = (
+        given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
+    )
+    return _Lags(min(most, tracker), denoiser, 0, fader, stabilizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +145,14 @@ class Parts:
     """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
 
 
-def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig, recorder: Recorder) -> Iterator[Frame]:
+def restore_frames(
+    frames: Iterable[Frame],
+    parts: Parts,
+    config: RestoreConfig,
+    recorder: Recorder,
+    *,
+    effort: Effort | None = None,
+) -> Iterator[Frame]:
     """Restore the faces of a stream of frames.
 
     Args:
@@ -118,31 +160,36 @@ def restore_frames(frames: Iterable[Frame], parts: Parts, config: RestoreConfig,
         parts: where detection and restoration run.
         config: everything else.
         recorder: counts frames, looks, faces, tracks and shots, and times every stage.
+        effort: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
-    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder))
+    lags = _lags(config)
+    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, effort))
     look = config.look
     found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
-    tracked = recorder.timed("track", _track(detected, config.tracker, recorder))
-    selected = run(FaceSelector(config.selection), tracked)
+    tracker = replace(config.tracker, lookahead=lags.tracker)
+    tracked = recorder.timed("track", _track(detected, tracker, recorder))
+    selected = run(FaceSelector(config.selection, effort), tracked)
     aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
-    lag = config.tracker.lookahead
-    clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lag), aligned))
+    clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     seen = recorder.timed("see", _see(clean, parts, config))
-    restored = recorder.timed("restore", _restore(seen, parts, config))
-    faded = run(Fader(config.selection, lag=lag), restored)
-    steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lag), faded))
+    restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, effort))
+    faded = run(Fader(config.selection, lag=lags.fader), restored)
+    steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lags.stabilizer), faded))
     return recorder.timed("composite", map(Compositor(config.compositor), steady))
 
 
-def _previews(frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder) -> Iterator[FrameFaces[UInt8]]:
+def _previews(
+    frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder, effort: Effort | None = None
+) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
-    shots, interval = ShotDetector(config.shots), Fraction(config.look.interval_seconds)
+    shots, least = ShotDetector(config.shots), config.look.interval_seconds
     shot, last = 0, Fraction(0)
     for frame in frames:
+        interval = Fraction(max(least, effort.interval_seconds) if effort else least)
         preview = make_preview(frame, longest_side=config.look.preview_side)
         cut = shots.is_cut(preview)
         shot += cut
@@ -171,6 +218,7 @@ def _track(
     tracker = Tracker(config)
     for item in run(tracker, items):
         recorder.counts["detections_rejected"] = tracker.rejected
+        recorder.counts["tracks_in_frame"] = len(item.faces)
         yield item
 
 
@@ -197,15 +245,40 @@ def _shown(face: AlignedFace, answer: UInt8, *, config: OcclusionConfig) -> Alig
 
 
 def _restore(
-    items: Iterable[FrameFaces[AlignedFace]], parts: Parts, config: RestoreConfig
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    config: RestoreConfig,
+    lags: _Lags,
+    recorder: Recorder,
+    effort: Effort | None,
 ) -> Iterator[FrameFaces[Restoration]]:
     if config.codes.frames:
         if parts.encoder is None or parts.coded_restorer is None:
             raise ConfigError("codes.frames is above 0, but this restorer has no style codes; set it to 0")
         encoded = _beside(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
-        steady = run(CodeSmoother(config.codes, lag=config.tracker.lookahead), encoded)
+        steady = run(CodeSmoother(config.codes, lag=lags.codes), encoded)
         return _beside(steady, parts, parts.coded_restorer, _coded, partial(weigh, config=config.selection))
+    if effort is not None:
+        return _spare(items, parts, config, recorder, effort)
     return _beside(items, parts, parts.restorer, lambda face: face.crop, partial(weigh, config=config.selection))
+
+
+def _spare(
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    config: RestoreConfig,
+    recorder: Recorder,
+    effort: Effort,
+) -> Iterator[FrameFaces[Restoration]]:
+    """Restore no more faces than the effort allows, frame by frame."""
+
+    def restore(crops: Sequence[UInt8]) -> Sequence[UInt8]:
+        return next(parts.restorer.map([crops])) if crops else []
+
+    carrier = Carrier(restore, config.selection, effort)
+    for item in run(carrier, items):
+        recorder.counts["faces_carried"] = carrier.carried
+        yield item
 
 
 def _beside(

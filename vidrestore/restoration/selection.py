@@ -4,9 +4,10 @@ What is too small, turned too far or hardly a face to the detector fades back to
 a stranger's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vidrestore.errors import ConfigError
+from vidrestore.restoration.effort import Effort
 from vidrestore.types import AlignedFace, FaceTrack, FrameFaces, Restoration, UInt8
 
 FACE_WIDTH = 0.55
@@ -51,24 +52,53 @@ class SelectionConfig:
 
 
 class FaceSelector:
-    """Keeps the wanted tracks of each frame; remembers whom it chose, so that two equals do not take turns."""
+    """Keeps the wanted tracks of each frame; remembers whom it chose, so that two equals do not take turns.
 
-    def __init__(self, config: SelectionConfig) -> None:
+    With an `effort` the limit may fall from one frame to the next; a face that loses its place then fades, by
+    `most_change` a frame.
+    """
+
+    def __init__(self, config: SelectionConfig, effort: Effort | None = None) -> None:
         self._config = config
+        self._effort = effort
         self._chosen: frozenset[int] = frozenset()
+        self._presence: dict[int, float] = {}
+        """Of the faces of the frame before, where there is an effort."""
 
     def push(self, item: FrameFaces[FaceTrack]) -> tuple[FrameFaces[FaceTrack]]:
         """Drop the faces that are too small, turned too far, too unsure or too many."""
         good = [track for track in item.faces if share(track, self._config) > 0]
-        if self._config.faces:
-            ranked = sorted(good, key=self._rank, reverse=True)[: self._config.faces]
+        most = self._most(len(good))
+        if most < len(good) or self._config.faces:
+            ranked = sorted(good, key=self._rank, reverse=True)[:most]
             self._chosen = frozenset(track.id for track in ranked)
-            good = [track for track in good if track.id in self._chosen]
-        return (FrameFaces(item.frame, tuple(good), item.shot, item.looked),)
+            kept = [track for track in good if track.id in self._chosen]
+        else:
+            kept = good
+        if self._effort is not None:
+            kept = self._fade(good, kept)
+        return (FrameFaces(item.frame, tuple(kept), item.shot, item.looked),)
 
     def flush(self) -> tuple[()]:
         """Nothing is held back."""
         return ()
+
+    def _most(self, faces: int) -> int:
+        most = self._config.faces or faces
+        limit = self._effort.faces if self._effort else None
+        return most if limit is None else min(most, limit)
+
+    def _fade(self, good: list[FaceTrack], kept: list[FaceTrack]) -> list[FaceTrack]:
+        """The faces that are kept, and those that were until now, a little less present than before."""
+        places = {track.id for track in kept}
+        left = {track.id: self._presence.get(track.id, 0.0) - self._config.most_change for track in good}
+        faces = [
+            track if track.id in places else replace(track, presence=min(track.presence, left[track.id]))
+            for track in good
+            if track.id in places or left[track.id] > 0
+        ]
+        self._presence = {track.id: track.presence for track in faces}
+        return faces
 
     def _rank(self, track: FaceTrack) -> float:
         return track.size * (_HOLD if track.id in self._chosen else 1.0)

@@ -9,17 +9,14 @@ from types import TracebackType
 from typing import Self
 
 import av
-import numpy as np
-from av.codec.context import Flags
 from av.container import OutputContainer
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from vidrestore.errors import OutputError
-from vidrestore.types import Colour, Frame
+from vidrestore.types import Frame
+from vidrestore.video.coded_picture import CodedPictures, configure_encoder
 from vidrestore.video.encoding import EncodeConfig, EncodingPlan, plan_encoding
-from vidrestore.video.info import FULL_RANGE, LIMITED_RANGE, VideoInfo
+from vidrestore.video.info import VideoInfo
 from vidrestore.video.output import writing
-from vidrestore.video.pixel_formats import EIGHT_BITS, bit_depth, fill, is_rgb, plane_shapes
 
 PART_CONTAINERS = ("mp4", "mov")
 """In order of preference: MP4 keeps exact times, durations, colour tags and the aspect ratio; MOV holds ProRes and
@@ -27,8 +24,6 @@ DNxHD, which MP4 does not. Matroska rounds times to milliseconds, and NUT loses 
 ORIGIN = "origin_pts="
 """A part that starts before zero starts at zero, and says in its comment where it belongs."""
 
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
-_FIELD_ORDERS = {"tff": 2, "bff": 3}
 _USUAL_RATE = Fraction(25)
 
 
@@ -45,7 +40,7 @@ class VideoWriter:
         self._info = info
         self._plan = plan_encoding(info, config or EncodeConfig())
         self._resources = ExitStack()
-        self._reformatter = VideoReformatter()
+        self._pictures = CodedPictures(info, self._plan)
         self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._last_dts: int | None = None
@@ -89,7 +84,9 @@ class VideoWriter:
             self._first_pts = frame.pts
         self._last_pts = frame.pts
         with writing(self._path):
-            self._mux(self._stream.encode(self._picture(frame)))
+            picture = self._pictures.make(frame)
+            picture.pts = frame.pts - self._origin
+            self._mux(self._stream.encode(picture))
         self.frames += 1
 
     def _mux(self, packets: "Sequence[av.Packet[av.VideoStream]]") -> None:
@@ -116,53 +113,6 @@ class VideoWriter:
                 f"frame {frame.index} has the time {frame.pts}, which is not later than {self._last_pts} before it; "
                 f"write frames in order"
             )
-
-    def _picture(self, frame: Frame) -> av.VideoFrame:
-        picture = av.VideoFrame(frame.width, frame.height, frame.pixel_format)
-        fill(picture, frame.planes)
-        _tag(picture, frame.colour)
-        plan = self._plan
-        if (plan.pixel_format, plan.colour.full_range) != (frame.pixel_format, self._info.colour.full_range):
-            picture = self._convert(picture, frame)
-            _tag(picture, frame.colour if plan.colour == self._info.colour else plan.colour)
-        picture.pts = frame.pts - self._origin
-        picture.time_base = frame.time_base
-        picture.duration = frame.duration
-        picture.pict_type = 0
-        return picture
-
-    def _convert(self, picture: av.VideoFrame, frame: Frame) -> av.VideoFrame:
-        plan = self._plan
-        if frame.pixel_format.startswith("gray") and not plan.pixel_format.startswith("gray"):
-            return _grey(frame, plan)
-        to_luma = is_rgb(frame.pixel_format) and not is_rgb(plan.pixel_format)
-        own_range = FULL_RANGE if frame.colour.full_range else LIMITED_RANGE
-        matrix = 5 if plan.colour.matrix == 6 else plan.colour.matrix  # noqa: PLR2004  swscale's number
-        return self._reformatter.reformat(
-            picture,
-            format=plan.pixel_format,
-            interpolation=_EXACT,
-            dst_colorspace=matrix if to_luma else None,
-            src_color_range=own_range,
-            dst_color_range=FULL_RANGE if plan.colour.full_range else LIMITED_RANGE,
-            threads=1,
-        )
-
-
-def _grey(frame: Frame, plan: EncodingPlan) -> av.VideoFrame:
-    """A grey picture with colour planes that say grey: swscale takes all grey for full range."""
-    picture = av.VideoFrame(frame.width, frame.height, plan.pixel_format)
-    grey, depth = bit_depth(frame.pixel_format), bit_depth(plan.pixel_format)
-    black = 16 << (grey - 8)
-    luma = frame.planes[0].astype(np.float64)
-    if frame.colour.full_range and not plan.colour.full_range:
-        luma = black + luma * (219 << (grey - 8)) / ((1 << grey) - 1)
-    scale = ((1 << depth) - 1) / ((1 << grey) - 1) if plan.colour.full_range else 2.0 ** (depth - grey)
-    neutral = [np.full(shape, 1 << (depth - 1)) for shape in plane_shapes(plan.pixel_format, frame.width, frame.height)]
-    planes = [np.round(luma * scale), *neutral[1:]]
-    deep = depth > EIGHT_BITS
-    fill(picture, tuple(plane.astype(np.uint16) if deep else plane.astype(np.uint8) for plane in planes))
-    return picture
 
 
 def check_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
@@ -194,23 +144,11 @@ def _open(path: Path, info: VideoInfo, plan: EncodingPlan, stack: ExitStack) -> 
             continue
         stack.enter_context(container)
         assert isinstance(stream, av.VideoStream), "the plan checked that the codec is a video codec"  # noqa: S101
-        _configure(stream, info, plan)
+        stream.time_base = info.time_base
+        configure_encoder(stream.codec_context, info, plan)
         _open_encoder(stream, info, plan)
         return container, stream
     raise OutputError(f"{plan.codec} fits none of the containers for parts ({', '.join(PART_CONTAINERS)}); use another")
-
-
-def _configure(stream: av.VideoStream, info: VideoInfo, plan: EncodingPlan) -> None:
-    stream.time_base = info.time_base
-    codec = stream.codec_context
-    codec.time_base = info.time_base
-    codec.width, codec.height, codec.pix_fmt = info.width, info.height, plan.pixel_format
-    codec.sample_aspect_ratio = info.sample_aspect_ratio
-    codec.thread_count = plan.threads
-    codec.flags |= Flags.global_header | Flags.frame_duration
-    _tag(codec, plan.colour)
-    if plan.interlaced:
-        codec.field_order = _FIELD_ORDERS[plan.interlaced]
 
 
 def _open_encoder(stream: av.VideoStream, info: VideoInfo, plan: EncodingPlan) -> None:
@@ -223,10 +161,3 @@ def _open_encoder(stream: av.VideoStream, info: VideoInfo, plan: EncodingPlan) -
             f"{plan.codec} does not take {info.width}x{info.height} {plan.pixel_format} with {options or 'no options'} "
             f"({reason}); use --lossless, which holds any picture, or another codec"
         ) from error
-
-
-def _tag(target: av.VideoFrame | av.VideoCodecContext, colour: Colour) -> None:
-    target.colorspace = colour.matrix
-    target.color_primaries = colour.primaries
-    target.color_trc = colour.transfer
-    target.color_range = FULL_RANGE if colour.full_range else LIMITED_RANGE

@@ -1,0 +1,1 @@
+"""Live video: streams in that never end and often fail, streams out that keep their clock."""

@@ -1,0 +1,83 @@
+"""Between the source, which does not wait, and the engine, which may be late: the only place that drops frames."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Handover(Generic[T]):
+    """A bounded queue between two threads; when it is full, or what is in it grew old, the oldest goes.
+
+    Args:
+        frames: most that are held.
+        longest_wait: nanoseconds that an item may have waited when it is taken, as long as there is a newer one.
+        blocking: instead of dropping, the source waits (`complete` mode).
+        clock: nanoseconds that only rise.
+    """
+
+    def __init__(
+        self, *, frames: int, longest_wait: int, blocking: bool, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._items: deque[tuple[T, int]] = deque()
+        self._frames = frames
+        self._longest_wait = longest_wait
+        self._blocking = blocking
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closed = False
+        self.came = 0
+        self.overflowed = 0
+        """Dropped because the queue was full."""
+        self.outdated = 0
+        """Dropped because they waited too long."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        """Hand over an item; after `close` it is dropped, and counted."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._blocking or len(self._items) < self._frames or self._closed)
+            self.came += 1
+            if self._closed:
+                self.overflowed += 1
+                return
+            if len(self._items) >= self._frames:
+                self._items.popleft()
+                self.overflowed += 1
+            self._items.append((item, self._clock()))
+            self._changed.notify_all()
+
+    def take(self, *, timeout: float) -> T | None:
+        """The oldest item that did not wait too long, or None when none comes within `timeout` seconds or ever."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._items or self._closed, timeout) or not self._items:
+                return None
+            now = self._clock()
+            while not self._blocking and len(self._items) > 1 and now - self._items[0][1] > self._longest_wait:
+                self._items.popleft()
+                self.outdated += 1
+            item, _ = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    @property
+    def dropped(self) -> int:
+        """Items that never reach the engine."""
+        return self.overflowed + self.outdated
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come out."""
+        with self._changed:
+            return self._closed and not self._items
+
+    def close(self) -> None:
+        """Nothing more will come in; what is held can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,209 @@
+"""Where packets leave: a connection, a playlist or files, each with FFmpeg's muxer behind it."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+
+from vidrestore.errors import OutputError
+from vidrestore.live.addresses import Target
+from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.timeline import SECOND
+from vidrestore.live.track import Track
+
+_NANOSECOND = Fraction(1, SECOND)
+_PATIENCE_MICROSECONDS = "100000"
+"""Of the muxer for a track from which nothing comes; the others would wait for it."""
+
+
+class Muxer:
+    """One open container. Packets of both tracks go in; times are counted from the first picture.
+
+    Args:
+        target: where to, and in which container.
+        tracks: by kind.
+        origin: nanoseconds of the output's clock that become zero.
+        url: in place of the target's.
+
+    Raises:
+        OutputError: it cannot be opened or does not hold the picture. Sound that it does not hold is left out, and
+            named in `left_out`.
+    """
+
+    def __init__(
+        self, target: Target, tracks: dict[Kind, Track], *, origin: int, options: dict[str, str], url: str | None = None
+    ) -> None:
+        self._target = target
+        self._origin = origin
+        self._last: dict[Kind, int] = {}
+        self._streams: dict[Kind, Stream] = {}
+        self.left_out: str | None = None
+        try:
+            self._container: OutputContainer = av.open(
+                url or target.url,
+                "w",
+                format=target.container,
+                container_options={"max_interleave_delta": _PATIENCE_MICROSECONDS, **options},
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._problem(error) from error
+        try:
+            for kind in ("video", "audio"):
+                if kind in tracks:
+                    self._add(kind, tracks[kind])
+            self._container.start_encoding()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()
+            raise self._problem(error) from error
+
+    def _add(self, kind: Kind, track: Track) -> None:
+        try:
+            self._streams[kind] = self._container.add_stream_from_template(track.stream)
+        except ValueError as error:
+            if kind == "video":
+                raise
+            self.left_out = f"{self._target} has no place for {track.codec} sound: {error}"
+
+    def mux(self, packet: Packet) -> None:
+        """Write one packet; sound from before the first picture is left away.
+
+        Raises:
+            OutputError: the connection broke, or the disk is full.
+        """
+        stream = self._streams.get(packet.kind)
+        if stream is None or packet.dts < self._origin:
+            return
+        unit = stream.time_base or _NANOSECOND
+        dts = round((packet.dts - self._origin) * _NANOSECOND / unit)
+        dts = max(dts, self._last.get(packet.kind, dts - 1) + 1)
+        self._last[packet.kind] = dts
+        coded: av.Packet[Any] = av.Packet(packet.data)
+        coded.dts, coded.pts = dts, max(dts, round((packet.pts - self._origin) * _NANOSECOND / unit))
+        coded.duration = round(packet.duration * _NANOSECOND / unit)
+        coded.time_base = unit
+        coded.is_keyframe = packet.keyframe
+        coded.stream = stream
+        try:
+            self._container.mux_one(coded)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._problem(error) from error
+
+    def close(self) -> None:
+        """Complete what is written.
+
+        Raises:
+            OutputError: that failed.
+        """
+        try:
+            self._container.close()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: Exception) -> OutputError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return OutputError(f"{self._target} cannot be written to: {reason}")
+
+
+class Recording:
+    """A muxer that writes files of a stated length, each readable up to the last fragment if all ends suddenly.
+
+    The file that grows is hidden (`.NAME.part.EXTENSION`); it takes its name, with date and time, when it is complete.
+    What an earlier run left unfinished is found at the start and kept as `...-unfinished`.
+    """
+
+    def __init__(self, target: Target, tracks: dict[Kind, Track], *, origin: int, seconds: float) -> None:
+        self._target, self._tracks = target, tracks
+        self._length = round(seconds * SECOND)
+        self._path = Path(target.url)
+        self.left_out: str | None = None
+        self.files = 0
+        with _on_disk(target):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._adopt()
+        self._open(origin)
+
+    def mux(self, packet: Packet) -> None:
+        """Write one packet; a picture to begin with, when the file is long enough, opens the next file."""
+        if packet.kind == "video" and packet.keyframe and packet.dts - self._begun >= self._length:
+            self.close()
+            self._open(packet.dts)
+        self._muxer.mux(packet)
+
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+        self._muxer.close()
+        with _on_disk(self._target):
+            self._part.replace(_free(self._path, self._stamp))
+        self.files += 1
+
+    def _open(self, origin: int) -> None:
+        self._begun = origin
+        self._stamp = time.strftime("%Y%m%d-%H%M%S")
+        self._part = self._path.with_name(f".{self._path.stem}-{self._stamp}.part{self._path.suffix}")
+        fragments = {"movflags": "+frag_keyframe+empty_moov+default_base_moof+delay_moov"}
+        options = fragments if self._target.container in {"mp4", "mov"} else {"live": "0", "flush_packets": "1"}
+        url = os.path.abspath(self._part)  # noqa: PTH100  a name such as "12:30.mp4" would be taken for a protocol
+        self._muxer = Muxer(self._target, self._tracks, origin=origin, options=options, url=url)
+        self.left_out = self._muxer.left_out
+
+    def _adopt(self) -> None:
+        for left in self._path.parent.glob(f".{self._path.stem}-*.part{self._path.suffix}"):
+            stamp = left.name.removeprefix(f".{self._path.stem}-").removesuffix(f".part{self._path.suffix}")
+            left.replace(_free(self._path, f"{stamp}-unfinished"))
+
+
+def open_muxer(
+    target: Target, tracks: dict[Kind, Track], *, origin: int, record_seconds: float, transport: str
+) -> Muxer | Recording:
+    """Open what a target names.
+
+    Raises:
+        OutputError: it cannot be opened.
+    """
+    if target.kind == "recording":
+        return Recording(target, tracks, origin=origin, seconds=record_seconds)
+    if target.kind == "hls":
+        with _on_disk(target):
+            Path(target.url).parent.mkdir(parents=True, exist_ok=True)
+    options = dict(_OPTIONS[target.kind])
+    if target.kind == "rtsp":
+        options["rtsp_transport"] = transport
+    url = f"{target.url}{'&' if '?' in target.url else '?'}pkt_size=1316" if target.kind == "udp" else None
+    return Muxer(target, tracks, origin=origin, options=options, url=url)
+
+
+@contextmanager
+def _on_disk(target: Target) -> Iterator[None]:
+    """Translate errors of the file system."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written to: {error.strerror or error}") from error
+
+
+def _free(path: Path, stamp: str) -> Path:
+    """A name that no file has yet."""
+    names: Sequence[str] = ("", *(f"-{number}" for number in range(2, 1000)))
+    candidates = (path.with_name(f"{path.stem}-{stamp}{number}{path.suffix}") for number in names)
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+_OPTIONS: dict[str, dict[str, str]] = {
+    "rtsp": {},
+    "rtmp": {"flvflags": "no_duration_filesize"},
+    "udp": {"flush_packets": "1", "mpegts_flags": "+resend_headers", "pat_period": "0.5"},
+    "tcp": {"flush_packets": "1", "mpegts_flags": "+resend_headers", "pat_period": "0.5"},
+    "hls": {
+        "hls_time": "2",
+        "hls_list_size": "6",
+        "hls_flags": "delete_segments+append_list+independent_segments+program_date_time+temp_file",
+    },
+}

@@ -1,0 +1,264 @@
+"""One output of a stream: a thread of its own, so that a slow or lost one holds up nobody else."""
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vidrestore.errors import ConfigError, OutputError
+from vidrestore.live.addresses import Target
+from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.connections import cut, open_sockets
+from vidrestore.live.histogram import Histogram
+from vidrestore.live.muxers import Muxer, Recording, open_muxer
+from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.timeline import SECOND
+from vidrestore.live.track import Track
+
+OutputState = Literal["waiting", "connecting", "live", "ended"]
+
+_NAP_SECONDS = 0.2
+_SETTLE = SECOND
+"""How long after its first packet an output waits with opening for sound that is announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """How the outputs are written."""
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    """Of RTSP."""
+    record_seconds: float = 300.0
+    """Length of a recording's files."""
+    queue_packets: int = 256
+    """Most packets that wait for an output; beyond, all that wait are dropped up to the next key frame."""
+    stall_seconds: float = 4.0
+    """After which an output that takes nothing is cut off and opened anew."""
+    backoff: BackoffConfig = field(default_factory=BackoffConfig)
+
+    def __post_init__(self) -> None:
+        if self.record_seconds <= 0 or self.queue_packets < 1 or self.stall_seconds <= 0:
+            raise ConfigError(f"{self}: record_seconds and stall_seconds must be above 0, queue_packets at least 1")
+
+
+@dataclass(slots=True)
+class OutputCounts:
+    """What became of an output so far."""
+
+    state: OutputState = "waiting"
+    opened: int = 0
+    failures: int = 0
+    packets: int = 0
+    bytes: int = 0
+    pictures: int = 0
+    packets_dropped: int = 0
+    """That came while it was not open, or did not fit into its queue."""
+    last_problem: str = ""
+    left_out: str = ""
+    """Sound that it has no place for."""
+    latency: Histogram = field(default_factory=Histogram)
+    """From the arrival of a source's frame until its packet was handed to the network or the disk."""
+
+
+class Output:
+    """Writes the packets that are put, from the next key frame on, and opens its target again when it fails.
+
+    Args:
+        target: where to.
+        config: how.
+        blocking: whether `put` waits instead of dropping, while the target is open.
+        expects_sound: whether the source has announced sound.
+        demand_key_frame: asks the encoder.
+        on_event: told one line, without secrets, for each change.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        config: OutputConfig,
+        *,
+        blocking: bool,
+        expects_sound: Callable[[], bool],
+        demand_key_frame: Callable[[], None],
+        on_event: Callable[[str], None],
+    ) -> None:
+        self.counts = OutputCounts()
+        self.target = target
+        self._config = config
+        self._blocking = blocking
+        self._expects_sound = expects_sound
+        self._demand_key_frame = demand_key_frame
+        self._tell = on_event
+        self._queue: deque[Packet] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._broken_off = False
+        self._busy_since: int | None = None
+        self._first_packet: int | None = None
+        self._before: frozenset[int] = frozenset()
+        self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
+        self._tracks: dict[Kind, Track] = {}
+        self._muxer: Muxer | Recording | None = None
+        self._thread = threading.Thread(target=self._run, name=f"output {target}", daemon=True)
+        self._thread.start()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, packet: Packet) -> None:
+        """Hand over one packet."""
+        limit = self._config.queue_packets
+        with self._changed:
+            if self._blocking:
+                self._changed.wait_for(
+                    lambda: len(self._queue) < limit or self._closed or self.counts.state != "live", timeout=None
+                )
+            if len(self._queue) >= limit:
+                self.counts.packets_dropped += len(self._queue)
+                self._queue.clear()
+                self._broken_off = True
+                self._demand_key_frame()
+            self._queue.append(packet)
+            self._changed.notify_all()
+
+    def watch(self) -> None:
+        """Cut the connection off if the output has been stuck for too long; to be called now and then."""
+        since = self._busy_since
+        if since is not None and time.monotonic_ns() - since > self._config.stall_seconds * SECOND:
+            self._busy_since = None
+            if number := cut(self.target.url, spare=self._before):
+                self._tell(f"{self.target} takes nothing any more; cut off {number} connections to it")
+
+    def close(self, *, seconds: float) -> None:
+        """Write what waits, complete and close; what takes longer is cut off."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        deadline = time.monotonic() + seconds
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(_NAP_SECONDS)
+            self.watch()
+        if self._thread.is_alive():
+            cut(self.target.url, spare=self._before)
+            self._thread.join(seconds)
+        self.counts.state = "ended"
+
+    def _run(self) -> None:
+        while (packet := self._next()) is not None:
+            try:
+                self._write(packet)
+            except OutputError as error:
+                self._failed(error)
+        try:
+            self._end()
+        except OutputError as error:
+            self._note(error)
+        self.counts.state = "ended"
+
+    def _next(self) -> Packet | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            if not self._queue:
+                return None
+            packet = self._queue.popleft()
+            self._changed.notify_all()
+            return packet
+
+    def _write(self, packet: Packet) -> None:
+        if self._is_new(packet):
+            self._end()  # another codec: what is written so far is completed
+        if self._muxer is None or self._broken_off:
+            if not self._may_begin(packet):
+                self.counts.packets_dropped += 1
+                return
+            self._broken_off = False
+            if self._muxer is None:
+                self._open(packet)
+        muxer = self._muxer
+        assert muxer is not None, "opened just before"  # noqa: S101
+        with self._busy():
+            muxer.mux(packet)
+        counts = self.counts
+        counts.packets += 1
+        counts.bytes += len(packet.data)
+        if packet.kind == "video":
+            counts.pictures += 1
+            if packet.arrived:
+                counts.latency.add((time.monotonic_ns() - packet.arrived) / SECOND)
+
+    def _may_begin(self, packet: Packet) -> bool:
+        """With a key frame, once sound that is announced is known."""
+        now = time.monotonic_ns()
+        self._first_packet = self._first_packet or now
+        if packet.kind != "video":
+            return False
+        if "audio" not in self._tracks and self._expects_sound() and now - self._first_packet < _SETTLE:
+            if packet.keyframe:
+                self._demand_key_frame()
+            return False
+        return packet.keyframe
+
+    def _is_new(self, packet: Packet) -> bool:
+        """Take note of a packet's track; whether the open muxer does not know it."""
+        known = self._tracks.get(packet.kind)
+        if known is packet.track:
+            return False
+        self._tracks[packet.kind] = packet.track
+        return self._muxer is not None and (known is None or known.key != packet.track.key)
+
+    def _open(self, first: Packet) -> None:
+        self.counts.state = "connecting"
+        self._before = open_sockets()
+        config = self._config
+        with self._busy():
+            self._muxer = open_muxer(
+                self.target,
+                dict(self._tracks),
+                origin=first.dts,
+                record_seconds=config.record_seconds,
+                transport=config.transport,
+            )
+        self._backoff.succeeded()
+        self.counts.state = "live"
+        self.counts.opened += 1
+        self.counts.left_out = self._muxer.left_out or ""
+        if self.counts.left_out:
+            self._tell(self.counts.left_out)
+        self._tell(f"{self.target} is open")
+
+    def _end(self) -> None:
+        muxer, self._muxer = self._muxer, None
+        if muxer is not None:
+            with self._busy():
+                muxer.close()
+
+    def _failed(self, error: OutputError) -> None:
+        self._note(error)
+        with suppress(OutputError):  # it is the connection that just broke
+            self._end()
+        wait = self._backoff.next_seconds()
+        self._tell(f"{error.message}; trying again in {wait:.1f} s")
+        with self._changed:
+            self.counts.state = "waiting"
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed, timeout=wait)
+            self.counts.packets_dropped += len(self._queue)
+            self._queue.clear()
+        self._demand_key_frame()
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Marks that the output waits on its target."""
+        self._busy_since = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            self._busy_since = None
+
+    def _note(self, error: OutputError) -> None:
+        self.counts.failures += 1
+        self.counts.last_problem = error.message

@@ -1,0 +1,48 @@
+"""Why a source cannot be read, in one line; and whether trying again can help."""
+
+import errno
+
+import av
+
+from vidrestore.errors import InputError
+from vidrestore.live.addresses import Source
+from vidrestore.redaction import redact
+
+
+class SourceLost(InputError):  # noqa: N818  what happened, not whose fault it is
+    """A source that failed in a way that may pass: no network, a server that restarts."""
+
+
+class SourceRefused(InputError):  # noqa: N818  likewise
+    """A source that will not be there next time either: wrong password, wrong path, nothing that can be decoded."""
+
+
+_IN_VAIN: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
+        "{source} refuses the user or the password; write them as {scheme}://USER:PASSWORD@HOST",
+    ),
+    ((av.error.HTTPNotFoundError,), "{source} is not there (404): the server is, but it has no such path"),
+    ((av.error.HTTPBadRequestError, av.error.HTTPOtherClientError), "{source} refuses the request: {reason}"),
+    ((av.error.ProtocolNotFoundError,), "{source} uses a protocol that this build of FFmpeg does not speak"),
+)
+_MAY_PASS: tuple[tuple[tuple[int, ...], str], ...] = (
+    ((errno.ETIMEDOUT,), "{source} is silent: nothing came in time"),
+    ((errno.ECONNREFUSED,), "{source}: the host refuses connections on this port; is the server running?"),
+)
+
+
+def problem(source: Source, error: Exception) -> InputError:
+    """Tell what went wrong when a source was opened or read."""
+    if isinstance(error, InputError):
+        return error
+    reason = getattr(error, "strerror", None) or redact(str(error))
+    told = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
+    for kinds, words in _IN_VAIN:
+        if isinstance(error, kinds):
+            return SourceRefused(words.format(**told))
+    number = errno.ETIMEDOUT if isinstance(error, av.error.ExitError) else getattr(error, "errno", None)
+    if isinstance(error, av.error.InvalidDataError):
+        return SourceLost(f"{source} sends nothing that FFmpeg can read; is it a video stream?")
+    words = next((words for numbers, words in _MAY_PASS if number in numbers), "{source}: {reason}")
+    return SourceLost(words.format(**told))

@@ -1,0 +1,225 @@
+"""From restored frames to all outputs: one thread that encodes, and keeps the output's clock when nothing comes."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.live.addresses import Target
+from vidrestore.live.encoder import LiveEncoder
+from vidrestore.live.histogram import Histogram
+from vidrestore.live.output import Output, OutputConfig
+from vidrestore.live.packets import Packet
+from vidrestore.live.pictures import TICKS
+from vidrestore.live.slate import slate
+from vidrestore.live.timeline import SECOND
+from vidrestore.types import Frame
+from vidrestore.video.encoding import EncodeConfig
+from vidrestore.video.info import VideoInfo
+
+_WAITING_FRAMES = 2
+_NAP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinkConfig:
+    """How restored frames are encoded, and what is shown when there are none."""
+
+    encode: EncodeConfig = field(
+        default_factory=lambda: EncodeConfig(preset="veryfast", crf=23, pixel_format="yuv420p")
+    )
+    keyframe_seconds: float = 2.0
+    hold_after_seconds: float = 0.5
+    """Without a frame, after which the last one is shown again, at `hold_rate`."""
+    hold_rate: float = 10.0
+    """Pictures a second while the source is away, at most its own rate."""
+    slate_after_seconds: float = 5.0
+    """Without a frame, after which the picture is dimmed and says for how long it has been; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.keyframe_seconds <= 0 or self.hold_after_seconds <= 0 or self.hold_rate <= 0:
+            raise ConfigError(f"{self}: keyframe_seconds, hold_after_seconds and hold_rate must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A frame that leaves the engine."""
+
+    frame: Frame
+    info: VideoInfo
+    arrived: int
+    """Nanoseconds of the monotonic clock."""
+
+
+@dataclass(slots=True)
+class SinkCounts:
+    """What became of the frames that left the engine."""
+
+    frames: int = 0
+    """Encoded."""
+    late: int = 0
+    """Not encoded: a held picture had taken their place in time."""
+    held: int = 0
+    """Pictures made to bridge a gap."""
+    gaps: int = 0
+    """Times that pictures had to be held."""
+    longest_gap_seconds: float = 0.0
+    """Between two pictures that were handed to the outputs."""
+
+
+class Sink:
+    """Takes finished frames and sound, encodes once, and hands packets to every output.
+
+    Args:
+        targets: where to; at least one.
+        config: of encoding.
+        outputs: of each output.
+        blocking: whether to wait for outputs instead of dropping.
+        expects_sound: whether the source has announced sound.
+        now: the output's clock, nanoseconds.
+        on_event: told one line for each change.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        config: SinkConfig,
+        outputs: OutputConfig,
+        *,
+        blocking: bool,
+        expects_sound: Callable[[], bool],
+        now: Callable[[], int],
+        on_event: Callable[[str], None],
+    ) -> None:
+        self.counts = SinkCounts()
+        self.encoding = Histogram()
+        self.problem: VidrestoreError | None = None
+        """Why no more frames are encoded, if so."""
+        self._config = config
+        self._now = now
+        self._tell = on_event
+        self._encoder: LiveEncoder | None = None
+        self._wants_key = threading.Event()
+        self._frames: queue.Queue[Finished | None] = queue.Queue(_WAITING_FRAMES)
+        self._last: Finished | None = None
+        self._last_shown = 0
+        self._last_real = 0
+        self._behind = 0
+        self._holding = False
+        self.outputs = [
+            Output(
+                target,
+                outputs,
+                blocking=blocking,
+                expects_sound=expects_sound,
+                demand_key_frame=self._wants_key.set,
+                on_event=on_event,
+            )
+            for target in targets
+        ]
+        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
+        self._thread.start()
+
+    def __len__(self) -> int:
+        return self._frames.qsize()
+
+    def show(self, finished: Finished) -> None:
+        """Take the next frame; waits while two others wait."""
+        while self._thread.is_alive():
+            try:
+                self._frames.put(finished, timeout=_NAP_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    def hear(self, packet: Packet) -> None:
+        """Pass on sound."""
+        for output in self.outputs:
+            output.put(packet)
+
+    def watch(self) -> None:
+        """Look after the outputs; to be called now and then."""
+        for output in self.outputs:
+            output.watch()
+
+    def close(self, *, seconds: float) -> None:
+        """Encode what waits, and complete every output; each has so much time."""
+        if self._thread.is_alive():
+            self._frames.put(None)
+            self._thread.join(seconds)
+        closing = [threading.Thread(target=output.close, kwargs={"seconds": seconds}) for output in self.outputs]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    finished = self._frames.get(timeout=self._patience())
+                except queue.Empty:
+                    self._hold()
+                    continue
+                if finished is None:
+                    return
+                self._show(finished)
+        except VidrestoreError as error:
+            self.problem = error
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for a frame before the last one is shown again; None before the first."""
+        if self._last is None:
+            return None
+        since = (time.monotonic_ns() - self._last_real) / SECOND
+        return max(1 / self._config.hold_rate, self._config.hold_after_seconds - since)
+
+    def _show(self, finished: Finished) -> None:
+        if self._encoder is None:
+            config = self._config
+            self._encoder = LiveEncoder(finished.info, config.encode, keyframe_seconds=config.keyframe_seconds)
+            for note in self._encoder.notes:
+                self._tell(note)
+        if self._last is not None and finished.frame.pts <= self._last.frame.pts:
+            self.counts.late += 1
+            self._last_real = time.monotonic_ns()
+            return
+        self._behind = self._now() - round(finished.frame.pts * SECOND / TICKS)
+        self._encode(finished)
+        self.counts.frames += 1
+        self._last_real = time.monotonic_ns()
+        self._last = finished
+
+    def _hold(self) -> None:
+        """Show the last frame once more, as old as the last ones were when they were shown."""
+        last = self._last
+        assert last is not None, "there is no patience before the first frame"  # noqa: S101
+        since = (time.monotonic_ns() - self._last_real) / SECOND
+        pts = max(last.frame.pts + 1, round((self._now() - self._behind) * TICKS / SECOND))
+        frame = replace(last.frame, pts=pts)
+        self._last = replace(last, frame=frame)
+        self.counts.gaps += not self._holding
+        self.counts.held += 1
+        if 0 < self._config.slate_after_seconds <= since:
+            frame = slate(frame, f"no signal for {round(since)} s")
+        self._encode(Finished(frame, last.info, 0))
+
+    def _encode(self, finished: Finished) -> None:
+        assert self._encoder is not None, "made with the first frame"  # noqa: S101
+        self._holding = finished.arrived == 0
+        if self._wants_key.is_set():
+            self._wants_key.clear()
+            self._encoder.demand_key_frame()
+        started = time.monotonic_ns()
+        packets = self._encoder.encode(finished.frame, arrived=finished.arrived)
+        shown = time.monotonic_ns()
+        self.encoding.add((shown - started) / SECOND)
+        if self._last_shown:
+            gap = (shown - self._last_shown) / SECOND
+            self.counts.longest_gap_seconds = max(self.counts.longest_gap_seconds, gap)
+        self._last_shown = shown
+        for packet in packets:
+            for output in self.outputs:
+                output.put(packet)

@@ -1,0 +1,311 @@
+"""A live source: opened again whenever it fails, its frames and sound on the output's clock."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import av
+from av.container import InputContainer
+
+from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.live.addresses import Source
+from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.packets import Packet
+from vidrestore.live.pictures import Pictures
+from vidrestore.live.problems import SourceLost, SourceRefused, problem
+from vidrestore.live.timeline import SECOND, Timeline
+from vidrestore.live.track import Track
+from vidrestore.types import Frame
+from vidrestore.video.info import VideoInfo, codec_context
+from vidrestore.video.rationals import exact, time_base_of
+
+Retry = Literal["always", "transient", "never"]
+State = Literal["connecting", "live", "waiting", "ended"]
+
+_NAP_SECONDS = 0.2
+"""Longest sleep between two looks at whether to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """How a source is read, and for how long it may be silent."""
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    """Of RTSP. UDP loses packets where TCP waits."""
+    open_seconds: float = 10.0
+    """After which a connection that does not come to be is given up."""
+    silence_seconds: float = 4.0
+    """Without a picture, after which the source is opened anew."""
+    retry: Retry = "transient"
+    """transient: try again for ever, except where the very first try says that it is in vain (a wrong password, a
+    wrong path, no video); always: then too; never: any failure ends the stream."""
+    audio: bool = True
+    """Whether sound is passed on."""
+    loop: bool = False
+    """Whether a file begins again at its end."""
+    backoff: BackoffConfig = field(default_factory=BackoffConfig)
+    options: tuple[str, ...] = ()
+    """Further options of FFmpeg's demuxer and protocol, each "key=value"."""
+
+    def __post_init__(self) -> None:
+        if self.open_seconds <= 0 or self.silence_seconds <= 0:
+            raise ConfigError(f"{self}: open_seconds and silence_seconds must be above 0")
+        if wrong := [option for option in self.options if "=" not in option]:
+            raise ConfigError(f"source option {wrong[0]!r} is not of the form key=value")
+
+
+@dataclass(slots=True)
+class SourceCounts:
+    """What became of a source so far."""
+
+    state: State = "connecting"
+    sessions: int = 0
+    """Times it was opened."""
+    failures: int = 0
+    """Times it failed, or could not be opened."""
+    outage_seconds: float = 0.0
+    """Without a picture, between a failure and the first picture after it."""
+    packets_undecodable: int = 0
+    frames_corrupt: int = 0
+    frames_untimed: int = 0
+    """Without a time, and not passed on."""
+    frames_adapted: int = 0
+    """Of another size or format than the first, fitted to it."""
+    clock_jumps: int = 0
+    has_sound: bool = False
+    """Whether the source announces sound that is passed on."""
+    last_problem: str = ""
+
+
+class Receiver(Protocol):
+    """Who takes what a source gives; called from the source's thread."""
+
+    def picture(self, frame: Frame, info: VideoInfo, arrived: int) -> None:
+        """A frame in units of 1/90000 s of the output's clock, and when it arrived, in monotonic nanoseconds."""
+
+    def sound(self, packet: Packet) -> None:
+        """A packet of sound."""
+
+
+class LiveSource:
+    """Reads one source until it ends or `stop` is called, through any number of failures.
+
+    Args:
+        source: where from.
+        config: how.
+        on_event: told one line, without secrets, for each change.
+        clock: monotonic nanoseconds.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: SourceConfig,
+        *,
+        on_event: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.counts = SourceCounts()
+        self._source = source
+        self._config = config
+        self._tell = on_event
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._timeline = Timeline(paced=source.paced)
+        self._pictures = Pictures()
+        self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
+        self._lost_since: int | None = None
+        self._last_picture = 0
+        self._track: Track | None = None
+
+    def stop(self) -> None:
+        """End soon; `run` returns."""
+        self._stopped.set()
+
+    def run(self, receiver: Receiver) -> None:
+        """Read and decode; returns at the end of a file or after `stop`.
+
+        Raises:
+            SourceRefused: it cannot be read, and `retry` says not to go on trying.
+            SourceLost: likewise, with `retry` never.
+        """
+        try:
+            while not self._stopped.is_set():
+                try:
+                    self._session(receiver)
+                    if self._source.kind == "file" and not self._config.loop:
+                        return
+                    if self._source.kind != "file":
+                        self._failed(SourceLost(f"{self._source} ended"))
+                except InputError as error:
+                    self._failed(error)
+        finally:
+            self.counts.state = "ended"
+
+    def _failed(self, error: InputError) -> None:
+        if self._stopped.is_set():
+            return
+        self.counts.failures += 1
+        self.counts.last_problem = error.message
+        self.counts.state = "waiting"
+        if self._lost_since is None:
+            self._lost_since = self._clock()
+        in_vain = isinstance(error, SourceRefused) and not self._last_picture
+        if self._config.retry == "never" or (in_vain and self._config.retry == "transient"):
+            raise error
+        wait = self._backoff.next_seconds()
+        self._tell(f"{error.message}; trying again in {wait:.1f} s")
+        self._stopped.wait(wait)
+
+    def _session(self, receiver: Receiver) -> None:
+        self.counts.state = "connecting"
+        self._timeline.restart()
+        try:
+            with self._open() as container:
+                self.counts.sessions += 1
+                self._read(container, receiver)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise problem(self._source, error) from error
+        finally:
+            self.counts.clock_jumps += self._timeline.jumps
+            self._timeline.jumps = 0
+
+    def _open(self) -> InputContainer:
+        source, config = self._source, self._config
+        options = dict(_OPTIONS.get(source.kind, {}))
+        if source.kind == "rtsp":
+            options["rtsp_transport"] = config.transport
+        options |= dict(option.split("=", 1) for option in config.options)
+        container: InputContainer = av.open(
+            source.url,
+            format="v4l2" if source.kind == "device" else None,
+            options=options,
+            timeout=None if source.kind in {"file", "device"} else (config.open_seconds, config.silence_seconds),
+        )
+        return container
+
+    def _read(self, container: InputContainer, receiver: Receiver) -> None:
+        video = self._video(container)
+        audio = container.streams.audio[0] if self._config.audio and container.streams.audio else None
+        sound = _Sound(audio) if audio is not None and codec_context(audio) is not None else None
+        self.counts.has_sound = sound is not None
+        opened = self._clock()
+        for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
+            now = self._clock()
+            if self._stopped.is_set():
+                return
+            if packet.stream is video:
+                self._decode(container, video, packet, now, receiver)
+            elif sound is not None and packet.size:
+                self._hear(sound, packet, now, receiver)
+                self.counts.has_sound = not sound.hopeless
+            if now - max(self._last_picture, opened) > self._config.silence_seconds * SECOND:
+                raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
+
+    def _video(self, container: InputContainer) -> av.VideoStream:
+        if not container.streams.video:
+            kinds = ", ".join(stream.type for stream in container.streams) or "no streams"
+            raise SourceRefused(f"{self._source} has no video track (found: {kinds})")
+        stream = container.streams.video[0]
+        if codec_context(stream) is None:
+            raise SourceRefused(f"{self._source} sends video in a codec that this build of FFmpeg cannot decode")
+        stream.thread_type = "SLICE"  # threads by frame would hold back as many frames
+        return stream
+
+    def _decode(
+        self, container: InputContainer, stream: av.VideoStream, packet: "av.Packet[Any]", now: int, receiver: Receiver
+    ) -> None:
+        try:
+            pictures = stream.decode(packet)
+        except EOFError:
+            return
+        except (av.FFmpegError, ValueError):
+            self.counts.packets_undecodable += 1
+            return
+        for picture in pictures:
+            time_base = exact(picture.time_base) or time_base_of(stream)
+            source = _nanoseconds(picture.pts, time_base)
+            self.counts.frames_corrupt += picture.is_corrupt
+            if source is None:
+                self.counts.frames_untimed += 1
+                continue
+            now = self._await(stream.index, source, now)
+            if self._stopped.is_set():
+                return
+            time = self._timeline.map(stream.index, source, now)
+            frame, info = self._pictures.take(picture, stream, container, Path(str(self._source)), time)
+            self.counts.frames_adapted = self._pictures.adapted
+            self._alive(now)
+            receiver.picture(frame, info, now)
+
+    def _hear(self, sound: "_Sound", packet: "av.Packet[Any]", now: int, receiver: Receiver) -> None:
+        index, time_base = packet.stream.index, time_base_of(packet.stream)
+        for part in sound.take(packet):
+            source = _nanoseconds(part.pts, time_base)
+            if source is None or sound.track is None:
+                continue
+            now = self._await(index, source, now)
+            time = self._timeline.map(index, source, now)
+            duration = _nanoseconds(part.duration or 0, time_base) or 0
+            receiver.sound(Packet("audio", sound.track, bytes(part), time, time, duration, keyframe=True, arrived=now))
+
+    def _await(self, track: int, source: int, now: int) -> int:
+        """Wait, where the source is paced, until the time of a packet has come."""
+        while (wait := self._timeline.wait(track, source, now)) > 0 and not self._stopped.is_set():
+            self._stopped.wait(min(wait / SECOND, _NAP_SECONDS))
+            now = self._clock()
+        return now
+
+    def _alive(self, now: int) -> None:
+        self._last_picture = now
+        if self.counts.state == "live":
+            return
+        self.counts.state = "live"
+        self._backoff.succeeded()
+        lasted = ""
+        if self._lost_since is not None:
+            seconds = (now - self._lost_since) / SECOND
+            self.counts.outage_seconds += seconds
+            self._lost_since = None
+            lasted = f" again, after {seconds:.1f} s"
+        self._tell(f"{self._source} is live{lasted}")
+
+
+class _Sound:
+    """The packets of a sound track, in the form that every container takes."""
+
+    def __init__(self, stream: av.AudioStream) -> None:
+        self._stream = stream
+        self._filter: Any = None
+        self.track: Track | None = None
+        self.hopeless = False
+        if stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata:
+            # AAC with a header in each packet (MPEG-TS): others want one header for all
+            self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", stream)
+
+    def take(self, packet: "av.Packet[Any]") -> list["av.Packet[Any]"]:
+        if self.track is None and not self.hopeless:
+            try:
+                self.track = Track(self._stream, packet)
+            except OutputError:
+                self.hopeless = True
+        return self._filter.filter(packet) if self._filter else [packet]
+
+
+def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:
+    return None if time is None else round(time * time_base * SECOND)
+
+
+_QUICK = {"analyzeduration": "500000", "probesize": "500000", "fflags": "nobuffer"}
+_OPTIONS: dict[str, dict[str, str]] = {
+    "rtsp": {**_QUICK, "max_delay": "200000", "reorder_queue_size": "64"},
+    "rtmp": {**_QUICK, "rtmp_live": "live"},
+    "udp": {**_QUICK, "overrun_nonfatal": "1", "fifo_size": "50000"},
+    "tcp": _QUICK,
+    "device": {},
+}

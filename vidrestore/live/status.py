@@ -1,0 +1,61 @@
+"""A snapshot of a stream: plain values that travel between processes."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vidrestore.live.histogram import Histogram
+from vidrestore.live.output import OutputCounts
+from vidrestore.live.sink import SinkCounts
+from vidrestore.live.source import SourceCounts
+
+StreamState = Literal["starting", "connecting", "live", "waiting", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """What one stream does, and has done since it began."""
+
+    name: str
+    source: str
+    """Without secrets, as everything here."""
+    state: StreamState
+    seconds: float
+    """Since it began."""
+    rate_in: float
+    """Frames a second from the source, over the last seconds."""
+    rate_out: float
+    """Pictures a second to the outputs, over the last seconds."""
+    frames_in: int
+    frames_out: int
+    """Frames of the source that were encoded."""
+    dropped: dict[str, int]
+    """Frames of the source that were not, by reason; `frames_in = frames_out + all of these + waiting`."""
+    waiting: int
+    """Frames between the source and the encoder at present."""
+    faces: int
+    faces_carried: int
+    rung: int
+    """How much is given up for speed; 0 is nothing."""
+    rung_name: str
+    steps_down: int
+    steps_up: int
+    source_counts: SourceCounts
+    sink_counts: SinkCounts
+    outputs: dict[str, OutputCounts]
+    latency: Histogram
+    """From the arrival of a frame to its packet at the outputs."""
+    stages: dict[str, Histogram]
+    """Seconds a frame, by stage."""
+    queues: dict[str, int]
+    worker_failures: int
+    answers_replaced: int
+    """Faces that were left as they were because no worker answered."""
+    engine_failures: int
+    problem: str = ""
+    latency_now: dict[str, float] = field(default_factory=dict)
+    """p50, p95 and p99 of the last seconds."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether pictures come in, and go out to every target."""
+        return self.state == "live" and all(output.state == "live" for output in self.outputs.values())

@@ -1,0 +1,319 @@
+"""One live stream, from its source through the engine to its outputs."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from vidrestore.engine import Parts, RestoreConfig, restore_frames
+from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.faces.tracker import TrackerConfig
+from vidrestore.live.addresses import Source, Target
+from vidrestore.live.guard import GuardCounts
+from vidrestore.live.handover import Handover
+from vidrestore.live.histogram import Histogram
+from vidrestore.live.ladder import Ladder, LadderConfig
+from vidrestore.live.output import OutputConfig
+from vidrestore.live.packets import Packet
+from vidrestore.live.sink import Finished, Sink, SinkConfig
+from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.stage_times import StageTimes
+from vidrestore.live.status import StreamState, StreamStatus
+from vidrestore.live.timeline import SECOND
+from vidrestore.types import Frame
+from vidrestore.video.geometry import make_preview
+from vidrestore.video.info import VideoInfo
+
+Mode = Literal["realtime", "complete"]
+
+_TICK_SECONDS = 0.25
+_RECENT = 10
+"""Judgements, of a second each, over which rates and latencies are told."""
+_JPEG_QUALITY = 80
+
+
+def _live_restore() -> RestoreConfig:
+    return RestoreConfig(tracker=TrackerConfig(coast_seconds=0.3), lag=0)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """Everything about one stream but its addresses."""
+
+    restore: RestoreConfig = field(default_factory=_live_restore)
+    """Of `restore.encode` nothing counts here: see `sink.encode`."""
+    source: SourceConfig = field(default_factory=SourceConfig)
+    sink: SinkConfig = field(default_factory=SinkConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    ladder: LadderConfig = field(default_factory=LadderConfig)
+    mode: Mode = "realtime"
+    """realtime: what cannot be restored in time is dropped; complete: the source waits."""
+    waiting_frames: int = 4
+    """Most frames between the source and the engine."""
+    longest_wait_seconds: float = 0.12
+    """Age at which a frame there gives way to a newer one."""
+    patience_seconds: float = 1.0
+    """How long a worker may take for a batch before the frame goes on as it is."""
+    drain_seconds: float = 10.0
+    """Time for each output to complete at the end."""
+
+    def __post_init__(self) -> None:
+        if self.restore.lag is None:
+            raise ConfigError(
+                "restore.lag is none, but a live stream must say how many frames it may hold back: 0 to 8"
+            )
+        if self.waiting_frames < 1 or self.longest_wait_seconds <= 0 or self.patience_seconds <= 0:
+            raise ConfigError(
+                f"waiting_frames is {self.waiting_frames}, longest_wait_seconds {self.longest_wait_seconds}, "
+                f"patience_seconds {self.patience_seconds}; use 1 or more, and more than 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Counts at one second, from which rates are told."""
+
+    at: int
+    frames_in: int
+    pictures_out: int
+    dropped: int
+    idle: int
+    latency: Histogram
+
+
+class LiveStream:
+    """Runs one stream; `run` blocks, everything else may be called from other threads.
+
+    Args:
+        name: of the stream, for people.
+        source: where from.
+        targets: where to.
+        config: how.
+        parts: where detection and restoration run: executors that read nothing ahead and never fail (see `Guarded`).
+        workers: counts of those executors' failures.
+        on_event: told one line, without secrets, for each change.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        targets: Sequence[Target],
+        config: StreamConfig,
+        parts: Parts,
+        *,
+        workers: GuardCounts,
+        on_event: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        if not targets:
+            raise ConfigError(f"stream {name!r} has no destination")
+        self.name = name
+        self._config = config
+        look = replace(config.restore.look, batch_size=1, frames_per_batch=1)
+        self._restore = replace(config.restore, look=look)
+        self._parts = replace(parts, batch_size=1, frames_per_batch=1)
+        self._workers = workers
+        self._tell = on_event
+        self._began = time.monotonic_ns()
+        self._source_address = source
+        self.source = LiveSource(source, config.source, on_event=on_event)
+        self._handover: Handover[Finished] = Handover(
+            frames=config.waiting_frames,
+            longest_wait=round(config.longest_wait_seconds * SECOND),
+            blocking=config.mode == "complete",
+        )
+        self.sink = Sink(
+            targets,
+            config.sink,
+            config.output,
+            blocking=config.mode == "complete",
+            expects_sound=lambda: self.source.counts.has_sound,
+            now=time.monotonic_ns,
+            on_event=on_event,
+        )
+        self._recorder = StageTimes()
+        self._ladder = Ladder(config.ladder)
+        self._inside: deque[Finished] = deque()
+        """Frames in the engine, oldest first."""
+        self._stopping = threading.Event()
+        self._problem: VidrestoreError | None = None
+        self._engine_failures = 0
+        self._idle = 0
+        self._state: StreamState = "starting"
+        self._moments: deque[_Moment] = deque(maxlen=_RECENT + 1)
+        self._pair: tuple[Frame, Frame] | None = None
+
+    def run(self) -> None:
+        """Run until the source ends, `stop` is called, or it fails for good.
+
+        Raises:
+            VidrestoreError: the source cannot be read and is not to be tried again, or frames cannot be encoded.
+        """
+        threads = [
+            threading.Thread(target=self._guarded(work), name=f"{self.name} {word}", daemon=True)
+            for word, work in (("source", self._read), ("engine", self._restore_all))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._supervise(threads)
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join(self._config.drain_seconds)
+            self.sink.close(seconds=self._config.drain_seconds)
+            self._problem = self._problem or self.sink.problem
+            self._state = "failed" if self._problem else "ended"
+        if self._problem:
+            raise self._problem
+
+    def stop(self) -> None:
+        """End: what is in the engine is still shown, and every output completed."""
+        self._stopping.set()
+        self.source.stop()
+        self._handover.close()
+
+    def _supervise(self, threads: Sequence[threading.Thread]) -> None:
+        judged = time.monotonic()
+        while any(thread.is_alive() for thread in threads):
+            threads[1].join(_TICK_SECONDS)
+            self.sink.watch()
+            if self.sink.problem or self._problem:
+                return
+            if (seconds := time.monotonic() - judged) >= 1:
+                judged += seconds
+                self._judge(seconds)
+
+    def _judge(self, seconds: float) -> None:
+        """Look at the last second: how fast it went, and whether to spend less or more on a frame."""
+        now = self._measure()
+        before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0)
+        self._moments.append(now)
+        busy = 1 - (now.idle - before.idle) / (seconds * SECOND)
+        came, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
+        rung = self._ladder.rung
+        self._ladder.judge(
+            seconds=seconds, came=came, dropped=dropped, busy=busy, faces=self._recorder.counts["tracks_in_frame"]
+        )
+        if self._ladder.rung != rung:
+            self._tell(f"{'down' if self._ladder.rung > rung else 'up'} to: {self._ladder.name}")
+
+    def _measure(self) -> _Moment:
+        sink = self.sink.counts
+        latency = self.sink.outputs[0].counts.latency.copy()
+        return _Moment(
+            time.monotonic_ns(),
+            self._handover.came,
+            sink.frames + sink.held,
+            self._handover.dropped,
+            self._idle,
+            latency,
+        )
+
+    def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
+        def guarded() -> None:
+            try:
+                work()
+            except VidrestoreError as error:
+                self._problem = self._problem or error
+            finally:
+                self._handover.close()
+
+        return guarded
+
+    def _read(self) -> None:
+        self.source.run(self)
+
+    def picture(self, frame: Frame, info: VideoInfo, arrived: int) -> None:
+        """Take a frame from the source."""
+        self._handover.put(Finished(frame, info, arrived))
+
+    def sound(self, packet: Packet) -> None:
+        """Take sound from the source."""
+        self.sink.hear(packet)
+
+    def _restore_all(self) -> None:
+        while not self._handover.ended:
+            try:
+                restored = restore_frames(
+                    self._frames(), self._parts, self._restore, self._recorder, effort=self._ladder.effort
+                )
+                for frame in restored:
+                    taken = self._inside.popleft()
+                    self._pair = (taken.frame, frame)
+                    self.sink.show(replace(taken, frame=frame))
+            except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and told
+                self._engine_failures += 1
+                self._tell(f"the engine failed and begins anew: {type(error).__name__}: {error}")
+                while self._inside:
+                    self.sink.show(self._inside.popleft())
+
+    def _frames(self) -> Iterator[Frame]:
+        """What the engine draws: waits here, and only here, for the source."""
+        while not self._handover.ended:
+            started = time.monotonic_ns()
+            taken = self._handover.take(timeout=_TICK_SECONDS)
+            self._idle += time.monotonic_ns() - started
+            if taken is not None:
+                self._inside.append(taken)
+                yield taken.frame
+
+    def preview(self, *, longest_side: int = 480) -> bytes | None:
+        """The latest frame before and after, side by side, as JPEG; None before the first."""
+        pair = self._pair
+        if pair is None:
+            return None
+        before, after = (make_preview(frame, longest_side=longest_side) for frame in pair)
+        joined = np.hstack([before, after])[..., ::-1]
+        done, data = cv2.imencode(".jpg", joined, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        return data.tobytes() if done else None
+
+    def status(self) -> StreamStatus:
+        """What the stream does at present."""
+        now = self._measure()
+        moments = list(self._moments)
+        before = moments[0] if moments else replace(now, frames_in=0, pictures_out=0, at=self._began)
+        seconds = max(1e-9, (now.at - before.at) / SECOND)
+        sink, recorder, latency = self.sink.counts, self._recorder, self.sink.outputs[0].counts.latency.copy()
+        recent = latency.since(before.latency) if moments else latency
+        quantiles = {f"p{share}": recent.quantile(share / 100) for share in (50, 95, 99)}
+        stages = recorder.snapshot() | {"encode": self.sink.encoding.copy()}
+        stages.pop("decode", None)  # what the engine waits for
+        return StreamStatus(
+            name=self.name,
+            source=str(self._source_address),
+            state=self._told_state(),
+            seconds=(now.at - self._began) / SECOND,
+            rate_in=(now.frames_in - before.frames_in) / seconds,
+            rate_out=(now.pictures_out - before.pictures_out) / seconds,
+            frames_in=now.frames_in,
+            frames_out=sink.frames,
+            dropped={"overflow": self._handover.overflowed, "outdated": self._handover.outdated, "late": sink.late},
+            waiting=len(self._handover) + len(self._inside) + len(self.sink),
+            faces=recorder.counts["faces"],
+            faces_carried=recorder.counts["faces_carried"],
+            rung=self._ladder.rung,
+            rung_name=self._ladder.name,
+            steps_down=self._ladder.steps_down,
+            steps_up=self._ladder.steps_up,
+            source_counts=replace(self.source.counts),
+            sink_counts=replace(sink),
+            outputs={str(output.target): replace(output.counts) for output in self.sink.outputs},
+            latency=latency,
+            stages=stages,
+            queues={"engine": len(self._handover), "encoder": len(self.sink)}
+            | {f"output {output.target}": len(output) for output in self.sink.outputs},
+            worker_failures=self._workers.failures,
+            answers_replaced=self._workers.replaced,
+            engine_failures=self._engine_failures,
+            problem=(self._problem.message if self._problem else "") or self.source.counts.last_problem,
+            latency_now={name: value for name, value in quantiles.items() if value is not None},
+        )
+
+    def _told_state(self) -> StreamState:
+        return self._state if self._state in {"ended", "failed"} else self.source.counts.state

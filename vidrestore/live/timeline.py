@@ -1,0 +1,96 @@
+"""The clock of a stream's output: it goes on through reconnects, resets and drift of the source's clock."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+SECOND = 1_000_000_000
+"""Times here are whole nanoseconds."""
+
+_JUMP = SECOND
+"""Difference between what the source's clock and ours went on by that makes a new clock, not a late packet."""
+_WINDOW = 30 * SECOND
+"""Over which the fastest way through the network is remembered; the source's clock may drift in that time."""
+_SLEW = 200_000
+"""By which an offset may grow from packet to packet: 0.2 ms."""
+_EPOCHS = 4
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """A stretch of time in which the source's clock ran on."""
+
+    offset: int
+    """Our time minus the source's, of the packets that came fastest."""
+    fastest: deque[tuple[int, int]] = field(default_factory=deque)
+    """(when, offset) of packets, each slower and later than the one before: a running minimum."""
+
+    def note(self, source: int, now: int) -> None:
+        offset = now - source
+        while self.fastest and self.fastest[-1][1] >= offset:
+            self.fastest.pop()
+        self.fastest.append((now, offset))
+        while self.fastest[0][0] < now - _WINDOW:
+            self.fastest.popleft()
+        self.offset = min(self.fastest[0][1], self.offset + _SLEW)
+
+
+class Timeline:
+    """Maps the times of a source's packets to ours.
+
+    All tracks of a source share one mapping, so that sound and picture stay together. A packet's time is never later
+    than its arrival: it lies behind by what its way took longer than the fastest of the last half minute. A clock that
+    jumps (a camera that restarts, a counter that wraps) begins a new epoch; packets of the old one that come after it
+    are still understood. Both clocks may drift.
+
+    Args:
+        paced: the source is read at will and waits until its time has come: `wait` says how long.
+    """
+
+    def __init__(self, *, paced: bool = False) -> None:
+        self._paced = paced
+        self._epochs: deque[_Epoch] = deque(maxlen=_EPOCHS)
+        self._last: dict[int, tuple[int, int, _Epoch]] = {}
+        self.jumps = 0
+        """Times the source's clock jumped within a session."""
+
+    def restart(self) -> None:
+        """The source was opened anew: its clock is unknown again."""
+        self._epochs.clear()
+        self._last.clear()
+
+    def wait(self, track: int, source: int, now: int) -> int:
+        """Nanoseconds until a packet's time has come, where the source is paced; else 0."""
+        return max(0, source + self._epoch(track, source, now).offset - now) if self._paced else 0
+
+    def map(self, track: int, source: int, now: int) -> int:
+        """Our time of a packet.
+
+        Args:
+            track: which of the source's tracks.
+            source: the packet's time by the source's clock.
+            now: ours, at its arrival.
+        """
+        epoch = self._epoch(track, source, now)
+        if not self._paced:
+            epoch.note(source, now)
+        self._last[track] = (source, now, epoch)
+        return source + epoch.offset
+
+    def _epoch(self, track: int, source: int, now: int) -> _Epoch:
+        before = self._last.get(track)
+        if before is None:
+            return self._near(source, now) or self._begin(source, now)
+        last, then, epoch = before
+        if -_JUMP < source - last < max(now - then, 0) + (_JUMP if not self._paced else 10 * _JUMP):
+            return epoch
+        return self._near(source, now) or self._begin(source, now, jumped=True)
+
+    def _near(self, source: int, now: int) -> _Epoch | None:
+        near = [epoch for epoch in self._epochs if abs(now - source - epoch.offset) < _JUMP]
+        return min(near, key=lambda epoch: abs(now - source - epoch.offset), default=None)
+
+    def _begin(self, source: int, now: int, *, jumped: bool = False) -> _Epoch:
+        self.jumps += jumped
+        epoch = _Epoch(now - source)
+        self._epochs.append(epoch)
+        return epoch

@@ -1,0 +1,87 @@
+"""Face workers as a live stream asks them: one batch at a time, and never an error in place of an answer."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from vidrestore.engine import Parts, RestoreConfig
+from vidrestore.live.guard import GuardCounts, Guarded
+from vidrestore.live.stream import StreamConfig
+from vidrestore.model.visibility import MASK_SIDE
+from vidrestore.runtime.workers import Description, FaceWorker
+from vidrestore.types import Detection, UInt8
+
+Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
+"""Sends a batch to a method of a face worker."""
+
+
+def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> Parts:
+    """Executors for one stream.
+
+    Without an answer there is no face in a picture, a face stays as it is, and none of it is shown.
+    """
+
+    def guarded(method: str, neutral: Callable[[Any], Any]) -> Guarded[Any, Any]:
+        return Guarded(
+            lambda batch: ask(method, batch),
+            neutral,
+            patience_seconds=config.patience_seconds,
+            rest_seconds=config.patience_seconds,
+            counts=counts,
+        )
+
+    return Parts(
+        detector=guarded("detect", _no_faces),
+        restorer=guarded("restore", _as_it_is),
+        crop_size=description.crop_size,
+        batch_size=1,
+        visibility=guarded("see", _nothing_shown),
+    )
+
+
+class LocalFaces:
+    """A face worker in this process, shared by all streams: their crops join into common batches.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, config: RestoreConfig, *, wait_seconds: float) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._worker = FaceWorker(config, sharing=1, wait_seconds=wait_seconds)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="face worker", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.description: Description = self._send(self._worker.describe()).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def ask(self, method: str, batch: Sequence[Any]) -> Future[Sequence[Any]]:
+        """Send a batch to the worker."""
+        return self._send(getattr(self._worker, method)(list(batch)))
+
+    def _send(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _no_faces(_: UInt8) -> tuple[Detection, ...]:
+    return ()
+
+
+def _as_it_is(crop: UInt8) -> UInt8:
+    return crop
+
+
+def _nothing_shown(_: UInt8) -> UInt8:
+    return np.zeros((MASK_SIDE, MASK_SIDE), np.uint8)

@@ -1,0 +1,148 @@
+"""Where live streams run: each a source, an engine and outputs of its own, all on common face workers."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from vidrestore.engine import RestoreConfig
+from vidrestore.errors import VidrestoreError
+from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.guard import GuardCounts
+from vidrestore.live.status import StreamStatus
+from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.runtime.face_answers import LocalFaces, live_parts
+
+OnEvent = Callable[[str, str], None]
+"""Told the name of a stream and one line, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One stream to run."""
+
+    name: str
+    source: str = field(repr=False)
+    targets: tuple[str, ...] = field(repr=False)
+    config: StreamConfig = field(default_factory=StreamConfig)
+
+    def check(self) -> None:
+        """Refuse addresses that cannot be meant.
+
+        Raises:
+            ConfigError: what is wrong.
+        """
+        parse_source(self.source)
+        for target in self.targets:
+            parse_target(target)
+
+
+class RunningStream(Protocol):
+    """A stream under way."""
+
+    @property
+    def problem(self) -> VidrestoreError | None:
+        """Why it ended, if it ended for a reason."""
+        ...
+
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        ...
+
+    def status(self) -> StreamStatus | None:
+        """What it does; None where nobody answers at present."""
+        ...
+
+    def preview(self) -> bytes | None:
+        """The latest frame before and after, as JPEG."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        ...
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended; whether it has."""
+        ...
+
+
+class StreamPlace(Protocol):
+    """A place that runs streams."""
+
+    def start(self, spec: StreamSpec) -> RunningStream:
+        """Begin a stream."""
+        ...
+
+
+class LocalStream:
+    """A stream in threads of this process."""
+
+    def __init__(self, spec: StreamSpec, faces: LocalFaces, on_event: OnEvent) -> None:
+        counts = GuardCounts()
+        self.problem: VidrestoreError | None = None
+        self._stream = LiveStream(
+            spec.name,
+            parse_source(spec.source),
+            [parse_target(target) for target in spec.targets],
+            spec.config,
+            live_parts(faces.ask, faces.description, spec.config, counts),
+            workers=counts,
+            on_event=lambda message: on_event(spec.name, message),
+        )
+        self._thread = threading.Thread(target=self._run, name=spec.name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._stream.run()
+        except VidrestoreError as error:
+            self.problem = error
+
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        return self._thread.is_alive()
+
+    def status(self) -> StreamStatus:
+        """What it does."""
+        return self._stream.status()
+
+    def preview(self) -> bytes | None:
+        """The latest frame before and after, as JPEG."""
+        return self._stream.preview()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._stream.stop()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended; whether it has."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+class LocalPlace:
+    """Runs streams in this process; use as a context manager.
+
+    Args:
+        config: of the face worker that all streams share.
+        on_event: told of every change of every stream.
+        wait_seconds: how long crops wait for those of other streams.
+    """
+
+    def __init__(self, config: RestoreConfig, on_event: OnEvent, *, wait_seconds: float = 0.002) -> None:
+        self._faces = LocalFaces(config, wait_seconds=wait_seconds)
+        self._on_event = on_event
+
+    def __enter__(self) -> Self:
+        self._faces.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._faces.__exit__(kind, error, trace)
+
+    def start(self, spec: StreamSpec) -> LocalStream:
+        """Begin a stream."""
+        return LocalStream(spec, self._faces, self._on_event)
