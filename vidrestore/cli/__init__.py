@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidrestore import __version__
-from vidrestore.cli import degrade, evaluate, faces, films, metrics, terminal, train, zoo
+from vidrestore.cli import degrade, evaluate, faces, films, metrics, stream, terminal, train, zoo
 
 app = typer.Typer(
     name="vidrestore",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(films.restore)
 app.command()(films.demo)
+app.command()(stream.stream)
 app.command(name="probe")(films.probe_film)
 app.command()(faces.align)
 app.command()(degrade.degrade)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vidrestore.cli.terminal import given, live_bar, out, plain, say, warn
+from vidrestore.cli.terminal import given, live_bar, out, parse_faces, plain, say, warn
 from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.model import zoo
@@ -20,17 +20,6 @@ from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.reader import probe
-
-
-def _faces(text: str) -> int:
-    """`all`, `largest` or a number, as the count that the configuration wants."""
-    words = {"all": 0, "largest": 1}
-    if text in words:
-        return words[text]
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    message = f"{text!r} is neither 'all' nor 'largest' nor a positive number"
-    raise typer.BadParameter(message)
 
 
 def restore(
@@ -44,7 +33,9 @@ def restore(
     strength: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of the restored face in the blend.")
     ] = None,
-    faces: Annotated[int | None, typer.Option(parser=_faces, metavar="all|largest|N", help="Faces a frame.")] = None,
+    faces: Annotated[
+        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
+    ] = None,
     min_face: Annotated[float | None, typer.Option(min=0, metavar="PX", help="Leave narrower faces alone.")] = None,
     codec: Annotated[str | None, typer.Option(help="Video encoder: libx264, libx265, libsvtav1, ...")] = None,
     crf: Annotated[float | None, typer.Option(help="Constant quality; lower is better. Default 17.")] = None,

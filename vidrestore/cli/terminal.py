@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -70,6 +71,17 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     """Drop what the user did not say, so that a configuration file keeps its word."""
     nested = {name: given(value) if isinstance(value, dict) else value for name, value in options.items()}
     return {name: value for name, value in nested.items() if value not in (None, {})}
+
+
+def parse_faces(text: str) -> int:
+    """`all`, `largest` or a number, as the count that the configuration wants."""
+    words = {"all": 0, "largest": 1}
+    if text in words:
+        return words[text]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    message = f"{text!r} is neither 'all' nor 'largest' nor a positive number"
+    raise typer.BadParameter(message)
 
 
 @contextmanager

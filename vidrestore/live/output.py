@@ -56,7 +56,7 @@ class OutputCounts:
     bytes: int = 0
     pictures: int = 0
     packets_dropped: int = 0
-    """That came while it was not open, or did not fit into its queue."""
+    """That came while it was not open again yet, or did not fit into its queue."""
     last_problem: str = ""
     left_out: str = ""
     """Sound that it has no place for."""
@@ -173,7 +173,7 @@ class Output:
             self._end()  # another codec: what is written so far is completed
         if self._muxer is None or self._broken_off:
             if not self._may_begin(packet):
-                self.counts.packets_dropped += 1
+                self.counts.packets_dropped += self.counts.opened > 0
                 return
             self._broken_off = False
             if self._muxer is None:

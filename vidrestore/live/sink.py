@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
 from vidrestore.live.addresses import Target
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.histogram import Histogram
@@ -168,6 +168,8 @@ class Sink:
                 self._show(finished)
         except VidrestoreError as error:
             self.problem = error
+        except Exception as error:  # noqa: BLE001  a thread that dies in silence would leave the stream without pictures
+            self.problem = RestorationError(f"the encoder failed: {type(error).__name__}: {error}; please report this")
 
     def _patience(self) -> float | None:
         """Seconds to wait for a frame before the last one is shown again; None before the first."""

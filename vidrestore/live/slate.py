@@ -31,8 +31,8 @@ def _written(plane: Float32, words: str, white: int) -> Float32:
     height, width = plane.shape[:2]
     (text_width, text_height), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
     scale = min(0.8 * width / text_width, height / 12 / text_height)
-    thickness = max(1, round(scale * 2))
     place = (round((width - text_width * scale) / 2), round(height / 2))
-    colour = (white, white, white)
-    drawn = cv2.putText(plane, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
-    return np.asarray(drawn, dtype=np.float32)
+    ink = np.zeros((height, width), np.uint8)
+    cv2.putText(ink, words, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, max(1, round(scale * 2)), cv2.LINE_AA)
+    share = ink.reshape(height, width, *[1] * (plane.ndim - 2)) / np.float32(255)
+    return np.asarray(plane * (1 - share) + white * share, dtype=np.float32)

@@ -32,6 +32,10 @@ class Coalescer(Generic[In, Out]):
         self._wait_seconds = wait_seconds
         self._waiting: deque[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]] = deque()
         self._serving: asyncio.Task[None] | None = None
+        self.calls = 0
+        """Of the stage so far."""
+        self.items = 0
+        """In these calls: `items / calls` is the mean batch."""
 
     async def __call__(self, items: Sequence[In]) -> Sequence[Out]:
         """Return one result per item, in order; raises what the stage raises."""
@@ -52,6 +56,8 @@ class Coalescer(Generic[In, Out]):
 
     async def _answer(self, requests: Sequence[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]]) -> None:
         joined = [item for items, _ in requests for item in items]
+        self.calls += 1
+        self.items += len(joined)
         try:
             results = await asyncio.get_running_loop().run_in_executor(self._threads, self._stage, joined)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller must hear of it

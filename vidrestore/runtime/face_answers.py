@@ -71,6 +71,11 @@ class LocalFaces:
         """Send a batch to the worker."""
         return self._send(getattr(self._worker, method)(list(batch)))
 
+    def batches(self) -> dict[str, tuple[int, int]]:
+        """Calls of each network so far, and items in them."""
+        found: dict[str, tuple[int, int]] = self._send(self._worker.batches()).result()
+        return found
+
     def _send(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 

@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import InputError, OutputError
 from vidrestore.report import RunReport, installed_versions
+from vidrestore.runtime.face_pool import RayConfig
 from vidrestore.runtime.local import LocalRunner
-from vidrestore.runtime.on_ray import RayConfig, RayRunner
+from vidrestore.runtime.on_ray import RayRunner
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.join import JoinReport, join

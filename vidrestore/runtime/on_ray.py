@@ -5,11 +5,10 @@ one) holds the networks and answers every segment worker, joining their crops in
 travel through the object store. Results are those of the local runtime.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,47 +17,18 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from vidrestore.engine import Parts, RestoreConfig
-from vidrestore.errors import ConfigError, WorkerError
-from vidrestore.runtime.ray_connection import connect, fetch
+from vidrestore.errors import WorkerError
+from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
+from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
-from vidrestore.runtime.workers import Description, FaceWorker
+from vidrestore.runtime.workers import Description
 from vidrestore.types import CodedCrop, Detection, Float32, UInt8
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-Actor = Any
-"""A handle of an actor; Ray's own annotations do not know an actor's methods."""
-
 _ray: Any = ray
 _POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class RayConfig:
-    """Where the actors are and what they may use."""
-
-    address: str | None = None
-    """Of a running cluster (`auto`, `HOST:PORT`, `ray://...`); None starts Ray here and stops it afterwards."""
-    face_workers: int = 0
-    """Actors that hold the networks; 0 means one for each GPU of the cluster, or one where there is none."""
-    cpus_per_face_worker: float = 1.0
-    gpus_per_face_worker: float | None = None
-    """None means one whole GPU where the cluster has any, otherwise none."""
-    cpus_per_segment_worker: float = 1.0
-    batches_in_flight: int = 2
-    """Batches that a segment worker has under way at a time, for each kind of work."""
-    batching_wait_seconds: float = 0.003
-    """How long a batch that is not full waits for crops of other segments."""
-    retries: int = 2
-    """How often a segment is begun anew after its worker died."""
-    start_timeout_seconds: float = 120.0
-    """How long to wait for actors before saying that the cluster has no room."""
-
-    def __post_init__(self) -> None:
-        if self.face_workers < 0 or self.batches_in_flight < 1 or self.retries < 0:
-            message = f"{self}: face_workers and retries must be at least 0, batches_in_flight at least 1"
-            raise ConfigError(message)
 
 
 class SegmentWorker:
@@ -148,14 +118,13 @@ class RayRunner:
         self.retries = 0
         self._config = config
         self._ray = ray_config
-        self._started_here = connect(ray_config.address)
-        self._face_workers: list[Actor] = []
+        # One segment keeps no more batches under way than this, so that more workers would wait in vain.
+        self._pool = FacePool(config, ray_config, most=ray_config.batches_in_flight + 1)
         self._spare: Actor | None = None
         try:
-            self._face_workers = self._start_face_workers()
             # Starts while the networks load.
             self._spare = self._start_segment_worker()
-            self._description = self._describe()
+            self._description = self._pool.describe()
         except BaseException:
             self._stop()
             raise
@@ -176,7 +145,7 @@ class RayRunner:
             # A worker that was only cut off may still write: each has a part of its own.
             own = replace(segment, part=segment.part.with_name(f"{segment.part.name}-{attempt}"))
             try:
-                self._await([worker.progress.remote()])
+                self._pool.await_all([worker.progress.remote()])
                 return self._watch(worker, own, on_progress)
             except WorkerError:
                 if not _is_dead(worker) or attempt == self._ray.retries:
@@ -195,52 +164,14 @@ class RayRunner:
         on_progress(Progress(report.frames_written, report.counts.get("faces", 0)))
         return report
 
-    def _await(self, references: Sequence[Any]) -> None:
-        """Wait until actors answer, for as long as starting may take."""
-        deadline = time.monotonic() + self._ray.start_timeout_seconds
-        for reference in references:
-            fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
-
-    def _start_face_workers(self) -> list[Actor]:
-        share = self._gpus_per_face_worker()
-        # One segment keeps no more batches under way than this, so that more workers would wait in vain.
-        busy = self._ray.batches_in_flight + 1
-        count = self._ray.face_workers or max(1, min(busy, int(_gpus() / share) if share else 1))
-        actor = _ray.remote(FaceWorker).options(
-            num_cpus=self._ray.cpus_per_face_worker, num_gpus=share, max_restarts=3, max_task_retries=3
-        )
-        patience = self._ray.batching_wait_seconds
-        return [actor.remote(self._config, sharing=count, wait_seconds=patience) for _ in range(count)]
-
-    def _gpus_per_face_worker(self) -> float:
-        device = self._config.restorer.device
-        if device.startswith("cuda:"):
-            message = f"device is {device!r}, but Ray chooses the GPU; use --device cuda, or --runtime local"
-            raise ConfigError(message)
-        if self._ray.gpus_per_face_worker is not None:
-            return self._ray.gpus_per_face_worker
-        return 0.0 if device == "cpu" else float(min(1, _gpus()))
-
-    def _describe(self) -> Description:
-        """Wait for a place to run, then, for as long as it takes, for the networks; downloads may take minutes."""
-        self._await([worker.ready.remote() for worker in self._face_workers])
-        references = [worker.describe.remote() for worker in self._face_workers]
-        descriptions: list[Description] = [fetch(reference) for reference in references]
-        if len(set(descriptions)) > 1:
-            message = f"face workers hold different models ({descriptions}); put the same file on every machine"
-            raise WorkerError(message)
-        return descriptions[0]
-
     def _start_segment_worker(self) -> Actor:
         actor = _ray.remote(SegmentWorker).options(num_cpus=self._ray.cpus_per_segment_worker, max_concurrency=2)
-        return actor.remote(self._config, self._face_workers, self._ray.batches_in_flight)
+        return actor.remote(self._config, self._pool.workers, self._ray.batches_in_flight)
 
     def _stop(self) -> None:
-        if self._started_here:
-            _ray.shutdown()
-            return
-        for worker in [*self._face_workers, *([self._spare] if self._spare else [])]:
-            _ray.kill(worker)
+        if self._spare is not None and not self._pool.started_ray:
+            _ray.kill(self._spare)
+        self._pool.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -250,10 +181,6 @@ class RayRunner:
     ) -> None:
         """Stop the workers, and Ray if it was started here."""
         self._stop()
-
-
-def _gpus() -> float:
-    return float(_ray.cluster_resources().get("GPU", 0))
 
 
 def _is_dead(worker: Actor) -> bool:

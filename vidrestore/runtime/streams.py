@@ -74,6 +74,10 @@ class StreamPlace(Protocol):
         """Begin a stream."""
         ...
 
+    def batches(self) -> dict[str, tuple[int, int]]:
+        """Calls of each network of the face workers so far, and items in them."""
+        ...
+
 
 class LocalStream:
     """A stream in threads of this process."""
@@ -146,3 +150,7 @@ class LocalPlace:
     def start(self, spec: StreamSpec) -> LocalStream:
         """Begin a stream."""
         return LocalStream(spec, self._faces, self._on_event)
+
+    def batches(self) -> dict[str, tuple[int, int]]:
+        """Calls of each network of the face worker so far, and items in them."""
+        return self._faces.batches()

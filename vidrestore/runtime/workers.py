@@ -87,6 +87,11 @@ class FaceWorker:
         _ = self._restore, self._detect, self._see
         return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
+    async def batches(self) -> dict[str, tuple[int, int]]:
+        """Calls of each network so far, and items in them."""
+        loaded = {name: self.__dict__.get(name) for name in ("_detect", "_see", "_restore")}
+        return {name.strip("_"): (one.calls, one.items) for name, one in loaded.items() if one is not None}
+
     async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
         """Find faces in previews."""
         return await self._detect(previews)

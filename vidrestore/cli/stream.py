@@ -1,0 +1,211 @@
+"""`vidrestore stream`: live video in, restored live video out."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from vidrestore.cli.terminal import err, given, parse_faces, plain, say
+from vidrestore.cli.zoo import fetch_weights
+from vidrestore.config import apply_settings, update
+from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.files import replace_text
+from vidrestore.live.status import StreamStatus
+from vidrestore.live.stream import StreamConfig
+from vidrestore.model import zoo
+from vidrestore.report import check_report
+from vidrestore.report_json import to_json
+from vidrestore.runtime.streams import StreamSpec
+from vidrestore.service.logs import LOG, Style, start_logging
+from vidrestore.service.run import serve
+from vidrestore.service.service import Service
+from vidrestore.service.settings import ServiceConfig, read_settings
+
+_REDRAW_SECONDS = 0.5
+_SUMMARY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsReport:
+    """What each stream did, as `--report` writes it."""
+
+    streams: tuple[StreamStatus, ...]
+    problems: dict[str, str]
+
+
+def stream(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="rtsp(s)://, rtmp://, http(s)://, udp://, tcp://, /dev/videoN or a file.", metavar="SRC"),
+    ] = None,
+    destinations: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="rtsp://, rtmp://, udp://, tcp://, FOLDER/ (HLS), FILE.mp4 or .mkv (a recording); one or more.",
+            metavar="DST...",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A file of streams, in place of SRC and DST.", metavar="STREAMS.toml")
+    ] = None,
+    lag: Annotated[int | None, typer.Option(min=0, max=8, help="Frames to hold back for steadier faces.")] = None,
+    mode: Annotated[str | None, typer.Option(help="realtime (drops what is late) or complete (waits).")] = None,
+    retry: Annotated[str | None, typer.Option(help="always, transient (default) or never.")] = None,
+    transport: Annotated[str | None, typer.Option(help="tcp (default) or udp, of RTSP in and out.")] = None,
+    model: Annotated[str | None, typer.Option(help="embedded, gfpgan-v1.4, ..., or a file.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    faces: Annotated[
+        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
+    ] = None,
+    codec: Annotated[str | None, typer.Option(help="Video encoder. Default libx264.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Constant quality. Default 23.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Effort of the encoder. Default veryfast.")] = None,
+    record_seconds: Annotated[float | None, typer.Option(help="Length of a recording's files. Default 300.")] = None,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Do not pass the sound on.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,
+    web: Annotated[
+        str | None, typer.Option(help="Serve page, metrics and health, such as on 127.0.0.1:8080.", metavar="HOST:PORT")
+    ] = None,
+    runtime: Annotated[str | None, typer.Option(metavar="local|ray", help="This process, or Ray actors.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; means --runtime ray.")] = None,
+    log: Annotated[str, typer.Option(metavar="text|json", help="Of the log on stderr.")] = "text",
+    report: Annotated[Path | None, typer.Option(help="Write what each stream did as JSON, at the end.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option, such as ladder.enabled=false."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings.")] = False,
+) -> None:
+    """Restore the faces of live streams. SIGTERM completes every output and ends, SIGHUP reads --config again."""
+    chosen: dict[str, Any] = {
+        "restore": {
+            "lag": lag,
+            "restorer": {"model": model, "device": device},
+            "detector": {"device": device},
+            "selection": {"faces": faces},
+        },
+        "source": {"retry": retry, "transport": transport, "audio": False if no_audio else None, "loop": loop or None},
+        "sink": {"encode": {"codec": codec, "crf": crf, "preset": preset}},
+        "output": {"record_seconds": record_seconds, "transport": transport},
+        "mode": mode,
+    }
+    for_all = {"runtime": "ray" if address else runtime, "ray": {"address": address}, "web": {"listen": web}}
+
+    def read() -> ServiceConfig:
+        found = _read(source, destinations, config)
+        specs = tuple(
+            replace(spec, config=apply_settings(update(spec.config, given(chosen)), settings or []))
+            for spec in found.streams
+        )
+        return update(replace(found, streams=specs), given(for_all))
+
+    style = _style(log)
+    found = read()
+    if report:
+        check_report(report)
+    _fetch(found, quiet=quiet)
+    start_logging(style, quiet=quiet)
+
+    @contextmanager
+    def watch(service: Service) -> Iterator[None]:
+        with _shown(service, drawn=err.is_terminal and style == "text" and not quiet):
+            yield
+
+    service = serve(found, reread=read if config else None, watch=watch)
+    _tell(service, report, quiet=quiet)
+
+
+def _style(log: str) -> Style:
+    for style in get_args(Style):
+        if log == style:
+            return style  # type: ignore[no-any-return]  # one of the literals
+    raise ConfigError(f"--log is {log!r}; use one of {', '.join(get_args(Style))}")
+
+
+def _read(source: str | None, destinations: list[str] | None, config: Path | None) -> ServiceConfig:
+    if config is not None:
+        if source is not None:
+            raise ConfigError("both SRC and --config are given; the file names the streams, leave SRC and DST out")
+        return read_settings(config)
+    if source is None or not destinations:
+        raise ConfigError("a stream needs SRC and DST, such as rtsp://camera/live rtsp://server/restored; or --config")
+    spec = StreamSpec("stream", source, tuple(destinations), StreamConfig())
+    spec.check()
+    return ServiceConfig(streams=(spec,))
+
+
+def _fetch(found: ServiceConfig, *, quiet: bool) -> None:
+    restore = found.streams[0].config.restore
+    fetch_weights(restore.restorer.model, quiet=quiet)
+    if restore.detector.name in {entry.name for entry in zoo.entries()}:
+        fetch_weights(restore.detector.name, quiet=quiet)
+
+
+def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:
+    statuses = service.statuses()
+    problems = {name: problem.message for name, problem in service.problems.items()}
+    if report:
+        replace_text(report, to_json(StreamsReport(tuple(statuses), problems)))
+    if not quiet:
+        for status in statuses:
+            say(summary(status))
+    if problems:
+        if len(statuses) > 1:
+            names = ", ".join(sorted(problems))
+            raise VidrestoreError(f"{len(problems)} of {len(statuses)} streams failed ({names}); the log says why")
+        raise next(iter(service.problems.values()))
+
+
+def summary(status: StreamStatus) -> str:
+    """One line about a stream."""
+    quantiles = [status.latency.quantile(share) for share in (0.5, 0.95)]
+    told = " / ".join("-" if value is None else f"{1000 * value:.0f}" for value in quantiles)
+    return (
+        f"{status.name}: {status.state}, {status.frames_in} frames in, {status.frames_out} out, "
+        f"{sum(status.dropped.values())} dropped, {status.sink_counts.held} held, {status.faces} faces, "
+        f"{status.source_counts.failures} source failures, latency p50 / p95 {told} ms"
+    )
+
+
+@contextmanager
+def _shown(service: Service, *, drawn: bool) -> Iterator[None]:
+    """A table that redraws itself where somebody watches, else a line for each stream now and then."""
+    ended = threading.Event()
+
+    def redraw() -> None:
+        with Live(console=err, auto_refresh=False, transient=True) as live:
+            while not ended.wait(_REDRAW_SECONDS):
+                live.update(_table(service.statuses()), refresh=True)
+
+    def sum_up() -> None:
+        while not ended.wait(_SUMMARY_SECONDS):
+            for status in service.statuses():
+                LOG.info("%s", summary(status), extra={"stream": status.name})
+
+    thread = threading.Thread(target=redraw if drawn else sum_up, name="display", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _table(statuses: Sequence[StreamStatus]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("stream", "state", "in", "out", "p50 ms", "p95 ms", "dropped", "held", "quality"):
+        table.add_column(name)
+    for status in statuses:
+        latency = [status.latency_now.get(name) for name in ("p50", "p95")]
+        told = ["-" if value is None else f"{1000 * value:.0f}" for value in latency]
+        dropped = str(sum(status.dropped.values()))
+        rates = [f"{status.rate_in:.1f}", f"{status.rate_out:.1f}"]
+        held = str(status.sink_counts.held)
+        table.add_row(plain(status.name), status.state, *rates, *told, dropped, held, status.rung_name)
+    return table

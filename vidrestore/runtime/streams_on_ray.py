@@ -1,0 +1,183 @@
+"""Live streams on Ray: each in a process of its own, all on the same face workers."""
+
+import threading
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import ray
+
+from vidrestore.engine import RestoreConfig
+from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.guard import GuardCounts
+from vidrestore.live.status import StreamStatus
+from vidrestore.live.stream import LiveStream
+from vidrestore.runtime.face_answers import live_parts
+from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
+from vidrestore.runtime.ray_connection import fetch
+from vidrestore.runtime.streams import OnEvent, StreamSpec
+from vidrestore.runtime.workers import Description
+
+_ray: Any = ray
+_ANSWER_SECONDS = 5.0
+_MOST_EVENTS = 200
+_MOST_WORKERS = 64
+"""Face workers that are started where the configuration leaves it open: one for each GPU."""
+
+
+class StreamWorker:
+    """Runs one stream; its methods are called from several threads at a time."""
+
+    def __init__(self, spec: StreamSpec, face_workers: list[Actor], description: Description, number: int) -> None:
+        cv2.setNumThreads(1)
+        self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
+        counts = GuardCounts()
+        turn = number
+
+        def ask(method: str, batch: Any) -> Any:  # noqa: ANN401  of Ray's futures
+            worker = face_workers[turn % len(face_workers)]
+            return getattr(worker, method).remote(_ray.put(list(batch))).future()
+
+        self._stream = LiveStream(
+            spec.name,
+            parse_source(spec.source),
+            [parse_target(target) for target in spec.targets],
+            spec.config,
+            live_parts(ask, description, spec.config, counts),
+            workers=counts,
+            on_event=self._events.append,
+        )
+
+    def run(self) -> None:
+        """Run until it ends."""
+        self._stream.run()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._stream.stop()
+
+    def status(self) -> tuple[StreamStatus, list[str]]:
+        """What it does, and what happened since the last call."""
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        return self._stream.status(), events
+
+    def preview(self) -> bytes | None:
+        """The latest frame before and after, as JPEG."""
+        return self._stream.preview()
+
+
+class RayStream:
+    """The driver's end of a stream that runs in an actor."""
+
+    def __init__(self, spec: StreamSpec, worker: Actor, on_event: OnEvent) -> None:
+        self.problem: VidrestoreError | None = None
+        self._name = spec.name
+        self._worker = worker
+        self._on_event = on_event
+        self._done = worker.run.remote()
+        self._future = self._done.future()
+        self._ended = False
+
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        if not self._ended and self._future.done():
+            self._ended = True
+            try:
+                fetch(self._done)
+            except VidrestoreError as error:
+                self.problem = error
+        return not self._ended
+
+    def status(self) -> StreamStatus | None:
+        """What it does; None while its process is dead or does not answer."""
+        try:
+            status, events = fetch(self._worker.status.remote(), timeout=_ANSWER_SECONDS)
+        except WorkerError:
+            return None
+        for event in events:
+            self._on_event(self._name, event)
+        found: StreamStatus = status
+        return found
+
+    def preview(self) -> bytes | None:
+        """The latest frame before and after, as JPEG."""
+        try:
+            picture: bytes | None = fetch(self._worker.preview.remote(), timeout=_ANSWER_SECONDS)
+        except WorkerError:
+            return None
+        return picture
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._worker.stop.remote()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended, and end its process; whether it had."""
+        ended = threading.Event()
+        self._future.add_done_callback(lambda _: ended.set())
+        finished = ended.wait(timeout)
+        self.running()
+        return finished
+
+    def kill(self) -> None:
+        """End its process."""
+        _ray.kill(self._worker)
+
+
+class RayPlace:
+    """Runs streams on Ray actors; use as a context manager, which stops what it started.
+
+    Args:
+        config: of the face workers that all streams share.
+        ray_config: where the actors run.
+        on_event: told of every change of every stream.
+
+    Raises:
+        WorkerError: no cluster at the address, or no room in it.
+    """
+
+    def __init__(self, config: RestoreConfig, ray_config: RayConfig, on_event: OnEvent) -> None:
+        self._pool = FacePool(config, ray_config, most=_MOST_WORKERS)
+        try:
+            self._description = self._pool.describe()
+        except BaseException:
+            self._pool.stop()
+            raise
+        self._ray = ray_config
+        self._on_event = on_event
+        self._streams: list[RayStream] = []
+        self._begun = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for stream in self._streams:
+            stream.kill()
+        self._pool.stop()
+
+    def start(self, spec: StreamSpec) -> RayStream:
+        """Begin a stream in a process of its own."""
+        actor = _ray.remote(StreamWorker).options(num_cpus=self._ray.cpus_per_segment_worker, max_concurrency=4)
+        worker = actor.remote(spec, self._pool.workers, self._description, self._begun)
+        self._begun += 1
+        stream = RayStream(spec, worker, self._on_event)
+        self._streams = [one for one in self._streams if one.running()] + [stream]
+        return stream
+
+    def batches(self) -> dict[str, tuple[int, int]]:
+        """Calls of each network of all face workers so far, and items in them."""
+        found: dict[str, tuple[int, int]] = {}
+        for worker in self._pool.workers:
+            try:
+                told = fetch(worker.batches.remote(), timeout=_ANSWER_SECONDS)
+            except WorkerError:
+                continue  # it is being started anew, and counts from zero
+            for work, (calls, items) in told.items():
+                before = found.get(work, (0, 0))
+                found[work] = (before[0] + calls, before[1] + items)
+        return found

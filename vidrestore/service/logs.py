@@ -1,0 +1,46 @@
+"""What happens to streams, line by line: for people, or as JSON for machines."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+from vidrestore.redaction import redact
+
+Style = Literal["text", "json"]
+
+LOG = logging.getLogger("vidrestore.streams")
+
+
+def start_logging(style: Style, *, quiet: bool = False) -> None:
+    """Send the log to stderr; warnings alone where it is to be quiet. Secrets in URLs are hidden in every line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if style == "json" else Lines())
+    LOG.handlers[:] = [handler]
+    LOG.propagate = False
+    LOG.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class Lines(logging.Formatter):
+    """Time, stream and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        stream = getattr(record, "stream", None)
+        return redact(f"{at} {f'[{stream}] ' if stream else ''}{' '.join(record.getMessage().split())}")
+
+
+class JsonLines(logging.Formatter):
+    """An object a line: time, level, stream, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        values = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "stream": getattr(record, "stream", None),
+            "message": redact(record.getMessage()),
+        }
+        return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,144 @@
+"""The state of all streams in the words of Prometheus."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vidrestore.live.histogram import BOUNDS, Histogram
+from vidrestore.live.output import OutputCounts
+from vidrestore.live.status import StreamStatus
+from vidrestore.service.service import Service
+
+
+class StreamCollector(Collector):
+    """Tells the latest status of each stream; asks no stream itself."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, with a sample for each stream."""
+        statuses = self._service.statuses()
+        yield from _gauges(statuses)
+        yield from _workers(self._service.workers())
+        yield from _counters(statuses, self._service)
+        yield from _outputs(statuses)
+        yield from _histograms(statuses)
+
+
+def metrics_text(service: Service) -> bytes:
+    """What a scrape is answered with."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(StreamCollector(service))
+    return generate_latest(registry)
+
+
+def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
+    tables: tuple[tuple[str, str, Callable[[StreamStatus], Any]], ...] = (
+        ("up", "1 while pictures come from the source", lambda status: status.state == "live"),
+        ("fps_in", "Frames a second from the source", lambda status: status.rate_in),
+        ("fps_out", "Pictures a second to the outputs", lambda status: status.rate_out),
+        ("rung", "How much is given up for speed, 0 is nothing", lambda status: status.rung),
+        ("frames_waiting", "Frames between source and encoder", lambda status: status.waiting),
+        (
+            "longest_gap_seconds",
+            "Longest time without a picture",
+            lambda status: status.sink_counts.longest_gap_seconds,
+        ),
+    )
+    for name, what, take in tables:
+        family = GaugeMetricFamily(f"vidrestore_{name}", what, labels=["stream"])
+        for status in statuses:
+            family.add_metric([status.name], float(take(status)))
+        yield family
+    queues = GaugeMetricFamily("vidrestore_queue_depth", "Items that wait", labels=["stream", "queue"])
+    for status in statuses:
+        for queue, depth in status.queues.items():
+            queues.add_metric([status.name, queue], depth)
+    yield queues
+
+
+def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric]:
+    tables: tuple[tuple[str, str, Callable[[StreamStatus], Any]], ...] = (
+        ("frames_in", "Frames from the source", lambda status: status.frames_in),
+        ("frames_out", "Frames of the source that were encoded", lambda status: status.frames_out),
+        ("frames_held", "Pictures made to bridge gaps", lambda status: status.sink_counts.held),
+        ("gaps", "Times that pictures had to be made", lambda status: status.sink_counts.gaps),
+        ("faces", "Faces restored", lambda status: status.faces),
+        ("faces_carried", "Of these without the network", lambda status: status.faces_carried),
+        ("source_sessions", "Times the source was opened", lambda status: status.source_counts.sessions),
+        ("source_failures", "Times the source failed", lambda status: status.source_counts.failures),
+        ("source_outage_seconds", "Time without a source", lambda status: status.source_counts.outage_seconds),
+        ("source_clock_jumps", "Jumps of the source's clock", lambda status: status.source_counts.clock_jumps),
+        (
+            "packets_undecodable",
+            "Packets refused by the decoder",
+            lambda status: status.source_counts.packets_undecodable,
+        ),
+        ("frames_corrupt", "Frames decoded with damage", lambda status: status.source_counts.frames_corrupt),
+        ("worker_failures", "Questions that no face worker answered", lambda status: status.worker_failures),
+        ("answers_replaced", "Faces left as they were for that reason", lambda status: status.answers_replaced),
+        ("engine_failures", "Times the engine began anew", lambda status: status.engine_failures),
+        ("steps_down", "Times that quality was given up", lambda status: status.steps_down),
+        ("steps_up", "Times that it was taken back", lambda status: status.steps_up),
+        ("restarts", "Times that the stream's process died", lambda status: service.restarts(status.name)),
+    )
+    for name, what, take in tables:
+        family = CounterMetricFamily(f"vidrestore_{name}", what, labels=["stream"])
+        for status in statuses:
+            family.add_metric([status.name], float(take(status)))
+        yield family
+    dropped = CounterMetricFamily("vidrestore_frames_dropped", "Frames not encoded", labels=["stream", "reason"])
+    for status in statuses:
+        for reason, count in status.dropped.items():
+            dropped.add_metric([status.name, reason], count)
+    yield dropped
+
+
+def _workers(workers: dict[str, tuple[int, int]]) -> Iterator[Metric]:
+    """Their quotient is the mean batch."""
+    calls = CounterMetricFamily("vidrestore_worker_calls", "Batches that face workers computed", labels=["work"])
+    items = CounterMetricFamily("vidrestore_worker_items", "Items in these batches", labels=["work"])
+    for work, (called, done) in workers.items():
+        calls.add_metric([work], called)
+        items.add_metric([work], done)
+    yield from (calls, items)
+
+
+def _outputs(statuses: list[StreamStatus]) -> Iterator[Metric]:
+    tables: tuple[tuple[str, str, Callable[[OutputCounts], Any]], ...] = (
+        ("opened", "Times an output was opened", lambda output: output.opened),
+        ("failures", "Times an output failed", lambda output: output.failures),
+        ("packets", "Packets written", lambda output: output.packets),
+        ("bytes", "Bytes written", lambda output: output.bytes),
+        ("packets_dropped", "Packets that an output did not take", lambda output: output.packets_dropped),
+    )
+    for name, what, take in tables:
+        family = CounterMetricFamily(f"vidrestore_output_{name}", what, labels=["stream", "output"])
+        for status in statuses:
+            for output, counts in status.outputs.items():
+                family.add_metric([status.name, output], float(take(counts)))
+        yield family
+
+
+def _histograms(statuses: list[StreamStatus]) -> Iterator[Metric]:
+    latency = HistogramMetricFamily(
+        "vidrestore_latency_seconds", "From a source's frame to its packet at the first output", labels=["stream"]
+    )
+    stages = HistogramMetricFamily("vidrestore_stage_seconds", "Work on a frame", labels=["stream", "stage"])
+    for status in statuses:
+        latency.add_metric([status.name], _buckets(status.latency), status.latency.total)
+        for stage, histogram in status.stages.items():
+            stages.add_metric([status.name, stage], _buckets(histogram), histogram.total)
+    yield from (latency, stages)
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    total, buckets = 0, []
+    for bound, count in zip((*map(str, BOUNDS), "+Inf"), histogram.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
