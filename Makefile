@@ -5,13 +5,16 @@ OUT ?= demo-output
 BIN := $(VENV)/bin
 # OpenCV's wheel links these two system libraries; nothing is installed where they are there.
 SYSTEM_PACKAGES := libgl1 libglib2.0-0
+# Peers of the tests of live video: another RTSP server, and a browser. Without them those few tests are skipped.
+PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell
 
-.PHONY: demo test lint bench system clean
+.PHONY: demo test lint bench system peers clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/vidrestore demo $(OUT)
 
-test: lint
+test: lint peers
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
@@ -34,6 +37,14 @@ system:
 	  echo "installing $(SYSTEM_PACKAGES), which OpenCV needs"; \
 	  if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(SYSTEM_PACKAGES); \
+	fi
+
+peers:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && ! { command -v chromium-headless-shell && ls /usr/lib/*/gstreamer-1.0/libgstrtsp.so; } >/dev/null 2>&1; then \
+	  echo "installing a GStreamer server and a headless browser, which tests of live video talk to"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PEER_PACKAGES) >/dev/null \
+	  || echo "they could not be installed; those tests will be skipped"; \
 	fi
 
 clean:

@@ -1,6 +1,7 @@
 """The whole composition, without files: what holds for a film wherever it is cut, and for a stream as it runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.model.visibility import FaceVisibility
 from vidrestore.report import Recorder
+from vidrestore.restoration.effort import Effort
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
 from vidrestore.video.reader import VideoReader
@@ -253,3 +255,35 @@ def tracks_of(frames: Sequence[Frame], parts: Parts, config: RestoreConfig) -> l
     detected = engine._in_display_pixels(found, config.look.preview_side)
     tracked = engine._track(detected, config.tracker, Recorder())
     return [{track.id: float((track.to_display @ [0.5, 0.55, 1])[0]) for track in item.faces} for item in tracked]
+
+
+@pytest.mark.parametrize("lag", range(9))
+def test_a_lag_is_divided_among_the_stages(lag: int) -> None:
+    from vidrestore import engine  # noqa: PLC0415  how it divides
+
+    shares = engine._lags(RestoreConfig(lag=lag))
+    assert shares.tracker + shares.denoiser + shares.codes + shares.fader + shares.stabilizer == lag
+
+
+@pytest.mark.parametrize("lag", [0, 1, 4, 8])
+def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: Parts, lag: int) -> None:
+    frames = crossing()[0][:12]
+    config = update(RestoreConfig(), {"lag": lag, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
+    drawn: list[int] = []
+
+    def draw() -> Iterator[Frame]:
+        for frame in frames:
+            drawn.append(frame.index)
+            yield frame
+
+    restored = restore_frames(draw(), one_by_one, config, Recorder(), effort=Effort())
+    for index, frame in enumerate(restored):
+        assert frame.index == index
+        assert len(drawn) <= min(len(frames), index + 1 + lag)
+    assert len(drawn) == 12
+
+
+def test_a_lag_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ConfigError, match="lag is 9"):
+        RestoreConfig(lag=9)

@@ -8,6 +8,7 @@ import pytest
 
 from vidrestore.errors import ConfigError
 from vidrestore.restoration.aligner import Aligner
+from vidrestore.restoration.effort import Effort
 from vidrestore.restoration.selection import FACE_WIDTH, FaceSelector, SelectionConfig, weigh
 from vidrestore.types import FaceTrack, FrameFaces
 
@@ -85,3 +86,21 @@ def test_nonsense_is_refused() -> None:
         SelectionConfig(least_score=0.9)
     with pytest.raises(ConfigError, match="at least"):
         SelectionConfig(min_face=-1)
+
+
+def test_a_limit_that_falls_lets_faces_fade_instead_of_vanish(make_item: MakeItem) -> None:
+    effort = Effort()
+    selector = FaceSelector(SelectionConfig(), effort)
+    item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 120.0, 0.0))
+
+    def presences() -> dict[int, float]:
+        (chosen,) = selector.push(item)
+        return {track.id: track.presence for track in chosen.faces}
+
+    assert presences() == {0: 1.0, 1: 1.0}
+    effort.faces = 1
+    assert [presences() for _ in range(4)] == [{0: 0.75, 1: 1.0}, {0: 0.5, 1: 1.0}, {0: 0.25, 1: 1.0}, {1: 1.0}]
+    effort.faces = 0
+    assert [presences() for _ in range(4)] == [{1: 0.75}, {1: 0.5}, {1: 0.25}, {}]
+    effort.faces = None
+    assert presences() == {0: 1.0, 1: 1.0}

@@ -9,8 +9,8 @@ import pytest
 
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, WorkerError
-from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.face_pool import RayConfig
+from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.reader import VideoReader

@@ -27,6 +27,8 @@ _SOURCES: dict[str, SourceKind] = {
 }
 _TARGETS: dict[str, TargetKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "rtmps": "rtmp", "udp": "udp", "tcp": "tcp"}
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+_HOSTLESS = frozenset({"udp", "rtp", "tcp"})
+"""Where a port alone is an address: all of this machine's."""
 _RECORDINGS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
@@ -137,5 +139,5 @@ def _check_host(url: str, what: str) -> None:
         port, host = parts.port, parts.hostname
     except ValueError as error:
         raise ConfigError(f"{what} {redact(url)!r} is not a URL: {error}") from error
-    if not host and not (port or "@:" in url):
+    if not host and not (port and parts.scheme in _HOSTLESS):
         raise ConfigError(f"{what} {redact(url)!r} names no host; write {parts.scheme}://HOST:PORT/PATH")

@@ -117,7 +117,7 @@ def _track(info: VideoInfo, config: EncodeConfig) -> Track:
         black.pts, black.time_base = 0, info.time_base
         packets = [*stream.encode(black), *stream.encode(None)]
         container.start_encoding()
-        return Track(stream, packets[0])
+        return Track.of(stream, packets[0])
 
 
 _QUICK: dict[str, tuple[str, ...]] = {

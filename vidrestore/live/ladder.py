@@ -28,6 +28,8 @@ RUNGS: tuple[Rung, ...] = (
 
 
 _LOST_SECONDS = 2
+_TRIAL_SECONDS = 20.0
+"""For which a better way must last, or the next trial waits longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Ladder:
     def _down(self, faces: int) -> None:
         below = next((rung for rung in range(self.rung + 1, len(RUNGS)) if _matters(rung, faces)), None)
         if below is not None:
-            if self._climbed and self._since_step < self._up_after:
+            if self._climbed and self._since_step < _TRIAL_SECONDS:
                 self._up_after = min(self._config.longest_seconds, 2 * self._up_after)
             self.steps_down += 1
             self._step(below)

@@ -149,7 +149,7 @@ class Recording:
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
         self._part = self._path.with_name(f".{self._path.stem}-{self._stamp}.part{self._path.suffix}")
         fragments = {"movflags": "+frag_keyframe+empty_moov+default_base_moof+delay_moov"}
-        options = fragments if self._target.container in {"mp4", "mov"} else {"live": "0", "flush_packets": "1"}
+        options = {"flush_packets": "1"} | (fragments if self._target.container in {"mp4", "mov"} else {})
         url = os.path.abspath(self._part)  # noqa: PTH100  a name such as "12:30.mp4" would be taken for a protocol
         self._muxer = Muxer(self._target, self._tracks, origin=origin, options=options, url=url)
         self.left_out = self._muxer.left_out
@@ -160,24 +160,24 @@ class Recording:
             left.replace(_free(self._path, f"{stamp}-unfinished"))
 
 
-def open_muxer(
-    target: Target, tracks: dict[Kind, Track], *, origin: int, record_seconds: float, transport: str
-) -> Muxer | Recording:
-    """Open what a target names.
-
-    Raises:
-        OutputError: it cannot be opened.
-    """
-    if target.kind == "recording":
-        return Recording(target, tracks, origin=origin, seconds=record_seconds)
-    if target.kind == "hls":
-        with _on_disk(target):
-            Path(target.url).parent.mkdir(parents=True, exist_ok=True)
+def connection_options(target: Target, *, transport: str) -> tuple[dict[str, str], str | None]:
+    """Options of FFmpeg for a target on the network, and its URL where that has options of its own."""
     options = dict(_OPTIONS[target.kind])
     if target.kind == "rtsp":
         options["rtsp_transport"] = transport
     url = f"{target.url}{'&' if '?' in target.url else '?'}pkt_size=1316" if target.kind == "udp" else None
-    return Muxer(target, tracks, origin=origin, options=options, url=url)
+    return options, url
+
+
+def hls_muxer(target: Target, tracks: dict[Kind, Track], *, origin: int) -> Muxer:
+    """A playlist and its segments in a folder, which is made.
+
+    Raises:
+        OutputError: it cannot be.
+    """
+    with _on_disk(target):
+        Path(target.url).parent.mkdir(parents=True, exist_ok=True)
+    return Muxer(target, tracks, origin=origin, options=_OPTIONS["hls"])
 
 
 @contextmanager

@@ -4,24 +4,23 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from vidrestore.errors import ConfigError, OutputError
 from vidrestore.live.addresses import Target
 from vidrestore.live.backoff import Backoff, BackoffConfig
-from vidrestore.live.connections import cut, open_sockets
 from vidrestore.live.histogram import Histogram
-from vidrestore.live.muxers import Muxer, Recording, open_muxer
+from vidrestore.live.muxers import Muxer, Recording, hls_muxer
 from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
 from vidrestore.live.track import Track
 
 OutputState = Literal["waiting", "connecting", "live", "ended"]
 
-_NAP_SECONDS = 0.2
 _SETTLE = SECOND
 """How long after its first packet an output waits with opening for sound that is announced."""
 
@@ -97,12 +96,10 @@ class Output:
         self._changed = threading.Condition()
         self._closed = False
         self._broken_off = False
-        self._busy_since: int | None = None
         self._first_packet: int | None = None
-        self._before: frozenset[int] = frozenset()
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._tracks: dict[Kind, Track] = {}
-        self._muxer: Muxer | Recording | None = None
+        self._muxer: Muxer | Recording | RemoteMuxer | None = None
         self._thread = threading.Thread(target=self._run, name=f"output {target}", daemon=True)
         self._thread.start()
 
@@ -125,27 +122,12 @@ class Output:
             self._queue.append(packet)
             self._changed.notify_all()
 
-    def watch(self) -> None:
-        """Cut the connection off if the output has been stuck for too long; to be called now and then."""
-        since = self._busy_since
-        if since is not None and time.monotonic_ns() - since > self._config.stall_seconds * SECOND:
-            self._busy_since = None
-            if number := cut(self.target.url, spare=self._before):
-                self._tell(f"{self.target} takes nothing any more; cut off {number} connections to it")
-
     def close(self, *, seconds: float) -> None:
-        """Write what waits, complete and close; what takes longer is cut off."""
+        """Write what waits, complete and close; what takes longer is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        deadline = time.monotonic() + seconds
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            self._thread.join(_NAP_SECONDS)
-            self.watch()
-        if self._thread.is_alive():
-            cut(self.target.url, spare=self._before)
-            self._thread.join(seconds)
-        self.counts.state = "ended"
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         while (packet := self._next()) is not None:
@@ -180,8 +162,7 @@ class Output:
                 self._open(packet)
         muxer = self._muxer
         assert muxer is not None, "opened just before"  # noqa: S101
-        with self._busy():
-            muxer.mux(packet)
+        muxer.mux(packet)
         counts = self.counts
         counts.packets += 1
         counts.bytes += len(packet.data)
@@ -212,16 +193,7 @@ class Output:
 
     def _open(self, first: Packet) -> None:
         self.counts.state = "connecting"
-        self._before = open_sockets()
-        config = self._config
-        with self._busy():
-            self._muxer = open_muxer(
-                self.target,
-                dict(self._tracks),
-                origin=first.dts,
-                record_seconds=config.record_seconds,
-                transport=config.transport,
-            )
+        self._muxer = self._opened(first.dts)
         self._backoff.succeeded()
         self.counts.state = "live"
         self.counts.opened += 1
@@ -230,11 +202,20 @@ class Output:
             self._tell(self.counts.left_out)
         self._tell(f"{self.target} is open")
 
+    def _opened(self, origin: int) -> Muxer | Recording | RemoteMuxer:
+        config, target, tracks = self._config, self.target, dict(self._tracks)
+        if target.kind == "recording":
+            return Recording(target, tracks, origin=origin, seconds=config.record_seconds)
+        if target.kind == "hls":
+            return hls_muxer(target, tracks, origin=origin)
+        return RemoteMuxer(
+            target, tracks, origin=origin, transport=config.transport, stall_seconds=config.stall_seconds
+        )
+
     def _end(self) -> None:
         muxer, self._muxer = self._muxer, None
         if muxer is not None:
-            with self._busy():
-                muxer.close()
+            muxer.close()
 
     def _failed(self, error: OutputError) -> None:
         self._note(error)
@@ -249,15 +230,6 @@ class Output:
             self.counts.packets_dropped += len(self._queue)
             self._queue.clear()
         self._demand_key_frame()
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """Marks that the output waits on its target."""
-        self._busy_since = time.monotonic_ns()
-        try:
-            yield
-        finally:
-            self._busy_since = None
 
     def _note(self, error: OutputError) -> None:
         self.counts.failures += 1

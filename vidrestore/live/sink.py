@@ -139,11 +139,6 @@ class Sink:
         for output in self.outputs:
             output.put(packet)
 
-    def watch(self) -> None:
-        """Look after the outputs; to be called now and then."""
-        for output in self.outputs:
-            output.watch()
-
     def close(self, *, seconds: float) -> None:
         """Encode what waits, and complete every output; each has so much time."""
         if self._thread.is_alive():

@@ -27,6 +27,8 @@ from vidrestore.video.rationals import exact, time_base_of
 Retry = Literal["always", "transient", "never"]
 State = Literal["connecting", "live", "waiting", "ended"]
 
+_WAITED = SECOND // 200
+"""Waiting so long for a packet says that none was there."""
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
 
@@ -74,6 +76,8 @@ class SourceCounts:
     frames_corrupt: int = 0
     frames_untimed: int = 0
     """Without a time, and not passed on."""
+    frames_outdated: int = 0
+    """From before a connection stood, sent in one go at its begin; not passed on."""
     frames_adapted: int = 0
     """Of another size or format than the first, fitted to it."""
     clock_jumps: int = 0
@@ -121,7 +125,8 @@ class LiveSource:
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._lost_since: int | None = None
         self._last_picture = 0
-        self._track: Track | None = None
+        self._is_up_to_date = False
+        """Whether all was read that came while the connection was being made."""
 
     def stop(self) -> None:
         """End soon; `run` returns."""
@@ -194,11 +199,13 @@ class LiveSource:
         audio = container.streams.audio[0] if self._config.audio and container.streams.audio else None
         sound = _Sound(audio) if audio is not None and codec_context(audio) is not None else None
         self.counts.has_sound = sound is not None
-        opened = self._clock()
+        opened = asked = self._clock()
+        self._is_up_to_date = self._source.paced
         for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
             now = self._clock()
             if self._stopped.is_set():
                 return
+            self._is_up_to_date |= now - asked > _WAITED or now - opened > SECOND
             if packet.stream is video:
                 self._decode(container, video, packet, now, receiver)
             elif sound is not None and packet.size:
@@ -206,6 +213,7 @@ class LiveSource:
                 self.counts.has_sound = not sound.hopeless
             if now - max(self._last_picture, opened) > self._config.silence_seconds * SECOND:
                 raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
+            asked = self._clock()
 
     def _video(self, container: InputContainer) -> av.VideoStream:
         if not container.streams.video:
@@ -238,6 +246,9 @@ class LiveSource:
             if self._stopped.is_set():
                 return
             time = self._timeline.map(stream.index, source, now)
+            if not self._is_up_to_date:
+                self.counts.frames_outdated += 1
+                continue
             frame, info = self._pictures.take(picture, stream, container, Path(str(self._source)), time)
             self.counts.frames_adapted = self._pictures.adapted
             self._alive(now)
@@ -251,6 +262,8 @@ class LiveSource:
                 continue
             now = self._await(index, source, now)
             time = self._timeline.map(index, source, now)
+            if not self._is_up_to_date:
+                continue
             duration = _nanoseconds(part.duration or 0, time_base) or 0
             receiver.sound(Packet("audio", sound.track, bytes(part), time, time, duration, keyframe=True, arrived=now))
 
@@ -291,7 +304,7 @@ class _Sound:
     def take(self, packet: "av.Packet[Any]") -> list["av.Packet[Any]"]:
         if self.track is None and not self.hopeless:
             try:
-                self.track = Track(self._stream, packet)
+                self.track = Track.of(self._stream, packet)
             except OutputError:
                 self.hopeless = True
         return self._filter.filter(packet) if self._filter else [packet]
@@ -301,7 +314,8 @@ def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:
     return None if time is None else round(time * time_base * SECOND)
 
 
-_QUICK = {"analyzeduration": "500000", "probesize": "500000", "fflags": "nobuffer"}
+_QUICK = {"analyzeduration": "500000", "probesize": "500000"}
+"""Not `nobuffer`: it throws away what was read to find out what comes, the first key frame with it."""
 _OPTIONS: dict[str, dict[str, str]] = {
     "rtsp": {**_QUICK, "max_delay": "200000", "reorder_queue_size": "64"},
     "rtmp": {**_QUICK, "rtmp_live": "live"},

@@ -182,7 +182,6 @@ class LiveStream:
         judged = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             threads[1].join(_TICK_SECONDS)
-            self.sink.watch()
             if self.sink.problem or self._problem:
                 return
             if (seconds := time.monotonic() - judged) >= 1:

@@ -10,8 +10,8 @@ _JUMP = SECOND
 """Difference between what the source's clock and ours went on by that makes a new clock, not a late packet."""
 _WINDOW = 30 * SECOND
 """Over which the fastest way through the network is remembered; the source's clock may drift in that time."""
-_SLEW = 200_000
-"""By which an offset may grow from packet to packet: 0.2 ms."""
+_SLEW = 1000
+"""An offset grows by one part in so many of the time that passes, at most: a millisecond a second."""
 _EPOCHS = 4
 
 
@@ -21,6 +21,8 @@ class _Epoch:
 
     offset: int
     """Our time minus the source's, of the packets that came fastest."""
+    noted: int
+    """When the offset was last looked at."""
     fastest: deque[tuple[int, int]] = field(default_factory=deque)
     """(when, offset) of packets, each slower and later than the one before: a running minimum."""
 
@@ -31,7 +33,8 @@ class _Epoch:
         self.fastest.append((now, offset))
         while self.fastest[0][0] < now - _WINDOW:
             self.fastest.popleft()
-        self.offset = min(self.fastest[0][1], self.offset + _SLEW)
+        self.offset = min(self.fastest[0][1], self.offset + (now - self.noted) // _SLEW)
+        self.noted = now
 
 
 class Timeline:
@@ -91,6 +94,6 @@ class Timeline:
 
     def _begin(self, source: int, now: int, *, jumped: bool = False) -> _Epoch:
         self.jumps += jumped
-        epoch = _Epoch(now - source)
+        epoch = _Epoch(now - source, now)
         self._epochs.append(epoch)
         return epoch

@@ -19,17 +19,28 @@ class Track:
     Sound in Matroska, which makes one header of those in the packets of AAC from a transport stream.
 
     Args:
-        source: the stream to describe; it may be closed afterwards.
-        packet: one packet of it, whose times do not matter.
-
-    Raises:
-        OutputError: the container has no place for this codec.
+        memory: what `describe` gave; `of` joins the two.
     """
 
-    def __init__(self, source: Stream, packet: "av.Packet[Any]") -> None:
+    def __init__(self, memory: bytes) -> None:
+        self.memory = memory
+        """The container, which may travel to another process."""
+        self._container: InputContainer = av.open(io.BytesIO(memory), mode="r", options=_SNIFF)
+        self.stream: Stream = self._container.streams[0]
+        """A template for `add_stream_from_template`."""
+        codec = self.stream.codec_context
+        self.codec = codec.codec.canonical_name
+        self.key = (self.codec, getattr(codec, "sample_rate", None), codec.extradata)
+        """Equal where one track may take the place of another in the same output."""
+
+    @classmethod
+    def of(cls, source: Stream, packet: "av.Packet[Any]") -> "Track":
+        """Describe a stream, which may be closed afterwards, by one of its packets, whose times do not matter.
+
+        Raises:
+            OutputError: the container has no place for this codec.
+        """
         memory = io.BytesIO()
-        codec = source.codec_context
-        name = codec.codec.canonical_name
         try:
             with av.open(memory, "w", format="nut" if source.type == "video" else "matroska") as container:
                 stream = container.add_stream_from_template(source)
@@ -38,16 +49,7 @@ class Track:
                 first.is_keyframe = True
                 first.stream = stream
                 container.mux(first)
-            memory.seek(0)
-            self._container: InputContainer = av.open(memory, mode="r", options=_SNIFF)
+            return cls(memory.getvalue())
         except (av.FFmpegError, ValueError, OSError) as error:
+            name = source.codec_context.codec.canonical_name
             raise OutputError(f"{name} cannot be passed through: {error}") from error
-        self.stream: Stream = self._container.streams[0]
-        """A template for `add_stream_from_template`."""
-        self.key = (name, getattr(codec, "sample_rate", None), self.stream.codec_context.extradata)
-        """Equal where one track may take the place of another in the same output."""
-        self.codec = name
-
-    def close(self) -> None:
-        """Free the memory; templates are of no use afterwards."""
-        self._container.close()

@@ -14,12 +14,14 @@ from vidrestore.restoration.effort import Effort
 from vidrestore.restoration.flow import grid_grey, link, positions, warp
 from vidrestore.restoration.selection import SelectionConfig, weigh
 from vidrestore.restoration.temporal_blend import to_uint8
-from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restoration, UInt8
+from vidrestore.types import AlignedFace, Float32, FrameFaces, Restoration, UInt8
 
 Restore = Callable[[Sequence[UInt8]], Sequence[UInt8]]
 
 _LEAST_TRUST = 0.5
 """Mean trust of the flow below which a face is restored anew, due or not."""
+_MOST_CHANGE = 12.0
+"""Grey levels by which the film may differ, on average, from the frame before moved here; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,12 @@ class Carrier:
     def _carry(self, face: AlignedFace) -> Float32 | None:
         """The correction at this frame, or None where the face moved beyond what can be followed."""
         before = self._before[face.track.id]
-        motion = face.link.backward if face.link else _motion(face.crop, before.crop)
-        if float(motion.trust.mean()) < _LEAST_TRUST:
+        now, then = grid_grey(face.crop), grid_grey(before.crop)
+        motion = face.link.backward if face.link else link(then, now).backward
+        moved = warp(then.astype(np.float32), positions(motion.shift), border=cv2.BORDER_REPLICATE)
+        if motion.trust.mean() < _LEAST_TRUST or np.abs(moved - now).mean() > _MOST_CHANGE:
             return None
         side = face.crop.shape[0]
         trust = np.asarray(cv2.resize(motion.trust, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
         carried: Float32 = warp(before.correction, positions(motion.shift, side)) * trust[..., None]
         return carried
-
-
-def _motion(now: UInt8, before: UInt8) -> FlowField:
-    return link(grid_grey(before), grid_grey(now)).backward

@@ -1,0 +1,96 @@
+"""The output's clock, whatever the source's does."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidrestore.live.timeline import SECOND, Timeline
+
+STEP = SECOND // 25
+
+
+def test_times_keep_the_sources_distances_and_lie_behind_by_the_networks_jitter() -> None:
+    timeline = Timeline()
+    jitter = [3, 0, 12, 5, 1, 9, 0, 2, 30, 4]
+    mapped = [
+        timeline.map(0, 1000 * SECOND + n * STEP, 50 * SECOND + n * STEP + late * SECOND // 1000)
+        for n, late in enumerate(jitter)
+    ]
+    steps = [after - before for before, after in pairwise(mapped[1:])]
+    assert all(abs(step - STEP) <= SECOND // 4000 for step in steps)
+
+
+@given(st.lists(st.integers(0, 80), min_size=2, max_size=60))
+def test_no_time_is_later_than_its_arrival(delays: list[int]) -> None:
+    timeline = Timeline()
+    now = 0
+    for n, delay in enumerate(delays):
+        now = max(now, n * STEP + delay * SECOND // 1000)
+        assert timeline.map(0, 7 * SECOND + n * STEP, now) <= now
+
+
+def test_sound_and_picture_share_one_mapping() -> None:
+    timeline = Timeline()
+    timeline.map(0, 100 * SECOND, 5 * SECOND)
+    sound = timeline.map(1, 100 * SECOND + SECOND // 2, 5 * SECOND + SECOND // 2)
+    picture = timeline.map(0, 100 * SECOND + SECOND // 2, 5 * SECOND + SECOND // 2 + 1000)
+    assert abs(sound - picture) < SECOND // 1000
+
+
+def test_a_burst_after_a_freeze_lies_in_the_past_and_not_ahead() -> None:
+    timeline = Timeline()
+    for n in range(50):
+        timeline.map(0, n * STEP, n * STEP)
+    thaw = 50 * STEP + 5 * SECOND
+    times = [timeline.map(0, n * STEP, thaw + n) for n in range(50, 175)]
+    assert all(abs(time - n * STEP) < SECOND // 20 for n, time in enumerate(times, 50)), "when they were taken"
+    assert timeline.jumps == 0
+
+
+def test_a_clock_that_starts_again_goes_on_where_we_are() -> None:
+    timeline = Timeline()
+    last = max(timeline.map(0, 9000 * SECOND + n * STEP, n * STEP) for n in range(100))
+    first = timeline.map(0, 0, 100 * STEP)
+    assert last < first <= 100 * STEP
+    assert timeline.jumps == 1
+
+
+def test_packets_of_the_old_clock_are_understood_after_a_jump() -> None:
+    timeline = Timeline()
+    for n in range(50):
+        timeline.map(0, 500 * SECOND + n * STEP, n * STEP)
+        timeline.map(1, 500 * SECOND + n * STEP, n * STEP)
+    timeline.map(0, 3 * SECOND, 50 * STEP)
+    old = timeline.map(1, 500 * SECOND + 50 * STEP, 50 * STEP + 1000)
+    new = timeline.map(1, 3 * SECOND + STEP, 51 * STEP)
+    assert abs(old - 50 * STEP) < SECOND // 50
+    assert abs(new - 51 * STEP) < SECOND // 50
+    assert timeline.jumps == 1, "one jump, though two tracks took part in it"
+
+
+def test_drift_of_a_day_never_adds_up() -> None:
+    timeline = Timeline()
+    fast = 1.0002
+    worst = 0
+    for n in range(0, 24 * 3600, 2):
+        now = n * SECOND
+        time = timeline.map(0, round(now / fast), now)
+        worst = max(worst, now - time)
+    assert worst < SECOND // 50, "17 s of drift would have come together"
+
+
+def test_a_paced_source_waits_until_its_time() -> None:
+    timeline = Timeline(paced=True)
+    assert timeline.wait(0, 10 * SECOND, 0) == 0
+    timeline.map(0, 10 * SECOND, 0)
+    assert timeline.wait(0, 10 * SECOND + STEP, 1000) == STEP - 1000
+    assert timeline.wait(0, 10 * SECOND + STEP, 2 * STEP) == 0
+
+
+def test_another_session_begins_with_an_unknown_clock() -> None:
+    timeline = Timeline()
+    timeline.map(0, 10 * SECOND, 0)
+    timeline.restart()
+    assert timeline.map(0, 99 * SECOND, 5 * SECOND) == 5 * SECOND
+    assert timeline.jumps == 0

@@ -1,0 +1,116 @@
+"""Restoring every so many frames, and carrying between."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from vidrestore.restoration.carrier import Carrier
+from vidrestore.restoration.effort import Effort
+from vidrestore.restoration.selection import SelectionConfig
+from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration, UInt8
+
+SIDE = 128
+FACE = cv2.resize(astronaut()[20:220, 120:320], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+SOFT = cv2.GaussianBlur(FACE, (0, 0), 2.0)
+
+
+def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:
+    """The truth, wherever the crop was moved to."""
+    return [shifted(FACE, offset_of(crop)) for crop in crops]
+
+
+def shifted(picture: UInt8, by: int) -> UInt8:
+    matrix = np.array([[1, 0, by], [0, 1, 0]], np.float64)
+    return np.asarray(cv2.warpAffine(picture, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101), dtype=np.uint8)
+
+
+def offset_of(crop: UInt8) -> int:
+    return min(range(-6, 7), key=lambda by: float(np.abs(shifted(SOFT, by).astype(int) - crop).mean()))
+
+
+def a_face(crop: UInt8, track: int = 0) -> AlignedFace:
+    pose = np.array([[100.0, 0, 0], [0, 100.0, 0]])
+    return AlignedFace(FaceTrack(track, pose, 200.0, 0.99, np.eye(4)), crop, np.eye(2, 3))
+
+
+def item(*faces: AlignedFace, shot: int = 0) -> FrameFaces[AlignedFace]:
+    planes = (np.zeros((4, 4), np.uint8),)
+    return FrameFaces(Frame(0, 0, Fraction(1, 25), 1, 4, 4, "gray", planes), faces, shot)
+
+
+class Network:
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, crops: Sequence[UInt8]) -> list[UInt8]:
+        self.batches.append(len(crops))
+        return sharpen(crops)
+
+
+def run(carrier: Carrier, items: Sequence[FrameFaces[AlignedFace]]) -> list[tuple[Restoration, ...]]:
+    return [out.faces for one in items for out in carrier.push(one)]
+
+
+def test_every_frame_goes_through_the_network_by_default() -> None:
+    network = Network()
+    out = run(Carrier(network, SelectionConfig(), Effort()), [item(a_face(SOFT)) for _ in range(5)])
+    assert network.batches == [1] * 5
+    assert all(np.array_equal(faces[0].crop, FACE) for faces in out)
+
+
+def test_a_still_face_that_is_carried_is_the_restored_one() -> None:
+    network = Network()
+    out = run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(SOFT)) for _ in range(12)])
+    assert sum(network.batches) == 3
+    for faces in out:
+        assert np.abs(faces[0].crop.astype(int) - FACE).max() <= 1
+
+
+def test_what_was_restored_moves_with_the_face() -> None:
+    network = Network()
+    crops = [shifted(SOFT, by) for by in (0, 1, 2, 3)]
+    out = run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(crop)) for crop in crops])
+    assert sum(network.batches) == 1
+    inside = np.s_[16:-16, 16:-16]
+    for crop, by, faces in zip(crops, (0, 1, 2, 3), out, strict=True):
+        truth = shifted(FACE, by)[inside].astype(float)
+        carried, soft = (np.abs(picture[inside] - truth).mean() for picture in (faces[0].crop, crop))
+        assert carried < 0.6 * soft
+
+
+def test_two_faces_take_turns() -> None:
+    network = Network()
+    both = [item(a_face(SOFT, 0), a_face(SOFT, 1)) for _ in range(9)]
+    run(Carrier(network, SelectionConfig(), Effort(restore_every=2)), both)
+    assert network.batches[0] == 2, "both are new"
+    assert network.batches[1:] == [1] * 8
+
+
+def test_a_face_that_cannot_be_followed_is_restored_anew() -> None:
+    network = Network()
+    noise = np.random.default_rng(0).integers(0, 255, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(crop)) for crop in noise])
+    assert sum(network.batches) == 2
+
+
+def test_a_cut_carries_nothing_over() -> None:
+    network = Network()
+    run(Carrier(network, SelectionConfig(), Effort(restore_every=9)), [item(a_face(SOFT), shot=n) for n in range(3)])
+    assert network.batches == [1, 1, 1]
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_the_effort_may_change_at_any_frame(every: int) -> None:
+    network, effort = Network(), Effort()
+    carrier = Carrier(network, SelectionConfig(), effort)
+    run(carrier, [item(a_face(SOFT)) for _ in range(3)])
+    effort.restore_every = every
+    run(carrier, [item(a_face(SOFT)) for _ in range(2 * every)])
+    effort.restore_every = 1
+    run(carrier, [item(a_face(SOFT)) for _ in range(3)])
+    assert sum(network.batches) == 3 + 2 + 3
+    assert carrier.carried == 2 * every - 2

@@ -1,0 +1,95 @@
+"""A muxer whose connection is held by a process of its own, which is killed when it hangs."""
+
+import select
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any, BinaryIO, cast
+
+from vidrestore.errors import OutputError
+from vidrestore.live.addresses import Target
+from vidrestore.live.messages import receive, send
+from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.track import Track
+
+_START_SECONDS = 15.0
+"""For the process to begin and to connect."""
+
+
+class RemoteMuxer:
+    """Does what a `Muxer` does, with a time limit on every step.
+
+    Args:
+        target: where to.
+        tracks: by kind.
+        origin: nanoseconds of the output's clock that become zero.
+        transport: of RTSP.
+        stall_seconds: how long a packet may take.
+
+    Raises:
+        OutputError: it cannot be opened, or does not hold the picture.
+    """
+
+    def __init__(
+        self, target: Target, tracks: dict[Kind, Track], *, origin: int, transport: str, stall_seconds: float
+    ) -> None:
+        self._target = target
+        self._patience = stall_seconds
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "vidrestore.live.muxer_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            for kind, track in tracks.items():
+                self._ask({"do": "track", "kind": kind}, track.memory, seconds=_START_SECONDS)
+            # the password goes through the pipe: arguments of processes are for all to see
+            opened = {"do": "open", "url": target.url, "origin": origin, "transport": transport}
+            self.left_out: str | None = self._ask(opened, seconds=_START_SECONDS).get("left_out")
+        except BaseException:
+            self._end()
+            raise
+
+    def mux(self, packet: Packet) -> None:
+        """Write one packet.
+
+        Raises:
+            OutputError: the connection broke, or took nothing for too long.
+        """
+        names = ("kind", "pts", "dts", "duration", "keyframe")
+        self._ask({"do": "mux"} | {name: getattr(packet, name) for name in names}, packet.data, seconds=self._patience)
+
+    def close(self) -> None:
+        """Say goodbye to the server, and end the process.
+
+        Raises:
+            OutputError: the server did not take what was left.
+        """
+        try:
+            self._ask({"do": "close"}, seconds=self._patience)
+        finally:
+            self._end()
+
+    def _ask(self, values: dict[str, Any], data: bytes = b"", *, seconds: float) -> dict[str, Any]:
+        stdin, stdout = cast("BinaryIO", self._process.stdin), cast("BinaryIO", self._process.stdout)
+        try:
+            send(stdin, values, data)
+            ready, _, _ = select.select([stdout], [], [], seconds)
+            if not ready:
+                raise OutputError(f"{self._target} takes nothing: no answer for {seconds:g} s")
+            answer = receive(stdout)
+        except OSError as error:
+            raise OutputError(f"{self._target}: the process that held the connection is gone: {error}") from error
+        if answer is None:
+            raise OutputError(f"{self._target}: the process that held the connection ended")
+        told, _ = answer
+        if problem := told.get("problem"):
+            raise OutputError(problem)
+        return told
+
+    def _end(self) -> None:
+        """Kill it, whatever it waits for."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self._process.wait()
