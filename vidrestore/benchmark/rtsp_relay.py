@@ -249,7 +249,11 @@ class RtspRelay:
 def _hand(player: _Client, channel: int, data: bytes) -> None:
     """Give a player a packet of one of the publisher's channels, with its length in front."""
     own = player.channels.get(channel)
-    if own is not None and player.writer.transport.get_write_buffer_size() < _MOST_QUEUED:
+    if (
+        own is not None
+        and not player.writer.is_closing()
+        and player.writer.transport.get_write_buffer_size() < _MOST_QUEUED
+    ):
         player.writer.write(b"$" + bytes([own]) + data)
 
 

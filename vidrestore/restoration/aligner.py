@@ -39,7 +39,14 @@ class Aligner:
         return AlignedFace(track, crop, to_crop)
 
 
-def footprint(to_crop: Float64, crop_size: int, frame: Frame, *, margin: int = 0) -> Box:
+def footprint(
+    to_crop: Float64,
+    crop_size: int,
+    frame: Frame,
+    *,
+    margin: int = 0,
+    part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+) -> Box:
     """Find the frame pixels that a crop covers: the bounding box of its corners, clipped and chroma-aligned.
 
     Args:
@@ -47,14 +54,15 @@ def footprint(to_crop: Float64, crop_size: int, frame: Frame, *, margin: int = 0
         crop_size: side of the crop in pixels.
         frame: clips the box; it comes out empty when crop and picture do not meet.
         margin: frame pixels to add on each side.
+        part: of the crop that is meant: left, top, right, bottom in sides of the crop.
     """
-    low, high = -0.5, crop_size - 0.5
-    corners = np.array([[low, low], [high, low], [high, high], [low, high]])
+    left, top, right, bottom = (edge * crop_size - 0.5 for edge in part)
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     inverse = np.asarray(cv2.invertAffineTransform(to_crop), dtype=np.float64)
     points = corners @ inverse[:, :2].T + inverse[:, 2]
-    left, top = np.floor(points.min(axis=0)).astype(int) - margin
-    right, bottom = np.ceil(points.max(axis=0)).astype(int) + 1 + margin
-    return align_box(Box(int(left), int(top), int(right), int(bottom)), frame)
+    first = np.floor(points.min(axis=0)).astype(int) - margin
+    last = np.ceil(points.max(axis=0)).astype(int) + 1 + margin
+    return align_box(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1])), frame)
 
 
 def shift(to_crop: Float64, box: Box) -> Float64:

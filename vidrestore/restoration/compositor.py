@@ -13,6 +13,14 @@ from vidrestore.restoration.aligner import footprint, magnification, resized_to_
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 from vidrestore.video.colour import Box, Writable, blend_rgb
 
+_FACE = (
+    FACE_CENTRE[0] - FACE_RADII[0],
+    FACE_CENTRE[1] - FACE_RADII[1],
+    FACE_CENTRE[0] + FACE_RADII[0],
+    FACE_CENTRE[1] + FACE_RADII[1],
+)
+"""What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompositorConfig:
@@ -52,7 +60,7 @@ class Compositor:
 
     def _paste(self, planes: tuple[Writable, ...], frame: Frame, restoration: Restoration) -> None:
         to_crop, crop = restoration.face.to_crop, restoration.crop
-        box = footprint(to_crop, crop.shape[0], frame)
+        box = footprint(to_crop, crop.shape[0], frame, part=_FACE)
         if box.empty:
             return
         weight = np.float32(self._config.strength * restoration.weight)

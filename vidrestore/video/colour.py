@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidrestore.errors import InputError
 from vidrestore.types import Float32, Frame, UInt8
-from vidrestore.video.pixel_formats import NATIVE_FORMATS, bit_depth, chroma_size
+from vidrestore.video.pixel_formats import EIGHT_BITS, NATIVE_FORMATS, bit_depth, chroma_size
 
 Writable = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -155,12 +155,14 @@ def blend_rgb(planes: tuple[Writable, ...], frame: Frame, box: Box, rgb: Float32
         steps = (shape.step_x, shape.step_y) if subsampled else (1, 1)
         share = _shrink(mask, steps)
         if new.ndim == 3:  # noqa: PLR2004  packed RGB has a channel axis
-            share = share[..., None]
+            share = np.repeat(share[..., None], 3, axis=2)
         rows, columns = _slices(box, steps)
-        target = planes[plane][rows, columns]
-        old = target.astype(np.float32)
-        mixed = np.rint(old + share * (new - old))
-        target[...] = np.clip(mixed, 0, shape.peak).astype(target.dtype)
+        target: Writable = planes[plane][rows, columns]
+        old: Writable = target.copy()
+        change = cv2.multiply(cv2.subtract(new, old, dtype=cv2.CV_32F), share)
+        # OpenCV rounds to the nearest, ties to even, and saturates
+        mixed = cv2.add(change, old, dtype=cv2.CV_8U if shape.bits == EIGHT_BITS else cv2.CV_16U)
+        target[...] = np.minimum(mixed, shape.peak, out=mixed)
 
 
 def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]:
@@ -174,9 +176,8 @@ def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]
     affine = np.hstack([np.linalg.inv(to_rgb), offset[:, None]])
     if shape.family == "gray":
         return [_transform(rgb, affine[:1]).reshape(rgb.shape[:2])]
-    yuv = _transform(rgb, affine)
-    steps = (shape.step_x, shape.step_y)
-    return [np.ascontiguousarray(yuv[..., 0]), _shrink(yuv[..., 1], steps), _shrink(yuv[..., 2], steps)]
+    luma, *chroma = (np.asarray(plane, dtype=np.float32) for plane in cv2.split(_transform(rgb, affine)))
+    return [luma, *(_shrink(plane, (shape.step_x, shape.step_y)) for plane in chroma)]
 
 
 def _transform(image: NDArray[np.generic], affine: NDArray[np.float64]) -> Float32:
@@ -231,12 +232,13 @@ def _shrink(plane: Float32, steps: tuple[int, int]) -> Float32:
     if steps == (1, 1):
         return plane
     height, width = plane.shape
-    padded = np.pad(plane, ((0, -height % steps[1]), (0, -width % steps[0])), mode="edge")
-    rows, columns = padded.shape[0] // steps[1], padded.shape[1] // steps[0]
-    blocks: Float32 = padded.reshape(rows, steps[1], columns, steps[0]).mean(axis=(1, 3), dtype=np.float32)
-    return blocks
+    right, bottom = -width % steps[0], -height % steps[1]
+    if right or bottom:
+        plane = np.pad(plane, ((0, bottom), (0, right)), mode="edge")
+    size = (plane.shape[1] // steps[0], plane.shape[0] // steps[1])
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _to_uint8(values: Float32) -> UInt8:
-    rounded: UInt8 = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return rounded
+    """Rounded to the nearest, ties to even, and saturated."""
+    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), dtype=np.uint8)

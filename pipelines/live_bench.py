@@ -1,0 +1,45 @@
+"""How long a picture takes through a live stream, and what remains steady when servers misbehave.
+
+    python -m pipelines.live_bench OUT FILM                          # two minutes of quiet
+    python -m pipelines.live_bench OUT FILM --minutes 30 --trouble   # a server dies, hangs or drops every 20 to 60 s
+
+Leaves `live.json` in OUT.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import print as show
+
+from vidrestore.benchmark.live import Scene, measure_live
+from vidrestore.config import apply_settings
+from vidrestore.live.stream import StreamConfig
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Where the figures go.")],
+    film: Annotated[Path, typer.Argument(help="What the camera shows.")],
+    *,
+    width: Annotated[int, typer.Option(help="Of the camera's picture.")] = 640,
+    height: Annotated[int, typer.Option(help="Likewise.")] = 360,
+    rate: Annotated[int, typer.Option(help="Pictures a second.")] = 15,
+    minutes: Annotated[float, typer.Option(help="That are measured.")] = 2.0,
+    warm_up: Annotated[float, typer.Option(help="Seconds that are not.")] = 30.0,
+    trouble: Annotated[bool, typer.Option("--trouble", help="Let the servers misbehave.")] = False,
+    settings: Annotated[list[str], typer.Option("--set", help="Options of the stream.")] = [],  # noqa: B006
+) -> None:
+    """Measure and write down."""
+    out.mkdir(parents=True, exist_ok=True)
+    scene = Scene(film, width, height, rate, 60 * minutes, warm_up, (20.0, 60.0) if trouble else None)
+    found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=show)
+    found.write(out / "live.json")
+    for name in ("latency_ms", "camera_to_viewer_ms", "sound_offset_ms", "rate_in", "rate_out", "longest_gap_seconds"):
+        show(f"{name.replace('_', ' ')}: {getattr(found, name)}")
+    for name in ("troubles", "memory_mb", "threads", "file_descriptors", "balanced"):
+        show(f"{name.replace('_', ' ')}: {getattr(found, name)}")
+    show(f"quality: {found.status.rung_name}; dropped: {found.status.dropped}; held: {found.status.sink_counts.held}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
