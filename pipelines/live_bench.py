@@ -24,6 +24,7 @@ def main(
     width: Annotated[int, typer.Option(help="Of the camera's picture.")] = 640,
     height: Annotated[int, typer.Option(help="Likewise.")] = 360,
     rate: Annotated[int, typer.Option(help="Pictures a second.")] = 15,
+    share: Annotated[float, typer.Option(help="Height of the film in the picture, up to 0.9.")] = 0.8,
     minutes: Annotated[float, typer.Option(help="That are measured.")] = 2.0,
     warm_up: Annotated[float, typer.Option(help="Seconds that are not.")] = 30.0,
     trouble: Annotated[bool, typer.Option("--trouble", help="Let the servers misbehave.")] = False,
@@ -31,7 +32,7 @@ def main(
 ) -> None:
     """Measure and write down."""
     out.mkdir(parents=True, exist_ok=True)
-    scene = Scene(film, width, height, rate, 60 * minutes, warm_up, (20.0, 60.0) if trouble else None)
+    scene = Scene(film, width, height, rate, 60 * minutes, share, warm_up, (20.0, 60.0) if trouble else None)
     found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=show)
     found.write(out / "live.json")
     for name in ("latency_ms", "camera_to_viewer_ms", "sound_offset_ms", "rate_in", "rate_out", "longest_gap_seconds"):

@@ -1,5 +1,6 @@
 """Joining stages: order, laziness and bounds."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.stages import Inline, batched, map_faces, run
+from vidrestore.stages import Inline, batched, map_faces, run, run_ahead
 from vidrestore.types import Frame, FrameFaces
 
 
@@ -74,3 +75,45 @@ def test_a_batch_stage_that_loses_a_face_is_caught() -> None:
 
     with pytest.raises(AssertionError, match="gave 1 results for 2 faces"):
         list(map_faces(Inline(lossy), [FrameFaces(a_frame(0), (1, 2))], batch_size=2, longest=1))
+
+
+def test_running_ahead_keeps_order_and_holds_two_at_most() -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            drawn.append(number)
+            yield number
+
+    for taken, number in enumerate(run_ahead(items())):
+        assert number == taken
+        assert len(drawn) <= taken + 3
+    assert drawn == list(range(20))
+
+
+def test_running_ahead_raises_what_the_items_raise() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    ahead = run_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)
+
+
+def test_closing_ends_the_thread_that_runs_ahead() -> None:
+    closed: list[bool] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    before = threading.active_count()
+    ahead = run_ahead(items())
+    assert next(ahead) == 0
+    ahead.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+    assert closed == [True]

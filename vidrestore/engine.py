@@ -30,7 +30,7 @@ from vidrestore.restoration.occlusion import OcclusionConfig, share_of
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.restoration.selection import FaceSelector, SelectionConfig, weigh
 from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
-from vidrestore.stages import Executor, map_faces, run
+from vidrestore.stages import Executor, map_faces, run, run_ahead
 from vidrestore.types import (
     AlignedFace,
     CodedCrop,
@@ -152,6 +152,7 @@ def restore_frames(
     recorder: Recorder,
     *,
     effort: Effort | None = None,
+    overlap: bool = False,
 ) -> Iterator[Frame]:
     """Restore the faces of a stream of frames.
 
@@ -161,6 +162,7 @@ def restore_frames(
         config: everything else.
         recorder: counts frames, looks, faces, tracks and shots, and times every stage.
         effort: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
+        overlap: whether everything up to the network runs in a thread of its own, a frame ahead of the rest.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
@@ -175,6 +177,8 @@ def restore_frames(
     selected = run(FaceSelector(config.selection, effort), tracked)
     aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
+    if overlap:
+        clean = recorder.timed("wait", run_ahead(clean))
     seen = recorder.timed("see", _see(clean, parts, config))
     restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, effort))
     faded = run(Fader(config.selection, lag=lags.fader), restored)

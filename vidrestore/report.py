@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -21,28 +22,30 @@ _REPORTED_PACKAGES = ("vidrestore", "torch", "av", "numpy", "opencv-python", "fa
 
 
 class Recorder:
-    """Counts things and adds up the seconds of each stage; for one thread.
+    """Counts things and adds up the seconds of each stage.
 
-    Stages pull from one another, so their calls nest; a stage is charged only for its own share.
+    Stages pull from one another, so their calls nest; a stage is charged only for its own share. Several threads may
+    use one recorder, each with stages and counts of its own.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._inner: list[float] = []
+        self._nesting = threading.local()
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
         """Charge the enclosed seconds to a stage, less what stages inside are charged."""
         started = time.perf_counter()
-        self._inner.append(0.0)
+        inner: list[float] = self._nesting.__dict__.setdefault("inner", [])
+        inner.append(0.0)
         try:
             yield
         finally:
             elapsed = time.perf_counter() - started
-            self.seconds[stage] += elapsed - self._inner.pop()
-            if self._inner:
-                self._inner[-1] += elapsed
+            self.seconds[stage] += elapsed - inner.pop()
+            if inner:
+                inner[-1] += elapsed
 
     def timed(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """Draw a stream through, charging what it takes to make each item."""

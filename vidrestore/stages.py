@@ -6,9 +6,11 @@ returns an equally long list, remembers nothing, and may therefore run anywhere,
 nothing is computed that nobody asked for, and every buffer here states its bound.
 """
 
+import queue
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from vidrestore.types import FrameFaces
 
@@ -16,6 +18,8 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 In_contra = TypeVar("In_contra", contravariant=True)
 Out_co = TypeVar("Out_co", covariant=True)
+
+_GLANCE_SECONDS = 0.1
 
 
 class Stage(Protocol[In_contra, Out_co]):
@@ -62,6 +66,62 @@ def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
     for item in items:
         yield from stage.push(item)
     yield from stage.flush()
+
+
+def run_ahead(items: Iterable[In]) -> Iterator[In]:
+    """Draw items in a thread of their own, so that what makes them overlaps with what is done with them.
+
+    Holds one item, and one more that is being made. Closing the iterator ends the thread, once the item that it is
+    making is made; what the items raise is raised here.
+    """
+    ahead = _Ahead(items)
+    try:
+        yield from ahead
+    finally:
+        ahead.close()
+
+
+class _Ahead(Generic[In]):
+    def __init__(self, items: Iterable[In]) -> None:
+        self._items = items
+        self._ready: queue.Queue[tuple[Literal["item", "end", "error"], Any]] = queue.Queue(1)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._draw, name="ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[In]:
+        while True:
+            what, value = self._ready.get()
+            if what == "error":
+                raise value
+            if what == "end":
+                return
+            yield value
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _draw(self) -> None:
+        try:
+            for item in self._items:
+                self._hand("item", item)
+                if self._closed.is_set():
+                    return
+            self._hand("end", None)
+        except BaseException as error:  # noqa: BLE001  it is raised where the items are drawn
+            self._hand("error", error)
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()
+
+    def _hand(self, what: Literal["item", "end", "error"], value: object) -> None:
+        while not self._closed.is_set():
+            try:
+                self._ready.put((what, value), timeout=_GLANCE_SECONDS)
+            except queue.Full:
+                continue
+            return
 
 
 def batched(items: Iterable[In], *, weight: Callable[[In], int], full: int, longest: int) -> Iterator[list[In]]:

@@ -196,8 +196,9 @@ def test_a_dead_worker_costs_faces_and_no_picture(relay: RtspRelay, make_stream:
     assert balanced(stream)
 
 
+@pytest.mark.parametrize("overlap", [False, True])
 def test_an_engine_that_fails_begins_anew_and_shows_every_picture(
-    relay: RtspRelay, make_stream: MakeStream, monkeypatch: pytest.MonkeyPatch
+    relay: RtspRelay, make_stream: MakeStream, monkeypatch: pytest.MonkeyPatch, *, overlap: bool
 ) -> None:
     from vidrestore.live import stream as module  # noqa: PLC0415  its engine is replaced
 
@@ -213,9 +214,11 @@ def test_an_engine_that_fails_begins_anew_and_shows_every_picture(
 
     monkeypatch.setattr(module, "restore_frames", brittle)
     events: list[str] = []
-    stream = make_stream(relay.url("in"), relay.url("out"), events=events, source=SOURCE, output=QUICK)
+    options = {"source": SOURCE, "output": QUICK, "overlap": overlap}
+    stream = make_stream(relay.url("in"), relay.url("out"), events=events, **options)
     with Camera(relay.url("in"), moving_ball, rate=RATE), running(stream), Viewer(relay.url("out")) as viewer:
         assert viewer.wait_for(50, seconds=25)
     assert stream.status().engine_failures == 2
+    assert sum(thread.name == "ahead" for thread in threading.enumerate()) == 0
     assert any("a bug" in event for event in events)
     assert balanced(stream)

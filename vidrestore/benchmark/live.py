@@ -38,8 +38,6 @@ Step = Callable[[str], None]
 _MEMORY_EVERY_SECONDS = 2.0
 _LONGEST_CLIP = 200
 """Frames of a film that the camera shows, there and back again."""
-_FACE_SHARE = 0.8
-"""Height of the film in the camera's picture, so that the numbers at the top touch no face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,8 @@ class Scene:
     height: int = 360
     rate: int = 15
     seconds: float = 60.0
+    share: float = 0.8
+    """Height of the film in the camera's picture, 0..0.9; the numbers at the top touch no face."""
     warm_up_seconds: float = 30.0
     """That are not measured: networks load, and the stream finds what it can afford."""
     trouble_seconds: tuple[float, float] | None = None
@@ -113,7 +113,7 @@ def measure_live(
     config = update(
         config or StreamConfig(), {"source": {"retry": "always", "silence_seconds": 2.0, "open_seconds": 5.0}}
     )
-    show = (str(scene.film), scene.width, scene.height)
+    show = (str(scene.film), scene.width, scene.height, scene.share)
     with ExitStack() as stack:
         peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
         place = stack.enter_context(LocalPlace(config.restore, lambda _, message: on_step(message)))
@@ -161,10 +161,10 @@ def measure_live(
     )
 
 
-def show_film(film: str, width: int, height: int) -> Draw:
+def show_film(film: str, width: int, height: int, share: float) -> Draw:
     """The film in the middle of a grey picture of a size, there and back again."""
     pictures: list[UInt8] = []
-    high = round(height * _FACE_SHARE)
+    high = round(height * share)
     with VideoReader(film) as reader:
         for frame in reader:
             rgb = planes_to_rgb(frame.planes, frame)

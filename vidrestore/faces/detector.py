@@ -11,6 +11,7 @@ from torch import nn
 
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.faces.retinaface import NetworkName, anchors, decode, load_network
+from vidrestore.model.cuda_graph import Replayed
 from vidrestore.model.devices import choose_device
 from vidrestore.types import Detection, Float32, UInt8
 
@@ -59,7 +60,8 @@ class FaceDetector:
     def __init__(self, config: DetectorConfig | None = None, *, network: nn.Module | None = None) -> None:
         self._config = config or DetectorConfig()
         self._device = choose_device(self._config.device, option="detector.device")
-        self._network = network or load_network(self._config.name, self._device)
+        plain = network or load_network(self._config.name, self._device)
+        self._network = Replayed(plain) if self._device.type == "cuda" else plain
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
         """Return the faces of each picture.

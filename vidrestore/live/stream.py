@@ -1,7 +1,9 @@
 """One live stream, from its source through the engine to its outputs."""
 
+import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ import numpy as np
 
 from vidrestore.engine import Parts, RestoreConfig, restore_frames
 from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.faces.detector import DetectorConfig
 from vidrestore.faces.tracker import TrackerConfig
 from vidrestore.live.addresses import Source, Target
 from vidrestore.live.guard import GuardCounts
@@ -25,6 +28,7 @@ from vidrestore.live.source import LiveSource, SourceConfig
 from vidrestore.live.stage_times import StageTimes
 from vidrestore.live.status import StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
+from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.types import Frame
 from vidrestore.video.geometry import make_preview
 from vidrestore.video.info import VideoInfo
@@ -35,10 +39,16 @@ _TICK_SECONDS = 0.25
 _RECENT = 10
 """Judgements, of a second each, over which rates and latencies are told."""
 _JPEG_QUALITY = 80
+_CORES_FOR_TWO = 4
 
 
 def _live_restore() -> RestoreConfig:
-    return RestoreConfig(tracker=TrackerConfig(coast_seconds=0.3), lag=0)
+    return RestoreConfig(
+        detector=DetectorConfig(gpu_batch=2),
+        tracker=TrackerConfig(coast_seconds=0.3),
+        restorer=RestorerConfig(cuda_batch=2),
+        lag=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class StreamConfig:
     """Most frames between the source and the engine."""
     longest_wait_seconds: float = 0.12
     """Age at which a frame there gives way to a newer one."""
+    overlap: bool | None = None
+    """Whether one thread looks and cuts out while another restores and blends; None: with four cores or more."""
     patience_seconds: float = 1.0
     """How long a worker may take for a batch before the frame goes on as it is."""
     drain_seconds: float = 10.0
@@ -137,6 +149,8 @@ class LiveStream:
             on_event=on_event,
         )
         self._recorder = StageTimes()
+        cores = len(os.sched_getaffinity(0))
+        self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
         self._ladder = Ladder(config.ladder)
         self._inside: deque[Finished] = deque()
         """Frames in the engine, oldest first."""
@@ -240,7 +254,12 @@ class LiveStream:
         while not self._handover.ended:
             try:
                 restored = restore_frames(
-                    self._frames(), self._parts, self._restore, self._recorder, effort=self._ladder.effort
+                    self._frames(),
+                    self._parts,
+                    self._restore,
+                    self._recorder,
+                    effort=self._ladder.effort,
+                    overlap=self._overlaps,
                 )
                 for frame in restored:
                     taken = self._inside.popleft()
@@ -249,6 +268,7 @@ class LiveStream:
             except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and told
                 self._engine_failures += 1
                 self._tell(f"the engine failed and begins anew: {type(error).__name__}: {error}")
+                traceback.clear_frames(error.__traceback__)  # ends its other thread, which may still take frames
                 while self._inside:
                     self.sink.show(self._inside.popleft())
 
@@ -282,7 +302,8 @@ class LiveStream:
         recent = latency.since(before.latency) if moments else latency
         quantiles = {f"p{share}": recent.quantile(share / 100) for share in (50, 95, 99)}
         stages = recorder.snapshot() | {"encode": self.sink.encoding.copy()}
-        stages.pop("decode", None)  # what the engine waits for
+        for waited in ("decode", "wait"):  # for the source, and one half of the engine for the other
+            stages.pop(waited, None)
         return StreamStatus(
             name=self.name,
             source=str(self._source_address),

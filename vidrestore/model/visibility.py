@@ -8,7 +8,7 @@ Shape suffixes: B batch, C or I or O channels, H and W space.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vidrestore.errors import ModelError, RestorationError
 from vidrestore.model.checkpoint import load_state_dict
+from vidrestore.model.cuda_graph import Replayed
 from vidrestore.model.devices import choose_device
 from vidrestore.model.stylegan2 import to_channels_last
 from vidrestore.types import UInt8
@@ -127,6 +128,7 @@ class FaceVisibility:
         self._network = load_visibility(weights).to(self.device)
         to_channels_last(self._network)
         on_cuda = self.device.type == "cuda"
+        self._logits = Replayed(self._network) if on_cuda else self._network
         self._batch_size = _CUDA_BATCH if on_cuda else 1
         # In fp32 on CUDA the last place of a batch may have other last bits (see FaceRestorer): nobody sits there.
         self._filled = self._batch_size - 1 if on_cuda else 1
@@ -147,7 +149,7 @@ class FaceVisibility:
             if crop.dtype != np.uint8 or crop.shape != (len(crop), len(crop), 3) or not crop.size:
                 raise RestorationError(f"crop {index} is {crop.dtype} {list(crop.shape)}; wanted uint8 [S, S, 3] RGB")
         seen: list[UInt8] = []
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), _one_thread() if self.device.type == "cpu" else nullcontext():
             for start in range(0, len(crops), self._filled):
                 chunk = crops[start : start + self._filled]
                 seen += list(self._pass(chunk)[: len(chunk)])
@@ -160,7 +162,7 @@ class FaceVisibility:
             slot[:] = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
         faces_BHW3 = torch.from_numpy(batch).to(self.device)
         faces_B3HW = faces_BHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
-        seen_BHW = torch.sigmoid(self._network(faces_B3HW))[:, 0]
+        seen_BHW = torch.sigmoid(self._logits(faces_B3HW))[:, 0]
         levels: UInt8 = (seen_BHW * 255).round().to(torch.uint8).cpu().numpy()
         return levels
 

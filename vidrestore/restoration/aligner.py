@@ -35,7 +35,11 @@ class Aligner:
         box = footprint(to_crop, self._crop_size, frame, margin=_MARGIN)
         if box.empty:
             return None
-        crop = cut(region_to_rgb(frame, box), shift(to_crop, box), self._crop_size)
+        scale, matrix, size = magnification(to_crop), shift(to_crop, box), None
+        if scale < 1:  # averaged down before it is converted: a fraction of the work, and rounded once less
+            size = _shrunk(box.width, box.height, scale)
+            matrix = matrix @ resized_to_original(size, (box.width, box.height))
+        crop = _warped(region_to_rgb(frame, box, size=size), matrix, self._crop_size)
         return AlignedFace(track, crop, to_crop)
 
 
@@ -86,9 +90,17 @@ def cut(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
     scale = magnification(to_crop)
     if scale < 1:
         height, width = region.shape[:2]
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = _shrunk(width, height, scale)
         region = np.asarray(cv2.resize(region, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         to_crop = to_crop @ resized_to_original(small, (width, height))
+    return _warped(region, to_crop, crop_size)
+
+
+def _shrunk(width: int, height: int, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _warped(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
     size = (crop_size, crop_size)
     crop = cv2.warpAffine(region, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(crop, dtype=np.uint8)

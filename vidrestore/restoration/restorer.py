@@ -22,13 +22,13 @@ from torch import Tensor
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.model import zoo
 from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.model.cuda_graph import Replayed
 from vidrestore.model.devices import choose_device
 from vidrestore.types import CodedCrop, Float32, UInt8
 
 Network = Callable[..., Tensor]
 """[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
 
-_CUDA_BATCH = 8
 _LEAST_CPU_THREADS = 2
 """oneDNN's kernels for one thread give other last bits than those for two, three or more, which agree."""
 _AMPERE = (8, 0)
@@ -53,7 +53,10 @@ class RestorerConfig:
     """auto: bf16 where the hardware computes in it, else fp32. Never fp16, which overflows on plain colours."""
     batch_size: int | None = None
     """Crops a pass; short passes are filled up, so that results do not depend on grouping. None: 1 on a CPU, where
-    more is no faster, and 8 on CUDA."""
+    more is no faster, and `cuda_batch` on CUDA."""
+    cuda_batch: int = 8
+    """Crops a pass on CUDA where `batch_size` is none: more are faster, fewer are sooner (on one H100 9 ms for eight,
+    3 ms for one)."""
     compile: bool = False
     """Run through torch.compile: over twice as fast on CUDA, after a minute at the start. Another kernel, so other
     last bits."""
@@ -63,7 +66,8 @@ class RestorerConfig:
     def __post_init__(self) -> None:
         if self.precision not in {"auto", "fp32", "bf16"}:
             raise ConfigError(f"precision is {self.precision!r}; give auto, fp32 or bf16")
-        for name, value in (("batch_size", self.batch_size), ("threads", self.threads)):
+        for name in ("batch_size", "cuda_batch", "threads"):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; give 1 or more, or nothing for the default")
 
@@ -87,10 +91,12 @@ class FaceRestorer:
         network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
         self.crop_size = network.config.out_size
         """S: the side of the crops, in pixels."""
-        self.batch_size = self.config.batch_size or (_CUDA_BATCH if self.device.type == "cuda" else 1)
+        self.batch_size = self.config.batch_size or (self.config.cuda_batch if self.device.type == "cuda" else 1)
         """Crops a pass now: halved when the device ran out of memory."""
         self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
+        if self.device.type == "cuda" and not self.config.compile:
+            self._network = Replayed(network)
         self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
