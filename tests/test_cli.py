@@ -198,8 +198,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("runtime", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    ("runtime", "stop"), [("local", signal.SIGINT), pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray)]
+)
 def test_a_stopped_run_leaves_nothing_and_says_so(
     make_portrait_film: MakeFilm, tmp_path: Path, stop: signal.Signals, runtime: str
 ) -> None:

@@ -12,6 +12,7 @@ from skimage.data import astronaut
 
 from vidrestore.config import read_toml
 from vidrestore.runtime.film import JobConfig
+from vidrestore.service.settings import read_settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MakeFilm = Callable[..., Path]
@@ -73,3 +74,17 @@ def test_the_configuration_file_is_valid() -> None:
     job = read_toml(JobConfig(), EXAMPLES / "gentle.toml")
     assert job.restore.compositor.strength == 0.6
     assert job.restore.encode.codec == "libx265"
+
+
+def test_watch_a_camera(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+    printed = run("watch_a_camera.py", make_portrait_film(frames=50), tmp_path / "live.mkv", 20)
+    assert "frames in" in printed
+    (recorded,) = tmp_path.glob("live-*.mkv")
+    assert frames_in(recorded) > 3
+
+
+def test_the_file_of_streams_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORCH_PASSWORD", "x")
+    found = read_settings(EXAMPLES / "streams.toml")
+    assert [spec.name for spec in found.streams] == ["porch", "lobby"]
+    assert found.streams[0].config.restore.lag == 2

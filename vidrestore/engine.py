@@ -46,6 +46,9 @@ from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.geometry import make_preview, preview_scale
 from vidrestore.video.shots import ShotConfig, ShotDetector
 
+_REMEMBERED_TRACKS = 1024
+"""Latest tracks that are told apart when they are counted; a live stream has no last one."""
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 Joined = TypeVar("Joined")
@@ -227,12 +230,19 @@ def _track(
 
 
 def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> Iterator[FrameFaces[AlignedFace]]:
-    seen: set[int] = set()
+    before: set[int] = set()
+    highest = -1
+    late: set[int] = set()
     for item in items:
-        seen.update(face.track.id for face in item.faces)
+        for track in {face.track.id for face in item.faces} - before - late:
+            recorder.counts["tracks"] += 1
+            late.add(track)
+            highest = max(highest, track)
+        # numbers rise: what lies far below the highest and is not shown any more does not come back
+        late = {track for track in late if track > highest - _REMEMBERED_TRACKS or track in before}
+        before = {face.track.id for face in item.faces}
         recorder.counts["frames_with_faces"] += bool(item.faces)
         recorder.counts["faces"] += len(item.faces)
-        recorder.counts["tracks"] = len(seen)
         yield item
 
 

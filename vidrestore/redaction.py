@@ -4,7 +4,7 @@ import re
 
 HIDDEN = "***"
 
-_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s?#]*@", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE)
 _QUERY = re.compile(
     r"(?P<name>[?&;](?:[\w.-]*(?:token|secret|passw(?:or)?d|passwd|pwd|signature|credential|api_?key)[\w.-]*"
     r"|key|auth|pass|sig|sas|user|username|login)=)[^&;#\s'\"]*",

@@ -60,7 +60,8 @@ def make_stream(worker: FakeWorker) -> Callable[..., LiveStream]:
     def make(
         address: str | Path, /, *targets: str | Path, events: list[str] | None = None, **options: Any
     ) -> LiveStream:
-        config = update(StreamConfig(), {"restore": {"look": {"interval_seconds": 0}}} | options)
+        config = update(StreamConfig(), {"restore": {"look": {"interval_seconds": 0}}})
+        config = update(config, options)
         counts = GuardCounts()
         return LiveStream(
             "test",

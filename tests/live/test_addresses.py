@@ -72,6 +72,20 @@ def test_a_refusal_hides_the_password() -> None:
     assert "hunter2" not in refused.value.message
 
 
+@pytest.mark.parametrize("url", ["rtsp://admin:se#cret@cam/live", "rtsp://admin:se/cret@cam", "rtsp://u:se?cret@h:x/"])
+def test_a_password_with_characters_of_urls_is_never_shown(url: str) -> None:
+    try:
+        shown = str(parse_source(url))
+    except ConfigError as refused:
+        shown = refused.message
+    assert "cret" not in shown
+
+
+def test_a_stream_key_is_a_secret() -> None:
+    assert str(parse_target("rtmp://live.example/app/my-key")) == "rtmp://live.example/app/***"
+    assert str(parse_source("rtmps://u:p@live.example:443/app/my-key")) == "rtmps://***@live.example:443/app/***"
+
+
 @pytest.mark.parametrize(
     ("url", "found"),
     [("rtsp://u:p@h/x", ("h", 554)), ("rtmp://h:99/x", ("h", 99)), ("rec.mp4", None), ("tcp://h", None)],

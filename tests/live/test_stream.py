@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 from vidrestore.benchmark.live_peers import BALL_SIZE, Camera, Viewer, moving_ball
 from vidrestore.benchmark.rtsp_relay import RtspRelay
+from vidrestore.errors import ConfigError
 from vidrestore.live.stream import LiveStream
 from vidrestore.types import UInt8
 
@@ -178,6 +180,13 @@ def test_another_size_is_fitted_into_the_first(make_stream: MakeStream) -> None:
         assert luma[:, WIDTH // 2].mean() > 40
         assert viewer.seen.sessions == 1
     assert balanced(stream)
+
+
+def test_style_codes_are_refused_before_anything_runs(make_stream: MakeStream, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.touch()
+    with pytest.raises(ConfigError, match="style codes"):
+        make_stream(film, tmp_path / "x.mkv", restore={"codes": {"frames": 2}})
 
 
 def test_a_dead_worker_costs_faces_and_no_picture(relay: RtspRelay, make_stream: MakeStream, worker: Any) -> None:

@@ -56,7 +56,7 @@ def test_a_killed_worker_costs_time_and_not_the_film(
 @pytest.mark.ray
 @pytest.mark.parametrize("worker", ["face", "segment"])
 def test_a_cluster_without_room_is_said_to_have_none(worker: str, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    patience = 3.0 if worker == "face" else 30.0
+    patience = 3.0 if worker == "face" else 12.0
     job = update(JOB, {"ray": {f"cpus_per_{worker}_worker": 4000.0, "start_timeout_seconds": patience}})
     with pytest.raises(WorkerError, match="has the cluster room"):
         restore_film(make_portrait_film(), tmp_path / "out.mkv", job)

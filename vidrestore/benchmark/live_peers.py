@@ -208,7 +208,10 @@ class Viewing:
 
     def sound_offsets(self, rate: int) -> list[float]:
         """Seconds by which each beep comes after the picture that it belongs to, by the stream's own clock."""
-        marks = [seen.time for seen in self.pictures if seen.number % _BEEP_EVERY == 0]
+        first: dict[int, float] = {}
+        for seen in self.pictures:  # a picture that is held is shown again later, without its beep
+            first.setdefault(seen.number, seen.time)
+        marks = [time for number, time in first.items() if number % _BEEP_EVERY == 0]
         half = _BEEP_EVERY / rate / 2
         nearest = ((beep, min(marks, key=lambda mark: abs(mark - beep), default=None)) for beep in self.beeps)
         return [beep - mark for beep, mark in nearest if mark is not None and abs(beep - mark) < half]

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from vidrestore.errors import ConfigError
-from vidrestore.redaction import redact
+from vidrestore.redaction import HIDDEN, redact
 
 SourceKind = Literal["rtsp", "rtmp", "http", "udp", "tcp", "device", "file"]
 TargetKind = Literal["rtsp", "rtmp", "udp", "tcp", "hls", "recording"]
@@ -47,7 +47,7 @@ class Source:
         return self.kind in {"file", "http"}
 
     def __str__(self) -> str:
-        return redact(self.url)
+        return _shown(self.url, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,14 @@ class Target:
         return {"rtsp": "rtsp", "rtmp": "flv", "hls": "hls"}.get(self.kind, "mpegts")
 
     def __str__(self) -> str:
-        return redact(self.url)
+        return _shown(self.url, self.kind)
+
+
+def _shown(url: str, kind: str) -> str:
+    """Without secrets; the last part of an RTMP path is a stream key, which is one."""
+    shown = redact(url)
+    before, separator, _ = shown.rpartition("/")
+    return f"{before}/{HIDDEN}" if kind == "rtmp" and separator and not before.endswith("/") else shown
 
 
 def parse_source(text: str) -> Source:
@@ -137,7 +144,9 @@ def _check_host(url: str, what: str) -> None:
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
-    except ValueError as error:
-        raise ConfigError(f"{what} {redact(url)!r} is not a URL: {error}") from error
+    except ValueError:
+        raise ConfigError(
+            f"{what} {redact(url)!r} is not a URL; characters such as # / ? in a password are written as %23 %2F %3F"
+        ) from None  # the reason would quote the password
     if not host and not (port and parts.scheme in _HOSTLESS):
         raise ConfigError(f"{what} {redact(url)!r} names no host; write {parts.scheme}://HOST:PORT/PATH")

@@ -20,9 +20,10 @@ RUNGS: tuple[Rung, ...] = (
     Rung("restore every second frame, carry between", Effort(interval_seconds=0.3, restore_every=2)),
     Rung("restore every third frame", Effort(interval_seconds=0.4, restore_every=3)),
     Rung("restore every fourth frame", Effort(interval_seconds=0.4, restore_every=4)),
-    Rung("the two largest faces", Effort(interval_seconds=0.4, restore_every=4, faces=2)),
-    Rung("the largest face", Effort(interval_seconds=0.4, restore_every=4, faces=1)),
-    Rung("pass through", Effort(interval_seconds=0.9, restore_every=4, faces=0)),
+    Rung("restore every eighth frame", Effort(interval_seconds=0.4, restore_every=8)),
+    Rung("the two largest faces", Effort(interval_seconds=0.4, restore_every=8, faces=2)),
+    Rung("the largest face", Effort(interval_seconds=0.4, restore_every=8, faces=1)),
+    Rung("pass through", Effort(interval_seconds=0.9, restore_every=8, faces=0)),
 )
 """From the best to the cheapest."""
 

@@ -1,6 +1,7 @@
 """Where packets leave: a connection, a playlist or files, each with FFmpeg's muxer behind it."""
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -155,9 +156,10 @@ class Recording:
         self.left_out = self._muxer.left_out
 
     def _adopt(self) -> None:
-        for left in self._path.parent.glob(f".{self._path.stem}-*.part{self._path.suffix}"):
-            stamp = left.name.removeprefix(f".{self._path.stem}-").removesuffix(f".part{self._path.suffix}")
-            left.replace(_free(self._path, f"{stamp}-unfinished"))
+        ours = re.compile(rf"\.{re.escape(self._path.stem)}-(\d{{8}}-\d{{6}})\.part{re.escape(self._path.suffix)}")
+        for left in list(self._path.parent.iterdir()):
+            if found := ours.fullmatch(left.name):
+                left.replace(_free(self._path, f"{found[1]}-unfinished"))
 
 
 def connection_options(target: Target, *, transport: str) -> tuple[dict[str, str], str | None]:

@@ -18,6 +18,7 @@ from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
 from vidrestore.live.track import Track
+from vidrestore.redaction import redact
 
 OutputState = Literal["waiting", "connecting", "live", "ended"]
 
@@ -95,7 +96,8 @@ class Output:
         self._queue: deque[Packet] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._broken_off = False
+        self._skipping = False
+        """Whether what comes is dropped up to the next key frame."""
         self._first_packet: int | None = None
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._tracks: dict[Kind, Track] = {}
@@ -117,8 +119,12 @@ class Output:
             if len(self._queue) >= limit:
                 self.counts.packets_dropped += len(self._queue)
                 self._queue.clear()
-                self._broken_off = True
+                self._skipping = True
                 self._demand_key_frame()
+            self._skipping &= not (packet.kind == "video" and packet.keyframe)
+            if self._skipping:
+                self.counts.packets_dropped += 1
+                return
             self._queue.append(packet)
             self._changed.notify_all()
 
@@ -135,6 +141,8 @@ class Output:
                 self._write(packet)
             except OutputError as error:
                 self._failed(error)
+            except Exception as error:  # noqa: BLE001  a thread that dies in silence would lose the output for good
+                self._failed(OutputError(f"{self.target} failed: {redact(f'{type(error).__name__}: {error}')}"))
         try:
             self._end()
         except OutputError as error:
@@ -152,14 +160,13 @@ class Output:
 
     def _write(self, packet: Packet) -> None:
         if self._is_new(packet):
+            self._demand_key_frame()
             self._end()  # another codec: what is written so far is completed
-        if self._muxer is None or self._broken_off:
+        if self._muxer is None:
             if not self._may_begin(packet):
                 self.counts.packets_dropped += self.counts.opened > 0
                 return
-            self._broken_off = False
-            if self._muxer is None:
-                self._open(packet)
+            self._open(packet)
         muxer = self._muxer
         assert muxer is not None, "opened just before"  # noqa: S101
         muxer.mux(packet)

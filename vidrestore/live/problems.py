@@ -36,7 +36,8 @@ def problem(source: Source, error: Exception) -> InputError:
     """Tell what went wrong when a source was opened or read."""
     if isinstance(error, InputError):
         return error
-    reason = getattr(error, "strerror", None) or redact(str(error))
+    ours = not isinstance(error, av.FFmpegError | OSError | ValueError)
+    reason = getattr(error, "strerror", None) or redact(f"{type(error).__name__}: {error}" if ours else str(error))
     told = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
     for kinds, words in _IN_VAIN:
         if isinstance(error, kinds):

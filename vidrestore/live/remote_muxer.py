@@ -1,8 +1,9 @@
 """A muxer whose connection is held by a process of its own, which is killed when it hangs."""
 
-import select
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
@@ -12,6 +13,7 @@ from vidrestore.live.messages import receive, send
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.track import Track
 
+_GLANCE_SECONDS = 0.1
 _START_SECONDS = 15.0
 """For the process to begin and to connect."""
 
@@ -38,6 +40,10 @@ class RemoteMuxer:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "vidrestore.live.muxer_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        self._deadline: float | None = None
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._kill_when_late, name=f"watch {target}", daemon=True)
+        self._watch.start()
         try:
             for kind, track in tracks.items():
                 self._ask({"do": "track", "kind": kind}, track.memory, seconds=_START_SECONDS)
@@ -69,27 +75,43 @@ class RemoteMuxer:
             self._end()
 
     def _ask(self, values: dict[str, Any], data: bytes = b"", *, seconds: float) -> dict[str, Any]:
+        started = time.monotonic()
         stdin, stdout = cast("BinaryIO", self._process.stdin), cast("BinaryIO", self._process.stdout)
         try:
+            self._deadline = started + seconds
             send(stdin, values, data)
-            ready, _, _ = select.select([stdout], [], [], seconds)
-            if not ready:
-                raise OutputError(f"{self._target} takes nothing: no answer for {seconds:g} s")
             answer = receive(stdout)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise OutputError(f"{self._target}: the process that held the connection is gone: {error}") from error
+        finally:
+            self._deadline = None
         if answer is None:
-            raise OutputError(f"{self._target}: the process that held the connection ended")
+            silent = time.monotonic() - started >= seconds
+            why = (
+                f"takes nothing: no answer for {seconds:g} s"
+                if silent
+                else "the process that held the connection ended"
+            )
+            raise OutputError(f"{self._target}: {why}")
         told, _ = answer
         if problem := told.get("problem"):
             raise OutputError(problem)
         return told
 
+    def _kill_when_late(self) -> None:
+        """Who waits for the process then sees its pipe end."""
+        while not self._ended.wait(_GLANCE_SECONDS):
+            deadline = self._deadline
+            if deadline is not None and time.monotonic() > deadline:
+                self._process.kill()
+
     def _end(self) -> None:
         """Kill it, whatever it waits for."""
+        self._ended.set()
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
         self._process.wait()
+        self._watch.join()

@@ -3,7 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
@@ -61,6 +62,8 @@ class SinkCounts:
     """Encoded."""
     late: int = 0
     """Not encoded: a held picture had taken their place in time."""
+    lost: int = 0
+    """Not encoded: the encoder failed, or did not end in time."""
     held: int = 0
     """Pictures made to bridge a gap."""
     gaps: int = 0
@@ -98,6 +101,7 @@ class Sink:
         self.problem: VidrestoreError | None = None
         """Why no more frames are encoded, if so."""
         self._config = config
+        self._blocking = blocking
         self._now = now
         self._tell = on_event
         self._encoder: LiveEncoder | None = None
@@ -107,6 +111,7 @@ class Sink:
         self._last_shown = 0
         self._last_real = 0
         self._behind = 0
+        self._last_key = 0
         self._holding = False
         self.outputs = [
             Output(
@@ -126,13 +131,14 @@ class Sink:
         return self._frames.qsize()
 
     def show(self, finished: Finished) -> None:
-        """Take the next frame; waits while two others wait."""
+        """Take the next frame; waits while two others wait. Once no more are encoded it is lost, and counted."""
         while self._thread.is_alive():
             try:
                 self._frames.put(finished, timeout=_NAP_SECONDS)
             except queue.Full:
                 continue
             return
+        self.counts.lost += 1
 
     def hear(self, packet: Packet) -> None:
         """Pass on sound."""
@@ -142,13 +148,20 @@ class Sink:
     def close(self, *, seconds: float) -> None:
         """Encode what waits, and complete every output; each has so much time."""
         if self._thread.is_alive():
-            self._frames.put(None)
+            with suppress(queue.Full):  # an encoder that takes nothing for so long is left behind
+                self._frames.put(None, timeout=seconds)
             self._thread.join(seconds)
+        self.counts.lost += sum(frame is not None for frame in self._left())
         closing = [threading.Thread(target=output.close, kwargs={"seconds": seconds}) for output in self.outputs]
         for thread in closing:
             thread.start()
         for thread in closing:
             thread.join()
+
+    def _left(self) -> Iterator[Finished | None]:
+        with suppress(queue.Empty):
+            while True:
+                yield self._frames.get_nowait()
 
     def _run(self) -> None:
         try:
@@ -160,7 +173,11 @@ class Sink:
                     continue
                 if finished is None:
                     return
-                self._show(finished)
+                try:
+                    self._show(finished)
+                except Exception:
+                    self.counts.lost += 1
+                    raise
         except VidrestoreError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001  a thread that dies in silence would leave the stream without pictures
@@ -168,10 +185,11 @@ class Sink:
 
     def _patience(self) -> float | None:
         """Seconds to wait for a frame before the last one is shown again; None before the first."""
-        if self._last is None:
-            return None
+        if self._last is None or self._encoder is None or self._blocking:
+            return None  # where every picture counts, none is made up to take its place in time
         since = (time.monotonic_ns() - self._last_real) / SECOND
-        return max(1 / self._config.hold_rate, self._config.hold_after_seconds - since)
+        rate = min(self._config.hold_rate, float(self._encoder.rate))
+        return max(1 / rate, self._config.hold_after_seconds - since)
 
     def _show(self, finished: Finished) -> None:
         if self._encoder is None:
@@ -182,6 +200,7 @@ class Sink:
         if self._last is not None and finished.frame.pts <= self._last.frame.pts:
             self.counts.late += 1
             self._last_real = time.monotonic_ns()
+            self._behind = max(self._behind, self._now() - round(finished.frame.pts * SECOND / TICKS))
             return
         self._behind = self._now() - round(finished.frame.pts * SECOND / TICKS)
         self._encode(finished)
@@ -206,8 +225,10 @@ class Sink:
     def _encode(self, finished: Finished) -> None:
         assert self._encoder is not None, "made with the first frame"  # noqa: S101
         self._holding = finished.arrived == 0
-        if self._wants_key.is_set():
+        old = finished.frame.pts - self._last_key >= self._config.keyframe_seconds * TICKS
+        if self._wants_key.is_set() or old:  # by time, not by count: a camera may give five pictures a second
             self._wants_key.clear()
+            self._last_key = finished.frame.pts
             self._encoder.demand_key_frame()
         started = time.monotonic_ns()
         packets = self._encoder.encode(finished.frame, arrived=finished.arrived)

@@ -174,7 +174,7 @@ class LiveSource:
             with self._open() as container:
                 self.counts.sessions += 1
                 self._read(container, receiver)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except Exception as error:  # whatever a source does to FFmpeg or to us, it is tried again
             raise problem(self._source, error) from error
         finally:
             self.counts.clock_jumps += self._timeline.jumps
@@ -256,7 +256,12 @@ class LiveSource:
 
     def _hear(self, sound: "_Sound", packet: "av.Packet[Any]", now: int, receiver: Receiver) -> None:
         index, time_base = packet.stream.index, time_base_of(packet.stream)
-        for part in sound.take(packet):
+        try:
+            parts = sound.take(packet)
+        except (av.FFmpegError, ValueError):
+            self.counts.packets_undecodable += 1
+            return
+        for part in parts:
             source = _nanoseconds(part.pts, time_base)
             if source is None or sound.track is None:
                 continue

@@ -1,6 +1,7 @@
 """One live stream, from its source through the engine to its outputs."""
 
 import os
+import random
 import threading
 import time
 import traceback
@@ -13,10 +14,11 @@ import cv2
 import numpy as np
 
 from vidrestore.engine import Parts, RestoreConfig, restore_frames
-from vidrestore.errors import ConfigError, VidrestoreError
+from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
 from vidrestore.faces.detector import DetectorConfig
 from vidrestore.faces.tracker import TrackerConfig
 from vidrestore.live.addresses import Source, Target
+from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.guard import GuardCounts
 from vidrestore.live.handover import Handover
 from vidrestore.live.histogram import Histogram
@@ -28,6 +30,7 @@ from vidrestore.live.source import LiveSource, SourceConfig
 from vidrestore.live.stage_times import StageTimes
 from vidrestore.live.status import StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
+from vidrestore.redaction import redact
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.types import Frame
 from vidrestore.video.geometry import make_preview
@@ -75,6 +78,10 @@ class StreamConfig:
     """Time for each output to complete at the end."""
 
     def __post_init__(self) -> None:
+        if self.restore.codes.frames:
+            raise ConfigError(
+                "restore.codes.frames is above 0, but live streams do not average style codes; set it to 0"
+            )
         if self.restore.lag is None:
             raise ConfigError(
                 "restore.lag is none, but a live stream must say how many frames it may hold back: 0 to 8"
@@ -157,6 +164,7 @@ class LiveStream:
         self._stopping = threading.Event()
         self._problem: VidrestoreError | None = None
         self._engine_failures = 0
+        self._engine_rest = Backoff(BackoffConfig(), random.Random())  # noqa: S311  jitter is no secret
         self._idle = 0
         self._state: StreamState = "starting"
         self._moments: deque[_Moment] = deque(maxlen=_RECENT + 1)
@@ -234,6 +242,9 @@ class LiveStream:
                 work()
             except VidrestoreError as error:
                 self._problem = self._problem or error
+            except Exception as error:  # noqa: BLE001  a thread must not die in silence
+                told = redact(f"{type(error).__name__}: {error}")
+                self._problem = self._problem or RestorationError(f"the stream failed: {told}; please report this")
             finally:
                 self._handover.close()
 
@@ -263,14 +274,18 @@ class LiveStream:
                 )
                 for frame in restored:
                     taken = self._inside.popleft()
+                    self._engine_rest.succeeded()
                     self._pair = (taken.frame, frame)
                     self.sink.show(replace(taken, frame=frame))
+            except ConfigError:
+                raise  # it would only come again
             except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and told
                 self._engine_failures += 1
                 self._tell(f"the engine failed and begins anew: {type(error).__name__}: {error}")
                 traceback.clear_frames(error.__traceback__)  # ends its other thread, which may still take frames
                 while self._inside:
                     self.sink.show(self._inside.popleft())
+                self._stopping.wait(self._engine_rest.next_seconds())
 
     def _frames(self) -> Iterator[Frame]:
         """What the engine draws: waits here, and only here, for the source."""
@@ -313,7 +328,12 @@ class LiveStream:
             rate_out=(now.pictures_out - before.pictures_out) / seconds,
             frames_in=now.frames_in,
             frames_out=sink.frames,
-            dropped={"overflow": self._handover.overflowed, "outdated": self._handover.outdated, "late": sink.late},
+            dropped={
+                "overflow": self._handover.overflowed,
+                "outdated": self._handover.outdated,
+                "late": sink.late,
+                "lost": sink.lost,
+            },
             waiting=len(self._handover) + len(self._inside) + len(self.sink),
             faces=recorder.counts["faces"],
             faces_carried=recorder.counts["faces_carried"],

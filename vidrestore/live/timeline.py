@@ -63,7 +63,13 @@ class Timeline:
 
     def wait(self, track: int, source: int, now: int) -> int:
         """Nanoseconds until a packet's time has come, where the source is paced; else 0."""
-        return max(0, source + self._epoch(track, source, now).offset - now) if self._paced else 0
+        if not self._paced:
+            return 0
+        epoch = self._epoch(track, source, now)
+        if now - source - epoch.offset > _JUMP:  # it stood still for longer than there was in store: a new start
+            epoch.offset = now - source
+            self.jumps += 1
+        return max(0, source + epoch.offset - now)
 
     def map(self, track: int, source: int, now: int) -> int:
         """Our time of a packet.

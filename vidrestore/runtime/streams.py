@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import VidrestoreError
+from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.guard import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.redaction import redact
 from vidrestore.runtime.face_answers import LocalFaces, live_parts
 
 OnEvent = Callable[[str, str], None]
@@ -66,6 +67,10 @@ class RunningStream(Protocol):
         """Wait until it has ended; whether it has."""
         ...
 
+    def kill(self) -> None:
+        """Take back what is left of it; it has ended, or did not in time."""
+        ...
+
 
 class StreamPlace(Protocol):
     """A place that runs streams."""
@@ -102,6 +107,9 @@ class LocalStream:
             self._stream.run()
         except VidrestoreError as error:
             self.problem = error
+        except Exception as error:  # noqa: BLE001  a thread must not die in silence
+            told = redact(f"{type(error).__name__}: {error}")
+            self.problem = RestorationError(f"the stream failed: {told}; please report this")
 
     def running(self) -> bool:
         """Whether it is still under way."""
@@ -123,6 +131,9 @@ class LocalStream:
         """Wait until it has ended; whether it has."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def kill(self) -> None:
+        """Threads cannot be taken back."""
 
 
 class LocalPlace:

@@ -114,7 +114,7 @@ class RayStream:
         self._worker.stop.remote()
 
     def join(self, timeout: float) -> bool:
-        """Wait until it has ended, and end its process; whether it had."""
+        """Wait until it has ended; whether it has."""
         ended = threading.Event()
         self._future.add_done_callback(lambda _: ended.set())
         finished = ended.wait(timeout)

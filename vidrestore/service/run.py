@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from types import FrameType
 
 from vidrestore.errors import ConfigError, Interrupted, VidrestoreError
+from vidrestore.redaction import redact
 from vidrestore.runtime.streams import LocalPlace, StreamPlace
 from vidrestore.runtime.streams_on_ray import RayPlace
 from vidrestore.service.logs import LOG
@@ -82,7 +83,10 @@ def _signals(service: Service, reread: Callable[[], ServiceConfig] | None) -> It
         try:
             service.reload(reread().streams)
         except VidrestoreError as error:
-            LOG.error("not reloaded, all goes on as it was: %s", error.message)
+            LOG.error("not reloaded, all goes on as it was: %s", redact(error.message))
+        except Exception as error:  # noqa: BLE001  raised in here it would end every stream
+            told = redact(f"{type(error).__name__}: {error}")
+            LOG.error("not reloaded, all goes on as it was: %s", told)
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

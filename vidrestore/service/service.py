@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.live.backoff import Backoff, BackoffConfig
@@ -59,7 +59,7 @@ class Service:
         self._wanted = specs
         self._entries: dict[str, _Entry] = {}
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped = False
         self._reload: tuple[StreamSpec, ...] | None = None
         self.problems: dict[str, VidrestoreError] = {}
         """Why streams ended, by name, where they ended for a reason."""
@@ -69,16 +69,17 @@ class Service:
         try:
             for spec in self._wanted:
                 self._start(spec)
-            while not self._stopped.wait(_TICK_SECONDS):
+            while not self._stopped:
                 self._apply_reload()
                 if not self._look():
                     break
+                time.sleep(_TICK_SECONDS)
         finally:
             self._end(list(self._entries.values()))
 
     def stop(self) -> None:
-        """End all streams soon."""
-        self._stopped.set()
+        """End all streams soon; may be called in a signal's handler, which must take no lock."""
+        self._stopped = True
 
     def reload(self, specs: tuple[StreamSpec, ...]) -> None:
         """Run these streams from now on: what did not change goes on undisturbed."""
@@ -120,7 +121,7 @@ class Service:
         for entry in list(self._entries.values()):
             status = entry.running.status()
             with self._lock:
-                entry.status = status or entry.status
+                entry.status = status or _silent(entry.status)
                 if status is not None and (not entry.history or time.time() - entry.history[-1].time >= 1):
                     entry.history.append(_point(status))
             alive |= entry.running.running() or self._revive(entry)
@@ -143,7 +144,12 @@ class Service:
         elif now >= entry.due:
             entry.due = None
             entry.restarts += 1
-            entry.running = self._place.start(entry.spec)
+            entry.running.kill()
+            try:
+                entry.running = self._place.start(entry.spec)
+            except VidrestoreError as error:
+                LOG.error("%s", redact(error.message), extra={"stream": name})
+                entry.due = now + entry.backoff.next_seconds()
         return True
 
     def _apply_reload(self) -> None:
@@ -159,7 +165,11 @@ class Service:
         fresh = [spec for name, spec in specs.items() if name not in self._entries]
         for spec in fresh:
             self.problems.pop(spec.name, None)
-            self._start(spec)
+            try:
+                self._start(spec)
+            except VidrestoreError as error:
+                self.problems[spec.name] = error
+                LOG.error("%s", redact(error.message), extra={"stream": spec.name})
         kept = len(specs) - len(fresh)
         LOG.info("reloaded: %d streams ended, %d begun, %d left alone", len(gone), len(fresh), kept)
 
@@ -172,9 +182,17 @@ class Service:
                 LOG.log(logging.ERROR, "did not end in time", extra={"stream": entry.spec.name})
             with self._lock:
                 entry.status = entry.running.status() or entry.status
+            entry.running.kill()
             problem = entry.running.problem
             if problem is not None and entry.spec.name not in self.problems:
                 self.problems[entry.spec.name] = problem
+
+
+def _silent(status: StreamStatus | None) -> StreamStatus | None:
+    """What is told of a stream whose process does not answer."""
+    if status is None:
+        return None
+    return replace(status, state="waiting", rate_in=0.0, rate_out=0.0, problem="its process does not answer")
 
 
 def _point(status: StreamStatus) -> Point:

@@ -97,7 +97,7 @@ def read_settings(path: Path) -> ServiceConfig:
 
 def _table(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where} is {value!r}; wanted a table, [{where}]")
+        raise ConfigError(f"{where} is {type(value).__name__}; wanted a table, [{where}]")
     return dict(value)
 
 
