@@ -116,10 +116,10 @@ LiveStream("x", parse_source(sys.argv[1]), [parse_target(t) for t in sys.argv[2:
 """
 
 
-@pytest.mark.parametrize("extension", ["mp4", "mkv"])
 def test_a_recording_survives_a_killed_process(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, extension: str
+    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
 ) -> None:
+    extension = "mp4"  # Matroska needs no fragments for it
     film = make_portrait_film(frames=25)
     process = subprocess.Popen([sys.executable, "-c", CRASH, film, tmp_path / f"cam.{extension}"])
     deadline = time.monotonic() + 30

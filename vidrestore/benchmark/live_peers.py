@@ -31,6 +31,7 @@ _TICK = Fraction(1, 90_000)
 _BEEP_EVERY = 32
 """Pictures between two that are marked by a flash and a beep."""
 _LOUD = 2000
+_SESSION_SECONDS = 1e6
 
 BALL_SIZE = (320, 180)
 """Width and height of `moving_ball`."""
@@ -269,9 +270,13 @@ class Viewer:
                 for frame in packet.decode():
                     if isinstance(frame, av.VideoFrame):
                         number = read_number(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
-                        self.seen.pictures.append(Seen(number, time.monotonic(), float(frame.time or 0)))
+                        self.seen.pictures.append(Seen(number, time.monotonic(), self._time(frame)))
                     elif isinstance(frame, av.AudioFrame):
                         quiet = self._listen(frame, quiet=quiet)
+
+    def _time(self, frame: av.VideoFrame | av.AudioFrame) -> float:
+        """Seconds; those of another session, whose clock begins anew, lie far away."""
+        return float(frame.time or 0) + _SESSION_SECONDS * self.seen.sessions
 
     def _listen(self, frame: av.AudioFrame, *, quiet: bool) -> bool:
         """Note where a beep begins; whether it was quiet at the end."""
@@ -279,5 +284,5 @@ class Viewer:
         samples = np.abs(frame.to_ndarray().astype(np.float64)).reshape(-1)
         loud = samples > (_LOUD / 32768 if frame.format.name.startswith("flt") else _LOUD)
         if quiet and loud.any():
-            self.seen.beeps.append(float(frame.time or 0) + int(loud.argmax()) / frame.sample_rate)
+            self.seen.beeps.append(self._time(frame) + int(loud.argmax()) / frame.sample_rate)
         return not loud.any()
