@@ -9,13 +9,17 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0
 PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell
 
-.PHONY: demo test lint bench system peers clean
+.PHONY: demo test test-all lint bench system peers clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/vidrestore demo $(OUT)
 
 test: lint peers
 	$(BIN)/python -m pytest
+
+# As `test`, and the four tests that take long and say little that faster ones do not.
+test-all: lint peers
+	$(BIN)/python -m pytest -m ""
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -199,7 +199,8 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("runtime", "stop"), [("local", signal.SIGINT), pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray)]
+    ("runtime", "stop"),
+    [("local", signal.SIGINT), pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, pytest.mark.nightly])],
 )
 def test_a_stopped_run_leaves_nothing_and_says_so(
     make_portrait_film: MakeFilm, tmp_path: Path, stop: signal.Signals, runtime: str

@@ -148,6 +148,7 @@ def test_an_interrupted_training_tells_what_is_kept(faces: Path, toml: Path, tmp
 
 
 @pytest.mark.ray
+@pytest.mark.nightly
 def test_two_workers_train_on_ray_from_the_command(run: Run, faces: Path, toml: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, told, err = run(

@@ -19,6 +19,7 @@ def test_the_ways_differ_in_what_their_names_say() -> None:
     assert ways["official 512 px, bf16, eager"].network == GFPGANConfig()
 
 
+@pytest.mark.nightly
 def test_chosen_ways_are_timed_and_written_down(
     faces: Path,
     tiny: GFPGANConfig,

@@ -132,6 +132,7 @@ def test_a_worker_that_dies_is_replaced_and_the_training_resumes(faces: Path, tm
     assert (tmp_path / "state-00000016.pt").is_file()
 
 
+@pytest.mark.nightly
 def test_a_diverged_training_is_not_retried_and_tells_its_own_error(faces: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"restorer": {"learning_rate": 1e30, "clip": 1e30}, "run": {"steps": 40}})
     with pytest.raises(TrainingError, match="training diverged at step"):
