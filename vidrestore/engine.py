@@ -230,17 +230,15 @@ def _track(
 
 
 def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> Iterator[FrameFaces[AlignedFace]]:
-    before: set[int] = set()
-    highest = -1
-    late: set[int] = set()
+    seen: set[int] = set()
     for item in items:
-        for track in {face.track.id for face in item.faces} - before - late:
-            recorder.counts["tracks"] += 1
-            late.add(track)
-            highest = max(highest, track)
-        # numbers rise: what lies far below the highest and is not shown any more does not come back
-        late = {track for track in late if track > highest - _REMEMBERED_TRACKS or track in before}
-        before = {face.track.id for face in item.faces}
+        shown = {face.track.id for face in item.faces}
+        recorder.counts["tracks"] += len(shown - seen)
+        seen |= shown
+        if len(seen) > _REMEMBERED_TRACKS:
+            # numbers rise: what lies far below the highest and is not shown any more does not come back
+            oldest = max(seen) - _REMEMBERED_TRACKS
+            seen = {track for track in seen if track > oldest or track in shown}
         recorder.counts["frames_with_faces"] += bool(item.faces)
         recorder.counts["faces"] += len(item.faces)
         yield item

@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -65,7 +66,29 @@ def moving_ball(number: int) -> UInt8:
     return canvas
 
 
-class Camera:
+class _Peer(ABC):
+    """Works in a thread of its own from entering to leaving."""
+
+    def __init__(self, name: str) -> None:
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join(10)
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Until it is stopped."""
+
+
+class Camera(_Peer):
     """Publishes pictures and sound to an RTSP server, or any other target on the network, in real time.
 
     Picture n is taken at `started + n / rate`; every 32nd has a beep in the sound at its time. After a failure it
@@ -80,21 +103,10 @@ class Camera:
 
     def __init__(self, url: str, draw: Draw, *, rate: int = 25, sound: bool = True) -> None:
         self._url, self._draw, self._rate, self._sound = url, draw, rate, sound
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        super().__init__("camera")
         self.started = 0.0
         """`time.monotonic()` of picture 0."""
         self.sent = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join(10)
 
     def taken(self, number: int) -> float:
         """`time.monotonic()` at which a picture was taken."""
@@ -218,7 +230,7 @@ class Viewing:
         return [beep - mark for beep, mark in nearest if mark is not None and abs(beep - mark) < half]
 
 
-class Viewer:
+class Viewer(_Peer):
     """Plays a stream as another client would, over and over; use as a context manager.
 
     Args:
@@ -228,19 +240,8 @@ class Viewer:
 
     def __init__(self, url: str, *, transport: str = "tcp") -> None:
         self._url, self._transport = url, transport
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
+        super().__init__("viewer")
         self.seen = Viewing()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join(10)
 
     def wait_for(self, pictures: int, *, seconds: float) -> bool:
         """Whether so many pictures more arrive in time."""

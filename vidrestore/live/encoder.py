@@ -14,7 +14,7 @@ from vidrestore.live.timeline import SECOND
 from vidrestore.live.track import Track
 from vidrestore.types import Frame
 from vidrestore.video.coded_picture import CodedPictures, configure_encoder
-from vidrestore.video.encoding import EncodeConfig, plan_encoding
+from vidrestore.video.encoding import EncodeConfig, EncodingPlan, plan_encoding
 from vidrestore.video.info import VideoInfo
 
 _KEY_FRAME = 1
@@ -43,9 +43,9 @@ class LiveEncoder:
         config = replace(config, options=(f"g={key}", *own, *config.options))
         self._plan = plan_encoding(info, config)
         self._pictures = CodedPictures(info, self._plan)
-        self._codec = _opened(info, config)
+        self._codec = _opened(info, self._plan)
         self._wants_key = True
-        self.track = _track(info, config)
+        self.track = _track(info, self._plan)
         """What the outputs must know."""
         self.rate = rate
 
@@ -90,8 +90,7 @@ def _rate(info: VideoInfo) -> Fraction:
     return rate if rate and 1 <= rate <= _MOST_RATE else _USUAL_RATE
 
 
-def _opened(info: VideoInfo, config: EncodeConfig) -> av.VideoCodecContext:
-    plan = plan_encoding(info, config)
+def _opened(info: VideoInfo, plan: EncodingPlan) -> av.VideoCodecContext:
     codec = av.CodecContext.create(plan.codec, "w")
     assert isinstance(codec, av.VideoCodecContext), "the plan checked that the codec is a video codec"  # noqa: S101
     configure_encoder(codec, info, plan)
@@ -106,9 +105,8 @@ def _opened(info: VideoInfo, config: EncodeConfig) -> av.VideoCodecContext:
     return codec
 
 
-def _track(info: VideoInfo, config: EncodeConfig) -> Track:
+def _track(info: VideoInfo, plan: EncodingPlan) -> Track:
     """Found with an encoder of its own, which may code a black picture."""
-    plan = plan_encoding(info, config)
     with av.open(io.BytesIO(), "w", format="matroska") as container:
         stream = container.add_stream(plan.codec, rate=info.average_rate, options=dict(plan.options))
         assert isinstance(stream, av.VideoStream), "the plan checked that the codec is a video codec"  # noqa: S101

@@ -125,7 +125,6 @@ class Recording:
         self._length = round(seconds * SECOND)
         self._path = Path(target.url)
         self.left_out: str | None = None
-        self.files = 0
         with _on_disk(target):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._adopt()
@@ -143,7 +142,6 @@ class Recording:
         self._muxer.close()
         with _on_disk(self._target):
             self._part.replace(_free(self._path, self._stamp))
-        self.files += 1
 
     def _open(self, origin: int) -> None:
         self._begun = origin

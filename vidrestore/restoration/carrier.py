@@ -13,8 +13,8 @@ import numpy as np
 from vidrestore.restoration.effort import Effort
 from vidrestore.restoration.flow import grid_grey, link, positions, warp
 from vidrestore.restoration.selection import SelectionConfig, weigh
-from vidrestore.restoration.temporal_blend import to_uint8
 from vidrestore.types import AlignedFace, Float32, FrameFaces, Restoration, UInt8
+from vidrestore.video.colour import to_uint8
 
 Restore = Callable[[Sequence[UInt8]], Sequence[UInt8]]
 

@@ -8,9 +8,10 @@ pixels remain; light and colour are always its own.
 
 from dataclasses import dataclass, replace
 
-from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, to_uint8, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, view_of
 from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import AlignedFace
+from vidrestore.video.colour import to_uint8
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.detail import match_detail
 from vidrestore.restoration.occlusion import steady_share
-from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, to_uint8, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, view_of
 from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import Float32, Restoration
+from vidrestore.video.colour import to_uint8
 
 
 @dataclass(frozen=True, slots=True)

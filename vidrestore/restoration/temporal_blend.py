@@ -137,8 +137,3 @@ class Blender:
             self._change, self._moved, self._weights_RGB = (np.empty((side, side, 3), np.float32) for _ in range(3))
             self._total, self._weights = (np.empty((side, side), np.float32) for _ in range(2))
             self._places = np.empty((side, side, 2), np.float32)
-
-
-def to_uint8(values: Float32) -> UInt8:
-    """Round and saturate."""
-    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), dtype=np.uint8)

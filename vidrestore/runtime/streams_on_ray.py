@@ -34,10 +34,9 @@ class StreamWorker:
         cv2.setNumThreads(1)
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
         counts = GuardCounts()
-        turn = number
+        worker = face_workers[number % len(face_workers)]
 
         def ask(method: str, batch: Any) -> Any:  # noqa: ANN401  of Ray's futures
-            worker = face_workers[turn % len(face_workers)]
             return getattr(worker, method).remote(_ray.put(list(batch))).future()
 
         self._stream = LiveStream(

@@ -1,6 +1,6 @@
 """The state of all streams in the words of Prometheus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,6 +11,9 @@ from vidrestore.live.histogram import BOUNDS, Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.service.service import Service
+
+_Row = tuple[str, str, Callable[[StreamStatus], Any]]
+"""A family's name, what it means, and its value for a stream."""
 
 
 class StreamCollector(Collector):
@@ -36,8 +39,18 @@ def metrics_text(service: Service) -> bytes:
     return generate_latest(registry)
 
 
+def _by_stream(
+    kind: type[GaugeMetricFamily] | type[CounterMetricFamily], rows: Iterable[_Row], statuses: list[StreamStatus]
+) -> Iterator[Metric]:
+    for name, what, take in rows:
+        family = kind(f"vidrestore_{name}", what, labels=["stream"])
+        for status in statuses:
+            family.add_metric([status.name], float(take(status)))
+        yield family
+
+
 def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
-    tables: tuple[tuple[str, str, Callable[[StreamStatus], Any]], ...] = (
+    tables: tuple[_Row, ...] = (
         ("up", "1 while pictures come from the source", lambda status: status.state == "live"),
         ("fps_in", "Frames a second from the source", lambda status: status.rate_in),
         ("fps_out", "Pictures a second to the outputs", lambda status: status.rate_out),
@@ -49,11 +62,7 @@ def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
             lambda status: status.sink_counts.longest_gap_seconds,
         ),
     )
-    for name, what, take in tables:
-        family = GaugeMetricFamily(f"vidrestore_{name}", what, labels=["stream"])
-        for status in statuses:
-            family.add_metric([status.name], float(take(status)))
-        yield family
+    yield from _by_stream(GaugeMetricFamily, tables, statuses)
     queues = GaugeMetricFamily("vidrestore_queue_depth", "Items that wait", labels=["stream", "queue"])
     for status in statuses:
         for queue, depth in status.queues.items():
@@ -62,7 +71,7 @@ def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
 
 
 def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric]:
-    tables: tuple[tuple[str, str, Callable[[StreamStatus], Any]], ...] = (
+    tables: tuple[_Row, ...] = (
         ("frames_in", "Frames from the source", lambda status: status.frames_in),
         ("frames_out", "Frames of the source that were encoded", lambda status: status.frames_out),
         ("frames_held", "Pictures made to bridge gaps", lambda status: status.sink_counts.held),
@@ -86,11 +95,7 @@ def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric
         ("steps_up", "Times that it was taken back", lambda status: status.steps_up),
         ("restarts", "Times that the stream's process died", lambda status: service.restarts(status.name)),
     )
-    for name, what, take in tables:
-        family = CounterMetricFamily(f"vidrestore_{name}", what, labels=["stream"])
-        for status in statuses:
-            family.add_metric([status.name], float(take(status)))
-        yield family
+    yield from _by_stream(CounterMetricFamily, tables, statuses)
     dropped = CounterMetricFamily("vidrestore_frames_dropped", "Frames not encoded", labels=["stream", "reason"])
     for status in statuses:
         for reason, count in status.dropped.items():

@@ -129,19 +129,19 @@ def planes_to_rgb(planes: tuple[NDArray[np.generic], ...], frame: Frame) -> UInt
     """Turn planes of the frame's format and colour, of any size, into RGB the size of the first plane."""
     shape = sampling(frame.pixel_format)
     if shape.family == "rgb":
-        return _to_uint8(planes[0].astype(np.float32) * (255 / shape.peak))
+        return to_uint8(planes[0].astype(np.float32) * (255 / shape.peak))
     if shape.family == "gbr":
         green, blue, red = planes
-        return _to_uint8(np.dstack([red, green, blue]).astype(np.float32) * (255 / shape.peak))
+        return to_uint8(np.dstack([red, green, blue]).astype(np.float32) * (255 / shape.peak))
     luma = np.ascontiguousarray(planes[0], dtype=np.float32)
     if shape.family == "gray":
         scale, offset = _luma_scale(shape, full_range=frame.colour.full_range)
-        return _to_uint8(np.repeat(((luma - offset) * np.float32(255 / scale))[..., None], 3, axis=2))
+        return to_uint8(np.repeat(((luma - offset) * np.float32(255 / scale))[..., None], 3, axis=2))
     size = (luma.shape[1], luma.shape[0])
     chroma = [cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for plane in planes[1:3]]
     matrix, offset_vector = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
     affine = np.hstack([matrix, (-matrix @ offset_vector)[:, None]])
-    return _to_uint8(_transform(cv2.merge([luma, *chroma]), affine))
+    return to_uint8(_transform(cv2.merge([luma, *chroma]), affine))
 
 
 def blend_rgb(planes: tuple[Writable, ...], frame: Frame, box: Box, rgb: Float32, mask: Float32) -> None:
@@ -244,6 +244,6 @@ def _shrink(plane: Float32, steps: tuple[int, int]) -> Float32:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _to_uint8(values: Float32) -> UInt8:
+def to_uint8(values: Float32) -> UInt8:
     """Rounded to the nearest, ties to even, and saturated."""
     return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), dtype=np.uint8)
