@@ -44,6 +44,7 @@ from vidrestore.types import (
 )
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.geometry import make_preview, preview_scale
+from vidrestore.video.segments import Reach
 from vidrestore.video.shots import ShotConfig, ShotDetector
 
 _REMEMBERED_TRACKS = 1024
@@ -126,6 +127,29 @@ def _lags(config: RestoreConfig) -> _Lags:
     return _Lags(min(most, tracker), denoiser, 0, fader, stabilizer)
 
 
+def reach(config: RestoreConfig) -> Reach:
+    """What a restoration sees of a film: lead-in and lead-out of a segment that comes out as in the film done whole.
+
+    The tracker's times, a lost face's memory among them, and the windows of the stages after it.
+    """
+    lags, tracker = _lags(config), config.tracker
+    windows = (
+        Denoiser(config.denoiser, lag=lags.denoiser),
+        CodeSmoother(config.codes, lag=lags.codes),
+        Fader(config.selection, lag=lags.fader),
+        Stabilizer(config.stabilizer, lag=lags.stabilizer),
+    )
+    return Reach(
+        past_seconds=tracker.history_seconds
+        + tracker.fade_seconds
+        + tracker.max_lost_seconds
+        + config.look.interval_seconds,
+        past_frames=sum(window.past for window in windows) + config.shots.min_shot_frames + 1,
+        future_seconds=tracker.lookahead_seconds + config.look.interval_seconds,
+        future_frames=sum(window.future for window in windows) + 1,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts that run elsewhere, and what the rest must know of them."""
@@ -156,6 +180,7 @@ def restore_frames(
     *,
     effort: Effort | None = None,
     overlap: bool = False,
+    counts: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[Frame]:
     """Restore the faces of a stream of frames.
 
@@ -166,19 +191,20 @@ def restore_frames(
         recorder: counts frames, looks, faces, tracks and shots, and times every stage.
         effort: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
         overlap: whether everything up to the network runs in a thread of its own, a frame ahead of the rest.
+        counts: which frames the recorder counts; the others are there for their neighbours.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
     lags = _lags(config)
-    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, effort))
+    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, effort, counts))
     look = config.look
     found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
     tracker = replace(config.tracker, lookahead=lags.tracker)
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
     selected = run(FaceSelector(config.selection, effort), tracked)
-    aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder))
+    aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder, counts))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     if overlap:
         clean = recorder.timed("wait", run_ahead(clean))
@@ -190,11 +216,15 @@ def restore_frames(
 
 
 def _previews(
-    frames: Iterable[Frame], config: RestoreConfig, recorder: Recorder, effort: Effort | None = None
+    frames: Iterable[Frame],
+    config: RestoreConfig,
+    recorder: Recorder,
+    effort: Effort | None = None,
+    counts: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
     shots, least = ShotDetector(config.shots), config.look.interval_seconds
-    shot, last = 0, Fraction(0)
+    shot, last, begun = 0, Fraction(0), False
     for frame in frames:
         interval = Fraction(max(least, effort.interval_seconds) if effort else least)
         preview = make_preview(frame, longest_side=config.look.preview_side)
@@ -202,11 +232,13 @@ def _previews(
         shot += cut
         # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
         due = not interval or frame.seconds // interval != last // interval
-        looked = cut or due or not recorder.counts["frames"]
-        last = frame.seconds
-        recorder.counts["frames"] += 1
-        recorder.counts["looks"] += looked
-        recorder.counts["shots"] = shot + 1
+        opens = cut or not begun
+        looked = opens or due
+        last, begun = frame.seconds, True
+        if counts(frame):
+            recorder.counts["frames"] += 1
+            recorder.counts["looks"] += looked
+            recorder.counts["shots"] += opens
         yield FrameFaces(frame, (preview,) if looked else (), shot, looked)
 
 
@@ -229,9 +261,14 @@ def _track(
         yield item
 
 
-def _counted(items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder) -> Iterator[FrameFaces[AlignedFace]]:
+def _counted(
+    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, counts: Callable[[Frame], bool]
+) -> Iterator[FrameFaces[AlignedFace]]:
     seen: set[int] = set()
     for item in items:
+        if not counts(item.frame):
+            yield item
+            continue
         shown = {face.track.id for face in item.faces}
         recorder.counts["tracks"] += len(shown - seen)
         seen |= shown

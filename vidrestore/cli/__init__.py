@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidrestore import __version__
-from vidrestore.cli import degrade, evaluate, faces, films, metrics, stream, terminal, train, zoo
+from vidrestore.cli import batch, degrade, evaluate, faces, films, metrics, stream, terminal, train, zoo
 
 app = typer.Typer(
     name="vidrestore",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(films.restore)
 app.command()(films.demo)
 app.command()(stream.stream)
+app.command()(batch.batch)
 app.command(name="probe")(films.probe_film)
 app.command()(faces.align)
 app.command()(degrade.degrade)
@@ -27,6 +28,7 @@ app.command()(evaluate.evaluate)
 app.command()(metrics.metrics)
 app.command()(train.train)
 app.add_typer(zoo.models, name="models")
+app.add_typer(batch.jobs, name="jobs")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Batches from many callers: requests that arrive close together share one call of a batch stage."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -34,6 +35,8 @@ class Coalescer(Generic[In, Out]):
         self._serving: asyncio.Task[None] | None = None
         self.calls = 0
         """Of the stage so far."""
+        self.seconds = 0.0
+        """In these calls."""
         self.items = 0
         """In these calls: `items / calls` is the mean batch."""
 
@@ -54,12 +57,19 @@ class Coalescer(Generic[In, Out]):
                 requests.append(self._waiting.popleft())
             await self._answer(requests)
 
+    def _run(self, items: Sequence[In]) -> Sequence[Out]:
+        started = time.perf_counter()
+        try:
+            return self._stage(items)
+        finally:
+            self.seconds += time.perf_counter() - started
+
     async def _answer(self, requests: Sequence[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]]) -> None:
         joined = [item for items, _ in requests for item in items]
         self.calls += 1
         self.items += len(joined)
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._threads, self._stage, joined)
+            results = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, joined)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller must hear of it
             if len(requests) > 1:
                 for request in requests:

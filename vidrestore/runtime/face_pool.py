@@ -1,21 +1,23 @@
 """The face workers of a cluster: started, described and stopped for whoever asks them, films or live streams."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, WorkerError
-from vidrestore.runtime.ray_connection import connect, fetch
+from vidrestore.runtime.ray_connection import connect, fetch, first_line
 from vidrestore.runtime.workers import Description, FaceWorker
 
 Actor = Any
 """A handle of an actor; Ray's own annotations do not know an actor's methods."""
 
 _ray: Any = ray
+_MOST_REFUSED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class RayConfig:
     address: str | None = None
     """Of a running cluster (`auto`, `HOST:PORT`, `ray://...`); None starts Ray here and stops it afterwards."""
     face_workers: int = 0
-    """Actors that hold the networks; 0 means one for each GPU of the cluster, or one where there is none."""
+    """Actors that hold the networks; 0 means as many as the GPUs of the cluster have room for, or, where there is none,
+    one for each machine."""
     cpus_per_face_worker: float = 1.0
     gpus_per_face_worker: float | None = None
     """None means one whole GPU where the cluster has any, otherwise none."""
@@ -36,6 +39,8 @@ class RayConfig:
     """How long a batch that is not full waits for crops of other segments."""
     retries: int = 2
     """How often a segment is begun anew after its worker died."""
+    placement: Literal["spread", "pack"] = "spread"
+    """Whether workers are put on as many machines as there are, or on as few as will do."""
     start_timeout_seconds: float = 120.0
     """How long to wait for actors before saying that the cluster has no room."""
 
@@ -43,6 +48,11 @@ class RayConfig:
         if self.face_workers < 0 or self.batches_in_flight < 1 or self.retries < 0:
             message = f"{self}: face_workers and retries must be at least 0, batches_in_flight at least 1"
             raise ConfigError(message)
+
+    @property
+    def strategy(self) -> str:
+        """Ray's name of the placement."""
+        return "SPREAD" if self.placement == "spread" else "DEFAULT"
 
 
 class FacePool:
@@ -52,20 +62,34 @@ class FacePool:
         config: of every stage.
         ray_config: where they run, and how many.
         most: workers to start where `ray_config` leaves it open.
+        face_worker: the class of the actors.
 
     Raises:
         WorkerError: no cluster at the address.
     """
 
-    def __init__(self, config: RestoreConfig, ray_config: RayConfig, *, most: int) -> None:
+    def __init__(
+        self, config: RestoreConfig, ray_config: RayConfig, *, most: int, face_worker: type = FaceWorker
+    ) -> None:
         self._config = config
         self._ray = ray_config
         self._most = most
+        self._face_worker = face_worker
+        self._asked: dict[Actor, tuple[Any, float]] = {}
+        """Of each worker a future of its answer, and since when it is awaited."""
+        self._seconds: dict[int, float] = {}
+        self._number: dict[Actor, int] = {}
+        self._hired = 0
+        self._coming: list[tuple[Actor, Any]] = []
+        self._refused = 0
+        self._description: Description | None = None
         self.started_ray = connect(ray_config.address)
         """Whether Ray was started here, and ends with the pool."""
         self.workers: list[Actor] = []
         try:
-            self.workers = self._start()
+            self._share = self._gpus_per_face_worker()
+            for _ in range(self._wanted()):
+                self.workers.append(self._begin())
         except BaseException:
             self.stop()
             raise
@@ -75,7 +99,7 @@ class FacePool:
         if self.started_ray:
             _ray.shutdown()
             return
-        for worker in self.workers:
+        for worker in [*self.workers, *(worker for worker, _ in self._coming)]:
             _ray.kill(worker)
 
     def await_all(self, references: Sequence[Any]) -> None:
@@ -84,14 +108,73 @@ class FacePool:
         for reference in references:
             fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
 
-    def _start(self) -> list[Actor]:
-        share = self._gpus_per_face_worker()
-        count = self._ray.face_workers or max(1, min(self._most, int(_gpus() / share) if share else 1))
-        actor = _ray.remote(FaceWorker).options(
-            num_cpus=self._ray.cpus_per_face_worker, num_gpus=share, max_restarts=-1, max_task_retries=3
+    def tend(self) -> None:
+        """Look after workers on a cluster whose machines come and go; call it every few seconds, it does not wait.
+
+        Where there is room for more of them, more are started. One that does not answer for `start_timeout_seconds`
+        while others do is given up: its machine is gone and no other has room, and what waits for it fails.
+        """
+        now = time.monotonic()
+        silent = [worker for worker in self.workers if not self._answers(worker, now)]
+        if len(silent) < len(self.workers):
+            for worker in silent:
+                _ray.kill(worker)
+                self.workers.remove(worker)
+                self._asked.pop(worker, None)
+        self._welcome()
+        for _ in range(self._wanted() - len(self.workers) - len(self._coming)):
+            worker = self._begin()
+            self._coming.append((worker, worker.describe.remote().future()))
+
+    def network_seconds(self) -> dict[int, float]:
+        """For which each worker's networks have run since it was started or started anew, as it last told."""
+        return dict(self._seconds)
+
+    def _welcome(self) -> None:
+        """Let those begin that came later and have loaded what the others hold."""
+        for worker, told in list(self._coming):
+            if not told.done():
+                continue
+            self._coming.remove((worker, told))
+            if told.exception() is None and told.result() == self._description:
+                self.workers.append(worker)
+            else:
+                _ray.kill(worker)
+                self._refused += 1
+                if self._refused > _MOST_REFUSED:
+                    problem = told.exception()
+                    reason = first_line(problem) if problem else f"{told.result()} instead of {self._description}"
+                    raise WorkerError(f"face workers that came later are of no use: {reason}")
+
+    def _answers(self, worker: Actor, now: float) -> bool:
+        answer, since = self._asked.get(worker) or (None, now)
+        if answer is None:
+            self._asked[worker] = worker.network_seconds.remote().future(), now
+        elif answer.done():
+            if answer.exception() is None:
+                self._seconds[self._number[worker]] = answer.result()
+            self._asked[worker] = worker.network_seconds.remote().future(), now
+        return now - since < self._ray.start_timeout_seconds
+
+    def _wanted(self) -> int:
+        share = self._share
+        fitting = int(_gpus() / share) if share else sum(bool(node["Alive"]) for node in _ray.nodes())
+        return self._ray.face_workers or max(1, min(self._most, fitting))
+
+    def _begin(self) -> Actor:
+        actor = _ray.remote(self._face_worker).options(
+            num_cpus=self._ray.cpus_per_face_worker,
+            num_gpus=self._share,
+            max_restarts=-1,
+            max_task_retries=3,
+            scheduling_strategy=self._ray.strategy,
         )
+        sharing = math.ceil(self._wanted() / max(1, sum(bool(node["Alive"]) for node in _ray.nodes())))
         patience = self._ray.batching_wait_seconds
-        return [actor.remote(self._config, sharing=count, wait_seconds=patience) for _ in range(count)]
+        worker = actor.remote(self._config, sharing=sharing, wait_seconds=patience)
+        self._number[worker] = self._hired
+        self._hired += 1
+        return worker
 
     def _gpus_per_face_worker(self) -> float:
         device = self._config.restorer.device
@@ -110,6 +193,7 @@ class FacePool:
         if len(set(descriptions)) > 1:
             message = f"face workers hold different models ({descriptions}); put the same file on every machine"
             raise WorkerError(message)
+        self._description = descriptions[0]
         return descriptions[0]
 
 

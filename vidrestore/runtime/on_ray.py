@@ -5,6 +5,7 @@ one) holds the networks and answers every segment worker, joining their crops in
 travel through the object store. Results are those of the local runtime.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
@@ -44,15 +45,7 @@ class SegmentWorker:
     def run(self, segment: Segment, description: Description) -> SegmentReport:
         """Restore one segment with face workers that are as described."""
         self._progress = Progress()
-        parts = Parts(
-            OnActors[UInt8, tuple[Detection, ...]](self._face_workers, "detect", in_flight=self._in_flight),
-            OnActors[UInt8, UInt8](self._face_workers, "restore", in_flight=self._in_flight),
-            crop_size=description.crop_size,
-            batch_size=description.batch_size,
-            encoder=OnActors[UInt8, Float32](self._face_workers, "encode", in_flight=self._in_flight),
-            coded_restorer=OnActors[CodedCrop, UInt8](self._face_workers, "restore_coded", in_flight=self._in_flight),
-            visibility=OnActors[UInt8, UInt8](self._face_workers, "see", in_flight=self._in_flight),
-        )
+        parts = face_parts(self._face_workers, description, in_flight=self._in_flight)
         return restore_segment(segment, parts, self._config, self._note)
 
     def progress(self) -> Progress:
@@ -61,6 +54,19 @@ class SegmentWorker:
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
+
+
+def face_parts(face_workers: Sequence[Actor], description: Description, *, in_flight: int) -> Parts:
+    """The parts of a restoration that face workers do."""
+    return Parts(
+        OnActors[UInt8, tuple[Detection, ...]](face_workers, "detect", in_flight=in_flight),
+        OnActors[UInt8, UInt8](face_workers, "restore", in_flight=in_flight),
+        crop_size=description.crop_size,
+        batch_size=description.batch_size,
+        encoder=OnActors[UInt8, Float32](face_workers, "encode", in_flight=in_flight),
+        coded_restorer=OnActors[CodedCrop, UInt8](face_workers, "restore_coded", in_flight=in_flight),
+        visibility=OnActors[UInt8, UInt8](face_workers, "see", in_flight=in_flight),
+    )
 
 
 class OnActors(Generic[In, Out]):
@@ -73,6 +79,8 @@ class OnActors(Generic[In, Out]):
         self._actors = actors
         self._method = method
         self._in_flight = in_flight
+        # Callers begin at different actors, so that all are at work when each caller has little to do.
+        self._next = os.getpid()
 
     def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
         """Send every batch, a bounded number at a time; an empty batch needs no actor."""
@@ -91,7 +99,9 @@ class OnActors(Generic[In, Out]):
         for actor, _ in pending:
             if actor >= 0:
                 load[actor] += 1
-        chosen = load.index(min(load))
+        count = len(self._actors)
+        chosen = min(range(count), key=lambda actor: (load[actor], (actor - self._next) % count))
+        self._next = chosen + 1
         # An array passed inline is pickled into the call; in the object store it is shared.
         stored = _ray.put(list(batch))
         return chosen, getattr(self._actors[chosen], self._method).remote(stored)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from vidrestore.engine import Parts, RestoreConfig, restore_frames
 from vidrestore.report import Recorder
-from vidrestore.video.reader import ReadStatistics, VideoReader
+from vidrestore.video.reader import ReadStatistics, Span, VideoReader
 from vidrestore.video.writer import VideoWriter
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What to restore, and where the encoded video goes. At present a segment is a whole film."""
+    """What to restore, and where the encoded video goes."""
 
     source: Path
     part: Path
+    span: Span | None = None
+    """None: the whole film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,13 @@ class SegmentReport:
 
 
 def restore_segment(
-    segment: Segment, parts: Parts, config: RestoreConfig, on_progress: Callable[[Progress], None]
+    segment: Segment, parts: Parts | None, config: RestoreConfig, on_progress: Callable[[Progress], None]
 ) -> SegmentReport:
     """Decode, restore and encode a segment.
 
     Args:
         segment: source and part file; the part is complete when this returns.
-        parts: where detection and restoration run.
+        parts: where detection and restoration run; None lets the frames through as they are.
         config: of every stage.
         on_progress: called after each frame.
 
@@ -57,9 +59,19 @@ def restore_segment(
     """
     recorder = Recorder()
     written = 0
-    with VideoReader(segment.source) as reader, ExitStack() as stack:
+    span = segment.span or Span()
+    with VideoReader(segment.source, segment.span) as reader, ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(segment.part, reader.info, config.encode))
-        for frame in restore_frames(reader, parts, config, recorder):
+        restored = (
+            restore_frames(reader, parts, config, recorder, counts=lambda frame: span.holds(frame.pts))
+            if parts is not None
+            else recorder.timed("decode", reader)
+        )
+        for frame in restored:
+            if span.stop is not None and frame.pts >= span.stop:
+                break  # what follows was there for the frames before it
+            if not span.holds(frame.pts):
+                continue
             with recorder.timing("encode"):
                 writer.write(frame)
             written += 1

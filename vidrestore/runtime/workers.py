@@ -92,6 +92,11 @@ class FaceWorker:
         loaded = {name: self.__dict__.get(name) for name in ("_detect", "_see", "_restore")}
         return {name.strip("_"): (one.calls, one.items) for name, one in loaded.items() if one is not None}
 
+    async def network_seconds(self) -> float:
+        """For which the networks have run so far."""
+        stages = [value for value in self.__dict__.values() if isinstance(value, Coalescer)]
+        return sum(stage.seconds for stage in stages)
+
     async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
         """Find faces in previews."""
         return await self._detect(previews)

@@ -29,6 +29,26 @@ _SECONDS_SHORT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a film, as `segments.plan_spans` cuts it; times in the stream's unit.
+
+    Read are the frames of `begin <= pts < end`; what counts are those of `start <= pts < stop`, the others are there
+    for what looks at neighbours. `None` is the film's own beginning or end.
+    """
+
+    begin: int | None = None
+    start: int | None = None
+    stop: int | None = None
+    end: int | None = None
+    seek: int | None = None
+    """Time of a key frame from which on all frames from `begin` decode soundly."""
+
+    def holds(self, pts: int) -> bool:
+        """Whether a frame counts."""
+        return (self.start is None or self.start <= pts) and (self.stop is None or pts < self.stop)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadStatistics:
     """What became of a source's packets and frames so far; all counts."""
 
@@ -80,10 +100,15 @@ class VideoReader:
 
     Use as a context manager and iterate once. Holds what the decoder holds back, plus one frame. Entering raises
     InputError when `path` is not a readable video; `info` is known from then on.
+
+    With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
+    It is for films whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
+    to where it should, the film is decoded from its beginning.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, span: Span | None = None) -> None:
         self._path = Path(path)
+        self._span = span
         self._resources = ExitStack()
         self._empty = self._undecodable = self._corrupt = self._adapted = self._frames = self._missing = 0
         self._read_error: str | None = None
@@ -101,6 +126,8 @@ class VideoReader:
             self.info = self._describe(container)
             self._promise = promise_of(self._path, container, self._stream)
             self._resources = stack.pop_all()
+            if self._span is not None and self._span.begin is not None:
+                self._go_to(container, self._span.begin, self._span.seek)
         return self
 
     def __exit__(
@@ -125,11 +152,48 @@ class VideoReader:
         )
 
     def __iter__(self) -> Iterator[Frame]:
+        if self._span is not None:
+            yield from self._within(self._span)
+            return
         if self._frames == 0:
             yield self._frame(self._first, self.info.start_pts)
         for picture in self._pictures:
             yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
         self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
+
+    def _within(self, span: Span) -> Iterator[Frame]:
+        """The frames of a span; `_frames` counts those that count."""
+        if span.begin is None:
+            yield self._frame(self._first, self.info.start_pts)
+        for picture in self._pictures:
+            if span.begin is not None and (picture.pts is None or picture.pts < span.begin):
+                continue
+            pts = self._timestamps.next(picture.pts, picture.dts, picture.duration)
+            if span.end is not None and pts >= span.end:
+                break
+            yield self._frame(picture, pts)
+
+    def _go_to(self, container: InputContainer, begin: int, seek: int | None) -> None:
+        """Set the decoder on, so that the frames from `begin` on come next, among others before them."""
+        self._undecodable = self._empty = 0
+        self._pictures.close()
+        for target in (seek, None) if seek is not None else (None,):
+            if target is None:
+                container = self._open_anew()
+            else:
+                container.seek(target, stream=self._stream)
+            pictures = self._decode(container, self._stream)
+            first = next(pictures, None)
+            if target is None or (first is not None and first.pts is not None and first.pts <= begin):
+                self._pictures = _chained(first, pictures)
+                return
+            pictures.close()
+
+    def _open_anew(self) -> InputContainer:
+        container = self._resources.enter_context(open_source(self._path))
+        self._stream = video_stream(self._path, container)
+        self._stream.thread_type = "AUTO"
+        return container
 
     def _missing_of_count(self, promised: int) -> int:
         """Of what the container counts; in MP4 it counts also the frames that an edit list cuts."""
@@ -182,7 +246,7 @@ class VideoReader:
                 yield from self._decode_one(stream, packet)
             elif packet.dts is not None:
                 # to a decoder an empty packet means the end, and it would take nothing after it
-                self._empty += 1
+                self._empty += self._counts(packet.pts)
         yield from self._decode_one(stream, None)
 
     def _decode_one(self, stream: av.VideoStream, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
@@ -191,9 +255,12 @@ class VideoReader:
         except EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
-            self._undecodable += 1
+            self._undecodable += self._counts(packet.pts if packet is not None else None)
             self._last_problem = str(error)
             return []
+
+    def _counts(self, pts: int | None) -> bool:
+        return self._span is None or (pts is not None and self._span.holds(pts))
 
     def _first_picture(self) -> av.VideoFrame:
         picture = next(self._pictures, None)
@@ -223,7 +290,8 @@ class VideoReader:
         return describe(self._path, container, self._stream, first, self._layout, start)
 
     def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
-        self._corrupt += picture.is_corrupt
+        counts = self._counts(pts)
+        self._corrupt += picture.is_corrupt and counts
         frame = Frame(
             index=self._frames,
             pts=pts,
@@ -232,16 +300,16 @@ class VideoReader:
             width=self.info.width,
             height=self.info.height,
             pixel_format=self.info.pixel_format,
-            planes=views(self._adapt(picture), self.info.pixel_format),
+            planes=views(self._adapt(picture, counts=counts), self.info.pixel_format),
             colour=colour_of(picture, self._stream, self._layout),
             rotation=rotation_of(picture),
             sample_aspect_ratio=self.info.sample_aspect_ratio,
             interlaced=picture.interlaced_frame,
         )
-        self._frames += 1
+        self._frames += counts
         return frame
 
-    def _adapt(self, picture: av.VideoFrame) -> av.VideoFrame:
+    def _adapt(self, picture: av.VideoFrame, *, counts: bool) -> av.VideoFrame:
         """The picture in the layout of the first one."""
         info, layout = self.info, self._layout
         same = (picture.width, picture.height, picture.format.name) == (
@@ -251,7 +319,7 @@ class VideoReader:
         )
         if same and not layout.converted:
             return picture
-        self._adapted += not same
+        self._adapted += counts and not same
         # the same range on both sides, so that swscale moves samples and never rescales them
         return picture.reformat(
             info.width,
@@ -262,6 +330,12 @@ class VideoReader:
             dst_color_range=_FULL,
             threads=1,
         )
+
+
+def _chained(first: av.VideoFrame | None, others: Generator[av.VideoFrame]) -> Generator[av.VideoFrame]:
+    if first is not None:
+        yield first
+    yield from others
 
 
 def probe(path: str | Path) -> VideoInfo:

@@ -1,0 +1,329 @@
+"""A batch from beginning to end, in this process: what is restored, kept, resumed, refused and told."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidrestore import storage
+from vidrestore.config import update
+from vidrestore.engine import Parts, restore_frames
+from vidrestore.errors import ConfigError, InputError, OutputError, RestorationError
+from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.journal import Entry, Finished, PartDone, Planned, read_journal
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.report import JobReport
+from vidrestore.report import Recorder
+from vidrestore.runtime.crew import LocalCrew
+from vidrestore.stages import Inline
+from vidrestore.video.reader import VideoReader
+
+OpenCrew = Callable[[], LocalCrew]
+MakeClip = Callable[..., Path]
+Pictures = list[tuple[Fraction, bytes]]
+
+
+SHORT_SIGHTED = {"history_seconds": 0.3, "lookahead_seconds": 0.2, "max_gap_seconds": 0.2, "max_lost_seconds": 0.2}
+
+
+def a_job(**options: Any) -> BatchConfig:
+    """A lossless job of short segments with short lead-ins."""
+    restore = {"encode": {"lossless": True}, "tracker": SHORT_SIGHTED, **options.pop("restore", {})}
+    return update(BatchConfig(), {"restore": restore, "runtime": "local", "segment_seconds": 0.8, **options})
+
+
+def pictures(path: Path) -> Pictures:
+    with VideoReader(path) as reader:
+        return [(frame.seconds, b"".join(plane.tobytes() for plane in frame.planes)) for frame in reader]
+
+
+def entries(out: Path, kind: type[Entry]) -> list[Any]:
+    return [entry for entry in read_journal(out / ".vidrestore" / "journal.jsonl") if isinstance(entry, kind)]
+
+
+class Stopped(Exception):  # noqa: N818  it is no error
+    """As if the driver had died."""
+
+
+def stop_after(segments: int) -> Callable[[JobProgress], None]:
+    def watch(progress: JobProgress) -> None:
+        if progress.segments_done >= segments:
+            raise Stopped
+
+    return watch
+
+
+@pytest.fixture
+def start(crew: OpenCrew) -> Callable[..., JobReport]:
+    def run(sources: Path | list[Path], out: Path, *, watch: Any = None, **options: Any) -> JobReport:
+        named = sources if isinstance(sources, list) else [sources]
+        return run_batch(list(map(str, named)), str(out), a_job(**options), on_progress=watch, open_crew=crew)
+
+    return run
+
+
+Start = Callable[..., JobReport]
+
+
+@pytest.fixture(scope="session")
+def clip(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clips"), frames=100)
+
+
+@pytest.fixture(scope="session")
+def whole(clip: Path, simulated_parts: Parts) -> Pictures:
+    """What one pass gives."""
+    with VideoReader(clip) as reader:
+        return [
+            (frame.seconds, b"".join(plane.tobytes() for plane in frame.planes))
+            for frame in restore_frames(reader, simulated_parts, a_job().restore, Recorder())
+        ]
+
+
+def same(one: Pictures, other: Pictures) -> bool:
+    """The same samples at the same times, to the millisecond that Matroska counts."""
+    near = all(abs(mine - yours) <= Fraction(1, 2000) for (mine, _), (yours, _) in zip(one, other, strict=True))
+    return near and [mine for _, mine in one] == [yours for _, yours in other]
+
+
+def test_segments_make_up_what_one_pass_gives(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
+    report = start(clip, tmp_path)
+    (film,) = report.films
+    assert film.segments == 5
+    assert (film.state, film.frames, film.frames_with_faces, film.faces, film.shots) == ("done", 100, 100, 100, 1)
+    assert same(pictures(tmp_path / "clip.mkv"), whole)
+    assert not same(pictures(clip), whole), "something was restored"
+    assert not (tmp_path / ".vidrestore" / "parts").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".vidrestore",
+        "clip.mkv",
+        "job_report.html",
+        "job_report.json",
+    ]
+
+
+@pytest.mark.parametrize("segments", [1, 4])
+def test_a_job_goes_on_where_it_stopped(
+    start: Start, clip: Path, whole: Pictures, tmp_path: Path, segments: int
+) -> None:
+    with pytest.raises(Stopped):
+        start(clip, tmp_path, watch=stop_after(segments))
+    done = [entry.number for entry in entries(tmp_path, PartDone)]
+    assert len(done) >= segments
+    assert not (tmp_path / "clip.mkv").exists()
+    report = start(clip, tmp_path)
+    assert sorted(entry.number for entry in entries(tmp_path, PartDone)) == list(range(5)), "nothing is done twice"
+    assert report.films[0].segments_resumed == len(done)
+    assert report.frames_of_this_run == 100 - sum(
+        entry.report.segment.frames_written for entry in entries(tmp_path, PartDone)[: len(done)]
+    )
+    assert same(pictures(tmp_path / "clip.mkv"), whole)
+
+
+def test_what_is_done_is_not_done_again(start: Start, clip: Path, tmp_path: Path) -> None:
+    start(clip, tmp_path)
+    made = (tmp_path / "clip.mkv").stat().st_mtime_ns
+    report = start(clip, tmp_path)
+    assert report.films[0].resumed
+    assert report.frames_of_this_run == 0
+    assert len(entries(tmp_path, PartDone)) == 5
+    assert (tmp_path / "clip.mkv").stat().st_mtime_ns == made
+
+
+def test_a_source_that_was_only_touched_is_not_done_again(start: Start, clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "films" / "a.mp4"
+    source.parent.mkdir()
+    source.write_bytes(clip.read_bytes())
+    with pytest.raises(Stopped):
+        start(source, tmp_path / "out", watch=stop_after(3))
+    os.utime(source)
+    start(source, tmp_path / "out")
+    assert len(entries(tmp_path / "out", PartDone)) == 5
+    os.utime(source)
+    assert start(source, tmp_path / "out").films[0].resumed
+    assert len(entries(tmp_path / "out", Planned)) == 3
+    assert len(entries(tmp_path / "out", Finished)) == 1
+
+
+@pytest.mark.parametrize("change", ["source", "options", "weights"])
+def test_what_changed_is_done_again_and_nothing_else(
+    start: Start, simulated_parts: Parts, make_clip: MakeClip, tmp_path: Path, change: str
+) -> None:
+    films = tmp_path / "films"
+    for name in ("a.mp4", "b.mp4"):
+        make_clip(films, name, frames=50)
+    manifest = films / "m.jsonl"
+    lines = [{"source": "a.mp4", "destination": "a.mkv"}, {"source": "b.mp4", "destination": "b.mkv"}]
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    out = tmp_path / "out"
+    start([], out, manifest=manifest)
+    before = pictures(out / "a.mkv")
+    if change == "source":
+        make_clip(films, "a.mp4", frames=50, seed=1)
+    if change == "options":
+        lines[0]["options"] = {"compositor.strength": 0.5}
+        manifest.write_text("\n".join(map(json.dumps, lines)))
+    if change == "weights":
+        other = LocalCrew(simulated_parts, "others")
+        report = run_batch([], str(out), a_job(manifest=manifest), open_crew=lambda: other)
+        assert [film.resumed for film in report.films] == [False, False]
+        return
+    report = start([], out, manifest=manifest)
+    assert [film.resumed for film in report.films] == [False, True]
+    assert pictures(out / "a.mkv") != before
+    assert [entry.destination for entry in entries(out, Finished)].count("b.mkv") == 1
+
+
+def test_where_it_runs_is_no_change(start: Start, clip: Path, tmp_path: Path) -> None:
+    start(clip, tmp_path)
+    report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "threads": 3}})
+    assert report.films[0].resumed
+
+
+def test_a_damaged_part_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        start(clip, tmp_path, watch=stop_after(3))
+    parts = sorted((tmp_path / ".vidrestore" / "parts").glob("*.mp4"))
+    parts[0].write_bytes(parts[0].read_bytes()[:-100])
+    parts[1].unlink()
+    start(clip, tmp_path)
+    assert same(pictures(tmp_path / "clip.mkv"), whole)
+    assert 5 <= len(entries(tmp_path, PartDone)) <= 7
+
+
+def test_a_lost_result_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
+    start(clip, tmp_path)
+    (tmp_path / "clip.mkv").unlink()
+    start(clip, tmp_path)
+    assert same(pictures(tmp_path / "clip.mkv"), whole)
+
+
+def test_a_result_that_somebody_changed_is_left_alone(start: Start, clip: Path, tmp_path: Path) -> None:
+    start(clip, tmp_path)
+    (tmp_path / "clip.mkv").write_text("my own cut")
+    report = start(clip, tmp_path)
+    assert report.failed == 1
+    assert "add --overwrite" in str(report.films[0].error)
+    assert (tmp_path / "clip.mkv").read_text() == "my own cut"
+    assert start(clip, tmp_path, overwrite=True).done == 1
+
+
+def test_what_others_made_is_left_alone(start: Start, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip.mkv").write_text("mine")
+    report = start(clip, tmp_path)
+    assert "exists already" in str(report.films[0].error)
+    assert (tmp_path / "clip.mkv").read_text() == "mine"
+
+
+def test_one_bad_film_does_not_stop_the_others(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    make_clip(films, "good.mp4", frames=40)
+    (films / "bad.mp4").write_bytes(b"\0" * 5000)
+    (films / "empty.mp4").write_bytes(b"")
+    (films / "sound.mp4").write_text("no film at all")
+    report = start(films, tmp_path / "out")
+    assert (report.done, report.failed) == (1, 3)
+    told = {film.destination: film.error for film in report.films}
+    assert "empty (0 bytes)" in str(told["empty.mkv"])
+    assert "not a video" in str(told["bad.mkv"])
+    assert told["good.mkv"] is None
+    assert not (tmp_path / "out" / "bad.mkv").exists()
+    written = json.loads((tmp_path / "out" / "job_report.json").read_text())
+    assert [film["state"] for film in written["films"]].count("failed") == 3
+    page = (tmp_path / "out" / "job_report.html").read_text()
+    assert "1 of 4 films restored" in page
+    assert "empty (0 bytes)" in page
+
+
+@pytest.mark.parametrize("on_error", ["fail", "passthrough"])
+def test_a_segment_that_cannot_be_restored(
+    simulated_parts: Parts, clip: Path, whole: Pictures, tmp_path: Path, on_error: str
+) -> None:
+    """The network gives up on the pictures of one second."""
+    parts = simulated_parts
+    refused = {crop for _, crop in _crops_of(clip, parts)[40:43]}
+
+    def restore(crops: Any) -> Any:
+        if any(crop.tobytes() in refused for crop in crops):
+            raise RestorationError("values that are not finite")
+        return [255 - crop for crop in crops]
+
+    broken = replace(parts, restorer=Inline(restore))
+    report = run_batch(
+        [str(clip)], str(tmp_path), a_job(on_error=on_error), open_crew=lambda: LocalCrew(broken, "simulated")
+    )
+    (film,) = report.films
+    assert film.retries
+    if on_error == "fail":
+        assert film.state == "failed"
+        assert "not finite" in str(film.error)
+        assert not (tmp_path / "clip.mkv").exists()
+        return
+    assert film.state == "done"
+    assert 0 < film.unrestored_frames < 100
+    made, before = pictures(tmp_path / "clip.mkv"), pictures(clip)
+    through = sum(one == two for (_, one), (_, two) in zip(made, before, strict=True))
+    assert through == film.unrestored_frames
+    kept = sum(one == two for (_, one), (_, two) in zip(made, whole, strict=True))
+    assert kept == 100 - through
+    assert any("unrestored" in warning for warning in film.warnings)
+
+
+def _crops_of(clip: Path, parts: Any) -> list[tuple[int, bytes]]:
+    """The crops that the restorer is given, in order."""
+    seen: list[tuple[int, bytes]] = []
+
+    def note(crops: Any) -> Any:
+        seen.extend((len(seen), crop.tobytes()) for crop in crops)
+        return [255 - crop for crop in crops]
+
+    with VideoReader(clip) as reader:
+        for _ in restore_frames(reader, replace(parts, restorer=Inline(note)), a_job().restore, Recorder()):
+            pass
+    return seen
+
+
+def test_a_disk_that_is_full_costs_no_film(start: Start, clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    publish = storage.publish
+    full = [True]
+
+    def refuse(local: Path, address: str) -> None:
+        if full[0] and len(list((tmp_path / ".vidrestore" / "parts").glob("*.mp4"))) >= 3:
+            raise OutputError(f"{address} could not be written: the disk is full")
+        publish(local, address)
+
+    monkeypatch.setattr(storage, "publish", refuse)
+    report = start(clip, tmp_path)
+    assert "the disk is full" in str(report.films[0].error)
+    full[0] = False
+    report = start(clip, tmp_path)
+    assert report.done == 1
+    assert report.films[0].segments_resumed >= 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"on_error": "ignore"}, "on_error"),
+        ({"workers": -1}, "workers"),
+        ({"segment_seconds": 0}, "segment_seconds"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        a_job(**options)
+
+
+def test_a_folder_in_use_is_refused(start: Start, clip: Path, tmp_path: Path) -> None:
+    def watch(_: JobProgress) -> None:
+        with pytest.raises(InputError, match="in use by process"):
+            start(clip, tmp_path)
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        start(clip, tmp_path, watch=watch)

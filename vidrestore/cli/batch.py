@@ -1,0 +1,218 @@
+"""`vidrestore batch` and `vidrestore jobs`: many films, and what became of them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidrestore import storage
+from vidrestore.cli.terminal import err, fail, given, live_bar, parse_faces, say, show_table, warn
+from vidrestore.cli.zoo import fetch_weights
+from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.errors import InputError
+from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.jobs import FilmLine, JobSummary, clean_job, find_job, list_jobs
+from vidrestore.jobs.layout import PAGE, REPORT
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.report import FilmReport, JobReport
+from vidrestore.model import zoo
+
+_LINE_SECONDS = 30.0
+_MOST_TOLD = 20
+
+jobs = typer.Typer(help="Batches that were begun: list, show, clean.", no_args_is_help=True)
+
+
+def batch(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Films, folders, patterns ('**' reaches into folders), s3://, gs://, https://.", metavar="SRC"
+        ),
+    ] = None,
+    out: Annotated[
+        str, typer.Option(help="The folder, or the address in a store, for the results.", metavar="DIR")
+    ] = "",
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV or JSON lines: source, destination, options of each film.")
+    ] = None,
+    extension: Annotated[str | None, typer.Option("--ext", help="Of all results, such as .mkv.")] = None,
+    model: Annotated[str | None, typer.Option(help="embedded, gfpgan-v1.4, ..., or a file.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    strength: Annotated[float | None, typer.Option(min=0, max=1, help="Share of the restored face.")] = None,
+    faces: Annotated[
+        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
+    ] = None,
+    codec: Annotated[str | None, typer.Option(help="Video encoder. Default libx264.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Constant quality. Default 17.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Encoder preset. Default medium.")] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="FFV1, in .mkv.")] = False,
+    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster: auto, HOST:PORT, ray://...")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Segment workers at most. 0: as many as fit.")] = None,
+    face_workers: Annotated[int | None, typer.Option(min=0, help="Workers with the networks. 0: one a GPU.")] = None,
+    placement: Annotated[str | None, typer.Option(metavar="spread|pack", help="Over machines, or together.")] = None,
+    segment_seconds: Annotated[float | None, typer.Option(help="Length of a segment; else by cost.")] = None,
+    on_error: Annotated[
+        str | None, typer.Option(metavar="fail|passthrough", help="For a segment that cannot be restored.")
+    ] = None,
+    retries: Annotated[int | None, typer.Option(min=0, help="After a worker's death. Default 2.")] = None,
+    work: Annotated[str | None, typer.Option(help="For parts: shared by all machines. Default in DIR.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files of others in DIR.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Restore many films, or long ones, on one machine or many. Run the same command again to go on after a crash."""
+    if not out:
+        raise typer.BadParameter("give the folder for the results", param_hint="--out")
+    job = read_toml(BatchConfig(), config) if config else BatchConfig()
+    chosen: dict[str, Any] = {
+        "restore": {
+            "restorer": {"model": model, "device": device},
+            "detector": {"device": device},
+            "compositor": {"strength": strength},
+            "selection": {"faces": faces},
+            "encode": {"codec": codec, "crf": crf, "preset": preset, "lossless": lossless or None},
+        },
+        "ray": {"address": address, "face_workers": face_workers, "placement": placement, "retries": retries},
+        "runtime": runtime,
+        "manifest": manifest,
+        "extension": extension,
+        "workers": workers,
+        "segment_seconds": segment_seconds,
+        "on_error": on_error,
+        "work": work,
+        "overwrite": overwrite or None,
+    }
+    job = apply_settings(update(job, given(chosen)), settings or [])
+    if not job.ray.address:
+        _fetch_needed(job, quiet=quiet)
+    with _shown(quiet=quiet) as on_progress:
+        report = run_batch(sources or [], out, job, on_progress=on_progress)
+    _tell(report, out, quiet=quiet)
+
+
+def _fetch_needed(job: BatchConfig, *, quiet: bool) -> None:
+    detector = job.restore.detector.name
+    names = [job.restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
+    for name in names:
+        fetch_weights(name, quiet=quiet)
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
+    """A bar where somebody watches, else a line now and then: what a cluster's log is read for."""
+    if quiet:
+        yield None
+        return
+    with live_bar(quiet=quiet) as bar:
+        last = -_LINE_SECONDS
+        task = bar.add_task("restoring", total=None, told="") if bar else None
+
+        def tell(progress: JobProgress) -> None:
+            nonlocal last
+            if bar is not None and task is not None:
+                done = progress.frames_done
+                bar.update(task, total=progress.frames or None, completed=done, told=_told(progress))
+            elif progress.seconds - last >= _LINE_SECONDS:
+                last = progress.seconds
+                err.print(f"{progress.seconds:7.0f} s  {_told(progress)}", soft_wrap=True, highlight=False)
+
+        yield tell
+
+
+def _told(progress: JobProgress) -> str:
+    films, crew = progress.films, progress.crew
+    new = progress.frames_done - progress.resumed_frames
+    rate = new / progress.seconds if progress.seconds else 0.0
+    failed = f", {films['failed']} failed" if films["failed"] else ""
+    retries = f"  {progress.retries} retries" if progress.retries else ""
+    return (
+        f"{films['done']}/{sum(films.values())} films{failed}  {progress.segments_done}/{progress.segments} segments  "
+        f"{progress.frames_done}/{progress.frames} frames  {rate:.1f} fps  {crew.busy}/{crew.workers} workers on "
+        f"{crew.nodes} nodes{retries}"
+    )
+
+
+def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
+    if not quiet:
+        for film in report.films[:_MOST_TOLD]:
+            say(_line(film))
+        if len(report.films) > _MOST_TOLD:
+            say(f"... and {len(report.films) - _MOST_TOLD} more, see {storage.beside(out, REPORT)}")
+        for text, count in Counter(warning for film in report.films for warning in film.warnings).most_common(5):
+            warn(f"{text} ({count} films)" if count > 1 else text)
+        if report.ignored:
+            warn(f"{len(report.ignored)} files are not called like films and were left alone")
+        if report.journal_lines_repaired:
+            warn(
+                f"{report.journal_lines_repaired} damaged lines of the journal were dropped; what they told was redone"
+            )
+        say(
+            f"{report.done} of {len(report.films)} films, {report.frames_of_this_run} frames in {report.seconds:.1f} s "
+            f"({report.frames_per_second:.1f} fps), {report.retries} retries; {storage.beside(out, PAGE)}"
+        )
+    if report.failed:
+        first = next(film for film in report.films if film.state == "failed")
+        fail(f"{report.failed} of {len(report.films)} films failed; {first.source}: {first.error}")
+
+
+def _line(film: FilmReport) -> str:
+    if film.error:
+        return f"{film.destination}: failed: {film.error}"
+    if film.resumed:
+        return f"{film.destination}: done before"
+    passed = f", {film.unrestored_frames} frames unrestored" if film.unrestored_frames else ""
+    before = f" ({film.segments_resumed} done before)" if film.segments_resumed else ""
+    return f"{film.destination}: {film.frames} frames, {film.faces} faces, {film.segments} segments{before}{passed}"
+
+
+@jobs.command(name="list")
+def list_all() -> None:
+    """All jobs of this user, with what is done."""
+    found = list_jobs()
+    if not found:
+        say("no jobs; `vidrestore batch SRC... --out DIR` begins one")
+        return
+    show_table("jobs", ["output", "state", "films", "done", "failed parts", "parts kept"], map(_cells, found))
+
+
+def _cells(job: JobSummary) -> list[str]:
+    return [job.out, job.state, str(job.films), str(job.done), str(job.troubles), f"{job.part_bytes / 1e6:.1f} MB"]
+
+
+@jobs.command()
+def show(out: Annotated[str, typer.Argument(help="The job's output folder.", metavar="DIR")]) -> None:
+    """What a job has done, film by film."""
+    job = find_job(out)
+    say(f"{job.out}: {job.state}, {job.done} of {job.films} films done, {job.troubles} failed attempts")
+    show_table("films", ["film", "state", "frames", "segments", "done", "failed attempts"], map(_film_cells, job.lines))
+
+
+def _film_cells(line: FilmLine) -> list[str]:
+    return [line.destination, line.state, *(str(n) for n in (line.frames, line.segments, line.done, line.troubles))]
+
+
+@jobs.command()
+def clean(
+    out: Annotated[
+        str | None, typer.Argument(help="The job's output folder; none: all that are done.", metavar="DIR")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also a job that is not done.")] = False,
+) -> None:
+    """Remove journals and parts; results stay. Jobs that are not done are kept, for they can go on."""
+    wanted = [find_job(out)] if out else list_jobs()
+    cleaned = 0
+    for job in wanted:
+        if job.state in {"done", "gone"} or (force and out):
+            clean_job(job)
+            cleaned += 1
+        elif out:
+            raise InputError(f"{out} is not done ({job.state}); run its batch again, or give --force to give it up")
+    say(f"{cleaned} jobs cleaned, {len(wanted) - cleaned} kept")

@@ -1,0 +1,309 @@
+"""The batch: films in, restored films out, whatever dies in between."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_state_path
+
+from vidrestore import __version__, storage
+from vidrestore.engine import RestoreConfig
+from vidrestore.errors import ConfigError
+from vidrestore.files import replace_text
+from vidrestore.jobs.foreman import FilmState, Foreman, OnError, Rules, Stage, recall
+from vidrestore.jobs.journal import Journal, PartDone
+from vidrestore.jobs.layout import JOURNAL, PAGE, PARTS, REPORT, STATE_FOLDER
+from vidrestore.jobs.metrics import JobMetrics
+from vidrestore.jobs.page import page
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.register import register
+from vidrestore.jobs.report import JobReport, Sample, job_report
+from vidrestore.jobs.tasks import FilmTask, find_tasks
+from vidrestore.report_json import to_json
+from vidrestore.runtime.crew import Crew, LocalCrew, OpenCrew
+from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.runtime.face_pool import RayConfig
+from vidrestore.runtime.local import LocalRunner
+
+_POLL_SECONDS = 0.2
+_SAMPLE_SECONDS = 2.0
+_MOST_SAMPLES = 2000
+_NOT_RESULT = {"device", "threads", "batch_size", "cuda_batch"}
+"""Options that say where and how fast, and not what: a change of them invalidates nothing."""
+_ENCODER_THREADS = 4
+"""Encoders write their number of threads into the stream, and parts must fit together wherever they were made."""
+_SEGMENT_COST = 3000.0
+"""About a minute of 1080p."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchConfig:
+    """Everything about one job but its sources."""
+
+    restore: RestoreConfig = field(default_factory=RestoreConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    runtime: Literal["ray", "local"] = "ray"
+    manifest: Path | None = None
+    """See `tasks.find_tasks`."""
+    extension: str | None = None
+    """Of all results; None keeps a film's own where it names a container that is written."""
+    segment_seconds: float | None = None
+    """Length of a segment; None cuts by cost, about a minute of 1080p."""
+    workers: int = 0
+    """Segment workers at most; 0: as many as the cluster has room for."""
+    on_error: OnError = "fail"
+    """What becomes of a segment that cannot be restored: its film fails, or its frames go through as they are."""
+    stall_seconds: float = 900.0
+    """Time without a frame after which a worker is taken for dead."""
+    work: str | None = None
+    """Where parts lie until their film is joined; a folder that all machines share, or a store. None: in the output."""
+    overwrite: bool = False
+    """Whether files that this job did not make may be replaced."""
+    films_ahead: int = 64
+    """Films that are under way at a time."""
+
+    def __post_init__(self) -> None:
+        if self.on_error not in {"fail", "passthrough"}:
+            raise ConfigError(f"on_error is {self.on_error!r}; use fail or passthrough")
+        if self.workers < 0 or self.films_ahead < 1 or not self.stall_seconds > 0:
+            raise ConfigError("workers must be at least 0, films_ahead at least 1, stall_seconds above 0")
+        if self.segment_seconds is not None and not self.segment_seconds > 0:
+            raise ConfigError(f"segment_seconds is {self.segment_seconds}; use more than 0, or none")
+
+
+OnProgress = Callable[[JobProgress], None]
+
+
+def run_batch(
+    sources: list[str],
+    out: str,
+    config: BatchConfig | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    open_crew: OpenCrew | None = None,
+) -> JobReport:
+    """Restore many films, or long ones; run again after a crash, it goes on where it was.
+
+    Films are cut into segments, which any worker of any machine restores; each film is joined to what one pass over it
+    gives. What is done is journalled in `out/.vidrestore`; `out/job_report.json` and `.html` tell of the job.
+
+    Args:
+        sources: files, folders, patterns and stores' addresses.
+        out: the output folder, where each film's place mirrors its place in the sources; or a store's address.
+        config: the defaults restore with the embedded model, through Ray, to H.264.
+        on_progress: called a few times a second.
+        open_crew: who does the work, in place of what `config` says.
+
+    Returns:
+        What was done, film by film; films that failed are in it, and do not stop the others.
+
+    Raises:
+        VidrestoreError: the job cannot begin or go on: nothing to do, no cluster, no weights, no place for the journal.
+    """
+    config = _steady(config or BatchConfig())
+    out = storage.clean(out)
+    tasks = find_tasks(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
+    state = _state_folder(out)
+    with Journal(state / JOURNAL) as journal, ExitStack() as stack:
+        register(out, state)
+        parts = storage.clean(config.work) if config.work else storage.beside(str(_home(out, state)), PARTS)
+        _sweep(parts, journal)
+        crew = stack.enter_context((open_crew or partial(_open_crew, config))())
+        films = [_film(task, crew.model_sha256) for task in tasks.films]
+        recall(films, journal.entries)
+        _check_destinations(films, out, overwrite=config.overwrite)
+        rules = Rules(
+            out=out,
+            parts=parts,
+            scratch=str(state / PARTS),
+            retries=config.ray.retries,
+            on_error=config.on_error,
+            segment_cost=_SEGMENT_COST,
+            segment_seconds=config.segment_seconds,
+            films_ahead=config.films_ahead,
+        )
+        job = _Job(Foreman(films, rules, journal.write), crew, on_progress)
+        job.run()
+        report = job_report(films, job.samples, crew, config, tasks.ignored, journal.repaired, job.seconds)
+        _write_report(report, out)
+        if all(film.stage is Stage.DONE for film in films) and not config.work:
+            storage.remove(parts)
+    return report
+
+
+class _Job:
+    """The loop of a batch: free workers get orders, what ends is taken in."""
+
+    def __init__(self, foreman: Foreman, crew: Crew, on_progress: OnProgress | None) -> None:
+        self._foreman = foreman
+        self._crew = crew
+        self._on_progress = on_progress
+        self._metrics = JobMetrics(crew.name)
+        self._started = time.monotonic()
+        self.samples: list[Sample] = []
+        self._sampled = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._started
+
+    def run(self) -> None:
+        """Until every film is done or has failed."""
+        foreman, crew = self._foreman, self._crew
+        while not foreman.finished:
+            crew.tend(foreman.backlog)
+            for worker in crew.free():
+                given = foreman.next(worker.node)
+                if given is None:
+                    break
+                crew.give(worker, given[0], given[1].order)
+            for event in crew.poll(_POLL_SECONDS):
+                foreman.take(event)
+            self._tell()
+        self._tell(last=True)
+
+    def _tell(self, *, last: bool = False) -> None:
+        now = self.seconds
+        progress = self._progress(now)
+        if self._on_progress:
+            self._on_progress(progress)
+        if last or now - self._sampled >= _SAMPLE_SECONDS:
+            self._sampled = now
+            self._metrics.tell(progress)
+            if len(self.samples) >= _MOST_SAMPLES:
+                del self.samples[1::2]
+            crew = progress.crew
+            self.samples.append(
+                Sample(
+                    now,
+                    progress.frames_done,
+                    crew.network_seconds,
+                    crew.workers,
+                    crew.busy,
+                    crew.face_workers,
+                    progress.retries,
+                )
+            )
+
+    def _progress(self, now: float) -> JobProgress:
+        foreman = self._foreman
+        stages = {stage.value: 0 for stage in Stage}
+        segments = done = frames = finished = retries = 0
+        for film in foreman.films:
+            stages[film.stage.value] += 1
+            retries += len(film.troubles)
+            if film.planned is None:
+                continue
+            held = len(film.plan.spans)
+            segments += held
+            frames += film.plan.frames
+            whole = film.stage is Stage.DONE
+            done += held if whole else len(film.parts)
+            finished += film.plan.frames if whole else sum(map(_frames, film.parts.values()))
+        under_way = sum(progress.frames for progress in self._crew.progress().values())
+        return JobProgress(
+            stages,
+            done,
+            segments,
+            min(frames, finished + under_way),
+            frames,
+            retries,
+            self._crew.status(),
+            now,
+            sum(film.resumed_frames for film in foreman.films),
+        )
+
+
+def _frames(part: PartDone) -> int:
+    return part.report.segment.frames_written
+
+
+def _steady(config: BatchConfig) -> BatchConfig:
+    """Encoders with a fixed number of threads, so that parts of different machines fit together."""
+    encode = config.restore.encode
+    if encode.threads:
+        return config
+    encode = replace(encode, threads=_ENCODER_THREADS)
+    return replace(config, restore=replace(config.restore, encode=encode))
+
+
+def _open_crew(config: BatchConfig) -> "LocalCrew | RayCrew":
+    if config.runtime == "local":
+        runner = LocalRunner(config.restore)
+        return LocalCrew(runner.parts, runner.model_sha256)
+    return RayCrew(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
+
+
+def _state_folder(out: str) -> Path:
+    """Of the journal, which is always a local file."""
+    if not storage.is_remote(out):
+        return Path(out) / STATE_FOLDER
+    return user_state_path("vidrestore") / "jobs" / hashlib.sha256(out.encode()).hexdigest()[:16]
+
+
+def _home(out: str, state: Path) -> str:
+    """Where parts are by default."""
+    return storage.beside(out, STATE_FOLDER) if storage.is_remote(out) else str(state)
+
+
+def _film(task: FilmTask, model_sha256: str) -> FilmState:
+    depends = {
+        "config": _result_options(asdict(task.config)),
+        "model": model_sha256,
+        "version": __version__,
+    }
+    options = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
+    return FilmState(task, storage.fingerprint(task.source), options)
+
+
+def _result_options(values: dict[str, object]) -> dict[str, object]:
+    """The options that the result depends on."""
+    return {
+        name: _result_options(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in _NOT_RESULT
+    }
+
+
+def _check_destinations(films: list[FilmState], out: str, *, overwrite: bool) -> None:
+    """Find out what is finished already, and do not replace what is not this job's."""
+    for film in films:
+        destination = storage.beside(out, film.task.destination)
+        there = storage.fingerprint(destination) if storage.exists(destination) else None
+        if film.finished is not None and there != film.finished.mark:
+            film.finished, film.stage = None, Stage.NEW
+            film.parts.clear()
+        if film.finished is not None and film.planned is not None and film.planned.mark == film.mark:
+            film.stage, film.resumed = Stage.DONE, True
+            film.resumed_frames = film.plan.frames
+        ours = film.claimed and (film.left is None or film.left.mark == there)
+        if there is not None and film.finished is None and not ours and not overwrite:
+            film.stage = Stage.FAILED
+            film.error = f"{destination} exists already and is not of this job; add --overwrite, or move it away"
+
+
+def _sweep(parts: str, journal: Journal) -> None:
+    """Remove what workers that were killed left half done."""
+    if storage.is_remote(parts) or not Path(parts).is_dir():
+        return
+    known = {Path(entry.report.part).name for entry in journal.entries if isinstance(entry, PartDone)}
+    for path in Path(parts).iterdir():
+        if path.name not in known and (path.name.startswith(".order-") or path.suffix == ".mp4"):
+            storage.remove(str(path))
+
+
+def _write_report(report: JobReport, out: str) -> None:
+    texts = {REPORT: to_json(report), PAGE: page(report)}
+    if not storage.is_remote(out):
+        for name, text in texts.items():
+            replace_text(Path(out) / name, text)
+        return
+    for name, text in texts.items():
+        storage.publish_text(text, storage.beside(out, name))

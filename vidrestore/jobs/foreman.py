@@ -1,0 +1,410 @@
+"""Which order is next, and what a failure means: the rules of a batch, without a clock, a cluster or a disk."""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Literal
+
+from vidrestore import storage
+from vidrestore.errors import RestorationError, VidrestoreError, WorkerError
+from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble
+from vidrestore.jobs.tasks import FilmTask
+from vidrestore.runtime.crew import Done, Event, Failed
+from vidrestore.runtime.orders import (
+    DamagedParts,
+    FilmPlan,
+    Joined,
+    JoinOrder,
+    Order,
+    PartReport,
+    PlanOrder,
+    RestoreOrder,
+)
+
+OnError = Literal["fail", "passthrough"]
+
+
+class Stage(Enum):
+    """How far a film is."""
+
+    NEW = "waiting"
+    PLANNING = "planning"
+    RESTORING = "restoring"
+    JOINING = "joining"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the foreman goes by."""
+
+    out: str
+    """Address of the output folder."""
+    parts: str
+    """Address of the folder for parts."""
+    scratch: str
+    """Address of a folder on the disk of the output folder."""
+    retries: int
+    """How often an order is given anew after its worker died."""
+    on_error: OnError
+    segment_cost: float
+    segment_seconds: float | None
+    films_ahead: int
+    """Planned films that may wait, so that what is known of them stays small."""
+
+
+@dataclass(slots=True)
+class FilmState:
+    """A film on its way."""
+
+    task: FilmTask
+    mark: str
+    options: str
+    """sha256 of what the result depends on besides the source."""
+    stage: Stage = Stage.NEW
+    planned: Planned | None = None
+    parts: dict[int, PartDone] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Failed ones, by what."""
+    passthrough: set[int] = field(default_factory=set)
+    finished: Finished | None = None
+    """With the same source and options as now."""
+    left: Finished | None = None
+    """Whatever an earlier run left at the destination."""
+    claimed: bool = False
+    """Whether an earlier run of this job was to write the destination."""
+    error: str | None = None
+    resumed: bool = False
+    """Whether it was done before this run."""
+    resumed_parts: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+    """Of this run."""
+    nodes: set[str] = field(default_factory=set)
+    """Machines that have read its source."""
+
+    resumed_frames: int = 0
+    """Done before this run."""
+
+    @property
+    def plan(self) -> FilmPlan:
+        """Of a film that is planned."""
+        assert self.planned is not None, "it is planned"  # noqa: S101
+        return self.planned.plan
+
+    def recall(self, entry: Entry) -> None:
+        """Learn from the journal what was done of this film; entries come in their order."""
+        if isinstance(entry, Planned):
+            self.claimed, self.left = True, None
+            if self.planned is None or self.planned.key != entry.key:
+                self.parts.clear()
+                self.passthrough.clear()
+            same = entry.options == self.options and entry.source == self.task.source
+            self.planned = entry if same else None
+        elif isinstance(entry, Finished):
+            self.left = entry
+            self.finished = entry if self.planned is not None and entry.key == self.planned.key else None
+            self.parts.clear()  # they are removed when their film is joined
+        elif isinstance(entry, PartDone | Dropped) and self.planned is not None and entry.key == self.planned.key:
+            self._recall_parts(entry)
+
+    def note_resumed(self) -> None:
+        """Remember how much was done before this run."""
+        self.resumed_parts = len(self.parts)
+        self.resumed_frames = sum(part.report.segment.frames_written for part in self.parts.values())
+
+    def _recall_parts(self, entry: PartDone | Dropped) -> None:
+        if isinstance(entry, PartDone):
+            self.parts[entry.number] = entry
+            if entry.passthrough:
+                self.passthrough.add(entry.number)
+            return
+        for number in entry.numbers:
+            self.parts.pop(number, None)
+
+    @property
+    def unrestored_frames(self) -> int:
+        """Of segments whose frames went through as they were."""
+        return sum(part.report.segment.frames_written for part in self.parts.values() if part.passthrough)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An order, and what it is for."""
+
+    film: int
+    what: str
+    order: Order
+    number: int | None = None
+    """Of the segment."""
+
+
+class Foreman:
+    """Hands out orders and takes in what became of them.
+
+    Planning goes before joining and joining before restoring; of segments the costliest goes first, over all films.
+
+    Args:
+        films: all of them, with what an earlier run has done already filled in.
+        rules: what to go by.
+        write: called with each entry before anything builds on it.
+    """
+
+    def __init__(self, films: list[FilmState], rules: Rules, write: Callable[[Entry], None]) -> None:
+        self.films = films
+        self._rules = rules
+        self._write = write
+        self._to_plan = [(-film.task.bytes, number) for number, film in enumerate(films) if film.stage is Stage.NEW]
+        heapq.heapify(self._to_plan)
+        self._to_join: list[int] = []
+        self._to_restore: list[tuple[float, int, int]] = []
+        self._open: dict[int, Assignment] = {}
+        self._tickets = 0
+        for number, film in enumerate(films):
+            if film.stage is Stage.RESTORING:
+                self._queue(number)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every film is done or has failed."""
+        return not self._open and all(film.stage in {Stage.DONE, Stage.FAILED} for film in self.films)
+
+    @property
+    def backlog(self) -> int:
+        """Orders that could be given now."""
+        return len(self._to_restore) + len(self._to_join) + (len(self._to_plan) if self._may_plan() else 0)
+
+    def under_way(self, ticket: int) -> Assignment:
+        """What a ticket is for."""
+        return self._open[ticket]
+
+    def next(self, node: str) -> tuple[int, Assignment] | None:
+        """The best order for a worker of a machine, with a ticket; None when there is nothing to do now."""
+        assignment = self._next_plan() or self._next_join() or self._next_segment(node)
+        if assignment is None:
+            return None
+        self.films[assignment.film].nodes.add(node)
+        self._tickets += 1
+        self._open[self._tickets] = assignment
+        return self._tickets, assignment
+
+    def take(self, event: Event) -> Assignment:
+        """Learn what became of an order."""
+        assignment = self._open.pop(event.ticket)
+        if isinstance(event, Done):
+            self._done(assignment, event)
+        else:
+            self._failed(assignment, event)
+        return assignment
+
+    def _may_plan(self) -> bool:
+        waiting = sum(film.stage in {Stage.PLANNING, Stage.RESTORING} for film in self.films)
+        return waiting < self._rules.films_ahead
+
+    def _next_plan(self) -> Assignment | None:
+        if not self._to_plan or not self._may_plan():
+            return None
+        number = heapq.heappop(self._to_plan)[1]
+        film, rules = self.films[number], self._rules
+        film.stage = Stage.PLANNING
+        order = PlanOrder(
+            film.task.source,
+            film.mark,
+            film.task.destination,
+            film.task.config,
+            rules.segment_cost,
+            rules.segment_seconds,
+        )
+        return Assignment(number, "plan", order)
+
+    def _next_join(self) -> Assignment | None:
+        if not self._to_join:
+            return None
+        number = self._to_join.pop(0)
+        film = self.films[number]
+        parts = [film.parts[index] for index in range(len(film.plan.spans))]
+        order = JoinOrder(
+            film.task.source,
+            film.mark,
+            tuple((part.report.part, part.report.sha256) for part in parts),
+            storage.beside(self._rules.out, film.task.destination),
+            sum(part.report.segment.frames_written for part in parts),
+            self._rules.scratch,
+        )
+        return Assignment(number, "join", order)
+
+    def _next_segment(self, node: str) -> Assignment | None:
+        """The costliest; where sources must be fetched, rather one of a film that this machine has fetched."""
+        while self._to_restore:
+            found = heapq.heappop(self._to_restore)
+            if self.films[found[1]].stage is not Stage.FAILED:
+                break
+        else:
+            return None
+        film = self.films[found[1]]
+        if storage.is_remote(film.task.source) and node not in film.nodes:
+            near = [entry for entry in self._to_restore if node in self.films[entry[1]].nodes]
+            near = [entry for entry in near if self.films[entry[1]].stage is Stage.RESTORING]
+            if near:
+                heapq.heappush(self._to_restore, found)
+                found = min(near)
+                self._to_restore.remove(found)
+                heapq.heapify(self._to_restore)
+        _, number, index = found
+        film = self.films[number]
+        passthrough = index in film.passthrough
+        name = hashlib.sha256(f"{film.planned and film.planned.key}:{film.plan.spans[index]}:{passthrough}".encode())
+        order = RestoreOrder(
+            film.task.source,
+            film.mark,
+            film.plan.spans[index],
+            storage.beside(self._rules.parts, f"{name.hexdigest()[:40]}.mp4"),
+            film.task.config,
+            passthrough,
+        )
+        return Assignment(number, f"segment {index}", order, index)
+
+    def _queue(self, number: int) -> None:
+        """Put what a planned film still wants into the queues."""
+        film = self.films[number]
+        film.stage = Stage.RESTORING
+        missing = [index for index in range(len(film.plan.spans)) if index not in film.parts]
+        for index in missing:
+            heapq.heappush(self._to_restore, (-film.plan.cost(index), number, index))
+        if not missing:
+            film.stage = Stage.JOINING
+            self._to_join.append(number)
+
+    def _done(self, assignment: Assignment, event: Done) -> None:
+        film, outcome = self.films[assignment.film], event.outcome
+        if film.stage is Stage.FAILED:
+            return
+        if isinstance(outcome, FilmPlan):
+            self._planned(assignment.film, outcome)
+        elif isinstance(outcome, PartReport):
+            self._restored(assignment, outcome, event.seconds)
+        elif isinstance(outcome, Joined):
+            destination = storage.beside(self._rules.out, film.task.destination)
+            assert film.planned is not None, "a film that is joined is planned"  # noqa: S101
+            finished = Finished(
+                film.task.destination,
+                film.planned.key,
+                storage.fingerprint(destination),
+                outcome,
+                film.unrestored_frames,
+            )
+            self._write(finished)
+            film.finished, film.stage = finished, Stage.DONE
+            self._forget_parts(film)
+        elif isinstance(outcome, DamagedParts):
+            self._damaged(assignment.film, outcome.numbers)
+
+    def _planned(self, number: int, plan: FilmPlan) -> None:
+        film = self.films[number]
+        before = film.planned
+        planned = Planned(film.task.destination, film.task.source, film.mark, film.options, plan)
+        if before is not None and before.key == planned.key:
+            planned = replace(planned, plan=before.plan)  # what is done of it was cut as it was then
+        else:
+            film.parts.clear()
+        self._write(planned)
+        film.planned = planned
+        if film.finished is not None and film.finished.key == planned.key:
+            film.stage, film.resumed = Stage.DONE, True  # the source was touched, and is what it was
+            film.resumed_frames = plan.frames
+            return
+        film.finished = None
+        film.note_resumed()
+        self._queue(number)
+
+    def _restored(self, assignment: Assignment, report: PartReport, seconds: float) -> None:
+        film, index = self.films[assignment.film], assignment.number
+        assert film.planned is not None, "a segment is of a planned film"  # noqa: S101
+        assert index is not None, "it has a number"  # noqa: S101
+        attempts = film.attempts.get(assignment.what, 0) + 1
+        passed = index in film.passthrough
+        done = PartDone(film.task.destination, film.planned.key, index, report, seconds, attempts, passed)
+        self._write(done)
+        film.parts[index] = done
+        if len(film.parts) == len(film.plan.spans):
+            film.stage = Stage.JOINING
+            self._to_join.append(assignment.film)
+
+    def _damaged(self, number: int, numbers: tuple[int, ...]) -> None:
+        film = self.films[number]
+        assert film.planned is not None, "a film that is joined is planned"  # noqa: S101
+        film.attempts["join"] = film.attempts.get("join", 0) + 1
+        self._write(Dropped(film.task.destination, film.planned.key, numbers))
+        if film.attempts["join"] > self._rules.retries:
+            self._fail(film, f"its parts are damaged again and again: check the disk under {self._rules.parts}")
+            return
+        for index in numbers:
+            film.parts.pop(index, None)
+        self._queue(number)
+
+    def _failed(self, assignment: Assignment, event: Failed) -> None:
+        film = self.films[assignment.film]
+        attempt = film.attempts[assignment.what] = film.attempts.get(assignment.what, 0) + 1
+        message = event.error.message
+        trouble = Trouble(
+            film.task.destination, assignment.what, attempt, message, event.died, event.node, event.seconds
+        )
+        self._write(trouble)
+        film.troubles.append(trouble)
+        if film.stage is Stage.FAILED:
+            return
+        if _may_pass(event.error) and attempt <= self._rules.retries:
+            self._again(assignment)
+        elif self._may_let_through(assignment, event.error):
+            assert assignment.number is not None, "it is a segment"  # noqa: S101
+            film.passthrough.add(assignment.number)
+            film.attempts[assignment.what] = 0
+            self._again(assignment)
+        else:
+            tried = f" (tried {attempt} times)" if attempt > 1 else ""
+            self._fail(film, f"{assignment.what}: {message}{tried}")
+
+    def _may_let_through(self, assignment: Assignment, error: VidrestoreError) -> bool:
+        film = self.films[assignment.film]
+        wanted = self._rules.on_error == "passthrough" and assignment.number is not None
+        return (
+            wanted and assignment.number not in film.passthrough and isinstance(error, WorkerError | RestorationError)
+        )
+
+    def _again(self, assignment: Assignment) -> None:
+        film = self.films[assignment.film]
+        if assignment.number is not None:
+            entry = (-film.plan.cost(assignment.number), assignment.film, assignment.number)
+            heapq.heappush(self._to_restore, entry)
+        elif assignment.what == "plan":
+            film.stage = Stage.NEW
+            heapq.heappush(self._to_plan, (-film.task.bytes, assignment.film))
+        else:
+            self._to_join.append(assignment.film)
+
+    def _fail(self, film: FilmState, message: str) -> None:
+        film.stage, film.error = Stage.FAILED, message
+
+    def _forget_parts(self, film: FilmState) -> None:
+        for part in film.parts.values():
+            storage.remove(part.report.part)
+
+
+def _may_pass(error: VidrestoreError) -> bool:
+    """Whether trying again may help: workers die of many things, but a file stays as bad as it is."""
+    return isinstance(error, WorkerError)
+
+
+def recall(films: Iterable[FilmState], entries: Iterable[Entry]) -> None:
+    """Fill in what a journal says is done; what does not fit a film as it is now is as if it had not been."""
+    by_destination = {film.task.destination: film for film in films}
+    for entry in entries:
+        film = by_destination.get(entry.destination)
+        if film is not None:
+            film.recall(entry)
+    for film in by_destination.values():
+        if film.planned is not None and film.planned.mark == film.mark and film.finished is None:
+            film.stage = Stage.RESTORING
+            film.note_resumed()

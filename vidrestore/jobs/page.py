@@ -1,0 +1,129 @@
+"""The job on one page: `job_report.html`, with its plots inside, for whoever was not there."""
+
+import html
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from string import Template
+
+from vidrestore.jobs.report import FilmReport, JobReport, Sample
+
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 640, 180, 56, 24
+_MOST_POINTS = 300
+
+_PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>vidrestore: $done of $films films</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+table { border-collapse: collapse; width: 100% } td, th { padding: .2rem .6rem; text-align: left; vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } tr:nth-child(even) { background: #f5f5f5 }
+.failed { color: #b00020 } .plots { display: flex; flex-wrap: wrap; gap: 1.5rem } figure { margin: 0 }
+svg text { font: 11px system-ui, sans-serif; fill: #555 } figcaption { font-weight: 600 }
+@media (prefers-color-scheme: dark) {
+  body { background: #181818; color: #ddd } tr:nth-child(even) { background: #222 } svg text { fill: #aaa }
+}
+</style></head><body>
+<h1>$done of $films films restored$failed</h1>
+<p>$frames frames, $new of them in this run of $seconds s ($rate frames/s); $retries retries; $unrestored frames went
+through unrestored. Ended $ended; runtime $runtime, model $model (sha256 $sha).</p>
+<div class="plots">$plots</div>
+<h2>Films</h2>
+<table><tr><th>film</th><th>state</th><th class="n">frames</th><th class="n">faces</th><th class="n">segments</th>
+<th class="n">worker s</th><th class="n">retries</th><th>told</th></tr>
+$rows</table>
+$trouble
+</body></html>
+""")
+
+
+def page(report: JobReport) -> str:
+    """The whole page, in HTML, without anything from elsewhere."""
+    samples = report.samples
+    plots = [
+        _plot("frames per second", samples, _rate(lambda sample: sample.frames_done), "#1769aa"),
+        _plot("networks at work, share of all face workers", samples, _use, "#2e7d32"),
+        _plot("segment workers at work", samples, lambda _, sample: float(sample.busy), "#6a1b9a"),
+        _plot("retries so far", samples, lambda _, sample: float(sample.retries), "#b00020"),
+    ]
+    return _PAGE.substitute(
+        done=report.done,
+        films=len(report.films),
+        failed=f', <span class="failed">{report.failed} failed</span>' if report.failed else "",
+        frames=report.frames,
+        new=report.frames_of_this_run,
+        seconds=f"{report.seconds:.1f}",
+        rate=f"{report.frames_per_second:.1f}",
+        retries=report.retries,
+        unrestored=report.unrestored_frames,
+        ended=html.escape(report.ended),
+        runtime=html.escape(report.runtime),
+        model=html.escape(report.model),
+        sha=html.escape(report.model_sha256[:16]),
+        plots="\n".join(plots),
+        rows="\n".join(map(_row, report.films)),
+        trouble=_troubles(report.films),
+    )
+
+
+def _row(film: FilmReport) -> str:
+    told = "<br>".join(html.escape(line) for line in ([film.error] if film.error else []) + list(film.warnings))
+    state = "done before" if film.resumed else film.state
+    numbers = (film.frames, film.faces, film.segments, f"{film.worker_seconds:.1f}", len(film.retries))
+    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
+    kind = ' class="failed"' if film.error else ""
+    return f"<tr><td>{html.escape(film.destination)}</td><td{kind}>{state}</td>{cells}<td>{told}</td></tr>"
+
+
+def _troubles(films: Sequence[FilmReport]) -> str:
+    rows = [
+        f"<tr><td>{html.escape(film.destination)}</td><td>{html.escape(one.what)}</td>"
+        f'<td class="n">{one.attempt}</td><td>{html.escape(one.node)}</td><td>{html.escape(one.message)}</td></tr>'
+        for film in films
+        for one in film.retries
+    ]
+    if not rows:
+        return ""
+    head = '<tr><th>film</th><th>what</th><th class="n">attempt</th><th>machine</th><th>why</th></tr>'
+    return f"<h2>Attempts that failed</h2>\n<table>{head}\n{''.join(rows)}</table>"
+
+
+Curve = Callable[[Sample, Sample], float]
+"""The value between a sample and the next."""
+
+
+def _rate(count: Callable[[Sample], int]) -> Curve:
+    return lambda one, other: max(0, count(other) - count(one)) / max(1e-9, other.seconds - one.seconds)
+
+
+def _use(one: Sample, other: Sample) -> float:
+    passed = (other.seconds - one.seconds) * max(1, other.face_workers)
+    return min(1.0, max(0.0, other.network_seconds - one.network_seconds) / max(1e-9, passed))
+
+
+def _plot(title: str, samples: Sequence[Sample], curve: Curve, colour: str) -> str:
+    """An SVG of a curve over time."""
+    few = samples[:: max(1, len(samples) // _MOST_POINTS)]
+    points = [(other.seconds, curve(one, other)) for one, other in pairwise(few)]
+    caption = f"<figcaption>{html.escape(title)}</figcaption>"
+    if len(points) < 2:  # noqa: PLR2004  a line wants two
+        return f"<figure>{caption}<p>the run was too short to draw</p></figure>"
+    last = points[-1][0] or 1.0
+    top = max(value for _, value in points) or 1.0
+    width, height = _WIDTH - _LEFT - 8, _HEIGHT - _BOTTOM - 12
+
+    def place(seconds: float, value: float) -> str:
+        return f"{_LEFT + width * seconds / last:.1f},{12 + height * (1 - value / top):.1f}"
+
+    line = " ".join(place(*point) for point in points)
+    floor = 12 + height
+    return (
+        f'<figure>{caption}<svg role="img" aria-label="{html.escape(title)}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f'<path d="M{_LEFT},12V{floor}H{_LEFT + width}" fill="none" stroke="#999"/>'
+        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        f'<text x="{_LEFT - 6}" y="16" text-anchor="end">{top:.3g}</text>'
+        f'<text x="{_LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
+        f'<text x="{_LEFT + width}" y="{floor + 16}" text-anchor="end">{last:.0f} s</text>'
+        f'<text x="{_LEFT}" y="{floor + 16}">0 s</text></svg></figure>'
+    )

@@ -1,0 +1,249 @@
+"""The work of a batch, cut into orders that any worker of any machine can carry out: plan, restore, join.
+
+An order names files by address and holds everything else that is needed, so that it may be given again, to another
+worker, when one dies. What it makes appears under its final name whole or not at all.
+"""
+
+import os
+import shutil
+import tempfile
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from vidrestore import storage
+from vidrestore.engine import Parts, RestoreConfig, reach
+from vidrestore.errors import InputError, OutputError
+from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
+from vidrestore.video.join import JoinReport, join
+from vidrestore.video.join_plan import check_join
+from vidrestore.video.output import container_format
+from vidrestore.video.reader import Span, probe
+from vidrestore.video.segments import index_film, plan_spans
+from vidrestore.video.writer import check_encoding
+
+OnProgress = Callable[[Progress], None]
+
+_FRAME_COST = 1.0
+_MEGAPIXEL_COST = 0.5
+"""Of decoding, drawing and encoding, in costs of what a frame takes whatever its size."""
+_WORTH_CUTTING = 8
+"""A segment is at least so many times longer than its lead-in and lead-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    """Look at a film and cut it into segments."""
+
+    source: str
+    mark: str
+    """Its fingerprint, by which it is known that nobody changes it meanwhile."""
+    destination: str
+    config: RestoreConfig
+    segment_cost: float
+    segment_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilmPlan:
+    """A film, and the segments that it is cut into."""
+
+    sha256: str
+    frames: int
+    """As its packets say."""
+    width: int
+    height: int
+    seconds: float
+    spans: tuple[Span, ...]
+    frames_in_spans: tuple[int, ...]
+    notes: tuple[str, ...]
+    """What the result will not keep of the picture."""
+    uncut: str | None
+
+    def cost(self, number: int) -> float:
+        """Of a segment, in costs of one small frame."""
+        return self.frames_in_spans[number] * frame_cost(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOrder:
+    """Restore a segment into a part."""
+
+    source: str
+    mark: str
+    span: Span
+    part: str
+    config: RestoreConfig
+    passthrough: bool = False
+    """Whether the frames go through as they are: the last resort for a segment that cannot be restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """A part, and what became of its segment."""
+
+    part: str
+    sha256: str
+    bytes: int
+    segment: SegmentReport
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOrder:
+    """Join parts, with everything else of the source, into the result."""
+
+    source: str
+    mark: str
+    parts: tuple[tuple[str, str], ...]
+    """Address and sha256 of each, in the film's order."""
+    destination: str
+    frames: int
+    """That the parts hold."""
+    scratch: str
+    """A folder on the destination's disk, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A finished film."""
+
+    sha256: str
+    bytes: int
+    report: JoinReport
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedParts:
+    """Parts that a join found missing, or not what was written: they are to be made anew."""
+
+    numbers: tuple[int, ...]
+
+
+Order: TypeAlias = PlanOrder | RestoreOrder | JoinOrder
+Outcome: TypeAlias = FilmPlan | PartReport | Joined | DamagedParts
+
+
+def frame_cost(width: int, height: int) -> float:
+    """Of restoring a frame, in costs of a very small one."""
+    return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
+
+
+def carry_out(order: Order, parts: Parts, on_progress: OnProgress) -> Outcome:
+    """Do what an order says.
+
+    Raises:
+        VidrestoreError: it cannot be done; nothing is left under the name of what it should have made.
+    """
+    if isinstance(order, PlanOrder):
+        return _plan(order)
+    if isinstance(order, RestoreOrder):
+        return _restore(order, parts, on_progress)
+    return _join(order)
+
+
+def _plan(order: PlanOrder) -> FilmPlan:
+    with storage.fetched(order.source, order.mark) as local:
+        film = probe(local)
+        named = Path(order.destination.rpartition("/")[2])
+        container_format(named)
+        encoding = check_encoding(film, order.config.encode)
+        check_join(local, named, video_codec=encoding.codec)
+        index = index_film(local)
+        cost = frame_cost(film.width, film.height)
+        times = index.times
+        seconds = float((times[-1] - times[0]) * index.time_base) if len(times) > 1 else 0.0
+        rate = len(times) / seconds if seconds else 25.0
+        around = reach(order.config)
+        overlap = (around.past_seconds + around.future_seconds) * rate + around.past_frames + around.future_frames
+        wanted = order.segment_seconds * rate if order.segment_seconds else order.segment_cost / cost
+        if not order.segment_seconds:
+            wanted = max(wanted, overlap * _WORTH_CUTTING)
+        spans = plan_spans(index, around, frames_per_segment=max(1, round(wanted)))
+        held = tuple(_held(times, span) for span in spans)
+        sha256 = storage.sha256_of(local)
+        _check_unchanged(order.source, order.mark)
+    return FilmPlan(sha256, len(times), film.width, film.height, seconds, spans, held, film.notes, index.uncut)
+
+
+def _restore(order: RestoreOrder, parts: Parts, on_progress: OnProgress) -> PartReport:
+    with ExitStack() as stack:
+        local = stack.enter_context(storage.fetched(order.source, order.mark))
+        _check_unchanged(order.source, order.mark)
+        made = _scratch(order.part, stack) / "part.mp4"
+        segment = Segment(local, made, None if order.span == Span() else order.span)
+        report = restore_segment(segment, None if order.passthrough else parts, order.config, on_progress)
+        _check_unchanged(order.source, order.mark)
+        sha256, size = storage.sha256_of(made), made.stat().st_size
+        storage.publish(made, order.part)
+    return PartReport(order.part, sha256, size, replace(report, part=Path(order.part)))
+
+
+def _join(order: JoinOrder) -> Joined | DamagedParts:
+    with ExitStack() as stack:
+        local = stack.enter_context(storage.fetched(order.source, order.mark))
+        parts, damaged = _checked_parts(order, stack)
+        if damaged:
+            return DamagedParts(damaged)
+        made = _scratch(f"{order.scratch}/x", stack) / f"result{Path(order.destination).suffix}"
+        report = join(parts, local, made)
+        if report.frames != order.frames:
+            raise OutputError(f"{report.frames} frames came out of {order.frames}; this is a bug, please report it")
+        _check_unchanged(order.source, order.mark)
+        made.chmod(0o666 & ~_umask())
+        sha256, size = storage.sha256_of(made), made.stat().st_size
+        storage.publish(made, order.destination)
+    return Joined(sha256, size, report)
+
+
+def _checked_parts(order: JoinOrder, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
+    """Local files of the parts with the content that their makers reported, and the numbers of the others."""
+    found: list[Path] = []
+    damaged: list[int] = []
+    for number, (address, sha256) in enumerate(order.parts):
+        try:
+            local = stack.enter_context(storage.fetched(address, sha256))
+            good = storage.sha256_of(local) == sha256
+        except (InputError, OSError):
+            good = False
+        if good:
+            found.append(local)
+        else:
+            damaged.append(number)
+    return found, tuple(damaged)
+
+
+def _scratch(address: str, stack: ExitStack) -> Path:
+    """A folder of this order's own: beside what it makes, or, for remote storage, in the system's place."""
+    if storage.is_remote(address):
+        where = Path(tempfile.gettempdir())
+    else:
+        where = Path(address).parent
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{where} cannot be made on this machine: {error.strerror}; workers need a folder that all machines "
+                "share, or remote storage"
+            ) from error
+    folder = Path(tempfile.mkdtemp(prefix=".order-", dir=where))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _held(times: Sequence[int], span: Span) -> int:
+    first = 0 if span.start is None else bisect_left(times, span.start)
+    return (len(times) if span.stop is None else bisect_left(times, span.stop)) - first
+
+
+def _check_unchanged(source: str, mark: str) -> None:
+    if storage.fingerprint(source) != mark:
+        raise InputError(f"{source} changed while the job ran; run it again when nobody writes to it")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
