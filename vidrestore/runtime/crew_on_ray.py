@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import cv2
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayActorError
 
 from vidrestore.engine import RestoreConfig
@@ -23,8 +24,11 @@ from vidrestore.runtime.workers import Description, FaceWorker
 
 _ray: Any = ray
 _PROGRESS_SECONDS = 1.0
-_COUNT_SECONDS = 5.0
+_COUNT_SECONDS = 2.0
 _IDLE_SECONDS = 20.0
+_PATIENCE_SECONDS = 15.0
+"""For which a face worker may not answer before workers make room for it: starting takes some seconds."""
+_MOST_ANNOUNCED = 4096
 _MOST_FACE_WORKERS = 1 << 16
 
 
@@ -80,8 +84,10 @@ class _Worker:
 class RayCrew:
     """Workers on Ray; use as a context manager, which stops what it started.
 
-    As many as the cluster has room for beside the face workers, and one more that waits for room while orders wait: an
-    autoscaler sees it and adds a machine. Idle workers are dismissed, so that it can take one away.
+    As many as the cluster has room for beside the face workers; an autoscaler is told how many could be used. Idle
+    workers are dismissed, so that it can take machines away. No worker waits for room as an actor of Ray: it would take
+    the place of a face worker that died, and then wait for its answers. Where a face worker finds no room because a
+    machine is gone, workers give up theirs.
 
     Args:
         config: of the face workers, which all films share.
@@ -113,6 +119,8 @@ class RayCrew:
         self._hired = 0
         self._counted = -_COUNT_SECONDS
         self._room = 1
+        self._announced = 0
+        self._made_room = 0.0
         self._network_seconds: dict[int, float] = {}
         try:
             self.tend(1)
@@ -193,25 +201,46 @@ class RayCrew:
             self._pool.tend()
             self._room = self._count_room()
             self._measure()
+            self._make_room(now)
         for worker in list(self._workers.values()):
             lost = not worker.node and worker.arrival.done() and worker.arrival.exception() is not None
             idle = worker.ticket is None and worker.node and not backlog and now - worker.since > _IDLE_SECONDS
             if lost or (idle and len(self._workers) > 1):
-                _ray.kill(worker.actor)
-                del self._workers[worker.number]
+                self._dismiss(worker)
         busy = sum(worker.ticket is not None for worker in self._workers.values())
-        wanted = min(self._room, max(1, busy + backlog))
-        while len(self._workers) < wanted:
+        useful = max(1, busy + backlog)
+        while len(self._workers) < min(self._room, useful):
             self._hire()
+        if self._ray.address is not None and useful != self._announced:
+            self._announced = useful
+            share = self._ray.cpus_per_segment_worker
+            request_resources(bundles=[{"CPU": share}] * min(useful, self._most or useful, _MOST_ANNOUNCED))
+
+    def _make_room(self, now: float) -> None:
+        """Take back the place of the worker that has least to lose, while a face worker finds none."""
+        silent = self._pool.silent_seconds()
+        if silent < _PATIENCE_SECONDS or now - self._made_room < _PATIENCE_SECONDS or len(self._workers) < 2:  # noqa: PLR2004
+            return
+        self._made_room = now
+        least = max(self._workers.values(), key=lambda worker: (not worker.node, worker.ticket is None, worker.since))
+        if least.ticket is None:
+            self._dismiss(least)
+        else:
+            _ray.kill(least.actor)  # its order fails, and is given again
+        self._room = len(self._workers) - 1
+
+    def _dismiss(self, worker: _Worker) -> None:
+        _ray.kill(worker.actor)
+        del self._workers[worker.number]
 
     def _count_room(self) -> int:
-        """Workers that fit beside the face workers, and one that waits for a machine to be added."""
+        """Workers that fit beside the face workers."""
         if self._most:
             return self._most
         cpus = float(_ray.cluster_resources().get("CPU", 0))
         taken = len(self._pool.workers) * self._ray.cpus_per_face_worker
         fitting = int((cpus - taken) / self._ray.cpus_per_segment_worker) if self._ray.cpus_per_segment_worker else 1
-        return max(1, fitting) + (self._ray.address is not None)
+        return max(1, fitting)
 
     def _hire(self) -> None:
         options = {
@@ -253,6 +282,8 @@ class RayCrew:
         )
 
     def _stop(self) -> None:
+        if self._announced:
+            request_resources(bundles=[])
         if not self._pool.started_ray:
             for worker in self._workers.values():
                 _ray.kill(worker.actor)

@@ -126,6 +126,12 @@ class FacePool:
             worker = self._begin()
             self._coming.append((worker, worker.describe.remote().future()))
 
+    def silent_seconds(self) -> float:
+        """For how long the most silent worker has not answered: it is starting, or waits for room to be started."""
+        now = time.monotonic()
+        waits = [now - since for answer, since in self._asked.values() if answer is not None and not answer.done()]
+        return max(waits, default=0.0)
+
     def network_seconds(self) -> dict[int, float]:
         """For which each worker's networks have run since it was started or started anew, as it last told."""
         return dict(self._seconds)
