@@ -91,10 +91,20 @@ def batch(
         "overwrite": overwrite or None,
     }
     job = apply_settings(update(job, given(chosen)), settings or [])
+    run_shown(sources or [], out, job, quiet=quiet)
+
+
+def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) -> None:
+    """Run a batch, show how far it is, and tell what became of it.
+
+    Raises:
+        VidrestoreError: the job cannot begin or go on.
+        SystemExit: a film failed.
+    """
     if not job.ray.address:
         _fetch_needed(job, quiet=quiet)
     with _shown(quiet=quiet) as on_progress:
-        report = run_batch(sources or [], out, job, on_progress=on_progress)
+        report = run_batch(sources, out, job, on_progress=on_progress)
     _tell(report, out, quiet=quiet)
 
 

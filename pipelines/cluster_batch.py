@@ -1,0 +1,57 @@
+r"""An archive on a Ray cluster: every film of folders or buckets, restored on as many machines as there are.
+
+    ray job submit --address http://HEAD:8265 --working-dir . -- \
+        python -m pipelines.cluster_batch s3://archive/1970 s3://archive/restored
+
+Sources and results lie where every machine sees them: in a store, or in a folder that all of them mount. The job may
+be stopped, or lose machines, at any time: the same command goes on where it was. Quality before speed: what is stored
+once is looked at for decades.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrestore.cli.batch import run_shown
+from vidrestore.cli.terminal import run_to_exit
+from vidrestore.config import apply_settings, update
+from vidrestore.jobs.batch import BatchConfig
+
+ARCHIVE = {
+    "restore": {"encode": {"codec": "libx264", "crf": 16.0, "preset": "slow"}},
+    "ray": {"placement": "spread", "retries": 5},
+    "on_error": "passthrough",
+}
+"""A second that cannot be restored is better shown as it was than missing; the report names it."""
+
+
+def main(
+    sources: Annotated[
+        list[str], typer.Argument(help="Films, folders, patterns or addresses; the last is the output.")
+    ],
+    manifest: Annotated[Path | None, typer.Option(help="CSV or JSON lines: source, destination, options.")] = None,
+    model: Annotated[
+        str, typer.Option(help="embedded, gfpgan-v1.4, ..., or a file that every machine has.")
+    ] = "embedded",
+    address: Annotated[str, typer.Option(help="Of the cluster; a submitted job finds its own.")] = "auto",
+    gpus_per_face_worker: Annotated[
+        float | None, typer.Option(help="Such as 0.5: two sets of networks on a GPU. Default a whole one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
+    ] = None,
+) -> None:
+    """Restore them all; exit with 1 if a film failed."""
+    *films, out = sources
+    chosen = {
+        "restore": {"restorer": {"model": model}},
+        "ray": {"address": address, "gpus_per_face_worker": gpus_per_face_worker},
+        "manifest": manifest,
+    }
+    job = apply_settings(update(update(BatchConfig(), ARCHIVE), chosen), settings or [])
+    run_shown(films, out, job, quiet=False)
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(main))

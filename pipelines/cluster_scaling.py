@@ -1,0 +1,45 @@
+"""How a batch scales with workers: by simulated devices on one machine, or by real GPUs.
+
+python -m pipelines.cluster_scaling OUT
+python -m pipelines.cluster_scaling OUT --gpus --counts 1,2 --film FILM --model gfpgan-v1.4
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrestore.benchmark.scaling import ScalingConfig, measure_scaling, scaling_table
+from vidrestore.cli.terminal import run_to_exit
+from vidrestore.config import apply_settings, update
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Where scaling.json goes.")],
+    counts: Annotated[str, typer.Option(help="Of workers, or of GPUs.")] = "1,2,4,8,16",
+    gpus: Annotated[bool, typer.Option("--gpus", help="Real networks on real GPUs.")] = False,
+    film: Annotated[Path | None, typer.Option(help="With faces, for the GPUs.")] = None,
+    model: Annotated[str, typer.Option(help="For the GPUs.")] = "embedded",
+    seconds_per_face: Annotated[float, typer.Option(help="Of a simulated device.")] = 0.25,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other option, such as workers_per_gpu=8 or repeats=3.")
+    ] = None,
+) -> None:
+    """Race, compare, tell."""
+    out.mkdir(parents=True, exist_ok=True)
+    config = update(
+        ScalingConfig(),
+        {
+            "counts": tuple(map(int, counts.split(","))),
+            "gpus": gpus,
+            "film": film,
+            "model": model,
+            "seconds_per_face": seconds_per_face,
+        },
+    )
+    config = apply_settings(config, settings or [])
+    print(scaling_table(measure_scaling(config, out)))
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(main))

@@ -1,0 +1,196 @@
+"""How a batch scales: the same films by more and more workers, decode, restoration and encode included.
+
+Without GPUs the networks are simulated by a sleep, one device a worker, so that what is measured is everything around
+them: planning, placing, handing out, carrying crops, joining. With GPUs they are real, and the workers on the CPU grow
+with them. The results of all runs are compared, sample for sample, before any figure is told.
+"""
+
+import hashlib
+import json
+import statistics
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import ray
+
+from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
+from vidrestore.benchmark.simulated import simulated
+from vidrestore.config import update
+from vidrestore.errors import OutputError, WorkerError
+from vidrestore.files import replace_text
+from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.report import installed_versions
+from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.runtime.workers import FaceWorker
+from vidrestore.types import UInt8
+from vidrestore.video.reader import VideoReader
+
+_START_SECONDS = 300.0
+_SHORT_SIGHTED = {
+    "tracker": {"history_seconds": 0.3, "lookahead_seconds": 0.2, "max_gap_seconds": 0.2, "max_lost_seconds": 0.2},
+    "denoiser": {"frames": 0},
+    "stabilizer": {"frames": 0},
+}
+"""Short lead-ins, so that short segments are mostly what they are for; the same for every number of workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingConfig:
+    """What is raced."""
+
+    counts: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Of workers, each with a simulated device; of GPUs where `gpus`."""
+    gpus: bool = False
+    seconds_per_face: float = 0.25
+    """Of a simulated device."""
+    segments: int = 32
+    seconds_per_segment: float = 2.0
+    rate: int = 10
+    """Frames a second."""
+    workers_per_gpu: int = 8
+    model: str = "embedded"
+    film: Path | None = None
+    """A film with faces for the GPUs; without one a texture serves, in which simulated faces are found."""
+    repeats: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingRow:
+    """One number of workers."""
+
+    count: int
+    seconds: tuple[float, ...]
+    frames: int
+    efficiency: float
+    """Of the fastest run of the first count, per worker, the share that is kept; by medians."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingResult:
+    """The race."""
+
+    rows: tuple[ScalingRow, ...]
+    config: dict[str, object]
+    machine: Machine
+    checkout: Checkout
+    versions: dict[str, str]
+
+
+def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
+    """Run the race, and write `scaling.json`.
+
+    Raises:
+        OutputError: two runs gave different films.
+        WorkerError: the workers did not all come.
+    """
+    times: dict[int, list[float]] = {}
+    films: set[str] = set()
+    frames = 0
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch)
+        source = config.film or _texture(folder / "film.mp4", config)
+        for repeat in range(config.repeats):
+            for count in config.counts:
+                seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
+                times.setdefault(count, []).append(seconds)
+                films.add(made)
+                if len(films) > 1:
+                    raise OutputError(f"{count} workers gave another film than {config.counts[0]}")
+    first = config.counts[0] * statistics.median(times[config.counts[0]])
+    rows = tuple(
+        ScalingRow(count, tuple(found), frames, first / (count * statistics.median(found)))
+        for count, found in times.items()
+    )
+    result = ScalingResult(
+        rows,
+        json.loads(json.dumps(asdict(config), default=str)),
+        describe_machine(),
+        describe_checkout(),
+        installed_versions(),
+    )
+    replace_text(out / "scaling.json", json.dumps(asdict(result), indent=2, default=str) + "\n")
+    return result
+
+
+def scaling_table(result: ScalingResult) -> str:
+    """In Markdown."""
+    head = "| workers | seconds | frames/s | efficiency |\n| --: | --: | --: | --: |\n"
+    lines = []
+    for row in result.rows:
+        median = statistics.median(row.seconds)
+        lines.append(f"| {row.count} | {median:.1f} | {row.frames / median:.1f} | {row.efficiency:.3f} |")
+    return head + "\n".join(lines) + "\n"
+
+
+def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[float, str, int]:
+    """Seconds, what the film's samples sum up to, and frames."""
+    workers = count * (config.workers_per_gpu if config.gpus else 1)
+    ray.init(
+        address="local",
+        num_cpus=workers + count + 1,
+        num_gpus=count if config.gpus else 0,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    try:
+        restore = {} if config.gpus else _SHORT_SIGHTED
+        job = update(
+            BatchConfig(),
+            {
+                "restore": {"restorer": {"model": config.model}, "encode": {"preset": "veryfast"}, **restore},
+                "ray": {"face_workers": count},
+                "segment_seconds": config.seconds_per_segment,
+            },
+        )
+        kind = FaceWorker if config.gpus else simulated(config.seconds_per_face)
+        with RayCrew(job.restore, job.ray, most=workers, face_worker=kind) as crew:
+            _await(crew, workers)
+            if config.gpus:  # networks are warm, for a film takes hours
+                run_batch([str(source)], str(out / "warm"), job, open_crew=lambda: nullcontext(crew))
+            started = time.perf_counter()
+            report = run_batch([str(source)], str(out), job, open_crew=lambda: nullcontext(crew))
+            seconds = time.perf_counter() - started
+        if report.failed or report.retries:
+            raise WorkerError(f"a run with {count} workers had failures: {report.films[0].error}")
+        return seconds, _digest(out / report.films[0].destination), report.frames
+    finally:
+        ray.shutdown()
+
+
+def _await(crew: RayCrew, workers: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while len(crew.free()) < workers:
+        crew.tend(workers)
+        time.sleep(0.1)
+        if time.monotonic() > deadline:
+            raise WorkerError(f"{len(crew.free())} of {workers} workers came in {_START_SECONDS:.0f} s")
+
+
+def _digest(film: Path) -> str:
+    found = hashlib.sha256()
+    with VideoReader(film) as reader:
+        for frame in reader:
+            found.update(b"".join(plane.tobytes() for plane in frame.planes))
+    return found.hexdigest()
+
+
+def _texture(path: Path, config: ScalingConfig) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 224, 3)).astype(np.uint8)
+    texture: UInt8 = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), noise, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=config.rate, options={"g": "10", "preset": "ultrafast"})
+        assert isinstance(stream, av.VideoStream), "libx264 is a video encoder"  # noqa: S101
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for index in range(round(config.segments * config.seconds_per_segment * config.rate)):
+            left = 32 - abs(index % 64 - 32)
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(texture[:, left : left + 160]), "rgb24")
+            picture.pts = index
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
