@@ -12,7 +12,7 @@ from vidrestore import storage
 from vidrestore.cli.terminal import err, fail, given, live_bar, parse_faces, say, show_table, warn
 from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import apply_settings, read_toml, update
-from vidrestore.errors import InputError
+from vidrestore.errors import InputError, Interrupted
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.jobs import FilmLine, JobSummary, clean_job, find_job, list_jobs
 from vidrestore.jobs.layout import PAGE, REPORT
@@ -103,8 +103,11 @@ def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) ->
     """
     if not job.ray.address:
         _fetch_needed(job, quiet=quiet)
-    with _shown(quiet=quiet) as on_progress:
-        report = run_batch(sources, out, job, on_progress=on_progress)
+    try:
+        with _shown(quiet=quiet) as on_progress:
+            report = run_batch(sources, out, job, on_progress=on_progress)
+    except Interrupted:
+        fail("interrupted; what is done is kept: run the same command again to go on")
     _tell(report, out, quiet=quiet)
 
 

@@ -119,7 +119,8 @@ def film_lines(entries: list[Entry]) -> list[FilmLine]:
             finished.add(name)
         elif isinstance(entry, Trouble):
             troubles[name] += 1
-    return [
+    unplanned = [FilmLine(name, "failed", 0, 0, 0, count) for name, count in troubles.items() if name not in planned]
+    return unplanned + [
         FilmLine(
             name,
             "done" if name in finished else "unfinished",

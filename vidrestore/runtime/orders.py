@@ -131,8 +131,8 @@ def frame_cost(width: int, height: int) -> float:
     return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
 
 
-def carry_out(order: Order, parts: Parts, on_progress: OnProgress) -> Outcome:
-    """Do what an order says.
+def carry_out(order: Order, parts: Parts | None, on_progress: OnProgress) -> Outcome:
+    """Do what an order says; `parts` are where detection and restoration run, which plans and joins do not need.
 
     Raises:
         VidrestoreError: it cannot be done; nothing is left under the name of what it should have made.
@@ -168,7 +168,7 @@ def _plan(order: PlanOrder) -> FilmPlan:
     return FilmPlan(sha256, len(times), film.width, film.height, seconds, spans, held, film.notes, index.uncut)
 
 
-def _restore(order: RestoreOrder, parts: Parts, on_progress: OnProgress) -> PartReport:
+def _restore(order: RestoreOrder, parts: Parts | None, on_progress: OnProgress) -> PartReport:
     with ExitStack() as stack:
         local = stack.enter_context(storage.fetched(order.source, order.mark))
         _check_unchanged(order.source, order.mark)

@@ -1,0 +1,113 @@
+"""`vidrestore batch` and `vidrestore jobs`, as a user runs them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidrestore.jobs import batch
+from vidrestore.jobs.batch import run_batch
+from vidrestore.runtime.crew import LocalCrew
+from vidrestore.video.reader import VideoReader
+
+Run = Callable[..., tuple[int, str, str]]
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def films(make_clip: MakeClip, tmp_path: Path) -> Path:
+    for number in range(2):
+        make_clip(tmp_path / "films", f"{number}.mp4", frames=10, seed=number)
+    return tmp_path / "films"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, crew: Callable[[], LocalCrew]) -> None:
+    """Networks that take no time, in place of the real ones."""
+    monkeypatch.setattr(batch, "_open_crew", lambda _config: crew())
+
+
+@pytest.mark.usefixtures("quick")
+def test_films_are_restored_listed_shown_and_forgotten(run: Run, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, printed, told = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
+    assert code == 0, told
+    assert "0.mp4: 10 frames" in printed
+    assert "2 of 2 films, 20 frames" in printed
+    with VideoReader(out / "0.mp4") as reader:
+        assert sum(1 for _ in reader) == 10
+    code, printed, _ = run("jobs", "list")
+    assert code == 0
+    assert "done" in printed
+    code, printed, _ = run("jobs", "show", out)
+    assert "2 of 2 films done" in printed
+    assert "1.mp4" in printed
+    code, printed, _ = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
+    assert "0.mp4: done before" in printed
+    code, printed, _ = run("jobs", "clean", out)
+    assert code == 0
+    assert "1 jobs cleaned" in printed
+    assert not (out / ".vidrestore").exists()
+    assert (out / "0.mp4").exists()
+    assert run("jobs", "show", out)[0] == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_failed_film_is_told_and_its_job_kept(run: Run, films: Path, tmp_path: Path) -> None:
+    (films / "bad.mp4").write_bytes(b"\0" * 999)
+    out = tmp_path / "out"
+    code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
+    assert code == 1
+    assert "1 of 3 films failed" in told
+    assert "bad.mp4: failed" in printed
+    code, _, told = run("jobs", "clean", out)
+    assert code == 1
+    assert "not done" in told
+    report = json.loads((out / "job_report.json").read_text())
+    assert (report["done"], report["failed"]) == (2, 1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_path: Path, crew: Any) -> None:
+    out = tmp_path / "out"
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch([str(films)], str(out), on_progress=lambda p: stop(p) if p.segments_done else None, open_crew=crew)
+    code, printed, _ = run("jobs", "list")
+    assert "unfinished" in printed
+    code, _, told = run("jobs", "clean", out)
+    assert code == 1
+    assert "--force" in told
+    assert run("jobs", "clean")[1].startswith("0 jobs cleaned")
+    assert run("jobs", "clean", out, "--force")[0] == 0
+    shutil.rmtree(out)
+    assert run("jobs", "list")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("batch",), 2, "--out"),
+        (("batch", "--out", "OUT"), 1, "no film to restore"),
+        (("batch", "none.mp4", "--out", "OUT"), 1, "does not exist"),
+        (("batch", "none.mp4", "--out", "s3://u:hunter2@b/x"), 1, "holds credentials"),
+        (("batch", "--manifest", "none.csv", "--out", "OUT"), 1, "cannot be read"),
+        (("batch", "none.mp4", "--out", "OUT", "--on-error", "ignore"), 1, "fail"),
+        (("batch", "none.mp4", "--out", "OUT", "--placement", "heap"), 1, "spread"),
+        (("jobs", "show", "OUT"), 1, "not the output folder of a job"),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_line(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    given = [str(tmp_path / "out") if word == "OUT" else word for word in arguments]
+    ended, printed, told = run(*given)
+    assert ended == code
+    assert says in told
+    assert "hunter2" not in printed + told
