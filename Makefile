@@ -17,7 +17,7 @@ demo: $(VENV)/.installed-demo
 test: lint peers
 	$(BIN)/python -m pytest
 
-# As `test`, and the four tests that take long and say little that faster ones do not.
+# As `test`, and what takes long: two dozen random kills of batches, ten of their driver, a full object store ...
 test-all: lint peers
 	$(BIN)/python -m pytest -m ""
 

@@ -23,6 +23,7 @@ def test_the_memory_of_a_child_is_counted_and_that_of_a_dead_one_is_not() -> Non
     assert tree_bytes(child.pid) == 0
 
 
+@pytest.mark.nightly
 def test_a_restoration_is_watched_until_it_ends(make_portrait_film: Callable[..., Path], tmp_path: Path) -> None:
     film = make_portrait_film(frames=3)
     use = watch_restoration(film, tmp_path / "restored.mp4", runtime="local", minutes=0.002)

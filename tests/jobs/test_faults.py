@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import ray
@@ -325,6 +326,19 @@ def test_machines_that_come_later_get_work(
     assert max(sample.face_workers for sample in report.samples) == len(cluster.list_all_nodes())
     assert results(tmp_path) == expected
     cluster.remove_node(added[0])
+
+
+@pytest.mark.nightly
+def test_a_full_object_store_spills_and_nothing_dies(
+    films: Path, expected: dict[str, list[bytes]], tmp_path: Path
+) -> None:
+    ray.init(address="local", num_cpus=3, object_store_memory=80 << 20)
+    held = [ray.put(np.full(20 << 20, number, np.uint8)) for number in range(6)]
+    report = on_ray(films, tmp_path, a_job(None), most=2)
+    assert report.done == 3
+    assert report.retries == 0
+    assert results(tmp_path) == expected
+    assert [int(ray.get(one)[0]) for one in held] == list(range(6))
 
 
 def test_a_cluster_that_is_not_there_is_named(films: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_killed_worker_costs_time_and_not_the_film(
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("worker", ["face", "segment"])
+@pytest.mark.parametrize("worker", ["face", pytest.param("segment", marks=pytest.mark.nightly)])
 def test_a_cluster_without_room_is_said_to_have_none(worker: str, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     patience = 3.0 if worker == "face" else 12.0
     job = update(JOB, {"ray": {f"cpus_per_{worker}_worker": 4000.0, "start_timeout_seconds": patience}})

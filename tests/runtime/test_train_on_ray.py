@@ -111,6 +111,7 @@ def test_two_workers_reach_the_weights_of_one_process(faces: Path, tmp_path: Pat
     assert arithmetic.mean() < method.mean() / 50
 
 
+@pytest.mark.nightly
 def test_a_worker_that_dies_is_replaced_and_the_training_resumes(faces: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"run": {"steps": 16}})
     first = tmp_path / "state-00000002.pt"

@@ -413,7 +413,7 @@ def test_four_streams_share_batches(make_portrait_film: Any, tmp_path: Path) -> 
     with serving(*specs) as service:
         until(lambda: all(out(service, spec.name) > 5 for spec in specs), seconds=90)
         before = [out(service, spec.name) for spec in specs]  # they did not begin at once
-        time.sleep(6)
+        time.sleep(4)
         shares = [out(service, spec.name) - first for spec, first in zip(specs, before, strict=True)]
         calls, items = service.workers()["restore"]
     assert items > calls

@@ -12,12 +12,12 @@ import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-import ray
 
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.benchmark.simulated import simulated
@@ -27,11 +27,15 @@ from vidrestore.files import replace_text
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.runtime.ray_connection import pretended
 from vidrestore.runtime.workers import FaceWorker
 from vidrestore.types import UInt8
+from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.reader import VideoReader
+from vidrestore.video.writer import VideoWriter
 
 _START_SECONDS = 300.0
+_WARM_FRAMES = 100
 _SHORT_SIGHTED = {
     "tracker": {"history_seconds": 0.3, "lookahead_seconds": 0.2, "max_gap_seconds": 0.2, "max_lost_seconds": 0.2},
     "denoiser": {"frames": 0},
@@ -131,14 +135,7 @@ def scaling_table(result: ScalingResult) -> str:
 def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[float, str, int]:
     """Seconds, what the film's samples sum up to, and frames."""
     workers = count * (config.workers_per_gpu if config.gpus else 1)
-    ray.init(
-        address="local",
-        num_cpus=workers + count + 1,
-        num_gpus=count if config.gpus else 0,
-        include_dashboard=False,
-        log_to_driver=False,
-    )
-    try:
+    with pretended(workers + count + 1, count if config.gpus else 0):
         restore = {} if config.gpus else _SHORT_SIGHTED
         job = update(
             BatchConfig(),
@@ -151,16 +148,15 @@ def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[fl
         kind = FaceWorker if config.gpus else simulated(config.seconds_per_face)
         with RayCrew(job.restore, job.ray, most=workers, face_worker=kind) as crew:
             _await(crew, workers)
-            if config.gpus:  # networks are warm, for a film takes hours
-                run_batch([str(source)], str(out / "warm"), job, open_crew=lambda: nullcontext(crew))
+            if config.gpus:  # what is measured is a film of hours: the networks are warm
+                head = _head(source, out.with_name(f"{out.name}-head.mp4"))
+                run_batch([str(head)], str(out / "warm"), job, open_crew=lambda: nullcontext(crew))
             started = time.perf_counter()
             report = run_batch([str(source)], str(out), job, open_crew=lambda: nullcontext(crew))
             seconds = time.perf_counter() - started
         if report.failed or report.retries:
             raise WorkerError(f"a run with {count} workers had failures: {report.films[0].error}")
         return seconds, _digest(out / report.films[0].destination), report.frames
-    finally:
-        ray.shutdown()
 
 
 def _await(crew: RayCrew, workers: int) -> None:
@@ -178,6 +174,14 @@ def _digest(film: Path) -> str:
         for frame in reader:
             found.update(b"".join(plane.tobytes() for plane in frame.planes))
     return found.hexdigest()
+
+
+def _head(film: Path, path: Path) -> Path:
+    """The first frames of a film."""
+    with VideoReader(film) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
+        for frame in islice(reader, _WARM_FRAMES):
+            writer.write(frame)
+    return path
 
 
 def _texture(path: Path, config: ScalingConfig) -> Path:

@@ -40,6 +40,23 @@ def connect(address: str | None, *, least_cpus: int = 2) -> bool:
     return address is None
 
 
+@contextmanager
+def pretended(cpus: int, gpus: int) -> Iterator[None]:
+    """A Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
+    _ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    try:
+        yield
+    finally:
+        _ray.shutdown()
+
+
 def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
     """Wait for a result, and raise what the actor raised as what it was.
 
