@@ -20,7 +20,7 @@ from vidrestore.jobs.batch import BatchConfig
 
 ARCHIVE = {
     "restore": {"encode": {"codec": "libx264", "crf": 16.0, "preset": "slow"}},
-    "ray": {"placement": "spread", "retries": 5},
+    "ray": {"placement": "spread", "retries": 5, "start_timeout_seconds": 1800.0},
     "on_error": "passthrough",
 }
 """A second that cannot be restored is better shown as it was than missing; the report names it."""

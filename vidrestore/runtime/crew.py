@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from vidrestore.engine import Parts
-from vidrestore.errors import VidrestoreError
+from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.runtime.orders import Order, Outcome, carry_out
 from vidrestore.runtime.segment import Progress
 
@@ -140,7 +140,10 @@ class LocalCrew:
         try:
             return [Done(ticket, future.result(), "here", time.monotonic() - self._since)]
         except VidrestoreError as error:
-            return [Failed(ticket, error, died=False, node="here", seconds=time.monotonic() - self._since)]
+            failure = error
+        except Exception as error:  # noqa: BLE001  as on Ray: what nobody foresaw costs a film, not the others
+            failure = WorkerError(f"a worker failed: {type(error).__name__}: {error}")
+        return [Failed(ticket, failure, died=False, node="here", seconds=time.monotonic() - self._since)]
 
     def progress(self) -> dict[int, Progress]:
         """Of the one order."""

@@ -17,7 +17,7 @@ from vidrestore.errors import VidrestoreError
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.on_ray import face_parts
-from vidrestore.runtime.orders import Order, Outcome, carry_out
+from vidrestore.runtime.orders import Order, Outcome, RestoreOrder, carry_out
 from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.segment import Progress
 from vidrestore.runtime.workers import Description, FaceWorker
@@ -26,9 +26,12 @@ _ray: Any = ray
 _PROGRESS_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 _IDLE_SECONDS = 20.0
+_STARTS = 4
+"""Times as long as between two frames it may take until the first."""
 _PATIENCE_SECONDS = 15.0
 """For which a face worker may not answer before workers make room for it: starting takes some seconds."""
 _MOST_ANNOUNCED = 4096
+_NODE_DIGITS = 8
 _MOST_FACE_WORKERS = 1 << 16
 
 
@@ -41,7 +44,7 @@ class CrewWorker:
 
     def node(self) -> str:
         """Where it is."""
-        return f"{socket.gethostname()}/{_ray.get_runtime_context().get_node_id()[:8]}"
+        return f"{socket.gethostname()}/{_ray.get_runtime_context().get_node_id()[:_NODE_DIGITS]}"
 
     def carry_out(
         self, order: Order, face_workers: list[Actor], description: Description, in_flight: int
@@ -71,7 +74,11 @@ class _Worker:
     node: str = ""
     """Empty until it has a place."""
     ticket: int | None = None
+    order: Order | None = None
     done: Any = None
+    """The reference of its outcome ..."""
+    outcome: Any = None
+    """... and one future of it: each new one would leave a callback behind."""
     since: float = field(default_factory=time.monotonic)
     """Began its order, or its idleness."""
     asked: Any = None
@@ -152,13 +159,14 @@ class RayCrew:
         chosen = self._workers[worker.number]
         faces, flight = self._pool.workers, self._ray.batches_in_flight
         chosen.done = chosen.actor.carry_out.remote(order, faces, self._description, flight)
-        chosen.ticket = ticket
+        chosen.outcome = chosen.done.future()
+        chosen.ticket, chosen.order = ticket, order
         chosen.since = chosen.moved = time.monotonic()
         chosen.progress, chosen.asked = Progress(), None
 
     def poll(self, seconds: float) -> list[Event]:
         """What ended; a worker that died is forgotten, `tend` hires another."""
-        under_way = {worker.done.future(): worker for worker in self._workers.values() if worker.ticket is not None}
+        under_way = {worker.outcome: worker for worker in self._workers.values() if worker.ticket is not None}
         if not under_way:
             time.sleep(seconds)
             return []
@@ -168,7 +176,7 @@ class RayCrew:
     def _end(self, worker: _Worker) -> Event:
         ticket, node, began = worker.ticket, worker.node, worker.since
         assert ticket is not None, "it was at work"  # noqa: S101
-        worker.ticket, reference, worker.done = None, worker.done, None
+        worker.ticket, reference, worker.done, worker.outcome = None, worker.done, None, None
         worker.since = time.monotonic()
         try:
             outcome, seconds = fetch(reference)
@@ -202,6 +210,7 @@ class RayCrew:
             self._room = self._count_room()
             self._measure()
             self._make_room(now)
+            self._dismiss_lost()
         for worker in list(self._workers.values()):
             lost = not worker.node and worker.arrival.done() and worker.arrival.exception() is not None
             idle = worker.ticket is None and worker.node and not backlog and now - worker.since > _IDLE_SECONDS
@@ -228,6 +237,13 @@ class RayCrew:
         else:
             _ray.kill(least.actor)  # its order fails, and is given again
         self._room = len(self._workers) - 1
+
+    def _dismiss_lost(self) -> None:
+        """Idle workers of machines that are gone, before an order is given to them in vain."""
+        alive = {node["NodeID"][:_NODE_DIGITS] for node in _ray.nodes() if node["Alive"]}
+        for worker in list(self._workers.values()):
+            if worker.ticket is None and worker.node and worker.node.rpartition("/")[2] not in alive:
+                self._dismiss(worker)
 
     def _dismiss(self, worker: _Worker) -> None:
         _ray.kill(worker.actor)
@@ -261,10 +277,15 @@ class RayCrew:
                 if worker.asked.exception() is None and worker.asked.result() != worker.progress:
                     worker.progress, worker.moved = worker.asked.result(), now
                 worker.asked = None
-            if now - worker.moved > self._stall:
+            if self._stalls(worker, now):
                 _ray.kill(worker.actor)
             elif worker.asked is None and now - worker.since > _PROGRESS_SECONDS:
                 worker.asked = worker.actor.progress.remote().future()
+
+    def _stalls(self, worker: _Worker, now: float) -> bool:
+        """Plans and joins tell no progress, and before its first frame a segment may have a source to fetch."""
+        patience = self._stall if worker.progress.frames else _STARTS * self._stall
+        return isinstance(worker.order, RestoreOrder) and now - worker.moved > patience
 
     def _measure(self) -> None:
         for number, seconds in self._pool.network_seconds().items():
