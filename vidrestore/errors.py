@@ -8,6 +8,7 @@
     ├── RestorationError   a stage failed on data it should have handled
     ├── TrainingError      a training diverged, or its folder holds another run
     ├── WorkerError        a worker process died or could not be had
+    ├── StorageError       a store or its network failed; it may work the next time
     └── Interrupted        the user stopped the run (SIGINT, SIGTERM)
 
 Errors of av, ray, torch and requests are translated to these where those libraries are called, so that a
@@ -49,6 +50,10 @@ class TrainingError(VidrestoreError):
 
 class WorkerError(VidrestoreError):
     """A worker process died or could not be had."""
+
+
+class StorageError(VidrestoreError):
+    """A store of files, or the network to it, failed in a way that may pass."""
 
 
 class Interrupted(VidrestoreError):  # noqa: N818  a stop that was asked for is not a failure of ours

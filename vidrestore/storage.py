@@ -14,11 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.errors import ConfigError, InputError, OutputError, StorageError, VidrestoreError
 from vidrestore.redaction import redact
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BLOCK = 1 << 20
+_ENDS = 1 << 16
+_MARKS = frozenset(
+    {"etag", "md5", "md5hash", "content_md5", "crc32c", "generation", "versionid", "version_id"}
+    | {"mtime", "modified", "last_modified", "lastmodified", "updated"}
+)
+"""What stores call that which changes when a file does."""
 SPOOL_GIB = 50.0
 
 
@@ -53,6 +59,7 @@ def fingerprint(address: str) -> str:
 
     Raises:
         InputError: there is no such file.
+        StorageError: its store cannot be reached.
     """
     if not is_remote(address):
         try:
@@ -61,23 +68,21 @@ def fingerprint(address: str) -> str:
             raise InputError(f"{address} cannot be read: {error.strerror}; check the name") from error
         return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
     told = info(address)
-    known = [
-        f"{key} {told[key]}" for key in ("ETag", "md5Hash", "generation", "mtime", "LastModified") if told.get(key)
-    ]
-    return ", ".join([f"{told.get('size')} bytes", *known])
+    known = [f"{key} {told[key]}" for key in sorted(told) if key.lower() in _MARKS and told[key]]
+    return ", ".join([f"{told.get('size')} bytes", *(known or [_ends(address, int(told.get("size") or 0))])])
 
 
 def info(address: str) -> dict[str, Any]:
     """What a store says of a file.
 
     Raises:
-        InputError: there is no such file, or its store cannot be reached.
+        InputError: there is no such file.
+        StorageError: its store cannot be reached.
     """
     files, path = _filesystem(address)
-    try:
+    with _reading(address):
+        files.invalidate_cache()
         told: dict[str, Any] = files.info(path)
-    except Exception as error:  # stores raise what their libraries do
-        raise InputError(f"{redact(address)} cannot be read: {_first_line(error)}; check the name") from error
     return told
 
 
@@ -85,14 +90,13 @@ def listing(pattern: str) -> list[tuple[str, int]]:
     """Addresses and sizes of the files in a remote folder, however deep, or of those that match a pattern.
 
     Raises:
-        InputError: the store cannot be reached, or has nothing there.
+        InputError: there is no such place.
+        StorageError: the store cannot be reached.
     """
     files, path = _filesystem(pattern)
     scheme = pattern.partition("://")[0]
-    try:
+    with _reading(pattern):
         found = files.glob(path, detail=True) if any(mark in path for mark in "*?[") else files.find(path, detail=True)
-    except Exception as error:
-        raise InputError(f"{redact(pattern)} cannot be listed: {_first_line(error)}") from error
     full = [(name if "://" in name else f"{scheme}://{name}", told) for name, told in found.items()]
     return sorted((name, int(told.get("size") or 0)) for name, told in full if told.get("type") != "directory")
 
@@ -102,8 +106,9 @@ def exists(address: str) -> bool:
     if not is_remote(address):
         return Path(address).exists()
     files, path = _filesystem(address)
-    files.invalidate_cache()
-    return bool(files.exists(path))
+    with _reading(address):
+        files.invalidate_cache()
+        return bool(files.exists(path))
 
 
 @contextmanager
@@ -116,7 +121,8 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
         spool_gib: size that all copies may have together; those that nobody uses give way, the oldest first.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it is not there.
+        StorageError: its store cannot be reached.
     """
     if not is_remote(address):
         yield Path(address)
@@ -127,12 +133,16 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
         raise InputError(f"{folder} belongs to somebody else; set TMPDIR to a folder of your own")
     copy = folder / hashlib.sha256(f"{address} {mark}".encode()).hexdigest()[:32]
     with (folder / f"{copy.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not copy.exists():
-            _make_room(folder, spool_gib)
-            _download(address, copy)
-        os.utime(copy)
         fcntl.flock(lock, fcntl.LOCK_SH)
+        while not copy.exists():  # from one lock to another somebody else may come between
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not copy.exists():
+                _make_room(folder, spool_gib)
+                _download(address, copy)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        os.utime(copy)
         yield copy
 
 
@@ -141,13 +151,19 @@ def publish(local: Path, address: str) -> None:
 
     Raises:
         OutputError: it cannot be written there.
+        StorageError: its store cannot be reached.
     """
-    try:
-        if is_remote(address):
-            files, path = _filesystem(address)
+    if is_remote(address):
+        files, path = _filesystem(address)
+        try:
             files.put_file(str(local), path)
-            local.unlink()
-            return
+        except (FileNotFoundError, PermissionError) as error:
+            raise OutputError(f"{redact(address)} could not be written: {_first_line(error)}") from error
+        except Exception as error:  # stores raise what their libraries do
+            raise StorageError(f"{redact(address)} could not be written: {_first_line(error)}") from error
+        local.unlink()
+        return
+    try:
         target = Path(address)
         _sync(local)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,8 +179,8 @@ def publish(local: Path, address: str) -> None:
                 aside.unlink(missing_ok=True)
             local.unlink()
         _sync(target.parent)
-    except Exception as error:
-        raise OutputError(f"{redact(address)} could not be written: {_first_line(error)}") from error
+    except OSError as error:
+        raise OutputError(f"{address} could not be written: {_first_line(error)}") from error
 
 
 def publish_text(text: str, address: str) -> None:
@@ -182,17 +198,15 @@ def publish_text(text: str, address: str) -> None:
 
 
 def remove(address: str) -> None:
-    """Remove a file or a folder with all in it; nothing happens where there is none."""
-    if not is_remote(address):
-        path = Path(address)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
+    """Remove a file or a folder with all in it, if it is there and can be removed; what cannot be costs only room."""
+    with suppress(Exception):  # stores raise what their libraries do
+        if is_remote(address):
+            files, path_there = _filesystem(address)
+            files.rm(path_there, recursive=True)
+        elif Path(address).is_dir():
+            shutil.rmtree(address, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
-        return
-    files, path_there = _filesystem(address)
-    with suppress(FileNotFoundError):
-        files.rm(path_there, recursive=True)
+            Path(address).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -213,26 +227,51 @@ def _filesystem(address: str) -> tuple[Any, str]:
     return files, path
 
 
+@contextmanager
+def _reading(address: str) -> Iterator[None]:
+    """What is not there is the user's matter; everything else may pass."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(f"{redact(address)} cannot be read: {_first_line(error)}; check the name") from error
+    except VidrestoreError:
+        raise
+    except Exception as error:  # stores raise what their libraries do
+        raise StorageError(f"{redact(address)} cannot be read: {_first_line(error)}") from error
+
+
+def _ends(address: str, size: int) -> str:
+    """A hash of a file's beginning and end, for stores that tell nothing of when it changed."""
+    files, path = _filesystem(address)
+    with _reading(address):
+        ends = files.cat_file(path, 0, min(_ENDS, size)) + files.cat_file(path, max(0, size - _ENDS), size)
+    return f"ends {hashlib.sha256(ends).hexdigest()[:16]}"
+
+
 def _download(address: str, copy: Path) -> None:
     files, path = _filesystem(address)
     part = copy.with_name(f"{copy.name}.part")
     try:
-        with files.open(path, "rb") as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, _BLOCK)
-        part.replace(copy)
-    except Exception as error:
-        raise InputError(f"{redact(address)} cannot be read: {_first_line(error)}") from error
+        with _reading(address):
+            size = files.info(path).get("size")
+            with files.open(path, "rb") as source, part.open("wb") as target:
+                shutil.copyfileobj(source, target, _BLOCK)
+            if size is not None and part.stat().st_size != size:
+                raise StorageError(f"{redact(address)} was cut short: {part.stat().st_size} of {size} bytes came")
+            part.replace(copy)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _make_room(folder: Path, gib: float) -> None:
-    copies = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir() if not path.suffix)
+    copies = sorted(
+        (path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir() if path.suffix != ".lock"
+    )
     held = sum(size for _, size, _ in copies)
     for _, size, path in copies:
         if held <= gib * 2**30:
             return
-        with path.with_name(f"{path.name}.lock").open("w") as lock, suppress(BlockingIOError):
+        with path.with_name(f"{path.stem}.lock").open("w") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
             held -= size

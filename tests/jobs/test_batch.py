@@ -19,6 +19,7 @@ from vidrestore.jobs.journal import Entry, Finished, PartDone, Planned, read_jou
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
 from vidrestore.report import Recorder
+from vidrestore.runtime import orders
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.stages import Inline
 from vidrestore.video.reader import VideoReader
@@ -181,8 +182,11 @@ def test_what_changed_is_done_again_and_nothing_else(
 
 def test_where_it_runs_is_no_change(start: Start, clip: Path, tmp_path: Path) -> None:
     start(clip, tmp_path)
-    report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "threads": 3}})
+    report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "device": "cpu"}})
     assert report.films[0].resumed
+    assert report.films[0].faces == 100, "what was told then is told again"
+    report = start(clip, tmp_path, restore={"encode": {"lossless": True, "threads": 2}})
+    assert not report.films[0].resumed, "threads are written into a stream"
 
 
 def test_a_damaged_part_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
@@ -194,6 +198,52 @@ def test_a_damaged_part_is_made_anew(start: Start, clip: Path, whole: Pictures, 
     start(clip, tmp_path)
     assert same(pictures(tmp_path / "clip.mkv"), whole)
     assert 5 <= len(entries(tmp_path, PartDone)) <= 7
+
+
+def test_twins_do_not_share_parts(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_clip(tmp_path / "films", name, frames=50)
+    assert start(tmp_path / "films", tmp_path / "out").done == 2
+    assert pictures(tmp_path / "out" / "a.mkv") == pictures(tmp_path / "out" / "b.mkv")
+
+
+def test_a_link_does_not_lead_out(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
+    make_clip(tmp_path / "films", "deep/a.mp4", frames=10)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").symlink_to(tmp_path / "elsewhere")
+    report = start(tmp_path / "films", tmp_path / "out")
+    assert "leads out of the output folder" in str(report.films[0].error)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_common_folder_for_parts_is_left_as_it_was(start: Start, clip: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "holiday.mp4").write_text("mine")
+    with pytest.raises(Stopped):
+        start(clip, tmp_path / "one", watch=stop_after(2), work=str(work))
+    assert start(clip, tmp_path / "two", work=str(work)).done == 1
+    assert start(clip, tmp_path / "one", work=str(work)).films[0].segments_resumed >= 2
+    assert [path.name for path in work.iterdir()] == ["holiday.mp4"]
+
+
+def test_a_film_whose_packets_mislead_is_done_in_one_piece(
+    start: Start, clip: Path, whole: Pictures, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """As with codecs that spread a frame over two packets."""
+    plan_of = orders._plan
+
+    def misled(order: Any) -> Any:
+        plan = plan_of(order)
+        return replace(plan, frames_in_spans=tuple(2 * held for held in plan.frames_in_spans))
+
+    monkeypatch.setattr(orders, "_plan", misled)
+    report = start(clip, tmp_path)
+    assert report.films[0].segments == 1
+    assert "were counted" in str(report.films[0].uncut)
+    assert same(pictures(tmp_path / "clip.mkv"), whole)
+    assert start(clip, tmp_path).films[0].resumed
 
 
 def test_a_lost_result_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:

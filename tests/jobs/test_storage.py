@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,46 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         storage.publish(made, "s3://no-such-bucket-here/x")
     with pytest.raises(ConfigError, match="cannot be opened"):
         storage.fingerprint("nonsense://x/y.mp4")
+
+
+def test_keys_do_not_lead_out(store: Any, tmp_path: Path, crew: Callable[[], LocalCrew]) -> None:
+    store.pipe("films/odd/../../../evil.mp4", b"x")
+    with pytest.raises(ConfigError, match="leaves the output folder"):
+        run_batch(["s3://films/odd"], str(tmp_path / "deep" / "out"), a_job(), open_crew=crew)
+
+
+def test_results_in_the_same_bucket_are_no_sources(
+    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path
+) -> None:
+    store.mkdir("one")
+    store.put(str(make_clip(tmp_path, frames=10)), "one/a.mp4")
+    for _ in range(2):
+        report = run_batch(["s3://one"], "s3://one/restored", a_job(), open_crew=crew)
+        assert [film.destination for film in report.films] == ["a.mkv"]
+
+
+def test_workers_read_a_copy_together(store: Any) -> None:
+    store.pipe("films/common", b"x" * 1000)
+    address = "s3://films/common"
+    mark = storage.fingerprint(address)
+    with storage.fetched(address, mark) as one, ThreadPoolExecutor(1) as other:
+
+        def read() -> bytes:
+            with storage.fetched(address, mark) as two:
+                assert two == one
+                return two.read_bytes()
+
+        assert other.submit(read).result(timeout=10) == b"x" * 1000
+
+
+def test_a_store_that_tells_nothing_is_looked_at() -> None:
+    import fsspec  # noqa: PLC0415
+
+    files = fsspec.filesystem("memory")
+    files.pipe("/a", b"one")
+    first = storage.fingerprint("memory://a")
+    files.pipe("/a", b"two")
+    assert storage.fingerprint("memory://a") != first
 
 
 def test_a_local_file_stays_where_it_is(tmp_path: Path) -> None:

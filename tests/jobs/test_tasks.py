@@ -128,8 +128,13 @@ def test_what_is_not_there_is_said(tmp_path: Path, source: str, says: str) -> No
 
 
 def test_a_film_is_not_replaced_by_its_result(archive: Path) -> None:
-    with pytest.raises(ConfigError, match="its own result"):
+    with pytest.raises(ConfigError, match="both source and output"):
         found(archive, out=archive)
+    with pytest.raises(ConfigError, match="is a source itself"):
+        found(archive / "a.mp4", out=archive)
+    (archive / "link").symlink_to(archive)
+    with pytest.raises(ConfigError, match="is a source itself"):
+        found(archive / "a.mp4", out=archive / "link")
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:

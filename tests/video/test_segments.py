@@ -79,6 +79,19 @@ def test_statistics_are_of_what_counts(films: ModuleType, tmp_path: Path) -> Non
     assert counted == 60
 
 
+def test_a_film_whose_times_step_back_stays_whole(films: ModuleType, tmp_path: Path) -> None:
+    late = films.make_film(
+        tmp_path / "late.ts", frames=60, pts=range(900000, 1116000, 3600), time_base=Fraction(1, 90000)
+    )
+    early = films.make_film(tmp_path / "early.ts", frames=60, time_base=Fraction(1, 90000))
+    both = tmp_path / "both.ts"
+    both.write_bytes(late.read_bytes() + early.read_bytes())
+    index = index_film(both)
+    assert index.uncut in {"its times step back", "some of its packets are damaged"}
+    assert plan_spans(index, REACH, frames_per_segment=20) == (Span(),)
+    assert len(frames_of(both)) == 120
+
+
 def test_borders_prefer_the_start_of_a_shot(tmp_path: Path) -> None:
     source = tmp_path / "cut.mp4"
     with av.open(str(source), "w") as container:

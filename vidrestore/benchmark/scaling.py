@@ -36,8 +36,8 @@ from vidrestore.video.writer import VideoWriter
 _START_SECONDS = 300.0
 _WARM_FRAMES = 100
 _GPU_LEVELS = 1.0
-"""Mean difference of a frame, in levels, that runs with GPUs may make: they store H.264, as jobs do, and x264's decisions
-are not the same from run to run."""
+"""Mean difference of a frame, in levels, that runs with GPUs may make: they store H.264, as jobs do, and x264 decides
+otherwise from run to run."""
 _SHORT_SIGHTED = {
     "tracker": {"history_seconds": 0.3, "lookahead_seconds": 0.2, "max_gap_seconds": 0.2, "max_lost_seconds": 0.2},
     "denoiser": {"frames": 0},

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,10 +36,11 @@ from vidrestore.runtime.local import LocalRunner
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MOST_SAMPLES = 2000
-_NOT_RESULT = {"device", "threads", "batch_size", "cuda_batch"}
+_NOT_RESULT = {"restorer": {"device", "batch_size", "cuda_batch"}, "detector": {"device"}}
 """Options that say where and how fast, and not what: a change of them invalidates nothing."""
 _ENCODER_THREADS = 4
 """Encoders write their number of threads into the stream, and parts must fit together wherever they were made."""
+_PART = re.compile(r"[0-9a-f]{40}\.mp4")
 _SEGMENT_COST = 3000.0
 """About a minute of 1080p."""
 
@@ -112,7 +115,7 @@ def run_batch(
     state = _state_folder(out)
     with Journal(state / JOURNAL) as journal, ExitStack() as stack:
         register(out, state)
-        parts = storage.clean(config.work) if config.work else storage.beside(str(_home(out, state)), PARTS)
+        parts = _parts_folder(out, state, config)
         _sweep(parts, journal)
         crew = stack.enter_context((open_crew or partial(_open_crew, config))())
         films = [_film(task, crew.model_sha256) for task in tasks.films]
@@ -121,7 +124,7 @@ def run_batch(
         rules = Rules(
             out=out,
             parts=parts,
-            scratch=str(state / PARTS),
+            scratch=parts,
             retries=config.ray.retries,
             on_error=config.on_error,
             segment_cost=_SEGMENT_COST,
@@ -132,7 +135,7 @@ def run_batch(
         job.run()
         report = job_report(films, job.samples, crew, config, tasks.ignored, journal.repaired, job.seconds)
         _write_report(report, out)
-        if all(film.stage is Stage.DONE for film in films) and not config.work:
+        if all(film.stage is Stage.DONE for film in films):
             storage.remove(parts)
     return report
 
@@ -248,14 +251,22 @@ def _state_folder(out: str) -> Path:
     return user_state_path("vidrestore") / "jobs" / hashlib.sha256(out.encode()).hexdigest()[:16]
 
 
-def _home(out: str, state: Path) -> str:
-    """Where parts are by default."""
-    return storage.beside(out, STATE_FOLDER) if storage.is_remote(out) else str(state)
+def _parts_folder(out: str, state: Path, config: BatchConfig) -> str:
+    """This job's own, wherever parts lie."""
+    if config.work:
+        return storage.beside(storage.clean(config.work), f"vidrestore-{hashlib.sha256(out.encode()).hexdigest()[:16]}")
+    home = storage.beside(out, STATE_FOLDER) if storage.is_remote(out) else str(state)
+    return storage.beside(home, PARTS)
 
 
 def _film(task: FilmTask, model_sha256: str) -> FilmState:
     depends = {
-        "config": _result_options(asdict(task.config)),
+        "config": {
+            part: {name: value for name, value in options.items() if name not in _NOT_RESULT.get(part, ())}
+            if isinstance(options, dict)
+            else options
+            for part, options in asdict(task.config).items()
+        },
         "model": model_sha256,
         "version": __version__,
     }
@@ -263,30 +274,29 @@ def _film(task: FilmTask, model_sha256: str) -> FilmState:
     return FilmState(task, storage.fingerprint(task.source), options)
 
 
-def _result_options(values: dict[str, object]) -> dict[str, object]:
-    """The options that the result depends on."""
-    return {
-        name: _result_options(value) if isinstance(value, dict) else value
-        for name, value in values.items()
-        if name not in _NOT_RESULT
-    }
-
-
 def _check_destinations(films: list[FilmState], out: str, *, overwrite: bool) -> None:
     """Find out what is finished already, and do not replace what is not this job's."""
     for film in films:
         destination = storage.beside(out, film.task.destination)
         there = storage.fingerprint(destination) if storage.exists(destination) else None
-        if film.finished is not None and there != film.finished.mark:
+        if film.finished is not None and there != film.finished.joined.mark:
             film.finished, film.stage = None, Stage.NEW
             film.parts.clear()
         if film.finished is not None and film.planned is not None and film.planned.mark == film.mark:
             film.stage, film.resumed = Stage.DONE, True
             film.resumed_frames = film.plan.frames
-        ours = film.claimed and (film.left is None or film.left.mark == there)
+        ours = film.claimed and (film.left is None or film.left.joined.mark == there)
         if there is not None and film.finished is None and not ours and not overwrite:
             film.stage = Stage.FAILED
             film.error = f"{destination} exists already and is not of this job; add --overwrite, or move it away"
+        if not storage.is_remote(out) and not _is_inside(destination, out):
+            film.stage = Stage.FAILED
+            film.error = f"{destination} leads out of the output folder through a link; remove the link"
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    home = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(Path(path).parent), home]) == home
 
 
 def _sweep(parts: str, journal: Journal) -> None:
@@ -295,7 +305,7 @@ def _sweep(parts: str, journal: Journal) -> None:
         return
     known = {Path(entry.report.part).name for entry in journal.entries if isinstance(entry, PartDone)}
     for path in Path(parts).iterdir():
-        if path.name not in known and (path.name.startswith(".order-") or path.suffix == ".mp4"):
+        if path.name not in known and (path.name.startswith(".order-") or _PART.fullmatch(path.name)):
             storage.remove(str(path))
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from vidrestore import storage
-from vidrestore.errors import RestorationError, VidrestoreError, WorkerError
+from vidrestore.errors import RestorationError, StorageError, VidrestoreError, WorkerError
 from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble
 from vidrestore.jobs.tasks import FilmTask
 from vidrestore.runtime.crew import Done, Event, Failed
@@ -22,6 +22,7 @@ from vidrestore.runtime.orders import (
     PlanOrder,
     RestoreOrder,
 )
+from vidrestore.video.reader import Span
 
 OnError = Literal["fail", "passthrough"]
 
@@ -74,6 +75,8 @@ class FilmState:
     """With the same source and options as now."""
     left: Finished | None = None
     """Whatever an earlier run left at the destination."""
+    made_of: dict[int, PartDone] = field(default_factory=dict)
+    """The parts of what an earlier run finished; their files are gone."""
     claimed: bool = False
     """Whether an earlier run of this job was to write the destination."""
     error: str | None = None
@@ -98,7 +101,7 @@ class FilmState:
         """Learn from the journal what was done of this film; entries come in their order."""
         if isinstance(entry, Planned):
             self.claimed, self.left = True, None
-            if self.planned is None or self.planned.key != entry.key:
+            if self.planned is None or (self.planned.key, self.planned.plan.spans) != (entry.key, entry.plan.spans):
                 self.parts.clear()
                 self.passthrough.clear()
             same = entry.options == self.options and entry.source == self.task.source
@@ -106,7 +109,7 @@ class FilmState:
         elif isinstance(entry, Finished):
             self.left = entry
             self.finished = entry if self.planned is not None and entry.key == self.planned.key else None
-            self.parts.clear()  # they are removed when their film is joined
+            self.made_of, self.parts = self.parts, {}  # their files are removed when their film is joined
         elif isinstance(entry, PartDone | Dropped) and self.planned is not None and entry.key == self.planned.key:
             self._recall_parts(entry)
 
@@ -175,10 +178,6 @@ class Foreman:
     def backlog(self) -> int:
         """Orders that could be given now."""
         return len(self._to_restore) + len(self._to_join) + (len(self._to_plan) if self._may_plan() else 0)
-
-    def under_way(self, ticket: int) -> Assignment:
-        """What a ticket is for."""
-        return self._open[ticket]
 
     def next(self, node: str) -> tuple[int, Assignment] | None:
         """The best order for a worker of a machine, with a ticket; None when there is nothing to do now."""
@@ -255,7 +254,8 @@ class Foreman:
         _, number, index = found
         film = self.films[number]
         passthrough = index in film.passthrough
-        name = hashlib.sha256(f"{film.planned and film.planned.key}:{film.plan.spans[index]}:{passthrough}".encode())
+        told = (film.task.destination, film.planned and film.planned.key, film.plan.spans[index], passthrough)
+        name = hashlib.sha256(repr(told).encode())
         order = RestoreOrder(
             film.task.source,
             film.mark,
@@ -286,15 +286,8 @@ class Foreman:
         elif isinstance(outcome, PartReport):
             self._restored(assignment, outcome, event.seconds)
         elif isinstance(outcome, Joined):
-            destination = storage.beside(self._rules.out, film.task.destination)
             assert film.planned is not None, "a film that is joined is planned"  # noqa: S101
-            finished = Finished(
-                film.task.destination,
-                film.planned.key,
-                storage.fingerprint(destination),
-                outcome,
-                film.unrestored_frames,
-            )
+            finished = Finished(film.task.destination, film.planned.key, outcome, film.unrestored_frames)
             self._write(finished)
             film.finished, film.stage = finished, Stage.DONE
             self._forget_parts(film)
@@ -323,6 +316,12 @@ class Foreman:
         film, index = self.films[assignment.film], assignment.number
         assert film.planned is not None, "a segment is of a planned film"  # noqa: S101
         assert index is not None, "it has a number"  # noqa: S101
+        if self._is_stale(assignment):
+            return
+        held, read = film.plan.frames_in_spans[index], report.segment.read
+        if len(film.plan.spans) > 1 and held != read.frames + read.undecodable_packets + read.empty_packets:
+            self._leave_whole(assignment.film, f"segment {index} held {read.frames} frames where {held} were counted")
+            return
         attempts = film.attempts.get(assignment.what, 0) + 1
         passed = index in film.passthrough
         done = PartDone(film.task.destination, film.planned.key, index, report, seconds, attempts, passed)
@@ -331,6 +330,18 @@ class Foreman:
         if len(film.parts) == len(film.plan.spans):
             film.stage = Stage.JOINING
             self._to_join.append(assignment.film)
+
+    def _leave_whole(self, number: int, reason: str) -> None:
+        """Do a film in one piece, for its packets do not tell what becomes of its frames."""
+        film = self.films[number]
+        assert film.planned is not None, "it was cut"  # noqa: S101
+        plan = replace(film.plan, spans=(Span(),), frames_in_spans=(film.plan.frames,), uncut=reason)
+        film.planned = replace(film.planned, plan=plan)
+        self._write(film.planned)
+        film.parts.clear()
+        self._to_restore = [entry for entry in self._to_restore if entry[1] != number]
+        heapq.heapify(self._to_restore)
+        self._queue(number)
 
     def _damaged(self, number: int, numbers: tuple[int, ...]) -> None:
         film = self.films[number]
@@ -346,16 +357,17 @@ class Foreman:
 
     def _failed(self, assignment: Assignment, event: Failed) -> None:
         film = self.films[assignment.film]
-        attempt = film.attempts[assignment.what] = film.attempts.get(assignment.what, 0) + 1
+        attempt = film.attempts.get(assignment.what, 0) + (not event.blameless)
+        film.attempts[assignment.what] = attempt
         message = event.error.message
         trouble = Trouble(
             film.task.destination, assignment.what, attempt, message, event.died, event.node, event.seconds
         )
         self._write(trouble)
         film.troubles.append(trouble)
-        if film.stage is Stage.FAILED:
+        if film.stage is Stage.FAILED or self._is_stale(assignment):
             return
-        if _may_pass(event.error) and attempt <= self._rules.retries:
+        if event.blameless or (_may_pass(event.error) and attempt <= self._rules.retries):
             self._again(assignment)
         elif self._may_let_through(assignment, event.error):
             assert assignment.number is not None, "it is a segment"  # noqa: S101
@@ -365,6 +377,13 @@ class Foreman:
         else:
             tried = f" (tried {attempt} times)" if attempt > 1 else ""
             self._fail(film, f"{assignment.what}: {message}{tried}")
+
+    def _is_stale(self, assignment: Assignment) -> bool:
+        """Whether the film has been cut otherwise since a segment of it was given out."""
+        if not isinstance(assignment.order, RestoreOrder) or assignment.number is None:
+            return False
+        spans = self.films[assignment.film].plan.spans
+        return assignment.number >= len(spans) or assignment.order.span != spans[assignment.number]
 
     def _may_let_through(self, assignment: Assignment, error: VidrestoreError) -> bool:
         film = self.films[assignment.film]
@@ -393,8 +412,8 @@ class Foreman:
 
 
 def _may_pass(error: VidrestoreError) -> bool:
-    """Whether trying again may help: workers die of many things, but a file stays as bad as it is."""
-    return isinstance(error, WorkerError)
+    """Whether trying again may help: workers and stores fail for many reasons, but a file stays as bad as it is."""
+    return isinstance(error, WorkerError | StorageError)
 
 
 def recall(films: Iterable[FilmState], entries: Iterable[Entry]) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -60,8 +61,6 @@ class Finished:
 
     destination: str
     key: str
-    mark: str
-    """The result's fingerprint."""
     joined: Joined
     unrestored_frames: int
 
@@ -138,9 +137,17 @@ class Journal:
         data = self._path.read_bytes()
         entries, damaged = read_entries(data, self._path)
         if damaged or not data.endswith(b"\n"):
-            replace_bytes(self._path.with_suffix(".damaged.jsonl"), data)
+            self._keep_aside(data)
             replace_bytes(self._path, _header() + b"".join(map(_line, entries)))
+            _sync(self._path)
         return entries, damaged
+
+    def _keep_aside(self, data: bytes) -> None:
+        number = 1
+        while (kept := self._path.with_suffix(f".damaged-{number}.jsonl")).exists():
+            number += 1
+        replace_bytes(kept, data)
+        _sync(kept)
 
     def write(self, entry: Entry) -> None:
         """Add an entry; it is on the disk when this returns.
@@ -163,7 +170,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # what could not be written has been said
+            self._file.close()
         self._lock.close()
 
 
@@ -181,12 +189,19 @@ def read_journal(path: Path) -> list[Entry]:
 
 def is_locked(path: Path) -> bool:
     """Whether a process writes to a journal now."""
-    with path.with_suffix(".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    try:
+        with path.with_suffix(".lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def read_entries(data: bytes, path: Path) -> tuple[list[Entry], int]:

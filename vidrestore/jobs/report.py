@@ -10,6 +10,7 @@ from vidrestore.jobs.foreman import FilmState, Stage
 from vidrestore.jobs.journal import Trouble
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew import Crew
+from vidrestore.runtime.segment import SegmentReport
 from vidrestore.video.join import JoinReport
 from vidrestore.video.reader import ReadStatistics
 
@@ -130,7 +131,8 @@ def _resumed_frames(films: Iterable[FilmState]) -> int:
 
 
 def _film_report(film: FilmState) -> FilmReport:
-    parts = [film.parts[number].report.segment for number in sorted(film.parts)]
+    done = film.made_of if film.resumed else film.parts
+    parts = [done[number].report.segment for number in sorted(done)]
     counts: Counter[str] = Counter()
     stages: Counter[str] = Counter()
     for part in parts:
@@ -153,21 +155,24 @@ def _film_report(film: FilmState) -> FilmReport:
         frames_with_faces=counts["frames_with_faces"],
         shots=counts["shots"],
         tracks=counts["tracks"],
-        worker_seconds=sum(part.seconds for part in film.parts.values()),
+        worker_seconds=sum(part.seconds for part in done.values()),
         seconds_per_stage=dict(stages),
         retries=tuple(film.troubles),
-        warnings=_warnings(film, read, joined.report if joined else None),
+        warnings=_warnings(film, parts, read, joined.report if joined else None),
         streams=_streams(joined.report) if joined else {},
         sha256=joined.sha256 if joined else None,
         bytes=joined.bytes if joined else 0,
     )
 
 
-def _warnings(film: FilmState, read: ReadStatistics, joined: JoinReport | None) -> tuple[str, ...]:
+def _warnings(
+    film: FilmState, parts: Sequence[SegmentReport], read: ReadStatistics, joined: JoinReport | None
+) -> tuple[str, ...]:
     told = [*(film.plan.notes if film.planned else ()), *read.losses(), *read.changes()]
-    told += sorted({note for part in film.parts.values() for note in part.report.segment.notes})
-    if film.unrestored_frames:
-        told.append(f"{film.unrestored_frames} frames went through unrestored: their workers died again and again")
+    told += sorted({note for part in parts for note in part.notes})
+    unrestored = film.finished.unrestored_frames if film.finished else film.unrestored_frames
+    if unrestored:
+        told.append(f"{unrestored} frames went through unrestored: their segments could not be restored")
     if joined is not None:
         told += [*joined.losses, *joined.converted, *joined.left_out]
         if joined.shift:

@@ -83,10 +83,8 @@ def find_tasks(
         raise InputError(
             f"there is no film to restore: name films, folders or patterns ({len(ignored)} other files were seen)"
         )
-    films = _distinct(films)
-    for film in films:
-        if film.source == storage.beside(out, film.destination):
-            raise ConfigError(f"{film.source} would be replaced by its own result; give another output folder")
+    films = _distinct([replace(film, destination=_confined(film.destination, film.source)) for film in films])
+    _check_sources_stay(films, out)
     return Tasks(tuple(films), tuple(ignored))
 
 
@@ -94,7 +92,7 @@ def _expand(source: str, out: str, ignored: list[str]) -> Iterator[tuple[str, st
     """Address, name in the output folder and size of each film."""
     patterned = bool(_PATTERN & set(source)) and (storage.is_remote(source) or not Path(source).exists())
     if storage.is_remote(source):
-        yield from _expand_remote(source, patterned=patterned, ignored=ignored)
+        yield from _expand_remote(source, out, patterned=patterned, ignored=ignored)
         return
     if not patterned and not Path(source).is_dir():
         path = Path(source)
@@ -104,7 +102,9 @@ def _expand(source: str, out: str, ignored: list[str]) -> Iterator[tuple[str, st
         return
     root = _fixed(source) if patterned else source
     found = glob.iglob(source, recursive=True) if patterned else _walk(source)  # noqa: PTH207  the pattern is absolute
-    inside = _is_within(out, root) and out != root
+    if out == root:
+        raise ConfigError(f"{root} is both source and output; give another output folder, which may lie in it")
+    inside = _is_within(out, root)
     some = False
     for name in sorted(found):
         path = Path(name)
@@ -119,14 +119,17 @@ def _expand(source: str, out: str, ignored: list[str]) -> Iterator[tuple[str, st
         raise InputError(f"{source} {'matches' if patterned else 'holds'} no film; check the name")
 
 
-def _expand_remote(source: str, *, patterned: bool, ignored: list[str]) -> Iterator[tuple[str, str, int]]:
+def _expand_remote(source: str, out: str, *, patterned: bool, ignored: list[str]) -> Iterator[tuple[str, str, int]]:
     named = PurePosixPath(source).suffix.lower() in FILM_SUFFIXES
     if named and not patterned:
         yield source, source.rpartition("/")[2], int(storage.info(source).get("size") or 0)
         return
     root = (_fixed(source) if patterned else source).rstrip("/") + "/"
+    inside = out.startswith(root)
     some = False
     for address, size in storage.listing(source):
+        if inside and address.startswith(f"{out}/"):
+            continue
         if PurePosixPath(address).suffix.lower() not in FILM_SUFFIXES or f"/{STATE_FOLDER}/" in address:
             ignored.append(address)
             continue
@@ -257,6 +260,17 @@ def _distinct(films: list[FilmTask]) -> list[FilmTask]:
             )
         taken[film.destination] = film.source
     return named
+
+
+def _check_sources_stay(films: list[FilmTask], out: str) -> None:
+    def real(address: str) -> str:
+        return address if storage.is_remote(address) else os.path.realpath(address)
+
+    sources = {real(film.source) for film in films}
+    for film in films:
+        destination = storage.beside(out, film.destination)
+        if real(destination) in sources:
+            raise ConfigError(f"{destination}, the result of {film.source}, is a source itself; use another folder")
 
 
 def _in_full(film: FilmTask) -> FilmTask:

@@ -43,6 +43,8 @@ class Failed:
     """Whether whoever did it died of it, or was lost with its machine."""
     node: str
     seconds: float
+    blameless: bool = False
+    """Whether the crew itself ended it, to make room: the order is as good as before."""
 
 
 Event: TypeAlias = Done | Failed

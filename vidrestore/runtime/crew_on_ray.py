@@ -1,5 +1,6 @@
 """The crew of a Ray cluster: workers of any number of machines, which may be killed, lost, added and taken away."""
 
+import logging
 import socket
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -13,21 +14,24 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayActorError
 
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import VidrestoreError
+from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.on_ray import face_parts
 from vidrestore.runtime.orders import Order, Outcome, RestoreOrder, carry_out
-from vidrestore.runtime.ray_connection import fetch
+from vidrestore.runtime.ray_connection import fetch, first_line
 from vidrestore.runtime.segment import Progress
 from vidrestore.runtime.workers import Description, FaceWorker
 
 _ray: Any = ray
+_log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 _IDLE_SECONDS = 20.0
-_STARTS = 4
-"""Times as long as between two frames it may take until the first."""
+_STARTS = 8
+"""Times as long as between two frames it may take until the first, and what tells no frames."""
+_AGAIN_SECONDS = 30.0
+"""After which a worker is hired again where one could not begin: a machine without the package stays without it."""
 _PATIENCE_SECONDS = 15.0
 """For which a face worker may not answer before workers make room for it: starting takes some seconds."""
 _MOST_ANNOUNCED = 4096
@@ -86,6 +90,8 @@ class _Worker:
     progress: Progress = field(default_factory=Progress)
     moved: float = 0.0
     """When its progress last changed."""
+    gives_way: bool = False
+    """Whether it was ended to make room."""
 
 
 class RayCrew:
@@ -128,6 +134,10 @@ class RayCrew:
         self._room = 1
         self._announced = 0
         self._made_room = 0.0
+        self._squeezed = 0
+        """Workers that may be there while a face worker finds no room; 0: all."""
+        self._hire_again = 0.0
+        self._placed = time.monotonic()
         self._network_seconds: dict[int, float] = {}
         try:
             self.tend(1)
@@ -184,7 +194,7 @@ class RayCrew:
             died = isinstance(error.__cause__, RayActorError)
             if died and not self._answers(worker):
                 del self._workers[worker.number]
-            return Failed(ticket, error, died, node, worker.since - began)
+            return Failed(ticket, error, died, node, worker.since - began, blameless=worker.gives_way)
         return Done(ticket, outcome, node, seconds)
 
     def _answers(self, worker: _Worker) -> bool:
@@ -210,15 +220,14 @@ class RayCrew:
             self._room = self._count_room()
             self._measure()
             self._make_room(now)
-            self._dismiss_lost()
+            self._dismiss_lost(now)
         for worker in list(self._workers.values()):
-            lost = not worker.node and worker.arrival.done() and worker.arrival.exception() is not None
             idle = worker.ticket is None and worker.node and not backlog and now - worker.since > _IDLE_SECONDS
-            if lost or (idle and len(self._workers) > 1):
+            if idle and len(self._workers) > 1:
                 self._dismiss(worker)
         busy = sum(worker.ticket is not None for worker in self._workers.values())
         useful = max(1, busy + backlog)
-        while len(self._workers) < min(self._room, useful):
+        while len(self._workers) < min(self._room, useful) and now >= self._hire_again:
             self._hire()
         if self._ray.address is not None and useful != self._announced:
             self._announced = useful
@@ -226,24 +235,48 @@ class RayCrew:
             request_resources(bundles=[{"CPU": share}] * min(useful, self._most or useful, _MOST_ANNOUNCED))
 
     def _make_room(self, now: float) -> None:
-        """Take back the place of the worker that has least to lose, while a face worker finds none."""
-        silent = self._pool.silent_seconds()
-        if silent < _PATIENCE_SECONDS or now - self._made_room < _PATIENCE_SECONDS or len(self._workers) < 2:  # noqa: PLR2004
+        """Take back the place of the worker that has least to lose, while a face worker finds no CPU to start on."""
+        if self._pool.silent_seconds() < _PATIENCE_SECONDS:
+            self._squeezed = 0
+            return
+        if self._squeezed:
+            self._room = min(self._room, self._squeezed)
+        short = float(_ray.available_resources().get("CPU", 0)) < self._ray.cpus_per_face_worker
+        if not short or now - self._made_room < _PATIENCE_SECONDS or len(self._workers) < 2:  # noqa: PLR2004
             return
         self._made_room = now
+        self._squeezed = len(self._workers) - 1
         least = max(self._workers.values(), key=lambda worker: (not worker.node, worker.ticket is None, worker.since))
         if least.ticket is None:
             self._dismiss(least)
         else:
-            _ray.kill(least.actor)  # its order fails, and is given again
-        self._room = len(self._workers) - 1
+            least.gives_way = True
+            _ray.kill(least.actor)  # its order is given again
+        self._room = min(self._room, self._squeezed)
 
-    def _dismiss_lost(self) -> None:
-        """Idle workers of machines that are gone, before an order is given to them in vain."""
+    def _dismiss_lost(self, now: float) -> None:
+        """Workers that could not begin, and idle ones of machines that are gone.
+
+        Raises:
+            WorkerError: not one worker has had a place for as long as starting may take.
+        """
         alive = {node["NodeID"][:_NODE_DIGITS] for node in _ray.nodes() if node["Alive"]}
         for worker in list(self._workers.values()):
-            if worker.ticket is None and worker.node and worker.node.rpartition("/")[2] not in alive:
+            if worker.node and worker.ticket is None and worker.node.rpartition("/")[2] not in alive:
                 self._dismiss(worker)
+            elif not worker.node and worker.arrival.done() and (problem := worker.arrival.exception()) is not None:
+                _log.warning(
+                    "a worker could not begin, the next tries in %d s: %s", _AGAIN_SECONDS, first_line(problem)
+                )
+                self._hire_again = now + _AGAIN_SECONDS
+                self._dismiss(worker)
+        if any(worker.node for worker in self._workers.values()):
+            self._placed = now
+        elif now - self._placed > self._ray.start_timeout_seconds:
+            raise WorkerError(
+                f"no worker has had a place for {self._ray.start_timeout_seconds:.0f} s: `ray status` tells why; what "
+                "is done is kept, run the same command again to go on"
+            )
 
     def _dismiss(self, worker: _Worker) -> None:
         _ray.kill(worker.actor)
@@ -254,7 +287,7 @@ class RayCrew:
         if self._most:
             return self._most
         cpus = float(_ray.cluster_resources().get("CPU", 0))
-        taken = len(self._pool.workers) * self._ray.cpus_per_face_worker
+        taken = self._pool.size * self._ray.cpus_per_face_worker
         fitting = int((cpus - taken) / self._ray.cpus_per_segment_worker) if self._ray.cpus_per_segment_worker else 1
         return max(1, fitting)
 
@@ -284,8 +317,8 @@ class RayCrew:
 
     def _stalls(self, worker: _Worker, now: float) -> bool:
         """Plans and joins tell no progress, and before its first frame a segment may have a source to fetch."""
-        patience = self._stall if worker.progress.frames else _STARTS * self._stall
-        return isinstance(worker.order, RestoreOrder) and now - worker.moved > patience
+        begun = isinstance(worker.order, RestoreOrder) and worker.progress.frames
+        return now - worker.moved > (self._stall if begun else _STARTS * self._stall)
 
     def _measure(self) -> None:
         for number, seconds in self._pool.network_seconds().items():

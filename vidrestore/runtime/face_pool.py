@@ -1,5 +1,6 @@
 """The face workers of a cluster: started, described and stopped for whoever asks them, films or live streams."""
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import ray
+from ray.exceptions import ActorDiedError
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, WorkerError
@@ -17,7 +19,9 @@ Actor = Any
 """A handle of an actor; Ray's own annotations do not know an actor's methods."""
 
 _ray: Any = ray
-_MOST_REFUSED = 8
+_log = logging.getLogger(__name__)
+_AGAIN_SECONDS = 30.0
+"""After which a face worker is begun again where one was of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class FacePool:
         self._number: dict[Actor, int] = {}
         self._hired = 0
         self._coming: list[tuple[Actor, Any]] = []
-        self._refused = 0
+        self._begin_again = 0.0
+        self._served = time.monotonic()
         self._description: Description | None = None
         self.started_ray = connect(ray_config.address)
         """Whether Ray was started here, and ends with the pool."""
@@ -111,20 +116,34 @@ class FacePool:
     def tend(self) -> None:
         """Look after workers on a cluster whose machines come and go; call it every few seconds, it does not wait.
 
-        Where there is room for more of them, more are started. One that does not answer for `start_timeout_seconds`
-        while others do is given up: its machine is gone and no other has room, and what waits for it fails.
+        Where there is room for more of them, more are started. One that does not answer for `start_timeout_seconds` is
+        given up: its machine is gone and no other has room, and what waits for it fails.
+
+        Raises:
+            WorkerError: not one has had a place for so long.
         """
         now = time.monotonic()
         silent = [worker for worker in self.workers if not self._answers(worker, now)]
-        if len(silent) < len(self.workers):
-            for worker in silent:
-                _ray.kill(worker)
-                self.workers.remove(worker)
-                self._asked.pop(worker, None)
+        for worker in silent:
+            _ray.kill(worker)
+            self.workers.remove(worker)
+            self._asked.pop(worker, None)
         self._welcome()
-        for _ in range(self._wanted() - len(self.workers) - len(self._coming)):
+        if self.workers:
+            self._served = now
+        elif now - self._served > self._ray.start_timeout_seconds:
+            raise WorkerError(
+                f"no face worker has had a place for {self._ray.start_timeout_seconds:.0f} s: `ray status` tells why; "
+                "what is done is kept, run the same command again to go on"
+            )
+        for _ in range(self._wanted() - self.size if now >= self._begin_again else 0):
             worker = self._begin()
             self._coming.append((worker, worker.describe.remote().future()))
+
+    @property
+    def size(self) -> int:
+        """Workers, those that are coming among them."""
+        return len(self.workers) + len(self._coming)
 
     def silent_seconds(self) -> float:
         """For how long the most silent worker has not answered: it is starting, or waits for room to be started."""
@@ -146,17 +165,18 @@ class FacePool:
                 self.workers.append(worker)
             else:
                 _ray.kill(worker)
-                self._refused += 1
-                if self._refused > _MOST_REFUSED:
-                    problem = told.exception()
-                    reason = first_line(problem) if problem else f"{told.result()} instead of {self._description}"
-                    raise WorkerError(f"face workers that came later are of no use: {reason}")
+                problem = told.exception()
+                reason = first_line(problem) if problem else f"{told.result()} instead of {self._description}"
+                _log.warning("a face worker is of no use, the next tries in %d s: %s", _AGAIN_SECONDS, reason)
+                self._begin_again = time.monotonic() + _AGAIN_SECONDS
 
     def _answers(self, worker: Actor, now: float) -> bool:
         answer, since = self._asked.get(worker) or (None, now)
         if answer is None:
             self._asked[worker] = worker.network_seconds.remote().future(), now
         elif answer.done():
+            if isinstance(answer.exception(), ActorDiedError):
+                return False  # for good: where it may be started anew, Ray says that it is unavailable
             if answer.exception() is None:
                 self._seconds[self._number[worker]] = answer.result()
             self._asked[worker] = worker.network_seconds.remote().future(), now

@@ -103,13 +103,15 @@ class JoinOrder:
     frames: int
     """That the parts hold."""
     scratch: str
-    """A folder on the destination's disk, where there is one."""
+    """Address of a folder for the work, on the destination's disk where both are local."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """A finished film."""
 
+    mark: str
+    """Its fingerprint."""
     sha256: str
     bytes: int
     report: JoinReport
@@ -195,7 +197,7 @@ def _join(order: JoinOrder) -> Joined | DamagedParts:
         made.chmod(0o666 & ~_umask())
         sha256, size = storage.sha256_of(made), made.stat().st_size
         storage.publish(made, order.destination)
-    return Joined(sha256, size, report)
+    return Joined(storage.fingerprint(order.destination), sha256, size, report)
 
 
 def _checked_parts(order: JoinOrder, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
@@ -203,12 +205,8 @@ def _checked_parts(order: JoinOrder, stack: ExitStack) -> tuple[list[Path], tupl
     found: list[Path] = []
     damaged: list[int] = []
     for number, (address, sha256) in enumerate(order.parts):
-        try:
-            local = stack.enter_context(storage.fetched(address, sha256))
-            good = storage.sha256_of(local) == sha256
-        except (InputError, OSError):
-            good = False
-        if good:
+        local = stack.enter_context(storage.fetched(address, sha256)) if storage.exists(address) else None
+        if local is not None and storage.sha256_of(local) == sha256:
             found.append(local)
         else:
             damaged.append(number)

@@ -175,13 +175,12 @@ class VideoReader:
 
     def _go_to(self, container: InputContainer, begin: int, seek: int | None) -> None:
         """Set the decoder on, so that the frames from `begin` on come next, among others before them."""
-        self._undecodable = self._empty = 0
         self._pictures.close()
         for target in (seek, None) if seek is not None else (None,):
-            if target is None:
-                container = self._open_anew()
-            else:
-                container.seek(target, stream=self._stream)
+            self._undecodable = self._empty = 0
+            self._read_error = None
+            if target is None or not _seeks(container, target, self._stream):
+                container, target = self._open_anew(), None  # noqa: PLW2901  there is no better place
             pictures = self._decode(container, self._stream)
             first = next(pictures, None)
             if target is None or (first is not None and first.pts is not None and first.pts <= begin):
@@ -330,6 +329,14 @@ class VideoReader:
             dst_color_range=_FULL,
             threads=1,
         )
+
+
+def _seeks(container: InputContainer, target: int, stream: av.VideoStream) -> bool:
+    try:
+        container.seek(target, stream=stream)
+    except (av.FFmpegError, OSError):
+        return False
+    return True
 
 
 def _chained(first: av.VideoFrame | None, others: Generator[av.VideoFrame]) -> Generator[av.VideoFrame]:

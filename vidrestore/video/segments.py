@@ -63,24 +63,33 @@ def index_film(path: Path) -> FilmIndex:
         time_base = time_base_of(stream)
         times, keys = array("q"), array("q")
         problem: str | None = None
+        latest: int | None = None
         try:
             for packet in container.demux(stream):
-                if not packet.size:
-                    if packet.dts is not None:
-                        problem = problem or "it has packets without a picture"
-                elif packet.pts is None:
-                    problem = problem or "some of its frames have no time"
-                else:
+                problem = problem or _oddity(packet, latest)
+                latest = packet.dts if packet.dts is not None else latest
+                if packet.size and packet.pts is not None:
                     times.append(packet.pts)
                     if packet.is_keyframe:
                         keys.append(packet.pts)
-                    if packet.is_corrupt:
-                        problem = problem or "some of its packets are damaged"
         except (av.FFmpegError, OSError) as error:
             problem = f"reading it stops early: {error}"
         shown = array("q", sorted(times))
         found = problem or _disorder(shown, stream) or _lack(path, shown, container, stream)
         return FilmIndex(time_base, shown, array("q", sorted(keys)), found)
+
+
+def _oddity(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | None:
+    """What is wrong with a packet, after one that was to be decoded at `latest`."""
+    if not packet.size:
+        return None if packet.dts is None else "it has packets without a picture"
+    if packet.pts is None:
+        return "some of its frames have no time"
+    if packet.is_corrupt:
+        return "some of its packets are damaged"
+    if packet.dts is not None and latest is not None and packet.dts < latest:
+        return "its times step back"
+    return None
 
 
 def _disorder(times: Sequence[int], stream: av.VideoStream) -> str | None:
