@@ -1,13 +1,14 @@
 """The job on one page: `job_report.html`, with its plots inside, for whoever was not there."""
 
 import html
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
 from string import Template
 
 from vidrestore.jobs.report import FilmReport, JobReport, Sample
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 640, 180, 56, 24
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 180, 56, 24
+_WINDOW_SECONDS = 10.0
+"""Over which rates are taken: the workers tell of themselves every few seconds only."""
 _MOST_POINTS = 300
 
 _PAGE = Template("""<!doctype html>
@@ -89,7 +90,7 @@ def _troubles(films: Sequence[FilmReport]) -> str:
 
 
 Curve = Callable[[Sample, Sample], float]
-"""The value between a sample and the next."""
+"""The value from one sample to another."""
 
 
 def _rate(count: Callable[[Sample], int]) -> Curve:
@@ -101,10 +102,19 @@ def _use(one: Sample, other: Sample) -> float:
     return min(1.0, max(0.0, other.network_seconds - one.network_seconds) / max(1e-9, passed))
 
 
+def _windows(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
+    """Each sample, after the one that was `_WINDOW_SECONDS` before it."""
+    first = 0
+    for number, sample in enumerate(samples[1:], 1):
+        while first + 1 < number and samples[first + 1].seconds <= sample.seconds - _WINDOW_SECONDS:
+            first += 1
+        yield samples[first], sample
+
+
 def _plot(title: str, samples: Sequence[Sample], curve: Curve, colour: str) -> str:
     """An SVG of a curve over time."""
     few = samples[:: max(1, len(samples) // _MOST_POINTS)]
-    points = [(other.seconds, curve(one, other)) for one, other in pairwise(few)]
+    points = [(other.seconds, curve(one, other)) for one, other in _windows(few)]
     caption = f"<figcaption>{html.escape(title)}</figcaption>"
     if len(points) < 2:  # noqa: PLR2004  a line wants two
         return f"<figure>{caption}<p>the run was too short to draw</p></figure>"

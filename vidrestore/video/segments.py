@@ -130,9 +130,9 @@ def plan_spans(index: FilmIndex, reach: Reach, *, frames_per_segment: int) -> tu
         The spans, in order; their `start`..`stop` make up the whole film.
     """
     whole = (Span(),)
-    if index.uncut or frames_per_segment < 1 or len(index.times) < 2 * frames_per_segment:
+    count = round(len(index.times) / frames_per_segment)
+    if index.uncut or count < 2:  # noqa: PLR2004  one is the whole
         return whole
-    count = max(1, round(len(index.times) / frames_per_segment))
     borders = sorted(
         {_border(index, round(len(index.times) * number / count), frames_per_segment) for number in range(1, count)}
     )
