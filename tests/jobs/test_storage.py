@@ -57,7 +57,12 @@ def a_job(**options: Any) -> BatchConfig:
 
 
 def test_a_bucket_is_mirrored_into_a_bucket(
-    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    store: Any,
+    make_clip: MakeClip,
+    crew: Callable[[], LocalCrew],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     local = tmp_path / "local"
     for number, name in enumerate(("a.mp4", "deep/b.mp4")):
@@ -67,13 +72,15 @@ def test_a_bucket_is_mirrored_into_a_bucket(
     assert (report.done, report.failed) == (2, 0)
     assert report.ignored == ("s3://films/in/notes.txt",)
     made = sorted(path for path in store.find("films/out"))
-    assert made == [f"films/out/{name}" for name in ("a.mkv", "deep/b.mkv", "job_report.html", "job_report.json")]
+    names = (".vidrestore/journal.jsonl", "a.mkv", "deep/b.mkv", "job_report.html", "job_report.json")
+    assert made == [f"films/out/{name}" for name in names]
     run_batch([str(local)], str(tmp_path / "out"), a_job(), open_crew=crew)
     for name in ("a.mkv", "deep/b.mkv"):
         copy = tmp_path / "copy.mkv"
         store.get(f"films/out/{name}", str(copy))
         with VideoReader(copy) as one, VideoReader(tmp_path / "out" / name) as other:
             assert [f.planes[0].tobytes() for f in one] == [f.planes[0].tobytes() for f in other]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another driver's machine"))
     again = run_batch(["s3://films/in"], "s3://films/out", a_job(), open_crew=crew)
     assert all(film.resumed for film in again.films)
     store.pipe("films/in/a.mp4", (local / "deep" / "b.mp4").read_bytes())

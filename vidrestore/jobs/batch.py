@@ -22,6 +22,7 @@ from vidrestore.jobs.foreman import FilmState, Foreman, OnError, Rules, Stage, r
 from vidrestore.jobs.journal import Journal, PartDone
 from vidrestore.jobs.layout import JOURNAL, PAGE, PARTS, REPORT, STATE_FOLDER
 from vidrestore.jobs.metrics import JobMetrics
+from vidrestore.jobs.mirror import JournalMirror
 from vidrestore.jobs.page import page
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.register import register
@@ -113,8 +114,12 @@ def run_batch(
     out = storage.clean(out)
     tasks = find_tasks(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
     state = _state_folder(out)
+    copy = storage.beside(out, f"{STATE_FOLDER}/{JOURNAL}") if storage.is_remote(out) else None
+    mirror = JournalMirror(state / JOURNAL, copy)
+    mirror.fetch()
     with Journal(state / JOURNAL) as journal, ExitStack() as stack:
         register(out, state)
+        stack.callback(mirror.push, now=True)
         parts = _parts_folder(out, state, config)
         _sweep(parts, journal)
         crew = stack.enter_context((open_crew or partial(_open_crew, config))())
@@ -131,7 +136,7 @@ def run_batch(
             segment_seconds=config.segment_seconds,
             films_ahead=config.films_ahead,
         )
-        job = _Job(Foreman(films, rules, journal.write), crew, on_progress)
+        job = _Job(Foreman(films, rules, journal.write), crew, on_progress, mirror)
         job.run()
         report = job_report(films, job.samples, crew, config, tasks.ignored, journal.repaired, job.seconds)
         _write_report(report, out)
@@ -143,7 +148,8 @@ def run_batch(
 class _Job:
     """The loop of a batch: free workers get orders, what ends is taken in."""
 
-    def __init__(self, foreman: Foreman, crew: Crew, on_progress: OnProgress | None) -> None:
+    def __init__(self, foreman: Foreman, crew: Crew, on_progress: OnProgress | None, mirror: JournalMirror) -> None:
+        self._mirror = mirror
         self._foreman = foreman
         self._crew = crew
         self._on_progress = on_progress
@@ -169,6 +175,7 @@ class _Job:
                 crew.give(worker, given[0], given[1].order)
             for event in crew.poll(_POLL_SECONDS):
                 foreman.take(event)
+            self._mirror.push()
             self._tell()
         self._tell(last=True)
 
@@ -245,7 +252,7 @@ def _open_crew(config: BatchConfig) -> "LocalCrew | RayCrew":
 
 
 def _state_folder(out: str) -> Path:
-    """Of the journal, which is always a local file."""
+    """Of the journal, which is always a local file; where results go to a store, a copy lies with them."""
     if not storage.is_remote(out):
         return Path(out) / STATE_FOLDER
     return user_state_path("vidrestore") / "jobs" / hashlib.sha256(out.encode()).hexdigest()[:16]

@@ -71,9 +71,8 @@ def clean_job(job: JobSummary) -> None:
     if (job.path / JOURNAL).exists():
         if job.state == "running":
             raise InputError(f"the job of {job.out} is running; stop it first")
-        storage.remove(
-            storage.beside(job.out, f"{STATE_FOLDER}/{PARTS}") if storage.is_remote(job.out) else str(job.path)
-        )
+        if storage.is_remote(job.out):
+            storage.remove(storage.beside(job.out, STATE_FOLDER))
         storage.remove(str(job.path))
     if job.entry is not None:
         job.entry.unlink(missing_ok=True)
