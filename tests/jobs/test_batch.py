@@ -180,6 +180,20 @@ def test_what_changed_is_done_again_and_nothing_else(
     assert [entry.destination for entry in entries(out, Finished)].count("b.mkv") == 1
 
 
+def test_other_options_that_were_begun_and_stopped_are_done(start: Start, clip: Path, tmp_path: Path) -> None:
+    start(clip, tmp_path)
+    before = pictures(tmp_path / "clip.mkv")
+    half = {"encode": {"lossless": True}, "compositor": {"strength": 0.5}}
+    with pytest.raises(Stopped):
+        start(clip, tmp_path, watch=stop_after(2), restore=half)
+    report = start(clip, tmp_path, restore=half)
+    assert not report.films[0].resumed
+    assert report.films[0].segments_resumed >= 2
+    assert pictures(tmp_path / "clip.mkv") != before
+    start(clip, tmp_path)
+    assert pictures(tmp_path / "clip.mkv") == before
+
+
 def test_where_it_runs_is_no_change(start: Start, clip: Path, tmp_path: Path) -> None:
     start(clip, tmp_path)
     report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "device": "cpu"}})
