@@ -10,7 +10,7 @@ import typer
 
 from vidrestore import storage
 from vidrestore.cli.terminal import err, fail, given, live_bar, parse_faces, say, show_table, warn
-from vidrestore.cli.zoo import fetch_weights
+from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import InputError, Interrupted
 from vidrestore.jobs.batch import BatchConfig, run_batch
@@ -18,7 +18,6 @@ from vidrestore.jobs.jobs import FilmLine, JobSummary, clean_job, find_job, list
 from vidrestore.jobs.layout import PAGE, REPORT
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import FilmReport, JobReport
-from vidrestore.model import zoo
 
 _LINE_SECONDS = 30.0
 _MOST_TOLD = 20
@@ -102,20 +101,13 @@ def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) ->
         SystemExit: a film failed.
     """
     if not job.ray.address:
-        _fetch_needed(job, quiet=quiet)
+        fetch_needed(job.restore, quiet=quiet)
     try:
         with _shown(quiet=quiet) as on_progress:
             report = run_batch(sources, out, job, on_progress=on_progress)
     except Interrupted:
         fail("interrupted; what is done is kept: run the same command again to go on")
     _tell(report, out, quiet=quiet)
-
-
-def _fetch_needed(job: BatchConfig, *, quiet: bool) -> None:
-    detector = job.restore.detector.name
-    names = [job.restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
-    for name in names:
-        fetch_weights(name, quiet=quiet)
 
 
 @contextmanager

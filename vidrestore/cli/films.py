@@ -12,9 +12,8 @@ import typer
 from rich.table import Table
 
 from vidrestore.cli.terminal import given, live_bar, out, parse_faces, plain, say, warn
-from vidrestore.cli.zoo import fetch_weights
+from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
-from vidrestore.model import zoo
 from vidrestore.report import RunReport, check_report
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
@@ -74,20 +73,13 @@ def restore(
     if report:
         check_report(report)
     if not job.ray.address:
-        _fetch_needed(job, quiet=quiet)
+        fetch_needed(job.restore, quiet=quiet)
     with _live_progress(quiet=quiet) as on_progress:
         done = restore_film(source, destination, job, on_progress=on_progress)
     if report:
         done.write(report)
     if not quiet:
         _summarise(done)
-
-
-def _fetch_needed(job: JobConfig, *, quiet: bool) -> None:
-    detector = job.restore.detector.name
-    names = [job.restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
-    for name in names:
-        fetch_weights(name, quiet=quiet)
 
 
 @contextmanager

@@ -12,13 +12,12 @@ from rich.live import Live
 from rich.table import Table
 
 from vidrestore.cli.terminal import err, given, parse_faces, plain, say
-from vidrestore.cli.zoo import fetch_weights
+from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, VidrestoreError
 from vidrestore.files import replace_text
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
-from vidrestore.model import zoo
 from vidrestore.report import check_report
 from vidrestore.report_json import to_json
 from vidrestore.runtime.streams import StreamSpec
@@ -109,7 +108,7 @@ def stream(
     found = read()
     if report:
         check_report(report)
-    _fetch(found, quiet=quiet)
+    fetch_needed(found.streams[0].config.restore, quiet=quiet)
     start_logging(style, quiet=quiet)
 
     @contextmanager
@@ -138,13 +137,6 @@ def _read(source: str | None, destinations: list[str] | None, config: Path | Non
     spec = StreamSpec("stream", source, tuple(destinations), StreamConfig())
     spec.check()
     return ServiceConfig(streams=(spec,))
-
-
-def _fetch(found: ServiceConfig, *, quiet: bool) -> None:
-    restore = found.streams[0].config.restore
-    fetch_weights(restore.restorer.model, quiet=quiet)
-    if restore.detector.name in {entry.name for entry in zoo.entries()}:
-        fetch_weights(restore.detector.name, quiet=quiet)
 
 
 def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:

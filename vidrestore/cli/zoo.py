@@ -8,6 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vidrestore.cli.terminal import err, out
+from vidrestore.engine import RestoreConfig
 from vidrestore.model import zoo
 
 models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
@@ -20,6 +21,14 @@ def fetch_weights(name: str, *, quiet: bool = False) -> Path:
         return zoo.resolve(
             name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
         )
+
+
+def fetch_needed(restore: RestoreConfig, *, quiet: bool) -> None:
+    """Download what a restoration needs."""
+    detector = restore.detector.name
+    names = [restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
+    for name in names:
+        fetch_weights(name, quiet=quiet)
 
 
 @models.command("list")
