@@ -320,7 +320,7 @@ def test_machines_that_come_later_get_work(
             added.append(cluster.add_node(num_cpus=3))
 
     job = a_job(cluster.address)
-    report = on_ray(films, tmp_path, job, seconds=0.08, watch=watch)
+    report = on_ray(films, tmp_path, job, seconds=0.3, watch=watch)
     before = min(sample.workers for sample in report.samples if sample.workers)
     assert max(sample.workers for sample in report.samples) > before
     assert max(sample.face_workers for sample in report.samples) == len(cluster.list_all_nodes())
