@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
+from vidrestore.training import look_ahead
 from vidrestore.training.look_ahead import LookAhead
 from vidrestore.types import UInt8
 
@@ -33,6 +35,19 @@ def test_steps_in_order_are_each_made_once_and_so_many_ahead(work: Work) -> None
     ahead = LookAhead(work.pool, work.submit, steps=2)
     assert [int(ahead.at(step)[0][0]) for step in range(4)] == [0, 1, 2, 3]
     assert work.asked == [0, 1, 2, 3, 4, 5]
+
+
+def test_work_that_a_broken_pool_lost_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a process dies just as work is handed in: CPython then forgets it."""
+
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_: object, **__: object) -> Future[UInt8]:  # type: ignore[override]
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(look_ahead, "_LOOK_SECONDS", 0.05)
+    ahead = LookAhead(Broken(1), lambda _: [Future()], steps=1)
+    with pytest.raises(BrokenProcessPool):
+        ahead.at(0)
 
 
 def test_steps_out_of_order_come_too(work: Work) -> None:

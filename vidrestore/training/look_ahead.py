@@ -1,9 +1,12 @@
 """Pictures of the next steps, made by a pool while the device works on this one."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
+from typing import Final
 
 from vidrestore.types import UInt8
+
+_LOOK_SECONDS: Final = 5.0
 
 
 class LookAhead:
@@ -29,7 +32,17 @@ class LookAhead:
         for number in wanted:
             if number not in self._pending:
                 self._pending[number] = self._submit(number)
-        return [picture.result() for picture in self._pending.pop(step)]
+        return [self._await(picture) for picture in self._pending.pop(step)]
+
+    def _await(self, picture: Future[UInt8]) -> UInt8:
+        """Wait for a picture, and look now and then whether there still is somebody who makes it.
+
+        CPython's pool of processes may lose what is handed in at the moment at which one of them dies.
+        """
+        while not picture.done():
+            if not wait([picture], timeout=_LOOK_SECONDS).done:
+                self._pool.submit(int)  # raises where the pool is broken
+        return picture.result()
 
     def close(self) -> None:
         """Forget what was made ahead and end the pool."""
