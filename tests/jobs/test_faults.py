@@ -169,7 +169,8 @@ class Saboteur:
         return bool(victims)
 
 
-@pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.nightly), 4])
+@pytest.mark.nightly
+@pytest.mark.parametrize("most", [1, 4])
 def test_any_number_of_workers_gives_the_same_bits(
     cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, most: int
 ) -> None:
@@ -246,7 +247,8 @@ def test_a_killed_driver_costs_what_was_under_way(
     assert results(tmp_path) == expected
 
 
-@pytest.mark.parametrize("on_error", [pytest.param("fail", marks=pytest.mark.nightly), "passthrough"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("on_error", ["fail", "passthrough"])
 def test_a_segment_that_kills_its_workers(
     cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, on_error: str
 ) -> None:

@@ -39,6 +39,7 @@ def test_the_ways_add_one_part_after_the_other() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_film_is_damaged_restored_in_every_way_and_compared(
     truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

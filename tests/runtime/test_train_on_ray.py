@@ -88,6 +88,7 @@ def distances(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]
     return torch.cat([(one[name] - other[name]).abs().flatten() for name in one])
 
 
+@pytest.mark.nightly
 def test_two_workers_reach_the_weights_of_one_process(faces: Path, tmp_path: Path) -> None:
     heard: list[int] = []
     made = train_on_ray(
