@@ -36,9 +36,8 @@ class Killer:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(
-    ("kind", "retries"), [pytest.param("SegmentWorker", 1, marks=pytest.mark.nightly), ("FaceWorker", 0)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize(("kind", "retries"), [("SegmentWorker", 1), ("FaceWorker", 0)])
 def test_a_killed_worker_costs_time_and_not_the_film(
     kind: str, retries: int, make_portrait_film: MakeFilm, tmp_path: Path
 ) -> None:
