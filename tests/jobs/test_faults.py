@@ -149,11 +149,11 @@ class Saboteur:
             self._next = progress.seconds + self._random.uniform(0.1, 1.0)
         if progress.seconds < self._next:
             return
-        self._next = progress.seconds + self._random.uniform(0.3, 3.0)
         what = self._random.choice([*WORKERS, *(["node"] if self._nodes else [])])
         if self._kill(what):
             self._left -= 1
             self.kills[what] += 1
+            self._next = progress.seconds + self._random.uniform(0.3, 2.0)
 
     def _kill(self, what: str) -> bool:
         if what == "node":
@@ -197,7 +197,7 @@ def test_deaths_cost_time_and_no_frame(
     seed: int,
 ) -> None:
     saboteur = Saboteur(cluster, kills, seed=seed, nodes=among == "nodes too")
-    report = on_ray(films, tmp_path, a_job(cluster.address), seconds=0.03 * max(1, kills / 3), watch=saboteur)
+    report = on_ray(films, tmp_path, a_job(cluster.address), seconds=max(0.06, 0.01 * kills), watch=saboteur)
     assert saboteur.kills.total() == kills, saboteur.kills
     assert report.done == 3
     assert results(tmp_path) == expected
