@@ -3,7 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -149,6 +152,23 @@ def test_workers_read_a_copy_together(store: Any) -> None:
                 return two.read_bytes()
 
         assert other.submit(read).result(timeout=10) == b"x" * 1000
+
+
+def test_a_film_may_lie_behind_http(make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path) -> None:
+    make_clip(tmp_path / "www", "a film.mp4", frames=10)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        try:
+            report = run_batch([f"{address}/a%20film.mp4"], str(tmp_path / "out"), a_job(), open_crew=crew)
+            with pytest.raises(InputError, match="cannot be read"):
+                run_batch([f"{address}/none.mp4"], str(tmp_path / "out2"), a_job(), open_crew=crew)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [(film.state, film.frames) for film in report.films] == [("done", 10)]
 
 
 def test_a_store_that_tells_nothing_is_looked_at() -> None:
