@@ -23,6 +23,15 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace_bytes(path: Path, data: bytes) -> None:
     """Write a file beside its place and rename it there.
 

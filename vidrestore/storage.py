@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vidrestore.errors import ConfigError, InputError, OutputError, StorageError, VidrestoreError
+from vidrestore.files import sync
 from vidrestore.redaction import redact
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
@@ -165,7 +166,7 @@ def publish(local: Path, address: str) -> None:
         return
     try:
         target = Path(address)
-        _sync(local)
+        sync(local)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             local.replace(target)
@@ -173,12 +174,12 @@ def publish(local: Path, address: str) -> None:
             aside = target.with_name(f".{target.name}.{os.getpid()}.part")
             try:
                 shutil.copyfile(local, aside)
-                _sync(aside)
+                sync(aside)
                 aside.replace(target)
             finally:
                 aside.unlink(missing_ok=True)
             local.unlink()
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise OutputError(f"{address} could not be written: {_first_line(error)}") from error
 
@@ -275,14 +276,6 @@ def _make_room(folder: Path, gib: float) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
             held -= size
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _first_line(error: BaseException) -> str:

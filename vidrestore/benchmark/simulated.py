@@ -8,7 +8,7 @@ import numpy as np
 from vidrestore.engine import RestoreConfig
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.runtime.workers import Description
-from vidrestore.types import CodedCrop, Detection, Float32, UInt8
+from vidrestore.types import Detection, UInt8
 
 CROP = 64
 
@@ -35,10 +35,6 @@ class SimulatedFaceWorker:
         """Say that it is none."""
         return Description(CROP, 1, "simulated")
 
-    async def batches(self) -> dict[str, tuple[int, int]]:
-        """None are counted."""
-        return {}
-
     async def network_seconds(self) -> float:
         """For which it slept."""
         return self._slept
@@ -57,14 +53,6 @@ class SimulatedFaceWorker:
             await asyncio.sleep(self.seconds * len(crops))
         self._slept += self.seconds * len(crops)
         return [255 - crop for crop in crops]
-
-    async def encode(self, crops: list[UInt8]) -> Sequence[Float32]:
-        """It has no codes."""
-        raise NotImplementedError
-
-    async def restore_coded(self, coded: list[CodedCrop]) -> Sequence[UInt8]:
-        """It has no codes."""
-        raise NotImplementedError
 
 
 def simulated(seconds: float) -> type[SimulatedFaceWorker]:

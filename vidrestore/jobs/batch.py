@@ -18,7 +18,8 @@ from vidrestore import __version__, storage
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_text
-from vidrestore.jobs.foreman import FilmState, Foreman, OnError, Rules, Stage, recall
+from vidrestore.jobs.films import FilmState, Stage, recall
+from vidrestore.jobs.foreman import Foreman, OnError, Rules
 from vidrestore.jobs.journal import Journal, PartDone
 from vidrestore.jobs.layout import JOURNAL, PAGE, PARTS, REPORT, STATE_FOLDER
 from vidrestore.jobs.metrics import JobMetrics

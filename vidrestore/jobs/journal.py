@@ -17,7 +17,7 @@ from typing import Any, Self, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.files import replace_bytes
+from vidrestore.files import replace_bytes, sync
 from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 
 FORMAT = 1
@@ -139,7 +139,7 @@ class Journal:
         if damaged or not data.endswith(b"\n"):
             self._keep_aside(data)
             replace_bytes(self._path, _header() + b"".join(map(_line, entries)))
-            _sync(self._path)
+            sync(self._path)
         return entries, damaged
 
     def _keep_aside(self, data: bytes) -> None:
@@ -147,7 +147,7 @@ class Journal:
         while (kept := self._path.with_suffix(f".damaged-{number}.jsonl")).exists():
             number += 1
         replace_bytes(kept, data)
-        _sync(kept)
+        sync(kept)
 
     def write(self, entry: Entry) -> None:
         """Add an entry; it is on the disk when this returns.
@@ -197,11 +197,6 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def read_entries(data: bytes, path: Path) -> tuple[list[Entry], int]:

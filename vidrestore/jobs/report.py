@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from vidrestore.jobs.foreman import FilmState, Stage
+from vidrestore.jobs.films import FilmState, Stage
 from vidrestore.jobs.journal import Trouble
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew import Crew

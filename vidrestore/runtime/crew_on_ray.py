@@ -138,7 +138,6 @@ class RayCrew:
         """Workers that may be there while a face worker finds no room; 0: all."""
         self._hire_again = 0.0
         self._placed = time.monotonic()
-        self._network_seconds: dict[int, float] = {}
         try:
             self.tend(1)
             self._description = self._pool.describe()
@@ -218,7 +217,6 @@ class RayCrew:
             self._counted = now
             self._pool.tend()
             self._room = self._count_room()
-            self._measure()
             self._make_room(now)
             self._dismiss_lost(now)
         for worker in list(self._workers.values()):
@@ -320,10 +318,6 @@ class RayCrew:
         begun = isinstance(worker.order, RestoreOrder) and worker.progress.frames
         return now - worker.moved > (self._stall if begun else _STARTS * self._stall)
 
-    def _measure(self) -> None:
-        for number, seconds in self._pool.network_seconds().items():
-            self._network_seconds[number] = max(seconds, self._network_seconds.get(number, 0.0))
-
     def status(self) -> CrewStatus:
         """Counted every few seconds."""
         placed = [worker for worker in self._workers.values() if worker.node]
@@ -332,7 +326,7 @@ class RayCrew:
             busy=sum(worker.ticket is not None for worker in placed),
             face_workers=len(self._pool.workers),
             nodes=len({worker.node for worker in placed}),
-            network_seconds=sum(self._network_seconds.values()),
+            network_seconds=self._pool.network_seconds(),
         )
 
     def _stop(self) -> None:

@@ -81,9 +81,7 @@ class FacePool:
         self._face_worker = face_worker
         self._asked: dict[Actor, tuple[Any, float]] = {}
         """Of each worker a future of its answer, and since when it is awaited."""
-        self._seconds: dict[int, float] = {}
-        self._number: dict[Actor, int] = {}
-        self._hired = 0
+        self._seconds: dict[Actor, float] = {}
         self._coming: list[tuple[Actor, Any]] = []
         self._begin_again = 0.0
         self._served = time.monotonic()
@@ -151,9 +149,9 @@ class FacePool:
         waits = [now - since for answer, since in self._asked.values() if answer is not None and not answer.done()]
         return max(waits, default=0.0)
 
-    def network_seconds(self) -> dict[int, float]:
-        """For which each worker's networks have run since it was started or started anew, as it last told."""
-        return dict(self._seconds)
+    def network_seconds(self) -> float:
+        """For which all networks have run so far, as the workers last told; one that is started anew begins again."""
+        return sum(self._seconds.values())
 
     def _welcome(self) -> None:
         """Let those begin that came later and have loaded what the others hold."""
@@ -178,7 +176,7 @@ class FacePool:
             if isinstance(answer.exception(), ActorDiedError):
                 return False  # for good: where it may be started anew, Ray says that it is unavailable
             if answer.exception() is None:
-                self._seconds[self._number[worker]] = answer.result()
+                self._seconds[worker] = max(answer.result(), self._seconds.get(worker, 0.0))
             self._asked[worker] = worker.network_seconds.remote().future(), now
         return now - since < self._ray.start_timeout_seconds
 
@@ -197,10 +195,7 @@ class FacePool:
         )
         sharing = math.ceil(self._wanted() / max(1, sum(bool(node["Alive"]) for node in _ray.nodes())))
         patience = self._ray.batching_wait_seconds
-        worker = actor.remote(self._config, sharing=sharing, wait_seconds=patience)
-        self._number[worker] = self._hired
-        self._hired += 1
-        return worker
+        return actor.remote(self._config, sharing=sharing, wait_seconds=patience)
 
     def _gpus_per_face_worker(self) -> float:
         device = self._config.restorer.device

@@ -4,7 +4,6 @@ An order names files by address and holds everything else that is needed, so tha
 worker, when one dies. What it makes appears under its final name whole or not at all.
 """
 
-import os
 import shutil
 import tempfile
 from bisect import bisect_left
@@ -20,7 +19,7 @@ from vidrestore.errors import InputError, OutputError
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
-from vidrestore.video.output import container_format
+from vidrestore.video.output import container_format, result_mode
 from vidrestore.video.reader import Span, probe
 from vidrestore.video.segments import index_film, plan_spans
 from vidrestore.video.writer import check_encoding
@@ -194,7 +193,7 @@ def _join(order: JoinOrder) -> Joined | DamagedParts:
         if report.frames != order.frames:
             raise OutputError(f"{report.frames} frames came out of {order.frames}; this is a bug, please report it")
         _check_unchanged(order.source, order.mark)
-        made.chmod(0o666 & ~_umask())
+        made.chmod(result_mode(Path(order.destination)))
         sha256, size = storage.sha256_of(made), made.stat().st_size
         storage.publish(made, order.destination)
     return Joined(storage.fingerprint(order.destination), sha256, size, report)
@@ -239,9 +238,3 @@ def _held(times: Sequence[int], span: Span) -> int:
 def _check_unchanged(source: str, mark: str) -> None:
     if storage.fingerprint(source) != mark:
         raise InputError(f"{source} changed while the job ran; run it again when nobody writes to it")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

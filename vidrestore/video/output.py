@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 
 from vidrestore.errors import OutputError
+from vidrestore.files import sync
 
 CONTAINERS: dict[str, str] = {
     ".mp4": "mp4",
@@ -81,10 +82,10 @@ def aside(destination: Path) -> Iterator[Path]:
     try:
         yield part
         with writing(destination):
-            _sync(part)
-            part.chmod(_mode(destination))
+            sync(part)
+            part.chmod(result_mode(destination))
             part.replace(destination)
-            _sync(destination.parent)
+            sync(destination.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -127,18 +128,10 @@ def _reserve(destination: Path) -> tuple[int, str]:
         return tempfile.mkstemp(prefix=f".{destination.stem}.", suffix=suffix, dir=destination.parent)
 
 
-def _mode(destination: Path) -> int:
+def result_mode(destination: Path) -> int:
     """Permissions of a file that the user would have made: mkstemp's are the owner's alone."""
     if destination.exists():
         return destination.stat().st_mode & 0o777
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
