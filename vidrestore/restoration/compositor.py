@@ -21,6 +21,9 @@ _FACE = (
 )
 """What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
 
+_FINER = 2.0
+"""Pixels of a crop to one of the frame, at least, that are drawn from, where there are as many."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompositorConfig:
@@ -59,7 +62,7 @@ class Compositor:
         return replace(item.frame, planes=planes)
 
     def _paste(self, planes: tuple[Writable, ...], frame: Frame, restoration: Restoration) -> None:
-        to_crop, crop = restoration.face.to_crop, restoration.crop
+        crop, to_crop = _coarser(restoration.crop, restoration.face.to_crop)
         box = footprint(to_crop, crop.shape[0], frame, part=_FACE)
         if box.empty:
             return
@@ -70,6 +73,17 @@ class Compositor:
             whole = np.asarray(whole * cv2.resize(shown, whole.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
         mask = _warp(whole, to_crop, box, cv2.BORDER_CONSTANT) * weight
         blend_rgb(planes, frame, box, _warp(crop, to_crop, box, cv2.BORDER_REPLICATE), mask)
+
+
+def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
+    """A crop that is many times finer than the frame, averaged down to twice as fine at least, and the map to it."""
+    side = small = crop.shape[0]
+    while magnification(to_crop) * small / side >= 2 * _FINER:
+        small //= 2
+    if small == side:
+        return crop, to_crop
+    coarse = np.asarray(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return coarse, (resized_to_original((side, side), (small, small)) @ np.vstack([to_crop, [0, 0, 1]]))[:2]
 
 
 def _warp(picture: UInt8 | Float32, to_crop: Float64, box: Box, border: int) -> Float32:

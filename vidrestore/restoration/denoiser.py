@@ -8,7 +8,7 @@ pixels remain; light and colour are always its own.
 
 from dataclasses import dataclass, replace
 
-from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, changed, check_levels, view_of, working
 from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import AlignedFace
 from vidrestore.video.colour import to_uint8
@@ -51,8 +51,9 @@ class Denoiser(FaceWindow[AlignedFace, BlendView]):
 
     def view(self, face: AlignedFace) -> BlendView:
         """The crop, and what it is compared by."""
-        return view_of(face.crop, face.crop)
+        crop = working(face.crop, face.to_crop)
+        return view_of(crop, crop)
 
     def settle(self, face: AlignedFace, own: BlendView, neighbours: list[Near[BlendView]]) -> AlignedFace:
         """Average along the motion."""
-        return replace(face, crop=to_uint8(self._blender.mean(own, neighbours)))
+        return replace(face, crop=to_uint8(changed(face.crop, own.picture, self._blender.mean(own, neighbours))))

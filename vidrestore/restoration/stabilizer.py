@@ -16,7 +16,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.detail import match_detail
 from vidrestore.restoration.occlusion import steady_share
-from vidrestore.restoration.temporal_blend import Blender, BlendView, check_levels, view_of
+from vidrestore.restoration.temporal_blend import Blender, BlendView, changed, check_levels, view_of, working
 from vidrestore.restoration.window import FaceWindow, Near, check_frames
 from vidrestore.types import Float32, Restoration
 from vidrestore.video.colour import to_uint8
@@ -71,15 +71,16 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
 
     def view(self, face: Restoration) -> "_View":
         """What of a face its neighbours are compared with, and the colour that the film has and it has not."""
-        view = view_of(face.crop, face.face.crop)
-        return _View(view, low_frequencies(face.face.crop) - view.low, face.face.shown)
+        crop, film = (working(crop, face.face.to_crop) for crop in (face.crop, face.face.crop))
+        view = view_of(crop, film)
+        return _View(view, low_frequencies(film) - view.low, face.face.shown)
 
     def settle(self, face: Restoration, own: "_View", neighbours: list[Near["_View"]]) -> Restoration:
         """Blend along the motion, raise the detail again, and lock the colours."""
         config = self._config
         difference = steady_difference(own.difference, [(near.nearness, near.view.difference) for near in neighbours])
         change = np.float32(config.colour_lock) * difference
-        result = restored = face.crop.astype(np.float32)
+        result = restored = own.blend.picture.astype(np.float32)
         if config.blend:
             others = [Near(near.nearness, near.path, near.view.blend) for near in neighbours]
             result = self._blender.mean(own.blend, others)
@@ -88,7 +89,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
             change += own.difference - difference
         return replace(
             face,
-            crop=to_uint8(result + enlarge(change, result.shape[0])),
+            crop=to_uint8(changed(face.crop, own.blend.picture, result + enlarge(change, result.shape[0]))),
             face=replace(face.face, shown=_steady_share(own, neighbours)),
         )
 

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError
+from vidrestore.restoration.aligner import magnification
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies
 from vidrestore.restoration.flow import grid_grey, positions, warp
 from vidrestore.restoration.window import Near
-from vidrestore.types import Float32, UInt8
+from vidrestore.types import Float32, Float64, UInt8
 
 _PATTERN_SIGMAS = (0.8, 4.0)
 """Grid pixels: the film's patterns between these two scales are compared; finer is noise, coarser is light."""
@@ -28,6 +29,10 @@ _NOISE_FACTOR = 1.5
 """Multiple of the crop's median difference that passes as the film's noise."""
 _MOST_NOISE_LEVELS = 6.0
 """Grey levels of that median, at most: more says that most of the crop shows something else."""
+_LEAST_SIDE = 128
+"""Pixels of the smallest crop that is worked at ..."""
+_FINER = 2.0
+"""... and of a crop to a pixel of the film, at least, where there are as many."""
 _LOOK_SIGMA = 1.0
 """Grid pixels: restored faces are compared without what is finer, for that is what flickers."""
 
@@ -52,6 +57,32 @@ class BlendView:
     traits: Float32 = field(repr=False)
     """float32 [g, g, 4]: three planes of the picture, RGB around 0, without fine detail and light; and the pattern of
     the film, grey levels around 0, without noise and light."""
+
+
+def working(crop: UInt8, to_crop: Float64) -> UInt8:
+    """A crop as finely as it is worked at over time: halved while it is over four times as fine as the film, to 128.
+
+    It stays twice as fine as the film, or the film's noise would lie too near what was halved away to be averaged.
+
+    Args:
+        crop: uint8 [S, S, 3] RGB.
+        to_crop: float64 [2, 3], frame pixels -> crop pixels.
+    """
+    side, fine = crop.shape[0], magnification(to_crop)
+    while side >= 2 * _LEAST_SIDE and fine >= 2 * _FINER:
+        side, fine = side // 2, fine / 2
+    if side == crop.shape[0]:
+        return crop
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def changed(crop: UInt8, before: UInt8, after: Float32) -> Float32:
+    """A crop float32 [S, S, 3] with what was changed of its `working` form; exactly `after` where that is the crop."""
+    if before.shape == crop.shape:
+        return after
+    side = crop.shape[0]
+    change = cv2.resize(after - before, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.add(change, crop, dtype=cv2.CV_32F), dtype=np.float32)
 
 
 def view_of(picture: UInt8, film: UInt8) -> BlendView:
@@ -79,7 +110,7 @@ class Blender:
     def __init__(self, *, pattern_levels: float, look_levels: float) -> None:
         self._pattern_levels = pattern_levels
         self._look_levels = look_levels
-        self._side = 0
+        self._rooms: dict[int, _Room] = {}
 
     def mean(self, own: BlendView, neighbours: Iterable[Near[BlendView]]) -> Float32:
         """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
@@ -91,29 +122,30 @@ class Blender:
         Returns:
             Exactly `own.picture` in pixels where the neighbours equal it or none counts; valid until the next call.
         """
-        self._make_room(own.picture.shape[0], own.traits.shape[0])
-        self._change[:] = 0
-        self._total[:] = 1
+        room = self._room(own.picture.shape[0], own.traits.shape[0])
+        room.change[:] = 0
+        room.total[:] = 1
         for near in neighbours:
-            self._add(own, near)
-        np.divide(self._change, cv2.merge([self._total] * 3, self._weights_RGB), out=self._change)
-        mean = cv2.add(self._change, own.picture, self._change, dtype=cv2.CV_32F)
+            self._add(own, near, room)
+        np.divide(room.change, cv2.merge([room.total] * 3, room.weight_planes), out=room.change)
+        mean = cv2.add(room.change, own.picture, room.change, dtype=cv2.CV_32F)
         return np.asarray(mean, dtype=np.float32)
 
-    def _add(self, own: BlendView, near: Near[BlendView]) -> None:
-        side, moved = self._side, self._moved
-        cv2.resize(self._small_weights(own, near), (side, side), self._weights, interpolation=cv2.INTER_LINEAR)
-        places = positions(near.path.shift, side, out=self._places)
-        warp(near.view.structure, places, border=cv2.BORDER_REPLICATE, out=moved)
+    def _add(self, own: BlendView, near: Near[BlendView], room: "_Room") -> None:
+        side, moved = own.picture.shape[0], room.moved
+        weights = self._small_weights(own, near, room)
+        cv2.resize(weights, (side, side), room.weights, interpolation=cv2.INTER_LINEAR)
+        places = positions(near.path.shift, side, out=room.places)
+        warp(_sized(near.view.structure, side), places, border=cv2.BORDER_REPLICATE, out=moved)
         cv2.subtract(moved, own.structure, moved)
-        cv2.accumulateProduct(moved, cv2.merge([self._weights] * 3, self._weights_RGB), self._change)
-        self._total += self._weights
+        cv2.accumulateProduct(moved, cv2.merge([room.weights] * 3, room.weight_planes), room.change)
+        cv2.add(room.total, room.weights, room.total)
 
-    def _small_weights(self, own: BlendView, near: Near[BlendView]) -> Float32:
+    def _small_weights(self, own: BlendView, near: Near[BlendView], room: "_Room") -> Float32:
         """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
-        traits, look, pattern = self._traits, self._look, self._pattern
-        places = positions(near.path.shift, own.traits.shape[0], out=self._grid_places)
-        cv2.absdiff(warp(near.view.traits, places, out=traits), own.traits, traits)
+        traits, look, pattern = room.traits, room.look, room.pattern
+        places = positions(near.path.shift, own.traits.shape[0], out=room.grid_places)
+        cv2.absdiff(warp(_sized(near.view.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
         red, green, blue, change = cv2.split(traits)
         cv2.blur(change, (_PATTERN_WINDOW, _PATTERN_WINDOW), pattern)
         noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
@@ -125,15 +157,44 @@ class Blender:
         np.multiply(look, look, out=look)
         look += pattern
         np.exp(np.negative(look, out=look), out=look)
-        look *= near.path.trust
+        trust = near.path.trust
+        if trust.shape != look.shape:  # a face that is worked at more coarsely than its motion is known
+            trust = np.asarray(cv2.resize(trust, look.shape, interpolation=cv2.INTER_AREA), dtype=np.float32)
+        look *= trust
         look *= np.float32(near.nearness)
         return look
 
-    def _make_room(self, side: int, grid: int) -> None:
-        if side != self._side:
-            self._side = side
-            self._traits, self._grid_places = (np.empty((grid, grid, depth), np.float32) for depth in (4, 2))
-            self._look, self._pattern = (np.empty((grid, grid), np.float32) for _ in range(2))
-            self._change, self._moved, self._weights_RGB = (np.empty((side, side, 3), np.float32) for _ in range(3))
-            self._total, self._weights = (np.empty((side, side), np.float32) for _ in range(2))
-            self._places = np.empty((side, side, 2), np.float32)
+    def _room(self, side: int, grid: int) -> "_Room":
+        if side not in self._rooms:
+            self._rooms[side] = _Room.of(side, grid)
+        return self._rooms[side]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Working memory for pictures of one size; a crop of 512 has three that it may be worked at."""
+
+    change: Float32
+    moved: Float32
+    weight_planes: Float32
+    total: Float32
+    weights: Float32
+    places: Float32
+    traits: Float32
+    grid_places: Float32
+    look: Float32
+    pattern: Float32
+
+    @classmethod
+    def of(cls, side: int, grid: int) -> "_Room":
+        large = [(side, side, 3)] * 3 + [(side, side)] * 2 + [(side, side, 2)]
+        small = [(grid, grid, 4), (grid, grid, 2), (grid, grid), (grid, grid)]
+        return cls(*(np.empty(shape, np.float32) for shape in large + small))
+
+
+def _sized(picture: Float32, side: int) -> Float32:
+    """As fine as the frame's own picture: the face may have grown or shrunk past a bound of `working`."""
+    if picture.shape[0] == side:
+        return picture
+    way = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=way), dtype=np.float32)
