@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from vidrestore.model.cuda_graph import Replayed
 from vidrestore.model.devices import choose_device
 from vidrestore.types import CodedCrop, Float32, UInt8
 
+Result = TypeVar("Result", UInt8, Float32)
 Network = Callable[..., Tensor]
 """[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
 
@@ -112,50 +113,55 @@ class FaceRestorer:
             RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
                 the device has no memory for a single crop.
         """
-        images = self._run(self._network, crops)
-        return [image.copy() for image in _to_uint8(images)] if len(crops) else []
+        return self._run(self._network, crops, _to_uint8)
 
     def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
         """The style codes of any number of crops, float32 [N, D] each; also a batch stage. Raises as restoring does."""
-        return [codes.numpy() for codes in self._run(self._codes, crops)] if len(crops) else []
+        return self._run(self._codes, crops, lambda codes: codes.cpu().numpy())
 
     def restore_coded(self, coded: Sequence[CodedCrop], /) -> list[UInt8]:
         """Restore crops with given style codes instead of their own; also a batch stage. Raises as restoring does."""
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:
             raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
-        images = self._run(self._network, [one.crop for one in coded], [one.codes for one in coded])
-        return [image.copy() for image in _to_uint8(images)] if coded else []
+        return self._run(self._network, [one.crop for one in coded], _to_uint8, [one.codes for one in coded])
 
-    def _run(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32] = ()) -> Tensor:
-        """float32, on the CPU: one result per crop, in passes of `batch_size`."""
+    def _run(
+        self,
+        network: Network,
+        crops: Sequence[UInt8],
+        finish: Callable[[Tensor], Result],
+        codes: Sequence[Float32] = (),
+    ) -> list[Result]:
+        """One result per crop, in passes of `batch_size`; each is finished where the network runs."""
         for index, crop in enumerate(crops):
             self._check(index, crop)
-        results: list[Tensor] = []
+        results: list[Result] = []
         while len(results) < len(crops):
-            chunk = slice(len(results), len(results) + self.batch_size)
-            found = self._pass(network, crops[chunk], codes[chunk])
-            if found is None:
+            done = len(results)
+            chunk = slice(done, done + self.batch_size)
+            try:
+                with torch.inference_mode():
+                    found = self._pass(network, crops[chunk], codes[chunk])
+                    self._check_finite(found, first=done)
+                    finished = finish(found)
+            except torch.cuda.OutOfMemoryError:
+                finished = None  # a retry in here would find the failed pass still alive in the traceback
+            if finished is None:
                 self._halve()
             else:
-                found = found[: len(crops[chunk])]
-                self._check_finite(found, first=len(results))
-                results += found.cpu()
-        return torch.stack(results) if results else torch.empty(0)
+                results += [one.copy() for one in finished]
+        return results
 
-    def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor | None:
-        """float32 [batch_size, ...] for up to `batch_size` crops, or None when memory ran out."""
+    def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor:
+        """float32 [n, ...] on the device for n crops, at most `batch_size`."""
         batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
         for slot, crop in zip(batch, crops, strict=False):
             slot[:] = crop
-        try:
-            with torch.inference_mode():
-                faces_BHW3 = torch.from_numpy(batch).to(self.device)
-                faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
-                given = [self._filled(codes)] if len(codes) else []
-                return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()
-        except torch.cuda.OutOfMemoryError:
-            return None  # a retry in here would find the failed pass still alive in the traceback
+        faces_BHW3 = torch.from_numpy(batch).to(self.device)
+        faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
+        given = [self._filled(codes)] if len(codes) else []
+        return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()[: len(crops)]
 
     def _filled(self, codes: Sequence[Float32]) -> Tensor:
         """[batch_size, N, D] on the device."""
