@@ -17,17 +17,39 @@ def test_times_keep_the_sources_distances_and_lie_behind_by_the_networks_jitter(
         timeline.map(0, 1000 * SECOND + n * STEP, 50 * SECOND + n * STEP + late * SECOND // 1000)
         for n, late in enumerate(jitter)
     ]
-    steps = [after - before for before, after in pairwise(mapped[1:])]
+    steps = [after - before for before, after in pairwise(mapped[3:])]  # by then the mapping is that of the fastest
     assert all(abs(step - STEP) <= SECOND // 4000 for step in steps)
 
 
 @given(st.lists(st.integers(0, 80), min_size=2, max_size=60))
-def test_no_time_is_later_than_its_arrival(delays: list[int]) -> None:
+def test_no_time_is_later_than_its_arrival_by_more_than_the_jitter(delays: list[int]) -> None:
     timeline = Timeline()
+    now, slowest = 0, max(delays) * SECOND // 1000
+    for n, delay in enumerate(delays):
+        now = max(now, n * STEP + delay * SECOND // 1000)
+        time = timeline.map(0, 7 * SECOND + n * STEP, now)
+        assert n * STEP <= time <= max(now, n * STEP + slowest)
+
+
+@given(st.lists(st.integers(0, 190), min_size=20, max_size=60), st.integers(1, 8))
+def test_sound_and_picture_of_a_moment_never_part(delays: list[int], apart: int) -> None:
+    """However much the network's way varies, and although the sound comes some packets later."""
+    timeline = Timeline()
+    pictures: dict[int, int] = {}
     now = 0
     for n, delay in enumerate(delays):
         now = max(now, n * STEP + delay * SECOND // 1000)
-        assert timeline.map(0, 7 * SECOND + n * STEP, now) <= now
+        pictures[n] = timeline.map(0, n * STEP, now)
+        if (heard := n - apart) >= 0:
+            sound = timeline.map(1, heard * STEP, now)
+            assert abs(sound - pictures[heard]) < 0.04 * SECOND
+
+
+def test_before_anything_is_shown_the_fastest_way_counts_at_once() -> None:
+    timeline = Timeline()
+    for n in range(5):  # a backlog, sent in one go
+        timeline.map(0, n * STEP, SECOND + n, settled=False)
+    assert timeline.map(0, 25 * STEP, SECOND + SECOND // 50, settled=False) == SECOND + SECOND // 50
 
 
 def test_sound_and_picture_share_one_mapping() -> None:

@@ -36,6 +36,7 @@ from vidrestore.video.reader import VideoReader
 Step = Callable[[str], None]
 
 _MEMORY_EVERY_SECONDS = 2.0
+_LIP_MILLISECONDS = 40
 _LONGEST_CLIP = 200
 """Frames of a film that the camera shows, there and back again."""
 
@@ -75,7 +76,9 @@ class LiveResult:
     rate_in: float
     rate_out: float
     sound_offset_ms: dict[str, float]
-    """Median, and largest in size, of a beep against its picture."""
+    """Of a beep against its picture: median, largest in size, how many were more than 40 ms off, of how many."""
+    sound_offsets_ms: tuple[float, ...]
+    """Of all beeps, in order."""
     longest_gap_seconds: float
     """Without a picture at the viewer."""
     viewer_sessions: int
@@ -150,6 +153,7 @@ def measure_live(
         rate_in=(after.frames_in - before.frames_in) / (ended - begun),
         rate_out=len(pictures) / (ended - begun),
         sound_offset_ms=_offsets(offsets),
+        sound_offsets_ms=tuple(round(offset, 1) for offset in offsets),
         longest_gap_seconds=max((later.at - one.at for one, later in pairwise(pictures)), default=0.0),
         viewer_sessions=seen.sessions,
         troubles=troubles,
@@ -300,5 +304,6 @@ def _offsets(milliseconds: Sequence[float]) -> dict[str, float]:
     return {
         "median": round(statistics.median(milliseconds), 1),
         "largest": round(largest, 1),
+        "beyond_40_ms": sum(abs(offset) > _LIP_MILLISECONDS for offset in milliseconds),
         "beeps": len(milliseconds),
     }

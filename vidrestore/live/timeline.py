@@ -12,6 +12,11 @@ _WINDOW = 30 * SECOND
 """Over which the fastest way through the network is remembered; the source's clock may drift in that time."""
 _SLEW = 1000
 """An offset grows by one part in so many of the time that passes, at most: a millisecond a second."""
+_FALL = 20
+"""It falls by one part in so many, 50 milliseconds a second: sound and picture of one moment come some tenths of a
+second apart, and are not to part by as much as one sees."""
+_LEAP = SECOND // 5
+"""What it has to fall by more than this it falls at once."""
 _EPOCHS = 4
 
 
@@ -26,24 +31,27 @@ class _Epoch:
     fastest: deque[tuple[int, int]] = field(default_factory=deque)
     """(when, offset) of packets, each slower and later than the one before: a running minimum."""
 
-    def note(self, source: int, now: int) -> None:
-        offset = now - source
+    def note(self, source: int, now: int, *, settled: bool) -> None:
+        offset, passed = now - source, now - self.noted
         while self.fastest and self.fastest[-1][1] >= offset:
             self.fastest.pop()
         self.fastest.append((now, offset))
         while self.fastest[0][0] < now - _WINDOW:
             self.fastest.popleft()
-        self.offset = min(self.fastest[0][1], self.offset + (now - self.noted) // _SLEW)
+        best = self.fastest[0][1]
+        falls = settled and 0 < self.offset - best <= _LEAP
+        self.offset = max(best, self.offset - passed // _FALL) if falls else min(best, self.offset + passed // _SLEW)
         self.noted = now
 
 
 class Timeline:
     """Maps the times of a source's packets to ours.
 
-    All tracks of a source share one mapping, so that sound and picture stay together. A packet's time is never later
-    than its arrival: it lies behind by what its way took longer than the fastest of the last half minute. A clock that
-    jumps (a camera that restarts, a counter that wraps) begins a new epoch; packets of the old one that come after it
-    are still understood. Both clocks may drift.
+    All tracks of a source share one mapping, so that sound and picture stay together. A packet's time lies behind its
+    arrival by what its way took longer than the fastest of the last half minute; where a faster one comes, the mapping
+    is led there within seconds, so that nothing shown is torn. A clock that jumps (a camera that restarts, a counter
+    that wraps) begins a new epoch; packets of the old one that come after it are still understood. Both clocks may
+    drift.
 
     Args:
         paced: the source is read at will and waits until its time has come: `wait` says how long.
@@ -71,17 +79,18 @@ class Timeline:
             self.jumps += 1
         return max(0, source + epoch.offset - now)
 
-    def map(self, track: int, source: int, now: int) -> int:
+    def map(self, track: int, source: int, now: int, *, settled: bool = True) -> int:
         """Our time of a packet.
 
         Args:
             track: which of the source's tracks.
             source: the packet's time by the source's clock.
             now: ours, at its arrival.
+            settled: whether packets are shown; before that the mapping may change at once.
         """
         epoch = self._epoch(track, source, now)
         if not self._paced:
-            epoch.note(source, now)
+            epoch.note(source, now, settled=settled)
         self._last[track] = (source, now, epoch)
         return source + epoch.offset
 
