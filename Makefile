@@ -5,9 +5,10 @@ OUT ?= demo-output
 BIN := $(VENV)/bin
 # OpenCV's wheel links these two system libraries; nothing is installed where they are there.
 SYSTEM_PACKAGES := libgl1 libglib2.0-0
-# Peers of the tests of live video: another RTSP server, and a browser. Without them those few tests are skipped.
+# Peers of the tests of live video: other RTSP and RTMP servers, and a browser; none is started. Without them those few
+# tests are skipped.
 PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
-  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell nginx-light libnginx-mod-rtmp
 
 .PHONY: demo test test-all lint bench system peers clean
 
@@ -45,10 +46,14 @@ system:
 
 peers:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	  && ! { command -v chromium-headless-shell && ls /usr/lib/*/gstreamer-1.0/libgstrtsp.so; } >/dev/null 2>&1; then \
-	  echo "installing a GStreamer server and a headless browser, which tests of live video talk to"; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PEER_PACKAGES) >/dev/null \
+	  && ! { command -v chromium-headless-shell && ls /usr/lib/*/gstreamer-1.0/libgstrtsp.so \
+	  /usr/lib/nginx/modules/ngx_rtmp_module.so; } >/dev/null 2>&1; then \
+	  echo "installing RTSP and RTMP servers and a headless browser, which tests of live video talk to"; \
+	  deny=/usr/sbin/policy-rc.d; \
+	  if [ -e $$deny ]; then deny=; else printf '#!/bin/sh\nexit 101\n' >$$deny; chmod +x $$deny; fi; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PEER_PACKAGES) >/dev/null; } \
 	  || echo "they could not be installed; those tests will be skipped"; \
+	  rm -f $$deny; \
 	fi
 
 clean:

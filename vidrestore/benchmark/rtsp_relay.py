@@ -7,6 +7,7 @@ import asyncio
 import base64
 import re
 import secrets
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -60,10 +61,12 @@ class RtspRelay:
     Args:
         port: 0 chooses one.
         password: that everybody must show, with any user; None lets everybody in.
+        tls: a certificate to speak RTSPS with; None speaks RTSP.
     """
 
-    def __init__(self, port: int = 0, *, password: str | None = None) -> None:
+    def __init__(self, port: int = 0, *, password: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
+        self._tls = tls
         self._password = password
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
@@ -74,7 +77,7 @@ class RtspRelay:
 
     def url(self, path: str, *, user: str = "") -> str:
         """Of a stream, such as `url("live")`."""
-        return f"rtsp://{f'{user}@' if user else ''}127.0.0.1:{self.port}/{path}"
+        return f"rtsp{'s' * bool(self._tls)}://{f'{user}@' if user else ''}127.0.0.1:{self.port}/{path}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -119,7 +122,7 @@ class RtspRelay:
         asyncio.run_coroutine_threadsafe(_done(work), self._loop).result(_START_SECONDS)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _vanish(self) -> None:

@@ -41,12 +41,14 @@ class StreamsReport:
 def stream(
     source: Annotated[
         str | None,
-        typer.Argument(help="rtsp(s)://, rtmp://, http(s)://, udp://, tcp://, /dev/videoN or a file.", metavar="SRC"),
+        typer.Argument(
+            help="rtsp(s)://, rtmp(s)://, http(s)://, udp://, tcp://, /dev/videoN or a file.", metavar="SRC"
+        ),
     ] = None,
     destinations: Annotated[
         list[str] | None,
         typer.Argument(
-            help="rtsp://, rtmp://, udp://, tcp://, FOLDER/ (HLS), FILE.mp4 or .mkv (a recording); one or more.",
+            help="rtsp(s)://, rtmp(s)://, udp://, tcp://, FOLDER/ (HLS), FILE.mp4 or .mkv (a recording); one or more.",
             metavar="DST...",
         ),
     ] = None,

@@ -25,7 +25,14 @@ _SOURCES: dict[str, SourceKind] = {
     "v4l2": "device",
     "file": "file",
 }
-_TARGETS: dict[str, TargetKind] = {"rtsp": "rtsp", "rtmp": "rtmp", "rtmps": "rtmp", "udp": "udp", "tcp": "tcp"}
+_TARGETS: dict[str, TargetKind] = {
+    "rtsp": "rtsp",
+    "rtsps": "rtsp",
+    "rtmp": "rtmp",
+    "rtmps": "rtmp",
+    "udp": "udp",
+    "tcp": "tcp",
+}
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 _HOSTLESS = frozenset({"udp", "rtp", "tcp"})
 """Where a port alone is an address: all of this machine's."""
@@ -100,7 +107,7 @@ def parse_source(text: str) -> Source:
 
 
 def parse_target(text: str) -> Target:
-    """What `rtsp://`, `rtmp(s)://`, `udp://`, `tcp://`, a folder/, FILE.m3u8 (HLS) or FILE.mp4/.mkv (recording) names.
+    """What `rtsp(s)://`, `rtmp(s)://`, `udp://`, `tcp://`, a folder/, FILE.m3u8 (HLS) or FILE.mp4 (recording) names.
 
     Raises:
         ConfigError: another scheme, no host, or another kind of file.

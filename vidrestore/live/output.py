@@ -16,6 +16,7 @@ from vidrestore.live.histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
+from vidrestore.live.sound import AacSound, holds
 from vidrestore.live.timeline import SECOND
 from vidrestore.live.track import Track
 from vidrestore.redaction import redact
@@ -56,7 +57,7 @@ class OutputCounts:
     bytes: int = 0
     pictures: int = 0
     packets_dropped: int = 0
-    """That came while it was not open again yet, or did not fit into its queue."""
+    """That came while it was not open again yet, or did not fit into its queue; and sound that cannot be decoded."""
     last_problem: str = ""
     left_out: str = ""
     """Sound that it has no place for."""
@@ -99,8 +100,13 @@ class Output:
         self._skipping = False
         """Whether what comes is dropped up to the next key frame."""
         self._first_packet: int | None = None
+        self._held: list[Packet] = []
+        """Of at most a second, until the target is opened."""
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._tracks: dict[Kind, Track] = {}
+        self._aac: tuple[object, AacSound | None] | None = None
+        """Of which track, and what codes it anew; None where nothing can."""
+        self._soundless = ""
         self._muxer: Muxer | Recording | RemoteMuxer | None = None
         self._thread = threading.Thread(target=self._run, name=f"output {target}", daemon=True)
         self._thread.start()
@@ -138,16 +144,28 @@ class Output:
     def _run(self) -> None:
         while (packet := self._next()) is not None:
             try:
-                self._write(packet)
+                for one in self._suited(packet):
+                    self._write(one)
             except OutputError as error:
                 self._failed(error)
             except Exception as error:  # noqa: BLE001  a thread that dies in silence would lose the output for good
                 self._failed(OutputError(f"{self.target} failed: {redact(f'{type(error).__name__}: {error}')}"))
         try:
+            self._finish()
             self._end()
         except OutputError as error:
             self._note(error)
         self.counts.state = "ended"
+
+    def _finish(self) -> None:
+        """Write what was held for sound that did not come, and the end of sound that is coded anew."""
+        if self._muxer is None and self._held:
+            held, self._held = self._held, []
+            self._begin(held)
+        coder = self._aac[1] if self._aac else None
+        if coder is not None and self._muxer is not None:
+            for packet in coder.flush():
+                self._mux(self._muxer, packet)
 
     def _next(self) -> Packet | None:
         with self._changed:
@@ -158,17 +176,51 @@ class Output:
             self._changed.notify_all()
             return packet
 
+    def _suited(self, packet: Packet) -> list[Packet]:
+        """The packet, or, where this target has no place for its sound, what comes of coding it anew."""
+        container = self.target.container
+        if packet.kind == "video" or holds(container, packet.track):
+            return [packet]
+        if self._aac is None or self._aac[0] != packet.track.key:
+            self._aac = packet.track.key, self._coder(packet.track)
+        coder = self._aac[1]
+        coded = coder.take(packet) if coder else None
+        self.counts.packets_dropped += coded is None
+        return coded or []
+
+    def _coder(self, track: Track) -> AacSound | None:
+        lacks = f"{self.target} has no place for {track.codec} sound"
+        try:
+            coder = AacSound(track)
+        except OutputError as error:
+            self._soundless = self.counts.left_out = f"{lacks}, and {error.message}"
+            self._tell(self._soundless)
+            return None
+        self._soundless = ""
+        self._tell(f"{lacks}: it is written as AAC")
+        return coder
+
     def _write(self, packet: Packet) -> None:
         if self._is_new(packet):
             self._demand_key_frame()
             self._end()  # another codec: what is written so far is completed
-        if self._muxer is None:
-            if not self._may_begin(packet):
-                self.counts.packets_dropped += self.counts.opened > 0
-                return
-            self._open(packet)
-        muxer = self._muxer
-        assert muxer is not None, "opened just before"  # noqa: S101
+        if self._muxer is not None:
+            self._mux(self._muxer, packet)
+        elif beginning := self._beginning(packet):
+            self._begin(beginning)
+        else:
+            self.counts.packets_dropped += self.counts.opened > 0 and not self._held
+
+    def _begin(self, packets: list[Packet]) -> None:
+        try:
+            muxer = self._open(packets[0])
+        except OutputError:
+            self.counts.packets_dropped += len(packets) * (self._blocking or self.counts.opened > 0)
+            raise
+        for packet in packets:
+            self._mux(muxer, packet)
+
+    def _mux(self, muxer: Muxer | Recording | RemoteMuxer, packet: Packet) -> None:
         muxer.mux(packet)
         counts = self.counts
         counts.packets += 1
@@ -178,17 +230,24 @@ class Output:
             if packet.arrived:
                 counts.latency.add((time.monotonic_ns() - packet.arrived) / SECOND)
 
-    def _may_begin(self, packet: Packet) -> bool:
-        """With a key frame, once sound that is announced is known."""
+    def _beginning(self, packet: Packet) -> list[Packet]:
+        """What to begin with, from a key frame on, once sound that is announced is known; empty before that.
+
+        Where nothing may be dropped, what comes while sound is awaited is held, and is at the head.
+        """
         now = time.monotonic_ns()
         self._first_packet = self._first_packet or now
-        if packet.kind != "video":
-            return False
+        opens = packet.kind == "video" and packet.keyframe
+        if not (opens or self._held):
+            return []
         if "audio" not in self._tracks and self._expects_sound() and now - self._first_packet < _SETTLE:
-            if packet.keyframe:
+            if self._blocking:
+                self._held.append(packet)
+            else:
                 self._demand_key_frame()
-            return False
-        return packet.keyframe
+            return []
+        held, self._held = self._held, []
+        return [*held, packet]
 
     def _is_new(self, packet: Packet) -> bool:
         """Take note of a packet's track; whether the open muxer does not know it."""
@@ -198,16 +257,17 @@ class Output:
         self._tracks[packet.kind] = packet.track
         return self._muxer is not None and (known is None or known.key != packet.track.key)
 
-    def _open(self, first: Packet) -> None:
+    def _open(self, first: Packet) -> Muxer | Recording | RemoteMuxer:
         self.counts.state = "connecting"
-        self._muxer = self._opened(first.dts)
+        self._muxer = muxer = self._opened(first.dts)
         self._backoff.succeeded()
         self.counts.state = "live"
         self.counts.opened += 1
-        self.counts.left_out = self._muxer.left_out or ""
-        if self.counts.left_out:
+        self.counts.left_out = muxer.left_out or self._soundless
+        if muxer.left_out:
             self._tell(self.counts.left_out)
         self._tell(f"{self.target} is open")
+        return muxer
 
     def _opened(self, origin: int) -> Muxer | Recording | RemoteMuxer:
         config, target, tracks = self._config, self.target, dict(self._tracks)

@@ -12,14 +12,14 @@ from typing import Any, Literal, Protocol
 import av
 from av.container import InputContainer
 
-from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.errors import ConfigError, InputError
 from vidrestore.live.addresses import Source
 from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
 from vidrestore.live.problems import SourceLost, SourceRefused, problem
+from vidrestore.live.sound import SourceSound
 from vidrestore.live.timeline import SECOND, Timeline
-from vidrestore.live.track import Track
 from vidrestore.types import Frame
 from vidrestore.video.info import VideoInfo, codec_context
 from vidrestore.video.rationals import exact, time_base_of
@@ -125,6 +125,8 @@ class LiveSource:
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._lost_since: int | None = None
         self._last_picture = 0
+        self._silent = False
+        """Whether sound that cannot be passed on was told of."""
         self._is_up_to_date = False
         """Whether all was read that came while the connection was being made."""
 
@@ -197,8 +199,10 @@ class LiveSource:
     def _read(self, container: InputContainer, receiver: Receiver) -> None:
         video = self._video(container)
         audio = container.streams.audio[0] if self._config.audio and container.streams.audio else None
-        sound = _Sound(audio) if audio is not None and codec_context(audio) is not None else None
+        sound = SourceSound(audio) if audio is not None and codec_context(audio) is not None else None
         self.counts.has_sound = sound is not None
+        if audio is not None and sound is None:
+            self._tell(f"{self._source}: the sound is lost: no decoder of this build of FFmpeg knows its codec")
         opened = asked = self._clock()
         self._is_up_to_date = self._source.paced
         for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
@@ -210,7 +214,7 @@ class LiveSource:
                 self._decode(container, video, packet, now, receiver)
             elif sound is not None and packet.size:
                 self._hear(sound, packet, now, receiver)
-                self.counts.has_sound = not sound.hopeless
+                self._note_silence(sound)
             if now - max(self._last_picture, opened) > self._config.silence_seconds * SECOND:
                 raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
             asked = self._clock()
@@ -245,7 +249,7 @@ class LiveSource:
             now = self._await(stream.index, source, now)
             if self._stopped.is_set():
                 return
-            time = self._timeline.map(stream.index, source, now)
+            time = self._timeline.map(stream.index, source, now, settled=self._is_up_to_date)
             if not self._is_up_to_date:
                 self.counts.frames_outdated += 1
                 continue
@@ -254,7 +258,7 @@ class LiveSource:
             self._alive(now)
             receiver.picture(frame, info, now)
 
-    def _hear(self, sound: "_Sound", packet: "av.Packet[Any]", now: int, receiver: Receiver) -> None:
+    def _hear(self, sound: SourceSound, packet: "av.Packet[Any]", now: int, receiver: Receiver) -> None:
         index, time_base = packet.stream.index, time_base_of(packet.stream)
         try:
             parts = sound.take(packet)
@@ -266,11 +270,17 @@ class LiveSource:
             if source is None or sound.track is None:
                 continue
             now = self._await(index, source, now)
-            time = self._timeline.map(index, source, now)
+            time = self._timeline.map(index, source, now, settled=self._is_up_to_date)
             if not self._is_up_to_date:
                 continue
             duration = _nanoseconds(part.duration or 0, time_base) or 0
             receiver.sound(Packet("audio", sound.track, bytes(part), time, time, duration, keyframe=True, arrived=now))
+
+    def _note_silence(self, sound: SourceSound) -> None:
+        self.counts.has_sound = not sound.problem
+        if sound.problem and not self._silent:
+            self._tell(f"{self._source}: the sound is lost: {sound.problem}")
+        self._silent = bool(sound.problem)
 
     def _await(self, track: int, source: int, now: int) -> int:
         """Wait, where the source is paced, until the time of a packet has come."""
@@ -292,27 +302,6 @@ class LiveSource:
             self._lost_since = None
             lasted = f" again, after {seconds:.1f} s"
         self._tell(f"{self._source} is live{lasted}")
-
-
-class _Sound:
-    """The packets of a sound track, in the form that every container takes."""
-
-    def __init__(self, stream: av.AudioStream) -> None:
-        self._stream = stream
-        self._filter: Any = None
-        self.track: Track | None = None
-        self.hopeless = False
-        if stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata:
-            # AAC with a header in each packet (MPEG-TS): others want one header for all
-            self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", stream)
-
-    def take(self, packet: "av.Packet[Any]") -> list["av.Packet[Any]"]:
-        if self.track is None and not self.hopeless:
-            try:
-                self.track = Track.of(self._stream, packet)
-            except OutputError:
-                self.hopeless = True
-        return self._filter.filter(packet) if self._filter else [packet]
 
 
 def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:

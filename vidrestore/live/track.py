@@ -9,6 +9,8 @@ from av.stream import Stream
 
 from vidrestore.errors import OutputError
 
+_MPEG_SOUND = {"mp1", "mp2", "mp3"}
+"""A transport stream has one number for them; which it is shows in the packets."""
 _SNIFF = {"probesize": "32", "analyzeduration": "0"}
 
 
@@ -16,7 +18,8 @@ class Track:
     """Codec parameters that outlive their source: a header and one packet, held in memory.
 
     Pictures in NUT, which keeps the header as the encoder wrote it: muxers must know whether packets have start codes.
-    Sound in Matroska, which makes one header of those in the packets of AAC from a transport stream.
+    Sound in Matroska, which makes one header of those in the packets of AAC from a transport stream; in NUT where
+    Matroska does not hold it.
 
     Args:
         memory: what `describe` gave; `of` joins the two.
@@ -30,7 +33,8 @@ class Track:
         """A template for `add_stream_from_template`."""
         codec = self.stream.codec_context
         self.codec = codec.codec.canonical_name
-        self.key = (self.codec, getattr(codec, "sample_rate", None), codec.extradata)
+        sound = (codec.sample_rate, codec.layout.nb_channels) if isinstance(codec, av.AudioCodecContext) else None
+        self.key = (self.codec, sound, codec.extradata)
         """Equal where one track may take the place of another in the same output."""
 
     @classmethod
@@ -38,18 +42,28 @@ class Track:
         """Describe a stream, which may be closed afterwards, by one of its packets, whose times do not matter.
 
         Raises:
-            OutputError: the container has no place for this codec.
+            OutputError: neither container holds this codec.
         """
-        memory = io.BytesIO()
-        try:
-            with av.open(memory, "w", format="nut" if source.type == "video" else "matroska") as container:
-                stream = container.add_stream_from_template(source)
-                first = av.Packet(bytes(packet))
-                first.pts = first.dts = 0
-                first.is_keyframe = True
-                first.stream = stream
-                container.mux(first)
-            return cls(memory.getvalue())
-        except (av.FFmpegError, ValueError, OSError) as error:
-            name = source.codec_context.codec.canonical_name
-            raise OutputError(f"{name} cannot be passed through: {error}") from error
+        codec, reason = source.codec_context.codec.canonical_name, ""
+        for container in ("nut",) if source.type == "video" else ("matroska", "nut"):
+            try:
+                track = cls(_described(source, packet, container))
+            except (av.FFmpegError, ValueError, OSError) as error:
+                reason = str(error)
+                continue
+            if track.codec == codec or {track.codec, codec} <= _MPEG_SOUND:
+                return track
+            reason = f"{container} takes it for {track.codec}"
+        raise OutputError(f"{codec} cannot be passed through: {reason}")
+
+
+def _described(source: Stream, packet: "av.Packet[Any]", container: str) -> bytes:
+    memory = io.BytesIO()
+    with av.open(memory, "w", format=container) as written:
+        stream = written.add_stream_from_template(source)
+        first = av.Packet(bytes(packet))
+        first.pts = first.dts = 0
+        first.is_keyframe = True
+        first.stream = stream
+        written.mux(first)
+    return memory.getvalue()
