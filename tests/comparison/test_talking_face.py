@@ -15,6 +15,8 @@ from vidrestore.types import UInt8
 WriteOnce = Callable[[str, Sequence[UInt8]], Path]
 CPU = ComparisonConfig(device="cpu")
 
+pytestmark = pytest.mark.nightly
+
 
 def noisy(pictures: Sequence[UInt8], sigma: float) -> list[UInt8]:
     generator = np.random.default_rng(7)

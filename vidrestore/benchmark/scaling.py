@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -34,7 +34,8 @@ from vidrestore.video.reader import VideoReader
 from vidrestore.video.writer import VideoWriter
 
 _START_SECONDS = 300.0
-_WARM_FRAMES = 100
+_WARM_FRAMES = 12
+"""Of each worker."""
 _GPU_LEVELS = 1.0
 """Mean difference of a frame, in levels, that runs with GPUs may make: they store H.264, as jobs do, and x264 decides
 otherwise from run to run."""
@@ -91,7 +92,7 @@ class ScalingResult:
 
 
 def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
-    """Run the race, and write `scaling.json`.
+    """Run the race, and write `scaling.json` after each run.
 
     Raises:
         OutputError: two runs gave different films.
@@ -100,7 +101,6 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
     times: dict[int, list[float]] = {}
     first_film: Path | None = None
     difference = 0.0
-    frames = 0
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
         source = config.film or _texture(folder / "film.mp4", config)
@@ -114,21 +114,24 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
                     raise OutputError(f"{count} workers gave another film than {config.counts[0]}: {difference} levels")
                 if made != first_film:
                     made.unlink()
+                result = _result(config, times, frames, difference)  # kept after each run: they are long
+                replace_text(out / "scaling.json", json.dumps(asdict(result), indent=2, default=str) + "\n")
+    return result
+
+
+def _result(config: ScalingConfig, times: dict[int, list[float]], frames: int, difference: float) -> ScalingResult:
     first = config.counts[0] * statistics.median(times[config.counts[0]])
-    rows = tuple(
-        ScalingRow(count, tuple(found), frames, first / (count * statistics.median(found)))
-        for count, found in times.items()
-    )
-    result = ScalingResult(
-        rows,
+    return ScalingResult(
+        tuple(
+            ScalingRow(count, tuple(found), frames, first / (count * statistics.median(found)))
+            for count, found in times.items()
+        ),
         difference,
         json.loads(json.dumps(asdict(config), default=str)),
         describe_machine(),
         describe_checkout(),
         installed_versions(),
     )
-    replace_text(out / "scaling.json", json.dumps(asdict(result), indent=2, default=str) + "\n")
-    return result
 
 
 def scaling_table(result: ScalingResult) -> str:
@@ -157,10 +160,11 @@ def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[fl
         )
         kind = FaceWorker if config.gpus else simulated(config.seconds_per_face)
         with RayCrew(job.restore, job.ray, most=workers, face_worker=kind) as crew:
-            _await(crew, workers)
-            if config.gpus:  # what is measured is a film of hours: the networks are warm
-                head = _head(source, out.with_name(f"{out.name}-head.mp4"))
-                run_batch([str(head)], str(out / "warm"), job, open_crew=lambda: nullcontext(crew))
+            await_workers(crew, workers)
+            if config.gpus:  # what is measured is a film of hours: networks and workers are warm
+                head, length = _head(source, out.with_name(f"{out.name}-head.mp4"), frames=_WARM_FRAMES * workers)
+                warm = replace(job, segment_seconds=length / workers)
+                run_batch([str(head)], str(out / "warm"), warm, open_crew=lambda: nullcontext(crew))
             started = time.perf_counter()
             report = run_batch([str(source)], str(out), job, open_crew=lambda: nullcontext(crew))
             seconds = time.perf_counter() - started
@@ -169,7 +173,12 @@ def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[fl
         return seconds, out / report.films[0].destination, report.frames
 
 
-def _await(crew: RayCrew, workers: int) -> None:
+def await_workers(crew: RayCrew, workers: int) -> None:
+    """Wait until so many workers are free.
+
+    Raises:
+        WorkerError: they did not come.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while len(crew.free()) < workers:
         crew.tend(workers)
@@ -189,12 +198,15 @@ def _difference(one: Path, other: Path) -> float:
         )
 
 
-def _head(film: Path, path: Path) -> Path:
-    """The first frames of a film."""
+def _head(film: Path, path: Path, *, frames: int) -> tuple[Path, float]:
+    """The first frames of a film, and how many seconds they last."""
     with VideoReader(film) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
-        for frame in islice(reader, _WARM_FRAMES):
+        first = last = None
+        for frame in islice(reader, frames):
             writer.write(frame)
-    return path
+            first, last = first or frame, frame
+        assert first is not None and last is not None, "a film has frames"  # noqa: PT018, S101
+        return path, float(last.seconds - first.seconds)
 
 
 def _texture(path: Path, config: ScalingConfig) -> Path:

@@ -1,0 +1,29 @@
+"""What live streams that share a face worker keep of the rate of the same films offline.
+
+python -m pipelines.live_share OUT FILM
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrestore.benchmark.live_share import ShareConfig, measure_share, share_table
+from vidrestore.cli.terminal import run_to_exit
+from vidrestore.config import apply_settings
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Where live_share.json goes.")],
+    film: Annotated[Path, typer.Argument(help="With faces.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any option, such as streams=8 or model=gfpgan-v1.4.")
+    ] = None,
+) -> None:
+    """Compare, tell."""
+    out.mkdir(parents=True, exist_ok=True)
+    print(share_table(measure_share(apply_settings(ShareConfig(film), settings or []), out)))
+
+
+if __name__ == "__main__":
+    run_to_exit(lambda: typer.run(main))
