@@ -22,8 +22,9 @@ _HELD = {
     "rtsp": {"aac", "mp2", "mp3", "ac3", "opus", "vorbis", "pcm_alaw", "pcm_mulaw", "pcm_s16be", "adpcm_g722"},
     "flv": {"aac", "mp3"},
 }
-_MP3_IN_FLV = (11025, 22050, 44100, 48000)
 """Where a trial tells nothing: FFmpeg's RTSP connects first, and its FLV aborts the process on G.711."""
+_MP3_IN_FLV = (11025, 22050, 44100, 48000)
+"""Samples a second."""
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BITS_PER_SAMPLE = 1.5
 _MOST_BITS = 128_000
