@@ -87,7 +87,10 @@ def changed(before: Frame, after: Frame) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("start", "stop"), [(60, 75), (47, 61), (88, 100)])
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(60, 75), *(pytest.param(*span, marks=pytest.mark.nightly) for span in ((47, 61), (88, 100)))],
+)
 def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: Parts, start: int, stop: int) -> None:
     frames = walking(120)
     whole = restored(frames, parts)

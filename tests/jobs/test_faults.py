@@ -184,9 +184,9 @@ def test_any_number_of_workers_gives_the_same_bits(
 
 @pytest.mark.parametrize(
     ("kills", "among", "seed"),
-    [(2, "nodes too", 2), pytest.param(12, "workers", 3, marks=pytest.mark.nightly)]
-    + [pytest.param(6, "nodes too", seed, marks=pytest.mark.nightly) for seed in (4, 5)],
+    [(2, "nodes too", 2), (12, "workers", 3), (6, "nodes too", 4), (6, "nodes too", 5)],
 )
+@pytest.mark.nightly
 def test_deaths_cost_time_and_no_frame(
     cluster: Cluster,
     films: Path,
