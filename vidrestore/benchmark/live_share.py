@@ -5,12 +5,11 @@ processes: detection, crops, networks, blending, encoding. Rates are taken in th
 faster than its film: one that keeps up says nothing of what could be done, and is an error.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
+from vidrestore.report_json import to_json
 from vidrestore.restoration.restorer import FaceRestorer
 from vidrestore.runtime.crew_on_ray import RayCrew
 from vidrestore.runtime.face_pool import RayConfig
@@ -72,7 +72,7 @@ class ShareResult:
     """Of GFP-GAN alone, in full passes, with nothing else to do."""
     mean_batch: float
     """Crops in a call of the shared face worker, live."""
-    config: dict[str, object]
+    config: ShareConfig
     machine: Machine
     checkout: Checkout
 
@@ -112,11 +112,11 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
         each,
         _network(stream),
         mean_batch,
-        json.loads(json.dumps(asdict(config), default=str)),
+        config,
         describe_machine(),
         describe_checkout(),
     )
-    replace_text(out / "live_share.json", json.dumps(asdict(result), indent=2, default=str) + "\n")
+    replace_text(out / "live_share.json", to_json(result))
     return result
 
 

@@ -202,7 +202,7 @@ class LiveSource:
         sound = SourceSound(audio) if audio is not None and codec_context(audio) is not None else None
         self.counts.has_sound = sound is not None
         if audio is not None and sound is None:
-            self._tell(f"{self._source}: the sound is lost: no decoder of this build of FFmpeg knows its codec")
+            self._note_silence("no decoder of this build of FFmpeg knows its codec")
         opened = asked = self._clock()
         self._is_up_to_date = self._source.paced
         for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
@@ -214,7 +214,7 @@ class LiveSource:
                 self._decode(container, video, packet, now, receiver)
             elif sound is not None and packet.size:
                 self._hear(sound, packet, now, receiver)
-                self._note_silence(sound)
+                self._note_silence(sound.problem)
             if now - max(self._last_picture, opened) > self._config.silence_seconds * SECOND:
                 raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
             asked = self._clock()
@@ -276,11 +276,12 @@ class LiveSource:
             duration = _nanoseconds(part.duration or 0, time_base) or 0
             receiver.sound(Packet("audio", sound.track, bytes(part), time, time, duration, keyframe=True, arrived=now))
 
-    def _note_silence(self, sound: SourceSound) -> None:
-        self.counts.has_sound = not sound.problem
-        if sound.problem and not self._silent:
-            self._tell(f"{self._source}: the sound is lost: {sound.problem}")
-        self._silent = bool(sound.problem)
+    def _note_silence(self, problem: str) -> None:
+        """Tell once, not at each session, why the sound is lost; empty where it is not."""
+        self.counts.has_sound = not problem
+        if problem and not self._silent:
+            self._tell(f"{self._source}: the sound is lost: {problem}")
+        self._silent = bool(problem)
 
     def _await(self, track: int, source: int, now: int) -> int:
         """Wait, where the source is paced, until the time of a packet has come."""

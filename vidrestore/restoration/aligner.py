@@ -13,6 +13,9 @@ from vidrestore.video.geometry import frame_to_display
 _MARGIN = 3
 """Frame pixels around the crop that interpolation and chroma upsampling may touch."""
 
+_FINER = 2.0
+"""Pixels of a crop to one of the frame, at least, where there are as many."""
+
 
 class Aligner:
     """Turns face tracks into aligned crops; only the surroundings of each face are converted to RGB.
@@ -109,6 +112,20 @@ def _warped(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
 def magnification(matrix: Float64) -> float:
     """Output pixels per input pixel of an affine map: the root of its determinant."""
     return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+
+
+def coarser_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
+    """Side of a crop after halving it while it stays twice as fine as the frame, and not below `least` pixels.
+
+    Args:
+        side: of the crop now, in pixels.
+        to_crop: float64 [2, 3], frame pixels -> crop pixels.
+        least: pixels of the smallest side that is asked for.
+    """
+    fine = magnification(to_crop)
+    while side >= 2 * least and fine >= 2 * _FINER:
+        side, fine = side // 2, fine / 2
+    return side
 
 
 def resized_to_original(resized: tuple[int, int], original: tuple[int, int]) -> Float64:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
-from vidrestore.restoration.aligner import footprint, magnification, resized_to_original, shift
+from vidrestore.restoration.aligner import coarser_side, footprint, magnification, resized_to_original, shift
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 from vidrestore.video.colour import Box, Writable, blend_rgb
 
@@ -20,9 +20,6 @@ _FACE = (
     FACE_CENTRE[1] + FACE_RADII[1],
 )
 """What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
-
-_FINER = 2.0
-"""Pixels of a crop to one of the frame, at least, that are drawn from, where there are as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +74,8 @@ class Compositor:
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
     """A crop that is many times finer than the frame, averaged down to twice as fine at least, and the map to it."""
-    side = small = crop.shape[0]
-    while magnification(to_crop) * small / side >= 2 * _FINER:
-        small //= 2
+    side = crop.shape[0]
+    small = coarser_side(side, to_crop)
     if small == side:
         return crop, to_crop
     coarse = np.asarray(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.aligner import magnification
+from vidrestore.restoration.aligner import coarser_side
 from vidrestore.restoration.colour_lock import enlarge, low_frequencies
 from vidrestore.restoration.flow import grid_grey, positions, warp
 from vidrestore.restoration.window import Near
@@ -30,9 +30,7 @@ _NOISE_FACTOR = 1.5
 _MOST_NOISE_LEVELS = 6.0
 """Grey levels of that median, at most: more says that most of the crop shows something else."""
 _LEAST_SIDE = 128
-"""Pixels of the smallest crop that is worked at ..."""
-_FINER = 2.0
-"""... and of a crop to a pixel of the film, at least, where there are as many."""
+"""Pixels of the smallest crop that is worked at."""
 _LOOK_SIGMA = 1.0
 """Grid pixels: restored faces are compared without what is finer, for that is what flickers."""
 
@@ -68,9 +66,7 @@ def working(crop: UInt8, to_crop: Float64) -> UInt8:
         crop: uint8 [S, S, 3] RGB.
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
     """
-    side, fine = crop.shape[0], magnification(to_crop)
-    while side >= 2 * _LEAST_SIDE and fine >= 2 * _FINER:
-        side, fine = side // 2, fine / 2
+    side = coarser_side(crop.shape[0], to_crop, least=_LEAST_SIDE)
     if side == crop.shape[0]:
         return crop
     return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
