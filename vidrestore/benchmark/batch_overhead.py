@@ -1,11 +1,10 @@
 """What a batch costs beyond its work: for each of many small films, and for the plan of a very long one."""
 
-import json
 import statistics
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +18,7 @@ from vidrestore.benchmark.simulated import simulated
 from vidrestore.files import replace_text
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.progress import JobProgress
+from vidrestore.report_json import to_json
 from vidrestore.runtime.crew_on_ray import RayCrew
 from vidrestore.runtime.orders import FilmPlan, PlanOrder, carry_out
 
@@ -73,7 +73,7 @@ def measure_overhead(out: Path, *, films: int, hours: float) -> Overhead:
             machine=describe_machine(),
             checkout=describe_checkout(),
         )
-    replace_text(out / "overhead.json", json.dumps(asdict(found), indent=2, default=str) + "\n")
+    replace_text(out / "overhead.json", to_json(found))
     return found
 
 

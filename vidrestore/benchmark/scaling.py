@@ -1,22 +1,25 @@
 """How a batch scales: the same films by more and more workers, decode, restoration and encode included.
 
 Without GPUs the networks are simulated by a sleep, one device a worker, so that what is measured is everything around
-them: planning, placing, handing out, carrying crops, joining. With GPUs they are real, and the workers on the CPU grow
-with them. The results of all runs are compared, sample for sample, before any figure is told.
+them: planning, placing, handing out, carrying crops, joining. With GPUs they are real, and the rest of the machine
+grows with them: each comes with workers of its own and its share of the machine's cores, as a further machine would.
+The results of all runs are compared before any figure is told.
 """
 
-import json
+import os
 import statistics
 import tempfile
 import time
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import torch
 
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.benchmark.simulated import simulated
@@ -25,6 +28,7 @@ from vidrestore.errors import OutputError, WorkerError
 from vidrestore.files import replace_text
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.report import installed_versions
+from vidrestore.report_json import to_json
 from vidrestore.runtime.crew_on_ray import RayCrew
 from vidrestore.runtime.ray_connection import pretended
 from vidrestore.runtime.workers import FaceWorker
@@ -74,6 +78,8 @@ class ScalingRow:
     count: int
     seconds: tuple[float, ...]
     frames: int
+    cores: int
+    """On which it all ran."""
     efficiency: float
     """Of the fastest run of the first count, per worker, the share that is kept; by medians."""
 
@@ -85,7 +91,7 @@ class ScalingResult:
     rows: tuple[ScalingRow, ...]
     difference: float
     """The largest mean difference of a frame between two runs, in levels."""
-    config: dict[str, object]
+    config: ScalingConfig
     machine: Machine
     checkout: Checkout
     versions: dict[str, str]
@@ -106,7 +112,8 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
         source = config.film or _texture(folder / "film.mp4", config)
         for repeat in range(config.repeats):
             for count in config.counts:
-                seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
+                with _kept_to(_cores(config, count)):
+                    seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
                 times.setdefault(count, []).append(seconds)
                 first_film = first_film or made
                 difference = max(difference, _difference(first_film, made))
@@ -115,7 +122,7 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
                 if made != first_film:
                     made.unlink()
                 result = _result(config, times, frames, difference)  # kept after each run: they are long
-                replace_text(out / "scaling.json", json.dumps(asdict(result), indent=2, default=str) + "\n")
+                replace_text(out / "scaling.json", to_json(result))
     return result
 
 
@@ -123,24 +130,56 @@ def _result(config: ScalingConfig, times: dict[int, list[float]], frames: int, d
     first = config.counts[0] * statistics.median(times[config.counts[0]])
     return ScalingResult(
         tuple(
-            ScalingRow(count, tuple(found), frames, first / (count * statistics.median(found)))
+            ScalingRow(
+                count, tuple(found), frames, len(_cores(config, count)), first / (count * statistics.median(found))
+            )
             for count, found in times.items()
         ),
         difference,
-        json.loads(json.dumps(asdict(config), default=str)),
+        config,
         describe_machine(),
         describe_checkout(),
         installed_versions(),
     )
 
 
+def _cores(config: ScalingConfig, count: int) -> list[int]:
+    """Those to work on: all, or as many for each GPU as the machine has for one of its own.
+
+    Threads of one core stay together, or fewer GPUs would have whole cores where more have to share them.
+    """
+    cores = sorted(os.sched_getaffinity(0), key=lambda core: (*_place(core), core))
+    every = torch.cuda.device_count()
+    return cores[: max(1, len(cores) * count // every)] if config.gpus and every else cores
+
+
+def _place(core: int) -> tuple[int, int]:
+    """Socket and physical core; of the same one where the system does not tell."""
+    folder = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
+    try:
+        return int((folder / "physical_package_id").read_text()), int((folder / "core_id").read_text())
+    except OSError:
+        return 0, 0
+
+
+@contextmanager
+def _kept_to(cores: list[int]) -> Iterator[None]:
+    """This thread, and all that it starts, on these cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def scaling_table(result: ScalingResult) -> str:
     """In Markdown."""
-    head = "| workers | seconds | frames/s | efficiency |\n| --: | --: | --: | --: |\n"
+    head = "| workers | cores | seconds | frames/s | efficiency |\n| --: | --: | --: | --: | --: |\n"
     lines = []
     for row in result.rows:
         median = statistics.median(row.seconds)
-        lines.append(f"| {row.count} | {median:.1f} | {row.frames / median:.1f} | {row.efficiency:.3f} |")
+        lines.append(f"| {row.count} | {row.cores} | {median:.1f} | {row.frames / median:.1f} | {row.efficiency:.3f} |")
     return head + "\n".join(lines) + "\n"
 
 
