@@ -60,6 +60,90 @@ def test_sound_and_picture_share_one_mapping() -> None:
     assert abs(sound - picture) < SECOND // 1000
 
 
+@given(st.integers(0, 200), st.sampled_from([0, 1]))
+def test_sound_and_picture_share_one_mapping_however_long_the_first_packet_waited(waited: int, track: int) -> None:
+    timeline = Timeline()
+
+    def mapped(track: int, n: int, *, settled: bool) -> int:
+        """Sound comes when it is made, a picture when the next one is, and what is older came when all was read."""
+        now = SECOND + max(0, n if track else n + 1) * STEP
+        return timeline.map(track, SECOND + n * STEP, now, settled=settled)
+
+    mapped(track, -waited, settled=False)
+    mapped(1 - track, 0, settled=False)  # in time, and read before what else had waited
+    for n in range(1 - waited, 1):
+        mapped(track, n, settled=False)
+    for n in range(1, 200):
+        heard, shown = (mapped(track, n, settled=True) for track in (1, 0))
+    assert heard == shown
+
+
+@given(st.integers(-2, 2), st.sampled_from([0, 1]), st.sampled_from([0, 1]), st.sampled_from([48_000, 44_100, 8_000]))
+def test_a_counter_that_is_whole_turns_ahead_shows_the_clock(turns: int, ahead: int, first: int, rate: int) -> None:
+    timeline = Timeline()
+    periods = [round((1 << 32) * SECOND / ticks) for ticks in (90_000, rate)]
+
+    def mapped(track: int, n: int) -> int:
+        """Sound comes when it is made, a picture when the next one is."""
+        now = SECOND + (n if track else n + 1) * STEP
+        source = 900 * SECOND + n * STEP + (turns * periods[track] if track == ahead else 0)
+        return timeline.map(track, timeline.unwrap(track, source, now, period=periods[track]), now)
+
+    mapped(first, 0)
+    for n in range(1, 200):
+        heard, shown = mapped(1, n), mapped(0, n)
+    assert heard == shown
+    assert timeline.jumps == 0
+
+
+def test_a_counter_may_turn_in_mid_stream() -> None:
+    timeline = Timeline()
+    period = round((1 << 32) * SECOND / 48_000)
+    times = [
+        timeline.map(0, timeline.unwrap(0, (n - 20) * STEP % period, n * STEP, period=period), n * STEP)
+        for n in range(50)
+    ]
+    assert all(abs(after - before - STEP) <= 1 for before, after in pairwise(times))
+    assert timeline.jumps == 0
+
+
+@given(st.sampled_from([8, 11, 30]), st.sampled_from([0, 1]))
+def test_one_stray_packet_does_not_part_sound_and_picture(hours: int, stray: int) -> None:
+    timeline = Timeline()
+    periods = [round((1 << 32) * SECOND / ticks) for ticks in (90_000, 48_000)]
+    for n in range(200):
+        times = []
+        for track in (1, 0):
+            now = SECOND + (n if track else n + 1) * STEP
+            source = 900 * SECOND + n * STEP + (hours * 3600 * SECOND if (n, track) == (50, stray) else 0)
+            times.append(timeline.map(track, timeline.unwrap(track, source, now, period=periods[track]), now))
+    assert times[0] == times[1]
+
+
+def test_clocks_that_were_left_behind_are_not_taken_up_again() -> None:
+    timeline = Timeline()
+    times = []
+    for n in range(30_000):  # 100 millionths fast, and it steps back once
+        now = n * STEP
+        source = round(now * 1.0001) - (1_050_000_000 if n >= 200 else 0)
+        times.append(timeline.map(0, source, now))
+    assert all(after > before for before, after in pairwise(times[250:]))
+
+
+def test_sound_and_picture_share_the_mapping_of_a_new_clock_too() -> None:
+    timeline = Timeline()
+    for n in range(50):
+        timeline.map(0, 500 * SECOND + n * STEP, n * STEP)
+        timeline.map(1, 500 * SECOND + n * STEP, n * STEP)
+    back = 60 * STEP  # the sound of the new clock comes in time, its pictures after more than a second
+    timeline.map(1, 0, back)
+    timeline.map(0, 0, back + SECOND + STEP)
+    for n in range(1, 200):
+        heard = timeline.map(1, n * STEP, back + n * STEP)
+        shown = timeline.map(0, n * STEP, back + (n + 1) * STEP)
+    assert heard == shown
+
+
 def test_a_burst_after_a_freeze_lies_in_the_past_and_not_ahead() -> None:
     timeline = Timeline()
     for n in range(50):

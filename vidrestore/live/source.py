@@ -29,6 +29,8 @@ State = Literal["connecting", "live", "waiting", "ended"]
 
 _WAITED = SECOND // 200
 """Waiting so long for a packet says that none was there."""
+_RTP_TICKS = 1 << 32
+"""A turn of RTP's counter, in units of a track's time base."""
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
 
@@ -246,6 +248,7 @@ class LiveSource:
             if source is None:
                 self.counts.frames_untimed += 1
                 continue
+            source = self._timeline.unwrap(stream.index, source, now, period=self._period(time_base))
             now = self._await(stream.index, source, now)
             if self._stopped.is_set():
                 return
@@ -269,6 +272,7 @@ class LiveSource:
             source = _nanoseconds(part.pts, time_base)
             if source is None or sound.track is None:
                 continue
+            source = self._timeline.unwrap(index, source, now, period=self._period(time_base))
             now = self._await(index, source, now)
             time = self._timeline.map(index, source, now, settled=self._is_up_to_date)
             if not self._is_up_to_date:
@@ -282,6 +286,10 @@ class LiveSource:
         if problem and not self._silent:
             self._tell(f"{self._source}: the sound is lost: {problem}")
         self._silent = bool(problem)
+
+    def _period(self, time_base: Fraction) -> int:
+        """Nanoseconds after which the counter of a track begins anew, where FFmpeg leaves that to us; else 0."""
+        return round(_RTP_TICKS * time_base * SECOND) if self._source.kind == "rtsp" else 0
 
     def _await(self, track: int, source: int, now: int) -> int:
         """Wait, where the source is paced, until the time of a packet has come."""

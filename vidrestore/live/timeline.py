@@ -61,6 +61,8 @@ class Timeline:
         self._paced = paced
         self._epochs: deque[_Epoch] = deque(maxlen=_EPOCHS)
         self._last: dict[int, tuple[int, int, _Epoch]] = {}
+        self._turns: dict[int, int] = {}
+        """Of each track's counter, that are added."""
         self.jumps = 0
         """Times the source's clock jumped within a session."""
 
@@ -68,6 +70,21 @@ class Timeline:
         """The source was opened anew: its clock is unknown again."""
         self._epochs.clear()
         self._last.clear()
+        self._turns.clear()
+
+    def unwrap(self, track: int, source: int, now: int, *, period: int) -> int:
+        """The time that a packet's counter of `period` nanoseconds means, by a clock that is known; 0: it counts on.
+
+        RTP counts in 32 bits from anywhere, and FFmpeg may take one track for a whole turn ahead of the other.
+        """
+        if not period:
+            return source
+        for epoch in reversed(self._epochs):
+            turns = round((now - source - epoch.offset) / period)
+            if abs(now - source - turns * period - epoch.offset) < _JUMP:
+                self._turns[track] = turns
+                break
+        return source + self._turns.get(track, 0) * period
 
     def wait(self, track: int, source: int, now: int) -> int:
         """Nanoseconds until a packet's time has come, where the source is paced; else 0."""
@@ -100,12 +117,20 @@ class Timeline:
             return self._near(source, now) or self._begin(source, now)
         last, then, epoch = before
         if -_JUMP < source - last < max(now - then, 0) + (_JUMP if not self._paced else 10 * _JUMP):
-            return epoch
+            return self._same(epoch)
         return self._near(source, now) or self._begin(source, now, jumped=True)
 
     def _near(self, source: int, now: int) -> _Epoch | None:
         near = [epoch for epoch in self._epochs if abs(now - source - epoch.offset) < _JUMP]
         return min(near, key=lambda epoch: abs(now - source - epoch.offset), default=None)
+
+    def _same(self, epoch: _Epoch) -> _Epoch:
+        """The epoch itself, or one of another track that turned out to be of the same clock, with the faster way.
+
+        Where what came first had waited, for one track longer than for the other, each took it for a clock of its own.
+        """
+        followed = [other for _, _, other in self._last.values() if abs(other.offset - epoch.offset) < _JUMP]
+        return min([epoch, *followed], key=lambda one: one.offset)
 
     def _begin(self, source: int, now: int, *, jumped: bool = False) -> _Epoch:
         self.jumps += jumped
