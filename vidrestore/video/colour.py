@@ -9,6 +9,7 @@ Matrices and ranges follow ITU-T H.273: luma coefficients (Kr, Kb) by matrix cod
 middle of its block, in both directions alike, so that a round trip does not move it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -138,10 +139,12 @@ def planes_to_rgb(planes: tuple[NDArray[np.generic], ...], frame: Frame) -> UInt
         scale, offset = _luma_scale(shape, full_range=frame.colour.full_range)
         return to_uint8(np.repeat(((luma - offset) * np.float32(255 / scale))[..., None], 3, axis=2))
     size = (luma.shape[1], luma.shape[0])
-    chroma = [cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for plane in planes[1:3]]
+    chroma = (cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for plane in planes[1:3])
     matrix, offset_vector = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
-    affine = np.hstack([matrix, (-matrix @ offset_vector)[:, None]])
-    return to_uint8(_transform(cv2.merge([luma, *chroma]), affine))
+    constants = -matrix @ offset_vector
+    parts = [luma, *(np.asarray(plane, dtype=np.float32) for plane in chroma)]
+    colours = [_weighted_sum(parts, weights, constant) for weights, constant in zip(matrix, constants, strict=True)]
+    return np.asarray(cv2.merge(colours), dtype=np.uint8)
 
 
 def blend_rgb(planes: tuple[Writable, ...], frame: Frame, box: Box, rgb: Float32, mask: Float32) -> None:
@@ -179,15 +182,29 @@ def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]
         return [scaled[..., 1], scaled[..., 2], scaled[..., 0]]
     to_rgb, offset = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
     affine = np.hstack([np.linalg.inv(to_rgb), offset[:, None]])
+    luma = _plane(rgb, affine[0])
     if shape.family == "gray":
-        return [_transform(rgb, affine[:1]).reshape(rgb.shape[:2])]
-    luma, *chroma = (np.asarray(plane, dtype=np.float32) for plane in cv2.split(_transform(rgb, affine)))
-    return [luma, *(_shrink(plane, (shape.step_x, shape.step_y)) for plane in chroma)]
+        return [luma]
+    small = _shrink(rgb, (shape.step_x, shape.step_y))  # a mean of colours has the mean of their chroma
+    return [luma, *(_plane(small, row) for row in affine[1:])]
 
 
-def _transform(image: NDArray[np.generic], affine: NDArray[np.float64]) -> Float32:
-    """Apply a colour matrix [m, n + 1] to float32 [h, w, n]."""
-    return np.asarray(cv2.transform(np.asarray(image, dtype=np.float32), affine), dtype=np.float32)
+def _plane(rgb: Float32, row: NDArray[np.float64]) -> Float32:
+    """One plane float32 [h, w] of float32 [h, w, 3] by a row of a colour matrix, weights and constant."""
+    return np.asarray(cv2.transform(np.asarray(rgb, dtype=np.float32), row[None]), dtype=np.float32)
+
+
+def _weighted_sum(planes: Sequence[Float32], weights: NDArray[np.float64], constant: float) -> UInt8:
+    """Sum of planes float32 [h, w] and a constant, rounded and saturated as `to_uint8` does.
+
+    Plane by plane, for a picture of three floats a pixel costs more to keep than to compute.
+    """
+    counting = [pair for pair in zip(planes, weights, strict=True) if pair[1]]
+    assert len(counting) > 1, "R, G and B have light, and colour"  # noqa: S101  of every matrix of H.273
+    (plane, weight), *between, (last, share) = counting
+    for other, its in between:
+        plane, weight = np.asarray(cv2.addWeighted(plane, weight, other, its, 0), dtype=np.float32), 1
+    return np.asarray(cv2.addWeighted(plane, weight, last, share, constant, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 def _matrix_of(frame: Frame) -> int:
@@ -236,10 +253,10 @@ def _shrink(plane: Float32, steps: tuple[int, int]) -> Float32:
     """Average blocks of luma positions onto the chroma grid; a block cut by the frame's edge averages what it has."""
     if steps == (1, 1):
         return plane
-    height, width = plane.shape
+    height, width = plane.shape[:2]
     right, bottom = -width % steps[0], -height % steps[1]
     if right or bottom:
-        plane = np.pad(plane, ((0, bottom), (0, right)), mode="edge")
+        plane = np.asarray(cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
     size = (plane.shape[1] // steps[0], plane.shape[0] // steps[1])
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
