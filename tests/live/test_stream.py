@@ -175,14 +175,14 @@ def test_overload_steps_down_until_nothing_is_lost(relay: RtspRelay, make_stream
         assert dropped() - before <= 15, "of fifty"
 
 
-def test_another_size_is_fitted_into_the_first(make_stream: MakeStream) -> None:
+def test_another_size_in_another_codec_is_fitted_into_the_first(make_stream: MakeStream) -> None:
     with RtspRelay() as theirs, RtspRelay() as ours:
         stream = make_stream(theirs.url("in"), ours.url("out"), source=SOURCE, output=QUICK)
         with running(stream), Viewer(ours.url("out")) as viewer:
             with Camera(theirs.url("in"), moving_ball, rate=RATE):
                 assert viewer.wait_for(30, seconds=25)
             tall = lambda number: cv2.resize(moving_ball(number), (240, 240))  # noqa: E731
-            with Camera(theirs.url("in"), tall, rate=RATE):
+            with Camera(theirs.url("in"), tall, rate=RATE, coder="libx265"):
                 until(lambda: stream.source.counts.frames_adapted > 40)
         pair = stream._pair
         assert pair is not None

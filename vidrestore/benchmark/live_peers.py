@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import av
 import cv2
@@ -36,6 +36,8 @@ _SESSION_SECONDS = 1e6
 
 BALL_SIZE = (320, 180)
 """Width and height of `moving_ball`."""
+
+Coder = Literal["libx264", "libx265"]
 
 Draw = Callable[[int], UInt8]
 """Number of a picture -> uint8 [h, w, 3] RGB, in which `burn` leaves its mark."""
@@ -99,10 +101,11 @@ class Camera(_Peer):
         draw: makes the pictures.
         rate: pictures a second.
         sound: whether there is sound.
+        coder: of the pictures, by FFmpeg's name.
     """
 
-    def __init__(self, url: str, draw: Draw, *, rate: int = 25, sound: bool = True) -> None:
-        self._url, self._draw, self._rate, self._sound = url, draw, rate, sound
+    def __init__(self, url: str, draw: Draw, *, rate: int = 25, sound: bool = True, coder: Coder = "libx264") -> None:
+        self._url, self._draw, self._rate, self._sound, self._coder = url, draw, rate, sound, coder
         super().__init__("camera")
         self.started = 0.0
         """`time.monotonic()` of picture 0."""
@@ -121,7 +124,7 @@ class Camera(_Peer):
 
     def _session(self) -> None:
         number = self._due()
-        encoder = _Encoders(self._draw(number).shape, self._rate, sound=self._sound)
+        encoder = _Encoders(self._draw(number).shape, self._rate, sound=self._sound, coder=self._coder)
         muxer: RemoteMuxer | None = None
         heard = number * _RATE // self._rate
         try:
@@ -161,11 +164,12 @@ class Camera(_Peer):
 class _Encoders:
     """What a camera has inside."""
 
-    def __init__(self, shape: tuple[int, ...], rate: int, *, sound: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], rate: int, *, sound: bool, coder: Coder) -> None:
         self._rate = rate
         self._scratch = av.open(io.BytesIO(), "w", format="matroska")
         options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "22", "g": str(rate)}
-        self._video = self._scratch.add_stream("libx264", rate=rate, options=options)
+        options |= {"x265-params": "log-level=error"} if coder == "libx265" else {}
+        self._video = self._scratch.add_stream(coder, rate=rate, options=options)
         self._video.height, self._video.width, self._video.pix_fmt = shape[0], shape[1], "yuv420p"
         self._video.codec_context.time_base = _TICK
         self._audio = self._scratch.add_stream("aac", rate=_RATE) if sound else None
