@@ -11,6 +11,7 @@ from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Float64
 
 CONFIG = MotionConfig()
+GAUSSIAN = MotionConfig(calm=1, freedom=1e15)
 
 
 def observations(count: int, *, seed: int = 0) -> list[Observation]:
@@ -34,11 +35,11 @@ def filterpy_smooth(seen: list[Observation], at: int) -> tuple[Float64, Float64]
     kalman = KalmanFilter(dim_x=8, dim_z=4)
     kalman.H = np.eye(4, 8)
     kalman.x = np.concatenate([seen[0].pose, np.zeros(4)])[:, None]
-    kalman.P = np.diag(np.concatenate([seen[0].variance, CONFIG.start_speed(size)]))
+    kalman.P = np.diag(np.concatenate([seen[0].variance, GAUSSIAN.start_speed(size)]))
     means, covariances, steps, noises = [kalman.x], [kalman.P], [np.eye(8)], [np.eye(8)]
     for before, now in pairwise(seen):
         steps.append(transition(now.seconds - before.seconds))
-        noises.append(process_noise(now.seconds - before.seconds, CONFIG.accelerations(size)))
+        noises.append(process_noise(now.seconds - before.seconds, GAUSSIAN.accelerations(size)))
         kalman.predict(F=steps[-1], Q=noises[-1])
         kalman.update(now.pose[:, None], R=np.diag(now.variance))
         means.append(kalman.x)
@@ -51,7 +52,7 @@ def filterpy_smooth(seen: list[Observation], at: int) -> tuple[Float64, Float64]
 def test_the_window_smoother_is_the_rauch_tung_striebel_smoother(at: int) -> None:
     seen = observations(37)
 
-    mean, variance = smooth(seen, seen[at].seconds, ordinal=at, config=CONFIG)
+    mean, variance = smooth(seen, seen[at].seconds, ordinal=at, config=GAUSSIAN)
     expected_mean, expected_variance = filterpy_smooth(seen, at)
 
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-10)
@@ -77,6 +78,51 @@ def test_beyond_the_last_observation_the_velocity_goes_on_and_certainty_falls() 
     np.testing.assert_allclose(later[0] - sooner[0], sooner[0] - last[0], atol=1e-6)
     assert (last[1] < sooner[1]).all()
     assert (sooner[1] < later[1]).all()
+
+
+def walk(deviation: float, *, starts: float = np.inf, count: int = 60) -> tuple[list[Observation], Float64]:
+    """A face of 100 pixels that stands, and from a moment on goes at a size a second; and where it really is."""
+    generator = np.random.default_rng(1)
+    times = np.arange(count) / 30
+    truth = 50 + 100 * np.maximum(times - starts, 0)
+    noise = deviation * generator.normal(size=(count, 4)) * [0.01, 0.01, 1, 1]
+    poses = np.column_stack([np.full(count, 4.6), np.zeros(count), truth, np.full(count, 80.0)]) + noise
+    variance = np.square(deviation * np.array([0.01, 0.01, 1, 1]))
+    seen = [
+        Observation(float(time), pose, variance, 0.9, at)
+        for at, (time, pose) in enumerate(zip(times, poses, strict=True))
+    ]
+    return seen, truth
+
+
+def places(seen: list[Observation], config: MotionConfig) -> Float64:
+    return np.array([smooth(seen, one.seconds, ordinal=one.ordinal, config=config)[0][2] for one in seen])
+
+
+def test_a_still_face_is_held_more_steadily_than_by_a_gaussian() -> None:
+    seen, _ = walk(0.3)
+    jitter, gaussian = (np.abs(np.diff(places(seen, config), 2)).mean() for config in (CONFIG, GAUSSIAN))
+    assert jitter < 0.5 * gaussian
+
+
+def test_a_face_that_starts_to_move_is_followed() -> None:
+    seen, truth = walk(0.3, starts=1.0)
+    calm = MotionConfig(freedom=1e15)
+    adaptive, rigid = (np.abs(places(seen, config) - truth)[25:36].max() for config in (CONFIG, calm))
+    assert adaptive < 0.7 * rigid
+    assert adaptive < 1.5
+
+
+def test_a_frame_between_two_looks_moves_as_its_neighbours_do() -> None:
+    """Noise apart, a face that sways is nowhere torn, whichever frames it was searched in."""
+    times = np.arange(60) / 30
+    truth = 50 + 10 * np.sin(np.pi * times)
+    looks = [
+        Observation(times[at], np.array([4.6, 0.0, truth[at], 80.0]), np.array([1e-5, 1e-5, 0.1, 0.1]), 0.9, at)
+        for at in range(0, 60, 2)
+    ]
+    places = [smooth(looks, times[at], ordinal=at, config=CONFIG)[0][2] for at in range(60)]
+    assert np.abs(np.diff(places - truth, 2))[5:-5].mean() < 0.02
 
 
 def test_one_observation_is_given_back() -> None:

@@ -24,7 +24,11 @@ SHORTEST_STEP_SECONDS: Final = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class MotionConfig:
-    """Strengths of motion and noise; the defaults are near the maximum likelihood on five real clips."""
+    """Strengths of motion and noise.
+
+    Those of acceleration and noise are near the maximum likelihood on five real clips; `calm` and `freedom` lie between
+    what holds damaged clips closest to the poses of the undamaged ones, and what follows fast heads.
+    """
 
     scale_acceleration: float = 0.3
     """Noise of the second derivative of log size, 1 / s^1.5."""
@@ -38,11 +42,21 @@ class MotionConfig:
     """Part of that deviation that does not shrink with the face, in display pixels."""
     smoothing: float = 1.5
     """Factor on the landmark noise: larger holds the crop steadier and follows sudden motion less closely."""
+    calm: float = 0.35
+    """0.01..1: share of these accelerations that poses are smoothed with, for most of the time a face is calmer; where
+    it is not, they grow with what is seen."""
+    freedom: float = 8.0
+    """1 or more: degrees of freedom of Student's t that the smoothed accelerations follow. The fewer, the more readily
+    they grow; with very many smoothing is Gaussian."""
 
     def __post_init__(self) -> None:
         for option in self.__slots__:
             if not getattr(self, option) > 0:
                 raise ConfigError(f"motion.{option} is {getattr(self, option)}; it must be above 0")
+        if not 0.01 <= self.calm <= 1:  # noqa: PLR2004
+            raise ConfigError(f"motion.calm is {self.calm}; use 0.01 to 1")
+        if not 1 <= self.freedom < np.inf:
+            raise ConfigError(f"motion.freedom is {self.freedom}; use 1 or more, 1e9 is as good as Gaussian")
 
     def accelerations(self, size: float) -> Float64:
         """Spectral densities of the accelerations [4] of a face of `size` display pixels."""
