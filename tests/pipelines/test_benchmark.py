@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import pytest
+
 from pipelines.benchmark import main
 from vidrestore.benchmark.results import Benchmark
 from vidrestore.benchmark.table import START, STOP, markdown
 
 
+@pytest.mark.nightly
 def test_six_frames_are_raced_written_down_and_put_into_the_readme(tmp_path: Path) -> None:
     figures, readme = tmp_path / "benchmark.json", tmp_path / "README.md"
     readme.write_text(f"# Speed\n{START}\n{STOP}\n", encoding="utf-8")

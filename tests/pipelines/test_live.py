@@ -18,6 +18,7 @@ from vidrestore.benchmark.rtsp_relay import RtspRelay
 MakeFilm = Callable[..., Path]
 
 
+@pytest.mark.nightly
 def test_a_quiet_stream_is_measured(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     live_bench.main(
         tmp_path, make_portrait_film(frames=25), width=320, height=180, rate=10, minutes=0.07, warm_up=0.5, settings=[]
