@@ -68,8 +68,7 @@ def smooth(
         stiffer = (config.freedom + _BENDS) / (config.freedom + bent)
     if at == len(seen) or observations[at].ordinal != ordinal:
         # A frame between two looks parts their step and leaves it as stiff as it is: what is not seen has no say.
-        between = 0 < at < len(seen)
-        stiffer = np.insert(stiffer, at if between else min(at, len(stiffer)), stiffer[at - 1] if between else 1)
+        stiffer = np.insert(stiffer, min(at, len(stiffer)), stiffer[at - 1] if 0 < at < len(seen) else 1)
         observed += observed >= at
         seen = np.insert(seen, at, seconds)
     mean, variance = solved(seen, stiffer, at)[:, 2 * at].T

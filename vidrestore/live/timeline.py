@@ -62,7 +62,7 @@ class Timeline:
         self._epochs: deque[_Epoch] = deque(maxlen=_EPOCHS)
         self._last: dict[int, tuple[int, int, _Epoch]] = {}
         self._turns: dict[int, int] = {}
-        """Of each track's counter, that are added."""
+        """Whole turns of each track's counter that `unwrap` adds."""
         self.jumps = 0
         """Times the source's clock jumped within a session."""
 
