@@ -15,6 +15,7 @@ from ray.exceptions import RayActorError
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.on_ray import face_parts
@@ -44,6 +45,7 @@ class CrewWorker:
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)
+        keep_freed_memory()
         self._progress = Progress()
 
     def node(self) -> str:

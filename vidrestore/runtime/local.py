@@ -8,6 +8,7 @@ from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.model.visibility import FaceVisibility
 from vidrestore.restoration.restorer import FaceRestorer
+from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.stages import Inline
 
@@ -19,6 +20,7 @@ class LocalRunner:
     retries = 0
 
     def __init__(self, config: RestoreConfig) -> None:
+        keep_freed_memory()
         self._config = config
         self._restorer = FaceRestorer(config.restorer)
         self.parts = Parts(

@@ -19,6 +19,7 @@ from ray.exceptions import RayActorError, RayError
 
 from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.errors import WorkerError
+from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
@@ -37,6 +38,7 @@ class SegmentWorker:
 
     def __init__(self, config: RestoreConfig, face_workers: list[Actor], in_flight: int) -> None:
         cv2.setNumThreads(1)
+        keep_freed_memory()
         self._config = config
         self._face_workers = face_workers
         self._in_flight = in_flight

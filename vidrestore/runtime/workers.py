@@ -13,6 +13,7 @@ from vidrestore.engine import RestoreConfig
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.model.visibility import FaceVisibility
 from vidrestore.restoration.restorer import FaceRestorer
+from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.stages import BatchStage
 from vidrestore.types import CodedCrop, Detection, Float32, UInt8
@@ -43,6 +44,7 @@ class FaceWorker:
     """
 
     def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float) -> None:
+        keep_freed_memory()
         # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
         # Before any network runs: after a restart either may be the first, and each must find the same number.
         threads = config.restorer.threads or max(2, len(os.sched_getaffinity(0)) // sharing)

@@ -1,0 +1,27 @@
+"""The C library's allocator, told to keep what this process frees for its next frame.
+
+Every stage makes arrays of megabytes for a frame and frees them. By default glibc gives such memory back to the system
+at once, and each fresh page of it costs a fault: most of the time of simple arithmetic on a picture.
+"""
+
+import ctypes
+import os
+from functools import cache
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's numbers of the two parameters (mallopt(3))."""
+_KEPT_BYTES = 64 << 20
+"""Free memory at the end of a heap that is kept: what a frame of 4K takes at a time."""
+_LARGEST_KEPT_BYTES = 32 << 20
+"""Largest piece that comes from a heap at all: the most that glibc allows."""
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Ask for it, once a process; whether the C library agreed. Whoever set MALLOC_... in the environment is obeyed."""
+    if any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)) and bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
