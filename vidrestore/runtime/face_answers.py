@@ -18,6 +18,8 @@ from vidrestore.types import Detection, UInt8
 
 Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 """Sends a batch to a method of a face worker."""
+LIVE_WAIT_SECONDS = 0.0
+"""Live crops wait for no company: while a GPU is busy they gather anyway, and else it has time for one alone."""
 
 
 def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> Parts:
@@ -50,9 +52,9 @@ class LocalFaces:
     Use as a context manager.
     """
 
-    def __init__(self, config: RestoreConfig, *, wait_seconds: float) -> None:
+    def __init__(self, config: RestoreConfig) -> None:
         self._loop = asyncio.new_event_loop()
-        self._worker = FaceWorker(config, sharing=1, wait_seconds=wait_seconds)
+        self._worker = FaceWorker(config, sharing=1, wait_seconds=LIVE_WAIT_SECONDS)
         self._thread = threading.Thread(target=self._loop.run_forever, name="face worker", daemon=True)
 
     def __enter__(self) -> Self:

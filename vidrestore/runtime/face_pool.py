@@ -40,7 +40,7 @@ class RayConfig:
     batches_in_flight: int = 2
     """Batches that a segment worker has under way at a time, for each kind of work."""
     batching_wait_seconds: float = 0.003
-    """How long a batch that is not full waits for crops of other segments."""
+    """How long a batch that is not full waits for crops of other segments; those of live streams never wait."""
     retries: int = 2
     """How often a segment is begun anew after its worker died."""
     placement: Literal["spread", "pack"] = "spread"

@@ -142,11 +142,10 @@ class LocalPlace:
     Args:
         config: of the face worker that all streams share.
         on_event: told of every change of every stream.
-        wait_seconds: how long crops wait for those of other streams.
     """
 
-    def __init__(self, config: RestoreConfig, on_event: OnEvent, *, wait_seconds: float = 0.002) -> None:
-        self._faces = LocalFaces(config, wait_seconds=wait_seconds)
+    def __init__(self, config: RestoreConfig, on_event: OnEvent) -> None:
+        self._faces = LocalFaces(config)
         self._on_event = on_event
 
     def __enter__(self) -> Self:

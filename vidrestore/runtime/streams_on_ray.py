@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,8 @@ from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.guard import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream
-from vidrestore.runtime.face_answers import live_parts
+from vidrestore.runtime.allocator import keep_freed_memory
+from vidrestore.runtime.face_answers import LIVE_WAIT_SECONDS, live_parts
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.streams import OnEvent, StreamSpec
@@ -32,6 +34,7 @@ class StreamWorker:
 
     def __init__(self, spec: StreamSpec, face_workers: list[Actor], description: Description, number: int) -> None:
         cv2.setNumThreads(1)
+        keep_freed_memory()
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
         counts = GuardCounts()
         worker = face_workers[number % len(face_workers)]
@@ -138,6 +141,7 @@ class RayPlace:
     """
 
     def __init__(self, config: RestoreConfig, ray_config: RayConfig, on_event: OnEvent) -> None:
+        ray_config = replace(ray_config, batching_wait_seconds=LIVE_WAIT_SECONDS)
         self._pool = FacePool(config, ray_config, most=_MOST_WORKERS)
         try:
             self._description = self._pool.describe()
