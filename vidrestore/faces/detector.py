@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ class FaceDetector:
         batch = len(images) if self._device.type == "cpu" else self._config.gpu_batch
         pictures = np.zeros((batch, *images[0].shape), np.uint8)
         for index, image in enumerate(images):
-            pictures[index] = image[..., ::-1]
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=pictures[index])
         tensor = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2)
         mean = torch.tensor(_MEAN_BGR, device=self._device).reshape(1, 3, 1, 1)
         return (tensor.float() - mean).contiguous(memory_format=torch.channels_last)
