@@ -37,6 +37,13 @@ def test_a_face_put_back_unchanged_leaves_the_picture_as_it_was(make_item: MakeI
     assert np.abs(luma(result) - luma(item.frame)).mean() < 0.2
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.4, -2.0])
+def test_so_does_one_much_coarser_than_the_picture(make_item: MakeItem, angle: float) -> None:
+    item = make_item((150.0, 110.0, 180.0, angle))
+    result = Compositor(CompositorConfig())(restored(item, 64))
+    assert np.abs(luma(result) - luma(item.frame)).mean() < 0.2
+
+
 def test_pixels_outside_the_face_are_bit_identical(make_item: MakeItem) -> None:
     item = make_item((150.0, 110.0, 80.0, 0.2))
     prepared = restored(item, paint=255)

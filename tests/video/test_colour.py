@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vidrestore.errors import InputError
 from vidrestore.types import Colour, Frame
-from vidrestore.video.colour import Box, align_box, blend_rgb, region_to_rgb, sampling
+from vidrestore.video.colour import Box, Writable, align_box, code_values, mix, plane_steps, region_to_rgb, sampling
 from vidrestore.video.pixel_formats import NATIVE_FORMATS
 
 FORMATS = NATIVE_FORMATS
@@ -36,12 +36,20 @@ def whole(frame: Frame) -> Box:
     return Box(0, 0, frame.width, frame.height)
 
 
+def paint(planes: tuple[Writable, ...], frame: Frame, box: Box, colour: tuple[int, int, int], share: float) -> None:
+    """Mix one colour into a region of every plane."""
+    for plane, values in enumerate(code_values(np.array([[colour]], np.uint8), frame)):
+        across, down = plane_steps(frame, plane)
+        size = (-(-box.height // down), -(-box.width // across))
+        new = np.broadcast_to(values[0, 0], (*size, 3) if values.ndim == 3 else size).astype(np.float32)
+        mix(planes[plane], frame, plane, box, new, np.full(size, share, np.float32))
+
+
 @pytest.mark.parametrize("pixel_format", FORMATS)
 def test_where_the_mask_is_zero_not_one_bit_changes(pixel_format: str) -> None:
     frame = a_frame(pixel_format)
     planes = tuple(plane.copy() for plane in frame.planes)
-    rgb = np.full((24, 32, 3), 200, np.float32)
-    blend_rgb(planes, frame, whole(frame), rgb, np.zeros((24, 32), np.float32))
+    paint(planes, frame, whole(frame), (200, 200, 200), 0)
     assert all(np.array_equal(new, old) for new, old in zip(planes, frame.planes, strict=True))
 
 
@@ -50,8 +58,7 @@ def test_a_colour_written_in_full_is_read_back(pixel_format: str) -> None:
     frame = a_frame(pixel_format)
     planes = tuple(plane.copy() for plane in frame.planes)
     colour = (150, 150, 150) if pixel_format.startswith("gray") else (180, 120, 90)
-    rgb = np.broadcast_to(np.array(colour, np.float32), (24, 32, 3)).copy()
-    blend_rgb(planes, frame, whole(frame), rgb, np.ones((24, 32), np.float32))
+    paint(planes, frame, whole(frame), colour, 1)
     painted = Frame(0, 0, Fraction(1, 25), 1, 32, 24, pixel_format, planes)
     assert np.abs(region_to_rgb(painted, whole(frame)).astype(int) - colour).max() <= 2
 
@@ -98,20 +105,26 @@ def test_boxes_lie_in_the_frame_and_on_whole_chroma_samples(
     assert box.right % shape.step_x == 0 or box.right == width
     assert region_to_rgb(frame, box).shape == (box.height, box.width, 3)
     planes = tuple(plane.copy() for plane in frame.planes)
-    blend_rgb(
-        planes,
-        frame,
-        box,
-        np.zeros((box.height, box.width, 3), np.float32),
-        np.ones((box.height, box.width), np.float32),
-    )
+    paint(planes, frame, box, (0, 0, 0), 1)
+
+
+@pytest.mark.parametrize(("full_range", "white", "colour"), [(False, 235, 240), (True, 255, 255)])
+def test_what_overshoots_the_range_of_pictures_is_taken_as_its_limit(
+    white: int, colour: int, *, full_range: bool
+) -> None:
+    frame = a_frame("yuv420p", colour=Colour(full_range=full_range))
+    planes = tuple(plane.copy() for plane in frame.planes)
+    for plane, most in enumerate((white, colour)):
+        size = planes[plane].shape
+        mix(planes[plane], frame, plane, whole(frame), np.full(size, 300, np.float32), np.ones(size, np.float32))
+        assert (planes[plane] == most).all()
 
 
 def test_only_the_region_changes() -> None:
     frame = a_frame("yuv420p")
     planes = tuple(plane.copy() for plane in frame.planes)
     box = Box(8, 4, 16, 12)
-    blend_rgb(planes, frame, box, np.zeros((8, 8, 3), np.float32), np.ones((8, 8), np.float32))
+    paint(planes, frame, box, (0, 0, 0), 1)
     luma = planes[0].copy()
     assert (luma[4:12, 8:16] == 16).all()
     luma[4:12, 8:16] = frame.planes[0][4:12, 8:16]

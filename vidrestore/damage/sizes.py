@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vidrestore.training.film import ENLARGEMENTS, SMALLEST_SIDE, FilmParameters, rise
 from vidrestore.training.film_grain import enlarge
 from vidrestore.types import Frame, Planes, UInt8
-from vidrestore.video.colour import Box, blend_rgb, planes_to_rgb
+from vidrestore.video.colour import Box, code_values, mix, planes_to_rgb
 from vidrestore.video.pixel_formats import EIGHT_BITS, bit_depth, plane_shapes
 
 
@@ -68,13 +68,10 @@ def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
     else:
         planes = tuple(np.zeros(shape, np.uint16) for shape in shapes)
     # the frame keeps its size, by which a matrix that it does not tell is guessed
-    blend_rgb(
-        planes,
-        replace(like, pixel_format=unsampled, planes=()),
-        Box(0, 0, width, height),
-        picture.astype(np.float32),
-        np.ones((height, width), np.float32),
-    )
+    unsampled_like = replace(like, pixel_format=unsampled, planes=())
+    all_of_it, everywhere = Box(0, 0, width, height), np.ones((height, width), np.float32)
+    for index, values in enumerate(code_values(picture, unsampled_like)):
+        mix(planes[index], unsampled_like, index, all_of_it, values, everywhere)
     return planes
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
-from vidrestore.restoration.aligner import coarser_side, footprint, magnification, resized_to_original, shift
+from vidrestore.restoration.aligner import coarser_side, footprint, resized_to_original, shift
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
-from vidrestore.video.colour import Box, Writable, blend_rgb
+from vidrestore.video.colour import Box, Writable, code_values, mix, plane_steps
 
 _FACE = (
     FACE_CENTRE[0] - FACE_RADII[0],
@@ -20,6 +20,8 @@ _FACE = (
     FACE_CENTRE[1] + FACE_RADII[1],
 )
 """What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
+_ENLARGED = 4
+"""How far a crop is enlarged of which less than half a pixel falls on one of the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,18 @@ class Compositor:
         box = footprint(to_crop, crop.shape[0], frame, part=_FACE)
         if box.empty:
             return
-        weight = np.float32(self._config.strength * restoration.weight)
-        whole = face_mask(crop.shape[0], self._config.feather)
+        mask = face_mask(crop.shape[0], self._config.feather)
         shown = restoration.face.shown
         if shown is not None:
-            whole = np.asarray(whole * cv2.resize(shown, whole.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        mask = _warp(whole, to_crop, box, cv2.BORDER_CONSTANT) * weight
-        blend_rgb(planes, frame, box, _warp(crop, to_crop, box, cv2.BORDER_REPLICATE), mask)
+            mask = np.asarray(mask * cv2.resize(shown, mask.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        mask = mask * np.float32(self._config.strength * restoration.weight)
+        shares: dict[tuple[int, int], Float32] = {}
+        for plane, values in enumerate(code_values(crop, frame)):
+            steps = plane_steps(frame, plane)
+            if steps not in shares:
+                shares[steps] = _drawn(mask, to_crop, box, steps, cv2.BORDER_CONSTANT, smooth=False)
+            new = _drawn(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
+            mix(planes[plane], frame, plane, box, new, shares[steps])
 
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
@@ -82,22 +89,40 @@ def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
     return coarse, (resized_to_original((side, side), (small, small)) @ np.vstack([to_crop, [0, 0, 1]]))[:2]
 
 
-def _warp(picture: UInt8 | Float32, to_crop: Float64, box: Box, border: int) -> Float32:
-    """Draw a crop (or mask) where it belongs in a region; float32 [box.height, box.width(, 3)].
+def _drawn(
+    picture: Float32, to_crop: Float64, box: Box, steps: tuple[int, int], border: int, *, smooth: bool
+) -> Float32:
+    """A crop (or mask) where it belongs in a region, on the grid of a plane; float32 [rows, columns(, 3)].
 
-    A crop finer than the frame is drawn at a whole multiple of the frame's resolution first and then averaged down, so
-    that nothing aliases and nothing is blurred twice.
+    A crop finer than the grid is drawn at a whole multiple of it first and then averaged down, so that nothing aliases
+    and nothing is blurred twice. One much coarser is enlarged first, cubically, and then drawn bilinearly: that is
+    within 0.06 levels of drawing it cubically, in a third of the time.
+
+    Args:
+        picture: float32 [S, S] or [S, S, 3].
+        to_crop: float64 [2, 3], frame pixels -> crop pixels.
+        box: of frame pixels.
+        steps: frame pixels, across and down, to a sample of the plane.
+        border: OpenCV's rule for what is beyond the crop.
+        smooth: whether to interpolate cubically, else bilinearly, as players do with chroma.
     """
-    fine = max(1, math.ceil(magnification(to_crop)))
-    to_region = np.vstack([shift(to_crop, box), [0, 0, 1]])
-    size = (box.width, box.height)
-    many = (box.width * fine, box.height * fine)
-    flags = (cv2.INTER_CUBIC if picture.ndim > 2 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP  # noqa: PLR2004
-    matrix = (to_region @ resized_to_original(many, size))[:2]
-    drawn = cv2.warpAffine(picture.astype(np.float32), matrix, many, flags=flags, borderMode=border)
-    if fine > 1:
+    size = (-(-box.width // steps[0]), -(-box.height // steps[1]))
+    matrix = shift(to_crop, box) @ resized_to_original((1, 1), steps)
+    across, down = np.linalg.norm(matrix[:, :2], axis=0)
+    if smooth and max(across, down) < 1 / 2:
+        side = picture.shape[0]
+        picture = np.asarray(cv2.resize(picture, (side * _ENLARGED, side * _ENLARGED), interpolation=cv2.INTER_CUBIC))
+        matrix = resized_to_original((1, 1), (_ENLARGED, _ENLARGED))[:2] @ np.vstack([matrix, [0, 0, 1]])
+        smooth = False
+    whole = math.ceil if smooth else round
+    many = (size[0] * max(1, whole(across)), size[1] * max(1, whole(down)))
+    flags = (cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    drawn = cv2.warpAffine(
+        picture, (matrix @ resized_to_original(many, size))[:2], many, flags=flags, borderMode=border
+    )
+    if many != size:
         drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
-    return np.clip(np.asarray(drawn, dtype=np.float32), 0, 255)
+    return np.asarray(drawn, dtype=np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,8 @@
 """Regions of native planes to RGB and back: the only place where a film's pixels change colour space.
 
-A frame is never converted whole. `region_to_rgb` reads a face's surroundings as 8-bit R'G'B' for the network;
-`blend_rgb` mixes restored R'G'B' into writable planes under a mask, in the frame's own sampling and depth, and
-leaves every sample whose mask is zero as it was, bit for bit.
+A frame is never converted whole. `region_to_rgb` reads a face's surroundings as 8-bit R'G'B' for the network.
+`code_values` says what a restored face would be in the frame's planes, and `mix` puts it there under a mask, in the
+frame's own sampling and depth; every sample whose mask is zero stays as it was, bit for bit.
 
 Matrices and ranges follow ITU-T H.273: luma coefficients (Kr, Kb) by matrix code point, narrow range with luma
 16..235 and chroma 16..240 scaled by the bit depth, full range with 0..2^n - 1. Chroma is taken as sited in the
@@ -12,6 +12,7 @@ middle of its block, in both directions alike, so that a round trip does not mov
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,47 +135,31 @@ def planes_to_rgb(planes: tuple[NDArray[np.generic], ...], frame: Frame) -> UInt
     if shape.family == "gbr":
         green, blue, red = planes
         return to_uint8(np.dstack([red, green, blue]).astype(np.float32) * (255 / shape.peak))
-    luma = np.ascontiguousarray(planes[0], dtype=np.float32)
+    luma = np.ascontiguousarray(planes[0])
     if shape.family == "gray":
         scale, offset = _luma_scale(shape, full_range=frame.colour.full_range)
-        return to_uint8(np.repeat(((luma - offset) * np.float32(255 / scale))[..., None], 3, axis=2))
-    size = (luma.shape[1], luma.shape[0])
-    chroma = (cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for plane in planes[1:3])
+        grey = (luma.astype(np.float32) - offset) * np.float32(255 / scale)
+        return to_uint8(np.repeat(grey[..., None], 3, axis=2))
+    chroma = [_enlarged(plane, luma.shape[1], luma.shape[0]) for plane in planes[1:3]]
     matrix, offset_vector = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
     constants = -matrix @ offset_vector
-    parts = [luma, *(np.asarray(plane, dtype=np.float32) for plane in chroma)]
+    parts = [luma, *chroma]
     colours = [_weighted_sum(parts, weights, constant) for weights, constant in zip(matrix, constants, strict=True)]
     return np.asarray(cv2.merge(colours), dtype=np.uint8)
 
 
-def blend_rgb(planes: tuple[Writable, ...], frame: Frame, box: Box, rgb: Float32, mask: Float32) -> None:
-    """Mix RGB into writable planes: `plane + mask * (new - plane)`, rounded; where the mask is zero nothing changes.
+def code_values(rgb: UInt8 | Float32, frame: Frame) -> list[Float32]:
+    """Code values of a picture in a frame's format and colour, unrounded, one array for each plane of the frame.
 
     Args:
-        planes: writable copies of the frame's planes, changed in place.
+        rgb: [h, w, 3], R'G'B', 0..255.
         frame: says what the planes mean.
-        box: aligned by `align_box`, in frame pixels.
-        rgb: float32 [box.height, box.width, 3], R'G'B', 0..255.
-        mask: float32 [box.height, box.width], 0..1.
+
+    Returns:
+        float32 [h, w] each, chroma as fine as luma; packed RGB as [h, w, 3].
     """
     shape = sampling(frame.pixel_format)
-    for plane, new in enumerate(_rgb_to_planes(rgb, frame, shape)):
-        subsampled = shape.family == "yuv" and plane > 0
-        steps = (shape.step_x, shape.step_y) if subsampled else (1, 1)
-        share = _shrink(mask, steps)
-        if new.ndim == 3:  # noqa: PLR2004  packed RGB has a channel axis
-            share = np.repeat(share[..., None], 3, axis=2)
-        rows, columns = _slices(box, steps)
-        target: Writable = planes[plane][rows, columns]
-        old: Writable = target.copy()
-        change = cv2.multiply(cv2.subtract(new, old, dtype=cv2.CV_32F), share)
-        # OpenCV rounds to the nearest, ties to even, and saturates
-        mixed = cv2.add(change, old, dtype=cv2.CV_8U if shape.bits == EIGHT_BITS else cv2.CV_16U)
-        target[...] = np.minimum(mixed, shape.peak, out=mixed)
-
-
-def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]:
-    """Code values of each plane for an RGB region, unrounded."""
+    rgb = np.asarray(rgb, dtype=np.float32)
     if shape.family == "rgb":
         return [rgb * np.float32(shape.peak / 255)]
     if shape.family == "gbr":
@@ -182,20 +167,63 @@ def _rgb_to_planes(rgb: Float32, frame: Frame, shape: Sampling) -> list[Float32]
         return [scaled[..., 1], scaled[..., 2], scaled[..., 0]]
     to_rgb, offset = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
     affine = np.hstack([np.linalg.inv(to_rgb), offset[:, None]])
-    luma = _plane(rgb, affine[0])
-    if shape.family == "gray":
-        return [luma]
-    small = _shrink(rgb, (shape.step_x, shape.step_y))  # a mean of colours has the mean of their chroma
-    return [luma, *(_plane(small, row) for row in affine[1:])]
+    return [_plane(rgb, row) for row in (affine[:1] if shape.family == "gray" else affine)]
+
+
+def plane_steps(frame: Frame, plane: int) -> tuple[int, int]:
+    """Frame pixels, across and down, to one sample of a plane."""
+    shape = sampling(frame.pixel_format)
+    return (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
+
+
+def mix(target: Writable, frame: Frame, plane: int, box: Box, new: Float32, share: Float32) -> None:
+    """Mix code values into a region of a plane: `old + share * (new - old)`, rounded; nothing changes where share is 0.
+
+    Args:
+        target: a writable copy of the frame's plane, changed in place.
+        frame: says what the plane means.
+        plane: which one it is.
+        box: aligned by `align_box`, in frame pixels.
+        new: float32, a value for each sample of the plane in the box, see `code_values`; what lies beyond the range
+            of pictures (interpolation may overshoot) is taken as its limit.
+        share: float32 likewise, 0..1, without a channel axis.
+    """
+    shape = sampling(frame.pixel_format)
+    rows, columns = _slices(box, plane_steps(frame, plane))
+    region: Writable = target[rows, columns]
+    old: Writable = region.copy()
+    if new.ndim == 3:  # noqa: PLR2004  packed RGB has a channel axis
+        share = np.repeat(share[..., None], 3, axis=2)
+    change = np.clip(np.ascontiguousarray(new), *_limits(shape, plane, full_range=frame.colour.full_range))
+    cv2.subtract(change, old, change, dtype=cv2.CV_32F)
+    cv2.multiply(change, share, change)
+    # OpenCV rounds to the nearest, ties to even, and saturates
+    mixed = cv2.add(change, old, dtype=cv2.CV_8U if shape.bits == EIGHT_BITS else cv2.CV_16U)
+    region[...] = np.minimum(mixed, shape.peak, out=mixed)
+
+
+def _limits(shape: Sampling, plane: int, *, full_range: bool) -> tuple[np.float32, np.float32]:
+    """The least and the largest code value of a picture in a plane (H.273)."""
+    if full_range or shape.family in {"rgb", "gbr"}:
+        return np.float32(0), np.float32(shape.peak)
+    unit = 2 ** (shape.bits - 8)
+    return np.float32(16 * unit), np.float32((240 if plane else 235) * unit)
 
 
 def _plane(rgb: Float32, row: NDArray[np.float64]) -> Float32:
     """One plane float32 [h, w] of float32 [h, w, 3] by a row of a colour matrix, weights and constant."""
-    return np.asarray(cv2.transform(np.asarray(rgb, dtype=np.float32), row[None]), dtype=np.float32)
+    return np.asarray(cv2.transform(rgb, row[None]), dtype=np.float32)
 
 
-def _weighted_sum(planes: Sequence[Float32], weights: NDArray[np.float64], constant: float) -> UInt8:
-    """Sum of planes float32 [h, w] and a constant, rounded and saturated as `to_uint8` does.
+def _enlarged(plane: NDArray[np.generic], width: int, height: int) -> NDArray[Any]:
+    """A chroma plane the size of luma; as it is where it has that size."""
+    if plane.shape == (height, width):
+        return np.ascontiguousarray(plane)
+    return np.asarray(cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _weighted_sum(planes: Sequence[NDArray[Any]], weights: NDArray[np.float64], constant: float) -> UInt8:
+    """Sum of planes [h, w] of any types and a constant, computed in float32, rounded and saturated as `to_uint8` does.
 
     Plane by plane, for a picture of three floats a pixel costs more to keep than to compute.
     """
@@ -203,7 +231,7 @@ def _weighted_sum(planes: Sequence[Float32], weights: NDArray[np.float64], const
     assert len(counting) > 1, "R, G and B have light, and colour"  # noqa: S101  of every matrix of H.273
     (plane, weight), *between, (last, share) = counting
     for other, its in between:
-        plane, weight = np.asarray(cv2.addWeighted(plane, weight, other, its, 0), dtype=np.float32), 1
+        plane, weight = np.asarray(cv2.addWeighted(plane, weight, other, its, 0, dtype=cv2.CV_32F)), 1
     return np.asarray(cv2.addWeighted(plane, weight, last, share, constant, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
@@ -244,21 +272,7 @@ def _slices(box: Box, steps: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def _cut(frame: Frame, plane: int, box: Box) -> NDArray[np.generic]:
-    shape = sampling(frame.pixel_format)
-    steps = (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
-    return frame.planes[plane][_slices(box, steps)]
-
-
-def _shrink(plane: Float32, steps: tuple[int, int]) -> Float32:
-    """Average blocks of luma positions onto the chroma grid; a block cut by the frame's edge averages what it has."""
-    if steps == (1, 1):
-        return plane
-    height, width = plane.shape[:2]
-    right, bottom = -width % steps[0], -height % steps[1]
-    if right or bottom:
-        plane = np.asarray(cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
-    size = (plane.shape[1] // steps[0], plane.shape[0] // steps[1])
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    return frame.planes[plane][_slices(box, plane_steps(frame, plane))]
 
 
 def to_uint8(values: Float32) -> UInt8:
