@@ -27,12 +27,14 @@ def main(
     share: Annotated[float, typer.Option(help="Height of the film in the picture, up to 0.9.")] = 0.8,
     minutes: Annotated[float, typer.Option(help="That are measured.")] = 2.0,
     warm_up: Annotated[float, typer.Option(help="Seconds that are not.")] = 30.0,
+    peer_cores: Annotated[int, typer.Option(help="Cores that camera, servers and viewer have to themselves.")] = 0,
     trouble: Annotated[bool, typer.Option("--trouble", help="Let the servers misbehave.")] = False,
     settings: Annotated[list[str], typer.Option("--set", help="Options of the stream.")] = [],  # noqa: B006
 ) -> None:
     """Measure and write down."""
     out.mkdir(parents=True, exist_ok=True)
-    scene = Scene(film, width, height, rate, 60 * minutes, share, warm_up, (20.0, 60.0) if trouble else None)
+    between = (20.0, 60.0) if trouble else None
+    scene = Scene(film, width, height, rate, 60 * minutes, share, warm_up, between, peer_cores=peer_cores)
     found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=show)
     found.write(out / "live.json")
     for name in ("latency_ms", "camera_to_viewer_ms", "sound_offset_ms", "rate_in", "rate_out", "longest_gap_seconds"):

@@ -20,10 +20,12 @@ import cv2
 import numpy as np
 import psutil
 
+from vidrestore.benchmark.cores import cores, kept_to
 from vidrestore.benchmark.live_elsewhere import PeersElsewhere
 from vidrestore.benchmark.live_peers import Draw, Seen, Viewing
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.config import update
+from vidrestore.errors import ConfigError
 from vidrestore.files import replace_text
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
@@ -59,6 +61,8 @@ class Scene:
     outage_seconds: tuple[float, float] = (2.0, 8.0)
     """How long a server that was killed or frozen stays so."""
     seed: int = 0
+    peer_cores: int = 0
+    """Cores that camera, servers and viewer have to themselves, as on machines of their own; 0: all share all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,23 @@ def measure_live(
         options: words about `config`, for the record.
         config: of the stream.
         on_step: told what happens.
+
+    Raises:
+        ConfigError: the machine has no such number of cores to spare.
     """
     config = update(
         config or StreamConfig(), {"source": {"retry": "always", "silence_seconds": 2.0, "open_seconds": 5.0}}
     )
     show = (str(scene.film), scene.width, scene.height, scene.share)
+    every = cores()
+    if not 0 <= scene.peer_cores < len(every):
+        raise ConfigError(
+            f"peer_cores is {scene.peer_cores}; use 0 to {len(every) - 1}, for this machine has {len(every)}"
+        )
     with ExitStack() as stack:
-        peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
+        with kept_to(every[: scene.peer_cores] or every):
+            peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
+        stack.enter_context(kept_to(every[scene.peer_cores :]))
         place = stack.enter_context(LocalPlace(config.restore, lambda _, message: on_step(message)))
         stream = place.start(StreamSpec("measured", peers.camera_url, (peers.viewer_url,), config))
         stack.enter_context(_ended(stream))

@@ -6,12 +6,10 @@ grows with them: each comes with workers of its own and its share of the machine
 The results of all runs are compared before any figure is told.
 """
 
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+from vidrestore.benchmark.cores import cores, kept_to
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.benchmark.simulated import simulated
 from vidrestore.config import update
@@ -112,7 +111,7 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
         source = config.film or _texture(folder / "film.mp4", config)
         for repeat in range(config.repeats):
             for count in config.counts:
-                with _kept_to(_cores(config, count)):
+                with kept_to(_cores(config, count)):
                     seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
                 times.setdefault(count, []).append(seconds)
                 first_film = first_film or made
@@ -148,29 +147,8 @@ def _cores(config: ScalingConfig, count: int) -> list[int]:
 
     Threads of one core stay together, or fewer GPUs would have whole cores where more have to share them.
     """
-    cores = sorted(os.sched_getaffinity(0), key=lambda core: (*_place(core), core))
-    every = torch.cuda.device_count()
-    return cores[: max(1, len(cores) * count // every)] if config.gpus and every else cores
-
-
-def _place(core: int) -> tuple[int, int]:
-    """Socket and physical core; of the same one where the system does not tell."""
-    folder = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
-    try:
-        return int((folder / "physical_package_id").read_text()), int((folder / "core_id").read_text())
-    except OSError:
-        return 0, 0
-
-
-@contextmanager
-def _kept_to(cores: list[int]) -> Iterator[None]:
-    """This thread, and all that it starts, on these cores only."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+    every, gpus = cores(), torch.cuda.device_count()
+    return every[: max(1, len(every) * count // gpus)] if config.gpus and gpus else every
 
 
 def scaling_table(result: ScalingResult) -> str:
