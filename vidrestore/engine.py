@@ -10,6 +10,7 @@ denoiser's, the fader's and the stabilizer's.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -324,10 +325,11 @@ def _spare(
     def restore(crops: Sequence[UInt8]) -> Sequence[UInt8]:
         return next(parts.restorer.map([crops])) if crops else []
 
-    carrier = Carrier(restore, config.selection, effort)
-    for item in run(carrier, items):
-        recorder.counts["faces_carried"] = carrier.carried
-        yield item
+    with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
+        carrier = Carrier(lambda crops: aside.submit(restore, crops), config.selection, effort)
+        for item in run(carrier, items):
+            recorder.counts["faces_carried"] = carrier.carried
+            yield item
 
 
 def _beside(

@@ -1,6 +1,7 @@
 """Restoring every so many frames, and carrying between."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from fractions import Fraction
 
 import cv2
@@ -43,12 +44,25 @@ def item(*faces: AlignedFace, shot: int = 0) -> FrameFaces[AlignedFace]:
 
 
 class Network:
-    def __init__(self) -> None:
-        self.batches: list[int] = []
+    """Answers at once, or, where it is slow, when it is told to."""
 
-    def __call__(self, crops: Sequence[UInt8]) -> list[UInt8]:
+    def __init__(self, *, slow: bool = False) -> None:
+        self.batches: list[int] = []
+        self.slow = slow
+        self._open: list[tuple[Future[Sequence[UInt8]], Sequence[UInt8]]] = []
+
+    def __call__(self, crops: Sequence[UInt8]) -> Future[Sequence[UInt8]]:
         self.batches.append(len(crops))
-        return sharpen(crops)
+        answer: Future[Sequence[UInt8]] = Future()
+        self._open.append((answer, crops))
+        if not self.slow:
+            self.answer()
+        return answer
+
+    def answer(self) -> None:
+        for answer, crops in self._open:
+            answer.set_result(sharpen(crops))
+        self._open.clear()
 
 
 def run(carrier: Carrier, items: Sequence[FrameFaces[AlignedFace]]) -> list[tuple[Restoration, ...]]:
@@ -114,3 +128,46 @@ def test_the_effort_may_change_at_any_frame(every: int) -> None:
     run(carrier, [item(a_face(SOFT)) for _ in range(3)])
     assert sum(network.batches) == 3 + 2 + 3
     assert carrier.carried == 2 * every - 2
+
+
+def test_a_face_that_is_followed_waits_for_no_answer() -> None:
+    network = Network()
+    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    first = run(carrier, [item(a_face(SOFT))])[0][0]
+    network.slow = True
+    out = run(carrier, [item(a_face(SOFT)) for _ in range(6)])
+    assert network.batches == [1, 1], "one question at a time"
+    assert all(np.array_equal(faces[0].crop, first.crop) for faces in out), "carried on"
+
+
+def test_a_late_answer_is_moved_to_where_the_face_is() -> None:
+    network = Network()
+    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    run(carrier, [item(a_face(FACE))])  # nothing to add: what is shown later comes from the answer
+    network.slow = True
+    ways = (0, 1, 2, 3)
+    asked = [run(carrier, [item(a_face(shifted(SOFT, by)))])[0][0].crop for by in ways]
+    network.answer()
+    late = run(carrier, [item(a_face(shifted(SOFT, 4)))])[0][0].crop
+    inside = np.s_[16:-16, 16:-16]
+    truth = shifted(FACE, 4)[inside].astype(float)
+    waiting = np.abs(asked[-1][inside] - shifted(FACE, 3)[inside].astype(float)).mean()
+    assert np.abs(late[inside] - truth).mean() < 0.7 * waiting
+
+
+@pytest.mark.parametrize("change", ["cut", "gone", "everything"])
+def test_an_answer_about_what_is_no_longer_there_is_left(change: str) -> None:
+    network, effort = Network(), Effort(restore_every=2)
+    carrier = Carrier(network, SelectionConfig(), effort)
+    run(carrier, [item(a_face(SOFT))])
+    network.slow = True
+    run(carrier, [item(a_face(SOFT))] * 2)
+    network.answer()
+    network.slow = False
+    if change == "gone":
+        run(carrier, [item()])
+    if change == "everything":
+        effort.restore_every = 1
+    other = shifted(SOFT, 5)
+    shown = run(carrier, [item(a_face(other), shot=int(change == "cut"))])[0][0].crop
+    assert np.array_equal(shown, shifted(FACE, 5))

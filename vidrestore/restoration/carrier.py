@@ -1,22 +1,26 @@
 """Restoring a face in some frames only: what the network changed there is carried along the motion to those between.
 
 The network is most of the work. What it adds to a face (detail that the film lost) moves with the face; what the film
-itself shows of the moment (where eyes and mouth are, the light) is taken from each frame.
+itself shows of the moment (where eyes and mouth are, the light) is taken from each frame. So a stream need not wait for
+the network either: a face that can be followed goes on with what is known of it until the answer comes, which then is
+moved to where the face has got to.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vidrestore.restoration.effort import Effort
-from vidrestore.restoration.flow import grid_grey, link, positions, warp
+from vidrestore.restoration.flow import compose, grid_grey, link, positions, warp
 from vidrestore.restoration.selection import SelectionConfig, weigh
-from vidrestore.types import AlignedFace, Float32, FrameFaces, Restoration, UInt8
+from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restoration, UInt8
 from vidrestore.video.colour import to_uint8
 
-Restore = Callable[[Sequence[UInt8]], Sequence[UInt8]]
+Ask = Callable[[Sequence[UInt8]], Future[Sequence[UInt8]]]
+"""Sends crops to the network, which answers in the order of the questions."""
 
 _LEAST_TRUST = 0.5
 """Mean trust of the flow below which a face is restored anew, due or not."""
@@ -25,7 +29,7 @@ _MOST_CHANGE = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Carried:
+class _Known:
     """What is known of a face in the frame before."""
 
     crop: UInt8
@@ -35,71 +39,135 @@ class _Carried:
     """Frames since the network saw it."""
 
 
+@dataclass(slots=True)
+class _Question:
+    """A face that the network looks at, and how it has moved since."""
+
+    crop: UInt8
+    path: FlowField | None = None
+    """From the latest frame's crop to this one; None in the frame of the question."""
+    age: int = 0
+
+
 class Carrier:
     """A stage that restores each face every so many frames, as `effort` says at the moment, and carries between.
 
-    Causal, and holds nothing back; remembers one crop and its correction for each face of the frame before. Which of
-    several faces are due is spread over the frames.
+    Causal, and holds nothing back; remembers one crop and its correction for each face of the frame before, and of the
+    faces that the network is asked about. Which of several faces are due is spread over the frames. Only a face that
+    cannot be followed (it is new, or moved too far) is waited for, and every face while each frame is restored.
 
     Args:
-        restore: the network.
+        ask: the network.
         config: weighs what is restored.
         effort: `restore_every`; with 1 every face of every frame goes through the network.
     """
 
-    def __init__(self, restore: Restore, config: SelectionConfig, effort: Effort) -> None:
-        self._restore = restore
+    def __init__(self, ask: Ask, config: SelectionConfig, effort: Effort) -> None:
+        self._ask = ask
         self._config = config
         self._effort = effort
-        self._before: dict[int, _Carried] = {}
+        self._before: dict[int, _Known] = {}
+        self._asked: tuple[Future[Sequence[UInt8]], dict[int, _Question | None]] | None = None
+        """The network's answer to come and, by track and in its order, what it is about; None where that was lost."""
         self._shot: int | None = None
         self._frames = 0
         self.carried = 0
-        """Faces that did not go through the network."""
+        """Faces that were shown with what the network made of an earlier frame."""
 
     def push(self, item: FrameFaces[AlignedFace]) -> tuple[FrameFaces[Restoration]]:
         """Take the faces of the next frame; give them restored."""
-        if item.shot != self._shot:
-            self._before.clear()
-            self._shot = item.shot
-        corrections = {face.track.id: self._carry(face) for face in item.faces if not self._is_due(face)}
-        anew = [face for face in item.faces if corrections.get(face.track.id) is None]
-        crops = dict(zip([face.track.id for face in anew], self._restore([face.crop for face in anew]), strict=True))
-        faces, now = [], {}
-        for face in item.faces:
-            track = face.track.id
-            correction = corrections.get(track)
-            if correction is None:
-                crop, age = crops[track], 0
-                correction = crop.astype(np.float32) - face.crop
-            else:
-                crop, age = to_uint8(face.crop + correction), self._before[track].age + 1
-                self.carried += 1
-            now[track] = _Carried(face.crop, correction, age)
-            faces.append(weigh(face, crop, self._config))
+        if item.shot != self._shot or self._effort.restore_every <= 1:
+            self._before, self._asked, self._shot = {}, None, item.shot
+        faces = {face.track.id: face for face in item.faces}
+        steps = {track: self._step(face) for track, face in faces.items()}
+        followed = {track: step for track, step in steps.items() if step is not None}
+        self._follow(followed)
+        now = {track: self._carried(faces[track], step) for track, step in followed.items()}
+        self._begin([face for track, face in faces.items() if track in followed and self._is_due(track)])
+        now |= self._restored([face for track, face in faces.items() if track not in followed])
+        now |= self._answered({track: faces[track] for track in followed})
         self._before = now
         self._frames += 1
-        return (FrameFaces(item.frame, tuple(faces), item.shot, item.looked),)
+        self.carried += sum(known.age > 0 for known in now.values())
+        restored = tuple(self._shown(face, now[track]) for track, face in faces.items())
+        return (FrameFaces(item.frame, restored, item.shot, item.looked),)
 
     def flush(self) -> tuple[()]:
         """Nothing is held back."""
         return ()
 
-    def _is_due(self, face: AlignedFace) -> bool:
-        every, before = self._effort.restore_every, self._before.get(face.track.id)
-        if before is None or every <= 1 or before.age + 1 >= 2 * every:
-            return True
-        return (self._frames + face.track.id) % every == 0
+    def _is_due(self, track: int) -> bool:
+        every = self._effort.restore_every
+        return self._before[track].age + 1 >= 2 * every or (self._frames + track) % every == 0
 
-    def _carry(self, face: AlignedFace) -> Float32 | None:
-        """The correction at this frame, or None where the face moved beyond what can be followed."""
-        before = self._before[face.track.id]
+    def _step(self, face: AlignedFace) -> FlowField | None:
+        """From this frame's crop to the one before; None where the face moved beyond what can be followed."""
+        before = self._before.get(face.track.id)
+        if before is None:
+            return None
         now, then = grid_grey(face.crop), grid_grey(before.crop)
         motion = face.link.backward if face.link else link(then, now).backward
         moved = warp(then.astype(np.float32), positions(motion.shift), border=cv2.BORDER_REPLICATE)
         if motion.trust.mean() < _LEAST_TRUST or np.abs(moved - now).mean() > _MOST_CHANGE:
             return None
-        side = face.crop.shape[0]
-        trust = np.asarray(cv2.resize(motion.trust, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        carried: Float32 = warp(before.correction, positions(motion.shift, side)) * trust[..., None]
-        return carried
+        return motion
+
+    def _follow(self, steps: dict[int, FlowField]) -> None:
+        """Keep the way back to each face that the network is asked about."""
+        questions = self._asked[1] if self._asked else {}
+        for track, question in questions.items():
+            if question is None or track not in steps:
+                questions[track] = None
+                continue
+            question.path = steps[track] if question.path is None else compose(steps[track], question.path)
+            question.age += 1
+
+    def _carried(self, face: AlignedFace, step: FlowField) -> _Known:
+        before = self._before[face.track.id]
+        return _Known(face.crop, _moved(before.correction, step), before.age + 1)
+
+    def _begin(self, due: list[AlignedFace]) -> None:
+        """Ask about faces without waiting, unless an answer is still to come."""
+        if due and self._asked is None:
+            crops = [face.crop for face in due]
+            questions: dict[int, _Question | None] = {face.track.id: _Question(face.crop) for face in due}
+            self._asked = self._ask(crops), questions
+
+    def _restored(self, faces: list[AlignedFace]) -> dict[int, _Known]:
+        """Ask about faces, and wait."""
+        if not faces:
+            return {}
+        answers = self._ask([face.crop for face in faces]).result()
+        pairs = zip(faces, answers, strict=True)
+        return {face.track.id: _Known(face.crop, _difference(answer, face.crop), 0) for face, answer in pairs}
+
+    def _answered(self, faces: dict[int, AlignedFace]) -> dict[int, _Known]:
+        """What the network has found out of these faces since it was asked, where they are now."""
+        if self._asked is None or not self._asked[0].done():
+            return {}
+        answers, questions = self._asked[0].result(), self._asked[1]
+        self._asked = None
+        found = {}
+        for (track, question), answer in zip(questions.items(), answers, strict=True):
+            if question is None:
+                continue
+            correction = _difference(answer, question.crop)
+            if question.path is not None:
+                correction = _moved(correction, question.path)
+            found[track] = _Known(faces[track].crop, correction, question.age)
+        return found
+
+    def _shown(self, face: AlignedFace, known: _Known) -> Restoration:
+        return weigh(face, to_uint8(face.crop + known.correction), self._config)
+
+
+def _difference(restored: UInt8, crop: UInt8) -> Float32:
+    return np.asarray(cv2.subtract(restored, crop, dtype=cv2.CV_32F), dtype=np.float32)
+
+
+def _moved(correction: Float32, path: FlowField) -> Float32:
+    """A correction float32 [S, S, 3] at the other end of a path, as far as that is trusted."""
+    side = correction.shape[0]
+    trust = cv2.resize(path.trust, (side, side), interpolation=cv2.INTER_LINEAR)
+    moved: Float32 = warp(correction, positions(path.shift, side)) * trust[..., None]
+    return moved
