@@ -323,7 +323,8 @@ def _spare(
     """Restore no more faces than the effort allows, frame by frame."""
 
     def restore(crops: Sequence[UInt8]) -> Sequence[UInt8]:
-        return next(parts.restorer.map([crops])) if crops else []
+        with recorder.timing("network"):
+            return next(parts.restorer.map([crops]))
 
     with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
         carrier = Carrier(lambda crops: aside.submit(restore, crops), config.selection, effort)

@@ -72,7 +72,7 @@ class Ladder:
         """Of the way in use."""
         return RUNGS[self.rung].name
 
-    def judge(self, *, seconds: float, came: int, dropped: int, busy: float, faces: int) -> None:
+    def judge(self, *, seconds: float, came: int, dropped: int, busy: float, faces: int, network: float = 0.0) -> None:
         """Look at the last second.
 
         Args:
@@ -81,6 +81,7 @@ class Ladder:
             dropped: frames of those that the engine never saw.
             busy: share of the time, 0..1, in which the engine worked.
             faces: most faces in one frame; ways that would leave as many are passed over.
+            network: share of the time, 0..1, in which the network worked for this stream, be it waited for or not.
         """
         if not self._config.enabled or not came:
             return
@@ -88,12 +89,23 @@ class Ladder:
         self._lost = self._lost + 1 if dropped > self._config.most_dropped * came and busy > self._config.idle else 0
         if self._lost >= _LOST_SECONDS:
             self._down(faces)
-        elif busy < self._config.idle and not dropped:
+        elif not dropped and self._expected(busy, network, faces) < self._config.idle:
             self._idle_seconds += seconds
             if self._idle_seconds >= self._up_after:
                 self._up(faces)
         else:
             self._idle_seconds = 0.0
+
+    def _expected(self, busy: float, network: float, faces: int) -> float:
+        """Share of the time, 0 and more, in which the engine or the network would be busy one step up."""
+        now, then = (RUNGS[rung].effort.restore_every for rung in (self.rung, self._above(faces)))
+        if now == then:
+            return busy
+        more = network * now / then
+        return busy + more if then == 1 else max(busy, more)  # only who restores every frame waits for the network
+
+    def _above(self, faces: int) -> int:
+        return next((rung for rung in range(self.rung - 1, -1, -1) if _matters(rung, faces)), 0)
 
     def _down(self, faces: int) -> None:
         below = next((rung for rung in range(self.rung + 1, len(RUNGS)) if _matters(rung, faces)), None)
@@ -109,7 +121,7 @@ class Ladder:
             if self._since_step > 4 * self._up_after:
                 self._up_after = self._config.up_after_seconds
             self.steps_up += 1
-            self._step(next(rung for rung in range(self.rung - 1, -1, -1) if _matters(rung, faces)))
+            self._step(self._above(faces))
             self._climbed = True
 
     def _step(self, rung: int) -> None:

@@ -102,6 +102,7 @@ class _Moment:
     pictures_out: int
     dropped: int
     idle: int
+    network_seconds: float
     latency: Histogram
 
 
@@ -213,13 +214,18 @@ class LiveStream:
     def _judge(self, seconds: float) -> None:
         """Look at the last second: how fast it went, and whether to spend less or more on a frame."""
         now = self._measure()
-        before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0)
+        before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0, network_seconds=0)
         self._moments.append(now)
         busy = 1 - (now.idle - before.idle) / (seconds * SECOND)
         came, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
         rung = self._ladder.rung
         self._ladder.judge(
-            seconds=seconds, came=came, dropped=dropped, busy=busy, faces=self._recorder.counts["tracks_in_frame"]
+            seconds=seconds,
+            came=came,
+            dropped=dropped,
+            busy=busy,
+            faces=self._recorder.counts["tracks_in_frame"],
+            network=(now.network_seconds - before.network_seconds) / seconds,
         )
         if self._ladder.rung != rung:
             self._tell(f"{'down' if self._ladder.rung > rung else 'up'} to: {self._ladder.name}")
@@ -233,6 +239,7 @@ class LiveStream:
             sink.frames + sink.held,
             self._handover.dropped,
             self._idle,
+            self._recorder.seconds["network"],
             latency,
         )
 

@@ -13,13 +13,11 @@ from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.live.guard import GuardCounts, Guarded
 from vidrestore.live.stream import StreamConfig
 from vidrestore.model.visibility import MASK_SIDE
-from vidrestore.runtime.workers import Description, FaceWorker
+from vidrestore.runtime.workers import Description, LiveFaceWorker
 from vidrestore.types import Detection, UInt8
 
 Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 """Sends a batch to a method of a face worker."""
-LIVE_WAIT_SECONDS = 0.0
-"""Live crops wait for no company: while a GPU is busy they gather anyway, and else it has time for one alone."""
 
 
 def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> Parts:
@@ -54,7 +52,7 @@ class LocalFaces:
 
     def __init__(self, config: RestoreConfig) -> None:
         self._loop = asyncio.new_event_loop()
-        self._worker = FaceWorker(config, sharing=1, wait_seconds=LIVE_WAIT_SECONDS)
+        self._worker = LiveFaceWorker(config, sharing=1)
         self._thread = threading.Thread(target=self._loop.run_forever, name="face worker", daemon=True)
 
     def __enter__(self) -> Self:

@@ -2,7 +2,6 @@
 
 import threading
 from collections import deque
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,11 +15,11 @@ from vidrestore.live.guard import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream
 from vidrestore.runtime.allocator import keep_freed_memory
-from vidrestore.runtime.face_answers import LIVE_WAIT_SECONDS, live_parts
+from vidrestore.runtime.face_answers import live_parts
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.streams import OnEvent, StreamSpec
-from vidrestore.runtime.workers import Description
+from vidrestore.runtime.workers import Description, LiveFaceWorker
 
 _ray: Any = ray
 _ANSWER_SECONDS = 5.0
@@ -141,8 +140,7 @@ class RayPlace:
     """
 
     def __init__(self, config: RestoreConfig, ray_config: RayConfig, on_event: OnEvent) -> None:
-        ray_config = replace(ray_config, batching_wait_seconds=LIVE_WAIT_SECONDS)
-        self._pool = FacePool(config, ray_config, most=_MOST_WORKERS)
+        self._pool = FacePool(config, ray_config, most=_MOST_WORKERS, face_worker=LiveFaceWorker)
         try:
             self._description = self._pool.describe()
         except BaseException:
