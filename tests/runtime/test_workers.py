@@ -1,7 +1,8 @@
 """A face worker without Ray."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from skimage.data import astronaut
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ModelError
-from vidrestore.faces.detector import FaceDetector
+from vidrestore.faces.detector import DetectorConfig, FaceDetector
 from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
-from vidrestore.runtime.workers import Description, FaceWorker
+from vidrestore.runtime.workers import Description, FaceWorker, LiveFaceWorker
+from vidrestore.types import UInt8
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,25 @@ def test_an_unknown_model_is_an_error_of_the_call_and_not_of_the_worker() -> Non
     assert asyncio.run(worker.ready())
     with pytest.raises(ModelError, match="unknown model 'none'"):
         asyncio.run(worker.describe())
+
+
+def test_on_a_cpu_no_quick_question_of_a_live_stream_waits_for_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    def restore(_: FaceRestorer, crops: Sequence[UInt8]) -> list[UInt8]:
+        assert told.wait(20), "the faces were told only after this"
+        return list(crops)
+
+    monkeypatch.setattr(FaceRestorer, "__call__", restore)
+    config = RestoreConfig(detector=DetectorConfig(device="cpu"), restorer=RestorerConfig(device="cpu"))
+    worker = LiveFaceWorker(config, sharing=1)
+    picture = np.ascontiguousarray(astronaut()[:256, :448])
+
+    async def ask() -> tuple[int, int]:
+        restored = asyncio.create_task(worker.restore([np.ascontiguousarray(astronaut()[:256, 96:352])]))
+        await asyncio.sleep(0)
+        (faces,) = await worker.detect([picture])
+        told.set()
+        return len(faces), len(await restored)
+
+    assert asyncio.run(ask()) == (1, 1)
