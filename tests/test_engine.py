@@ -287,6 +287,17 @@ def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: Parts, lag: i
     assert len(drawn) == 12
 
 
+def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: Parts) -> None:
+    recorder = Recorder()
+    one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
+    config = update(RestoreConfig(), {"lag": 0, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    frames = crossing()[0][:8]
+    restored = [*restore_frames(frames, one_by_one, config, recorder, effort=Effort(restore_every=4))]
+    assert len(restored) == 8
+    assert recorder.counts["faces_carried"] > 0
+    assert recorder.seconds["network"] > 0
+
+
 def test_a_lag_that_is_too_long_is_refused() -> None:
     with pytest.raises(ConfigError, match="lag is 9"):
         RestoreConfig(lag=9)

@@ -54,17 +54,21 @@ def test_a_better_way_that_proves_too_much_is_tried_ever_less_often() -> None:
     assert waits[-1] >= 64
 
 
-def test_what_the_network_cannot_bear_is_not_tried() -> None:
-    ladder = Ladder(LadderConfig(up_after_seconds=2))
+def test_what_the_network_can_hardly_bear_is_tried_seldom() -> None:
+    ladder = Ladder(LadderConfig(up_after_seconds=2, longest_seconds=100))
     names = [rung.name for rung in RUNGS]
     while ladder.rung < names.index("restore every fourth frame"):
         seconds_of(ladder, 1, dropped=10, busy=1.0)
-    for _ in range(60):  # a network that takes as long as two frames
-        ladder.judge(seconds=1, came=25, dropped=0, busy=0.3, faces=3, network=2 / ladder.effort.restore_every)
-    assert ladder.name == "restore every third frame"
-    for _ in range(60):
-        ladder.judge(seconds=1, came=25, dropped=0, busy=0.3, faces=3, network=0.3 / ladder.effort.restore_every)
-    assert ladder.rung == 0
+
+    def idle(seconds: int, frames_of_network: float) -> str:
+        for _ in range(seconds):
+            network = frames_of_network / ladder.effort.restore_every
+            ladder.judge(seconds=1, came=25, dropped=0, busy=0.3, faces=3, network=network)
+        return ladder.name
+
+    assert idle(90, frames_of_network=2) == "restore every third frame"
+    assert idle(20, frames_of_network=2) == "restore every second frame, carry between"
+    assert idle(20, frames_of_network=0.6) == "everything"
 
 
 def test_drops_without_load_are_not_the_engines_fault() -> None:

@@ -1,6 +1,6 @@
 """Restoring every so many frames, and carrying between."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from fractions import Fraction
 
@@ -46,9 +46,10 @@ def item(*faces: AlignedFace, shot: int = 0) -> FrameFaces[AlignedFace]:
 class Network:
     """Answers at once, or, where it is slow, when it is told to."""
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, restore: Callable[[Sequence[UInt8]], list[UInt8]] = sharpen) -> None:
         self.batches: list[int] = []
-        self.slow = slow
+        self.slow = False
+        self._restore = restore
         self._open: list[tuple[Future[Sequence[UInt8]], Sequence[UInt8]]] = []
 
     def __call__(self, crops: Sequence[UInt8]) -> Future[Sequence[UInt8]]:
@@ -61,7 +62,7 @@ class Network:
 
     def answer(self) -> None:
         for answer, crops in self._open:
-            answer.set_result(sharpen(crops))
+            answer.set_result(self._restore(crops))
         self._open.clear()
 
 
@@ -140,19 +141,60 @@ def test_a_face_that_is_followed_waits_for_no_answer() -> None:
     assert all(np.array_equal(faces[0].crop, first.crop) for faces in out), "carried on"
 
 
+def moved(picture: UInt8, by: float, zoom: float) -> UInt8:
+    """Moved across, then enlarged around the middle: the two do not commute."""
+    middle = (SIDE - 1) / 2
+    matrix = np.array([[zoom, 0, zoom * by + (1 - zoom) * middle], [0, zoom, (1 - zoom) * middle]])
+    return np.asarray(cv2.warpAffine(picture, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101), dtype=np.uint8)
+
+
 def test_a_late_answer_is_moved_to_where_the_face_is() -> None:
+    network = Network(lambda crops: [FACE for _ in crops])
+    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=5))
+    run(carrier, [item(a_face(FACE, 4))])  # nothing to add: what is shown later comes from the answer
+    network.slow = True
+    ways = [(0, 1), *((by, 1) for by in (3, 6, 9, 12)), *((12, 1 + step / 20) for step in range(1, 7))]
+    run(carrier, [item(a_face(moved(SOFT, *way), 4)) for way in ways])
+    assert network.batches == [1, 1]
+    network.answer()
+    late, later = (out[0].crop for out in run(carrier, [item(a_face(moved(SOFT, *ways[-1]), 4))] * 2))
+    inside = np.s_[24:-24, 24:-24]
+    truth, soft = (moved(picture, *ways[-1])[inside].astype(float) for picture in (FACE, SOFT))
+    for shown in (late, later):
+        assert np.abs(shown[inside] - truth).mean() < 0.75 * np.abs(soft - truth).mean()
+    assert network.batches == [1, 1, 1], "what is shown is long overdue: the network is asked again at once"
+
+
+def test_no_answer_in_time_takes_nothing_away() -> None:
     network = Network()
     carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
-    run(carrier, [item(a_face(FACE))])  # nothing to add: what is shown later comes from the answer
+    run(carrier, [item(a_face(SOFT))])
+    network._restore = list
+    out = run(carrier, [item(a_face(SOFT)) for _ in range(6)])
+    assert len(network.batches) > 2
+    assert all(np.abs(faces[0].crop.astype(int) - FACE).max() <= 1 for faces in out)
+
+
+def test_a_slow_network_is_asked_about_no_more_faces_at_a_time() -> None:
+    network = Network()
+    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=4))
+    crowd = item(*(a_face(SOFT, track) for track in range(6)))
+    run(carrier, [crowd])
     network.slow = True
-    ways = (0, 1, 2, 3)
-    asked = [run(carrier, [item(a_face(shifted(SOFT, by)))])[0][0].crop for by in ways]
-    network.answer()
-    late = run(carrier, [item(a_face(shifted(SOFT, 4)))])[0][0].crop
-    inside = np.s_[16:-16, 16:-16]
-    truth = shifted(FACE, 4)[inside].astype(float)
-    waiting = np.abs(asked[-1][inside] - shifted(FACE, 3)[inside].astype(float)).mean()
-    assert np.abs(late[inside] - truth).mean() < 0.7 * waiting
+    for _ in range(3):
+        run(carrier, [crowd] * 9)
+        network.answer()
+    assert network.batches[0] == 6, "all are new"
+    assert max(network.batches[1:]) == 2
+    assert len(network.batches) == 4
+
+
+def test_a_new_face_does_not_wait_for_one_that_is_due() -> None:
+    network = Network()
+    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    run(carrier, [item(*(a_face(SOFT, track) for track in range(4)))])
+    run(carrier, [item(*(a_face(SOFT, track) for track in (0, 1, 2, 3, 5)))])
+    assert network.batches == [4, 1, 2], "the new one first"
 
 
 @pytest.mark.parametrize("change", ["cut", "gone", "everything"])

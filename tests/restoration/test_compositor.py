@@ -1,6 +1,7 @@
 """Cutting faces out and putting them back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from vidrestore.errors import ConfigError
 from vidrestore.restoration.aligner import Aligner, footprint
 from vidrestore.restoration.compositor import Compositor, CompositorConfig, face_mask
 from vidrestore.types import FaceTrack, Frame, FrameFaces, Restoration
+from vidrestore.video.colour import code_values, plane_steps
+from vidrestore.video.pixel_formats import plane_shapes
 
 MakeItem = Callable[..., FrameFaces[FaceTrack]]
 
@@ -42,6 +45,24 @@ def test_so_does_one_much_coarser_than_the_picture(make_item: MakeItem, angle: f
     item = make_item((150.0, 110.0, 180.0, angle))
     result = Compositor(CompositorConfig())(restored(item, 64))
     assert np.abs(luma(result) - luma(item.frame)).mean() < 0.2
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv411p", "yuv410p", "yuv444p"])
+@pytest.mark.parametrize("size", [40.0, 120.0, 220.0])
+def test_chroma_lies_where_luma_does(make_item: MakeItem, pixel_format: str, size: float) -> None:
+    item = make_item((150.0, 110.0, size, 0.3))
+    shape = plane_shapes(pixel_format, 320, 240)
+    frame = replace(item.frame, pixel_format=pixel_format, planes=tuple(np.full(one, 128, np.uint8) for one in shape))
+    ramp = np.add.outer(0.2 * np.arange(128), 0.5 * np.arange(128))
+    crop = np.dstack([80 + ramp, np.full_like(ramp, 120), 200 - ramp]).round().astype(np.uint8)
+    face = Restoration(Aligner(128)(FrameFaces(frame, item.faces)).faces[0], crop)
+    result = Compositor(CompositorConfig())(FrameFaces(frame, (face,)))
+    across, down = plane_steps(frame, 1)
+    for plane in (1, 2):
+        row, column = 110 // down, 150 // across
+        x, y = face.face.to_crop @ [column * across + (across - 1) / 2, row * down + (down - 1) / 2, 1]
+        colour = np.array([[[80 + 0.2 * y + 0.5 * x, 120, 200 - 0.2 * y - 0.5 * x]]], np.float32)
+        assert result.planes[plane][row, column] == pytest.approx(code_values(colour, frame)[plane][0, 0], abs=0.7)
 
 
 def test_pixels_outside_the_face_are_bit_identical(make_item: MakeItem) -> None:

@@ -28,6 +28,8 @@ RUNGS: tuple[Rung, ...] = (
 """From the best to the cheapest."""
 
 
+_FULL = 0.95
+"""Share of the time from which on a better way is expected to be too much; it is tried now and then all the same."""
 _LOST_SECONDS = 2
 _TRIAL_SECONDS = 20.0
 """For which a better way must last, or the next trial waits longer."""
@@ -43,7 +45,8 @@ class LadderConfig:
     idle: float = 0.75
     """Share below which there is room to try the next better way."""
     up_after_seconds: float = 5.0
-    """Of such idleness before that; doubled, up to `longest_seconds`, each time the better way proves too much."""
+    """Of such idleness before that; doubled, up to `longest_seconds`, each time the better way proves too much. Where
+    the network's time will hardly do it is `longest_seconds` at once."""
     longest_seconds: float = 120.0
 
     def __post_init__(self) -> None:
@@ -89,9 +92,10 @@ class Ladder:
         self._lost = self._lost + 1 if dropped > self._config.most_dropped * came and busy > self._config.idle else 0
         if self._lost >= _LOST_SECONDS:
             self._down(faces)
-        elif not dropped and self._expected(busy, network, faces) < self._config.idle:
+        elif busy < self._config.idle and not dropped:
             self._idle_seconds += seconds
-            if self._idle_seconds >= self._up_after:
+            bears = self._expected(busy, network, faces) < _FULL
+            if self._idle_seconds >= (self._up_after if bears else self._config.longest_seconds):
                 self._up(faces)
         else:
             self._idle_seconds = 0.0

@@ -324,8 +324,8 @@ class LiveStream:
         recent = latency.since(before.latency) if moments else latency
         quantiles = {f"p{share}": recent.quantile(share / 100) for share in (50, 95, 99)}
         stages = recorder.snapshot() | {"encode": self.sink.encoding.copy()}
-        for waited in ("decode", "wait"):  # for the source, and one half of the engine for the other
-            stages.pop(waited, None)
+        for beside in ("decode", "wait", "network"):  # waits of one part for another, and what runs beside the stages
+            stages.pop(beside, None)
         return StreamStatus(
             name=self.name,
             source=str(self._source_address),

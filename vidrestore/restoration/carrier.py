@@ -20,7 +20,7 @@ from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restor
 from vidrestore.video.colour import to_uint8
 
 Ask = Callable[[Sequence[UInt8]], Future[Sequence[UInt8]]]
-"""Sends crops to the network, which answers in the order of the questions."""
+"""Sends crops to the network, which answers in the order of the questions; a crop itself stands for no answer."""
 
 _LEAST_TRUST = 0.5
 """Mean trust of the flow below which a face is restored anew, due or not."""
@@ -53,8 +53,9 @@ class Carrier:
     """A stage that restores each face every so many frames, as `effort` says at the moment, and carries between.
 
     Causal, and holds nothing back; remembers one crop and its correction for each face of the frame before, and of the
-    faces that the network is asked about. Which of several faces are due is spread over the frames. Only a face that
-    cannot be followed (it is new, or moved too far) is waited for, and every face while each frame is restored.
+    faces that the network is asked about. Which of several faces are due is spread over the frames, and no question is
+    about more of them than that leaves to a frame: a slow network is asked less often, not for more at a time. Only a
+    face that cannot be followed (it is new, or moved too far) is waited for, or all of them where `restore_every` is 1.
 
     Args:
         ask: the network.
@@ -83,8 +84,8 @@ class Carrier:
         followed = {track: step for track, step in steps.items() if step is not None}
         self._follow(followed)
         now = {track: self._carried(faces[track], step) for track, step in followed.items()}
-        self._begin([face for track, face in faces.items() if track in followed and self._is_due(track)])
         now |= self._restored([face for track, face in faces.items() if track not in followed])
+        self._begin([faces[track] for track in followed if self._is_due(track)], of=len(followed))
         now |= self._answered({track: faces[track] for track in followed})
         self._before = now
         self._frames += 1
@@ -126,12 +127,14 @@ class Carrier:
         before = self._before[face.track.id]
         return _Known(face.crop, _moved(before.correction, step), before.age + 1)
 
-    def _begin(self, due: list[AlignedFace]) -> None:
-        """Ask about faces without waiting, unless an answer is still to come."""
-        if due and self._asked is None:
-            crops = [face.crop for face in due]
-            questions: dict[int, _Question | None] = {face.track.id: _Question(face.crop) for face in due}
-            self._asked = self._ask(crops), questions
+    def _begin(self, due: list[AlignedFace], *, of: int) -> None:
+        """Ask about those of the faces due that waited longest, without waiting, unless an answer is still to come."""
+        if not due or self._asked is not None:
+            return
+        due.sort(key=lambda face: self._before[face.track.id].age, reverse=True)
+        chosen = due[: -(-of // self._effort.restore_every)]
+        questions: dict[int, _Question | None] = {face.track.id: _Question(face.crop) for face in chosen}
+        self._asked = self._ask([face.crop for face in chosen]), questions
 
     def _restored(self, faces: list[AlignedFace]) -> dict[int, _Known]:
         """Ask about faces, and wait."""
@@ -149,7 +152,7 @@ class Carrier:
         self._asked = None
         found = {}
         for (track, question), answer in zip(questions.items(), answers, strict=True):
-            if question is None:
+            if question is None or answer is question.crop:
                 continue
             correction = _difference(answer, question.crop)
             if question.path is not None:

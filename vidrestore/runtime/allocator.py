@@ -10,15 +10,18 @@ from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's numbers of the two parameters (mallopt(3))."""
-_KEPT_BYTES = 64 << 20
-"""Free memory at the end of a heap that is kept: what a frame of 4K takes at a time."""
+_KEPT_BYTES = 32 << 20
+"""Free memory at the end of a heap (threads may have one each) that is kept: what a frame of 1080p takes at a time."""
 _LARGEST_KEPT_BYTES = 32 << 20
 """Largest piece that comes from a heap at all: the most that glibc allows."""
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Ask for it, once a process; whether the C library agreed. Whoever set MALLOC_... in the environment is obeyed."""
+    """Ask for it, once, for the whole process; whether the C library agreed (glibc does, others have no such thing).
+
+    Whoever set MALLOC_... or GLIBC_TUNABLES in the environment is obeyed instead.
+    """
     if any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

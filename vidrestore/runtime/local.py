@@ -14,7 +14,7 @@ from vidrestore.stages import Inline
 
 
 class LocalRunner:
-    """Runs segments here, one after the other; loads the networks once."""
+    """Runs segments here, one after the other; loads the networks once. Sets torch's threads and the C allocator."""
 
     name = "local"
     retries = 0

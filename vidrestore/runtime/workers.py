@@ -130,8 +130,8 @@ class FaceWorker:
 class LiveFaceWorker(FaceWorker):
     """One for live streams, in which nothing waits that need not.
 
-    Crops wait for no company: while a GPU is busy they gather anyway, and else it has time for one alone. On a CPU,
-    where a face takes a tenth of a second, what is quickly answered does not wait until one is done.
+    Crops wait for no company: while a network is busy they gather anyway, and else it has time for one alone. On a
+    CPU, where a face takes a tenth of a second, what is quickly answered does not wait until one is done.
     """
 
     def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float = 0.0) -> None:
