@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -31,6 +32,8 @@ _RATE = 48_000
 _TICK = Fraction(1, 90_000)
 _BEEP_EVERY = 32
 """Pictures between two that are marked by a flash and a beep."""
+_MOTION = 3
+"""Pictures' times between two that follow each other in motion, at most."""
 _LOUD = 2000
 _SESSION_SECONDS = 1e6
 
@@ -224,11 +227,17 @@ class Viewing:
     sound_packets: int = 0
 
     def sound_offsets(self, rate: int) -> list[float]:
-        """Seconds by which each beep comes after the picture that it belongs to, by the stream's own clock."""
-        first: dict[int, float] = {}
-        for seen in self.pictures:  # a picture that is held is shown again later, without its beep
-            first.setdefault(seen.number, seen.time)
-        marks = [time for number, time in first.items() if number % _BEEP_EVERY == 0]
+        """Seconds by which each beep comes after the picture that it belongs to, by the stream's own clock.
+
+        Only pictures seen in motion count: one that is held is shown again later, without its beep, and may be the
+        first that a viewer sees who came to hear the beep.
+        """
+        moving = (
+            seen
+            for before, seen in pairwise(self.pictures)
+            if before.number < seen.number and 0 < seen.time - before.time <= _MOTION / rate
+        )
+        marks = [seen.time for seen in moving if seen.number % _BEEP_EVERY == 0]
         half = _BEEP_EVERY / rate / 2
         nearest = ((beep, min(marks, key=lambda mark: abs(mark - beep), default=None)) for beep in self.beeps)
         return [beep - mark for beep, mark in nearest if mark is not None and abs(beep - mark) < half]
