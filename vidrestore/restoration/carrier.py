@@ -86,7 +86,7 @@ class Carrier:
         now = {track: self._carried(faces[track], step) for track, step in followed.items()}
         now |= self._restored([face for track, face in faces.items() if track not in followed])
         self._begin([faces[track] for track in followed if self._is_due(track)], of=len(followed))
-        now |= self._answered({track: faces[track] for track in followed})
+        now |= self._answered(faces)
         self._before = now
         self._frames += 1
         self.carried += sum(known.age > 0 for known in now.values())

@@ -59,9 +59,7 @@ class FaceWorker:
 
     @cached_property
     def _restore(self) -> Coalescer[UInt8, UInt8]:
-        return Coalescer(
-            self._restorer, self._for_faces, full=self._restorer.batch_size, wait_seconds=self._wait_seconds
-        )
+        return self._joining(self._restorer, full=self._restorer.batch_size, threads=self._for_faces)
 
     @cached_property
     def _for_faces(self) -> ThreadPoolExecutor:
@@ -84,8 +82,10 @@ class FaceWorker:
     def _see(self) -> Coalescer[UInt8, UInt8]:
         return self._joining(FaceVisibility(self._config.restorer.device), full=self._restorer.batch_size)
 
-    def _joining(self, stage: BatchStage[In, Out], *, full: int) -> Coalescer[In, Out]:
-        return Coalescer(stage, self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+    def _joining(
+        self, stage: BatchStage[In, Out], *, full: int, threads: ThreadPoolExecutor | None = None
+    ) -> Coalescer[In, Out]:
+        return Coalescer(stage, threads or self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
 
     async def ready(self) -> bool:
         """Answer: the worker has a place to run."""

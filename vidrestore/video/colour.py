@@ -204,10 +204,10 @@ def mix(target: Writable, frame: Frame, plane: int, box: Box, new: Float32, shar
 
 def _limits(shape: Sampling, plane: int, *, full_range: bool) -> tuple[np.float32, np.float32]:
     """The least and the largest code value of a picture in a plane (H.273)."""
-    if full_range or shape.family in {"rgb", "gbr"}:
-        return np.float32(0), np.float32(shape.peak)
-    unit = 2 ** (shape.bits - 8)
-    return np.float32(16 * unit), np.float32((240 if plane else 235) * unit)
+    full_range = full_range or shape.family in {"rgb", "gbr"}
+    luma_scale, offset = _luma_scale(shape, full_range=full_range)
+    scale = _chroma_scale(shape, full_range=full_range) if plane else luma_scale
+    return np.float32(offset), np.float32(offset + scale)
 
 
 def _plane(rgb: Float32, row: NDArray[np.float64]) -> Float32:
@@ -246,6 +246,10 @@ def _luma_scale(shape: Sampling, *, full_range: bool) -> tuple[float, float]:
     return (shape.peak, 0.0) if full_range else (219.0 * 2 ** (shape.bits - 8), 16.0 * 2 ** (shape.bits - 8))
 
 
+def _chroma_scale(shape: Sampling, *, full_range: bool) -> float:
+    return float(shape.peak) if full_range else 224.0 * 2 ** (shape.bits - 8)
+
+
 @lru_cache(maxsize=64)
 def _to_rgb_matrix(
     shape: Sampling, matrix: int, *, full_range: bool
@@ -254,7 +258,7 @@ def _to_rgb_matrix(
     kr, kb = _KR_KB[matrix]
     kg = 1 - kr - kb
     luma_scale, luma_offset = _luma_scale(shape, full_range=full_range)
-    chroma_scale = float(shape.peak) if full_range else 224.0 * 2 ** (shape.bits - 8)
+    chroma_scale = _chroma_scale(shape, full_range=full_range)
     red = 2 * (1 - kr)
     blue = 2 * (1 - kb)
     coefficients = np.array([[1, 0, red], [1, -blue * kb / kg, -red * kr / kg], [1, blue, 0]])
