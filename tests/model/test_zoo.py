@@ -119,7 +119,7 @@ def test_a_download_is_checked_put_in_place_and_counted(cache: Path, server: Ser
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert seen == sorted(seen)
     assert zoo.is_here("toy")
-    assert sorted(file.name for file in cache.iterdir()) == ["toy.pth", "toy.pth.lock", "toy.pth.verified.json"]
+    assert sorted(file.name for file in cache.iterdir()) == ["toy.pth", "toy.pth.lock"]
 
 
 def test_the_cache_is_used_without_a_network_and_without_hashing_again(
@@ -224,26 +224,43 @@ def test_a_cached_file_that_changed_is_hashed_again_and_removed(server: Server, 
     assert zoo.fetch("toy").read_bytes() == CONTENT
 
 
-def test_verify_hashes_whatever_is_remembered(server: Server, publish: Publish) -> None:
+def test_verify_wants_a_file_and_hashes_it(server: Server, publish: Publish) -> None:
     publish(server.url)
     with pytest.raises(ModelError, match="fetch it first"):
         zoo.verify("toy")
     path = zoo.fetch("toy")
     assert zoo.verify("toy") == path
-    stat = path.stat()
-    path.write_bytes(CONTENT[:-1] + b"x")
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # damage that size and time do not show
-    assert zoo.resolve("toy") == path
-    with pytest.raises(ModelError, match="it was removed"):
-        zoo.verify("toy")
 
 
-@pytest.mark.parametrize("note", ["", "[]", "not json", json.dumps({"size": 1, "mtime_ns": 2, "sha256": "0"})])
-def test_a_note_that_says_nothing_useful_is_ignored(server: Server, publish: Publish, note: str) -> None:
-    publish(server.url)
+@pytest.mark.parametrize("in_place", [True, False])
+def test_bytes_put_in_place_of_the_pinned_ones_are_found_whatever_the_cache_says(
+    server: Server, publish: Publish, *, in_place: bool
+) -> None:
+    entry = publish(server.url)
     path = zoo.fetch("toy")
-    path.with_name("toy.pth.verified.json").write_text(note)
-    assert zoo.resolve("toy") == path
+    stat = path.stat()
+    if not in_place:
+        path.unlink()
+    path.write_bytes(CONTENT[:-1] + b"x")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    note = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": path.stat().st_ino, "sha256": entry.sha256}
+    path.with_name("toy.pth.verified.json").write_text(json.dumps(note))
+    with pytest.raises(ModelError, match="it was removed: fetch toy again"):
+        zoo.resolve("toy")
+
+
+@pytest.mark.parametrize("name", ["toy.pth.lock", "toy.pth.part"])
+def test_a_link_planted_in_the_cache_is_not_followed(
+    cache: Path, tmp_path: Path, server: Server, publish: Publish, name: str
+) -> None:
+    publish(server.url)
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"keep")
+    cache.mkdir()
+    (cache / name).symlink_to(precious)
+    with pytest.raises(ModelError):
+        zoo.fetch("toy")
+    assert precious.read_bytes() == b"keep"
 
 
 def test_a_cache_that_cannot_be_made_is_an_error_with_advice(
@@ -256,15 +273,28 @@ def test_a_cache_that_cannot_be_made_is_an_error_with_advice(
         zoo.fetch("toy")
 
 
-def test_an_existing_file_wins_over_a_name(
+def test_a_name_wins_over_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, publish: Publish
 ) -> None:
     publish(server.url)
     monkeypatch.chdir(tmp_path)
-    Path("toy").write_bytes(b"mine")
-    assert zoo.resolve("toy") == Path("toy")
-    assert zoo.resolve(tmp_path / "toy") == tmp_path / "toy"
-    assert not server.asked
+    for name in ("toy", "embedded", "gfpgan-v1.4", "own", "own.pth"):
+        Path(name).write_bytes(b"mine")
+    assert zoo.resolve("toy").read_bytes() == CONTENT
+    assert zoo.resolve("embedded").is_absolute()
+    assert not zoo.is_path("gfpgan-v1.4")
+    for path in ("./toy", "own.pth", "./embedded", tmp_path / "toy", Path("toy")):
+        assert zoo.resolve(path) == Path(path)
+    with pytest.raises(ModelError, match="the file of that name is ./own"):
+        zoo.resolve("own")
+
+
+def test_a_path_is_made_absolute_and_a_name_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("embedded", "gfpgan-v1.4", "unknown-v2.0"):
+        assert zoo.absolute(name) == name
+    for path in ("./embedded", "own.safetensors", "sub/own"):
+        assert zoo.absolute(path) == str(tmp_path / path)
 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list(cache: Path) -> None:
@@ -285,6 +315,7 @@ def test_the_embedded_weights_are_the_pinned_ones_and_need_no_cache(cache: Path)
 
 
 def test_damaged_embedded_weights_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "_hashes", {})
     monkeypatch.setattr(zoo, "_hash", lambda _: "0" * 64)
     with pytest.raises(ModelError, match="install vidrestore again"):
         zoo.resolve("embedded")

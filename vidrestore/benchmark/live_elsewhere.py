@@ -1,6 +1,5 @@
 """Cameras, servers and viewers in a process of their own: they must not share an interpreter with what is measured."""
 
-import multiprocessing
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -9,6 +8,7 @@ from typing import Any, Self
 
 from vidrestore.benchmark.live_peers import Camera, Draw, Viewer, Viewing
 from vidrestore.benchmark.rtsp_relay import RtspRelay
+from vidrestore.safe_path import spawn_context
 
 _START_SECONDS = 60.0
 
@@ -26,7 +26,7 @@ class PeersElsewhere:
     """
 
     def __init__(self, make_draw: MakeDraw, arguments: tuple[Any, ...], *, rate: int) -> None:
-        spawn = multiprocessing.get_context("spawn")
+        spawn = spawn_context()
         self._pipe, other = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(other, make_draw, arguments, rate), daemon=True)
 

@@ -17,7 +17,7 @@ from vidrestore.runtime.film import Runtime
 from vidrestore.video.reader import probe
 
 _INTERVAL_SECONDS = 0.5
-_COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
+_COMMAND = (sys.executable, "-P", "-c", "from vidrestore.cli import main; main()")
 
 
 def compare_lengths(

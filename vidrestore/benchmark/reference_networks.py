@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.retinaface import embedded_onnx
-from vidrestore.faces.retinaface_weights import mobilenet_state
-from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.model import zoo
+from vidrestore.model.checkpoint import load_gfpgan, load_state_dict
 from vidrestore.model.torchvision_ops import ensure_torchvision_imports
 
 MOBILENET, RESNET = "retinaface_mobile0.25", "retinaface_resnet50"
@@ -103,7 +102,7 @@ class UnusedParser:
 
 def _detector_state(detector: str) -> dict[str, Tensor]:
     if detector == MOBILENET:
-        return mobilenet_state(embedded_onnx())
+        return load_state_dict(zoo.resolve("retinaface-mobile0.25"))
     from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
 
     state = _random_state(lambda: RetinaFace("resnet50", device=torch.device("cpu")))

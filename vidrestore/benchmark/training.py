@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ import torch
 from vidrestore.benchmark.machine import Checkout, Machine, describe_checkout, describe_machine
 from vidrestore.files import replace_text
 from vidrestore.report_json import to_json
+from vidrestore.safe_path import spawn_context
 from vidrestore.training.job import TrainingConfig, machine_of, restorer_trainer
 
 _GIBIBYTE = 2**30
@@ -76,7 +76,7 @@ def measure_training(
     for name, config in ways.items():
         if on_step is not None:
             on_step(f"timing {name}")
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        with ProcessPoolExecutor(1, mp_context=spawn_context()) as process:
             measured = process.submit(partial(_measure, name, config, faces, device=device, rounds=rounds))
             found.append(measured.result())
     return TrainingBenchmark(describe_machine(), describe_checkout(), torch.__version__, tuple(found))

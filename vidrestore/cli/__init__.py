@@ -9,6 +9,7 @@ import typer
 
 from vidrestore import __version__
 from vidrestore.cli import batch, degrade, evaluate, faces, films, metrics, stream, terminal, train, zoo
+from vidrestore.safe_path import enable_safe_path
 
 app = typer.Typer(
     name="vidrestore",
@@ -33,6 +34,7 @@ app.add_typer(batch.jobs, name="jobs")
 
 def main() -> None:
     """Run the command, and turn every failure into one line and an exit code."""
+    enable_safe_path()
     terminal.run_to_exit(app)
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
+from vidrestore.model import zoo
 from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
 
 Restore = Callable[[Tensor], Tensor]
@@ -69,13 +70,13 @@ def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Conten
     twice = [model for model, count in Counter(models).items() if count > 1]
     if twice:
         raise ConfigError(f"--model {twice[0]} is given twice; name each model once")
-    stems = Counter([Path(model).stem if Path(model).is_file() else model for model in models] + [INPUT, BICUBIC])
+    stems = Counter([Path(model).stem if zoo.is_path(model) else model for model in models] + [INPUT, BICUBIC])
     return tuple(_load(model, replace(restorer, model=model), stems) for model in models)
 
 
 def _load(model: str, config: RestorerConfig, stems: Counter[str]) -> Contender:
     restorer = FaceRestorer(config)
-    stem = Path(model).stem if Path(model).is_file() else model
+    stem = Path(model).stem if zoo.is_path(model) else model
     what = f"{model}, {restorer.crop_size} px, {str(restorer.dtype).removeprefix('torch.')} on {restorer.device.type}"
     name = stem if stems[stem] == 1 else model
     return Contender(name, what, _crops(restorer), restorer.crop_size, restorer.model_sha256)

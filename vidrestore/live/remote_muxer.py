@@ -1,7 +1,6 @@
 """A muxer whose connection is held by a process of its own, which is killed when it hangs."""
 
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from vidrestore.live.addresses import Target
 from vidrestore.live.messages import receive, send
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.track import Track
+from vidrestore.safe_path import module_command
 
 _GLANCE_SECONDS = 0.1
 _START_SECONDS = 15.0
@@ -37,9 +37,8 @@ class RemoteMuxer:
     ) -> None:
         self._target = target
         self._patience = stall_seconds
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "vidrestore.live.muxer_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = module_command("vidrestore.live.muxer_process")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  our own
         self._deadline: float | None = None
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._kill_when_late, name=f"watch {target}", daemon=True)

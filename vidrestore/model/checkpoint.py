@@ -3,12 +3,13 @@
 import pickle
 import struct
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -27,8 +28,13 @@ _UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    zipfile.BadZipFile,
 )
 """What torch and safetensors raise on damaged files, depending on where the damage is."""
+_MOST_BYTES = 2 << 30
+"""Of a file of weights: several times the largest networks that are used here."""
+_MOST_TIES = 2
+"""Times that tensors, which may share memory, together are larger than their file."""
 
 
 def load_gfpgan(path: Path) -> GFPGAN:
@@ -40,31 +46,40 @@ def load_gfpgan(path: Path) -> GFPGAN:
         ModelError: The file is missing, damaged, holds more than tensors, holds another architecture, or has
             values that are not finite.
     """
-    state = {name: tensor.float().contiguous() for name, tensor in load_state_dict(path).items()}
-    try:
-        config = GFPGANConfig.from_state_dict(state)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+    stored = load_state_dict(path, check=GFPGANConfig.from_state_dict)
+    state = {name: tensor.float().contiguous() for name, tensor in stored.items()}
     _check_finite(state, path)
     with torch.device("meta"):
-        network = GFPGAN(config)
+        network = GFPGAN(GFPGANConfig.from_state_dict(state))
     network.load_state_dict(state, assign=True)
     return network.eval()
 
 
-def load_state_dict(path: Path) -> dict[str, Tensor]:
+def load_state_dict(path: Path, *, check: Callable[[Mapping[str, Tensor]], object] | None = None) -> dict[str, Tensor]:
     """The named tensors of a file, as stored, on the CPU.
 
+    A hostile file gets no more memory than twice its own size, and at most that of the largest network that we know.
+
+    Args:
+        path: of the file.
+        check: looks at names and shapes before the tensors are read, and raises ModelError.
+
     Raises:
-        ModelError: The file is missing, damaged or holds more than tensors.
+        ModelError: The file is missing, damaged, too large, or holds more than tensors; or what `check` raised.
     """
     if not path.is_file():
         raise ModelError(f"{path} does not exist or is not a file; give the path of a .pth or .safetensors file")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ModelError(f"{path} has {path.stat().st_size} bytes; no network that is used here has over {_MOST_BYTES}")
     try:
-        content: object = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
+        if path.suffix == ".safetensors":
+            _check(_header(path), path, check)
+            return load_file(path)
+        state = _tensors(_unpickle(path, lazily=True), path)
+        _check(state, path, check)
+        return {name: tensor.clone() for name, tensor in state.items()}
     except _UNREADABLE as error:
         raise ModelError(_explain(path, error)) from error
-    return _tensors(content, path)
 
 
 def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
@@ -116,10 +131,51 @@ def load_training_state(path: Path) -> dict[str, Any]:
     return content
 
 
-def _unpickle(path: Path) -> object:
+def _header(path: Path) -> dict[str, Tensor]:
+    """Names and shapes as tensors of bytes without memory; safetensors itself holds offsets against the file's size."""
+    with safe_open(path, framework="pt") as file:
+        names: list[str] = file.keys()
+        return {name: torch.empty(file.get_slice(name).get_shape(), dtype=torch.uint8, device="meta") for name in names}
+
+
+def _unpickle(path: Path, *, lazily: bool = False) -> object:
+    """What a file of torch's holds; `lazily` leaves the tensors' content on disk where its format allows it."""
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_archive(path)
     with warnings.catch_warnings(action="ignore"):  # torch guesses at the origin of files that it then refuses
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and lazily)
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unfolds to more than it is: torch itself neither compresses nor lets entries overlap."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    held = sum(entry.file_size for entry in entries)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or held > path.stat().st_size:
+        raise ModelError(
+            f"{path} is a compressed archive that unfolds from {path.stat().st_size} to {held} bytes; weights are "
+            "stored uncompressed: save them again with torch.save"
+        )
+
+
+def _check(state: Mapping[str, Tensor], path: Path, check: Callable[[Mapping[str, Tensor]], object] | None) -> None:
+    for name, tensor in state.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized:
+            raise ModelError(f"{path} holds {name} as a sparse or quantised tensor; wanted plain ones")
+    most = _MOST_TIES * path.stat().st_size
+    unfolded = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if unfolded > most:
+        raise ModelError(
+            f"{path} has {path.stat().st_size} bytes and asks for {unfolded}: its tensors repeat the same memory; save "
+            "them again, each with its own"
+        )
+    if check is not None:
+        try:
+            check(state)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
 
 
 def _tensors(content: object, path: Path) -> dict[str, Tensor]:

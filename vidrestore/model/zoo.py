@@ -8,8 +8,8 @@ import contextlib
 import difflib
 import fcntl
 import hashlib
-import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ import platformdirs
 import requests
 
 from vidrestore.errors import ModelError
-from vidrestore.files import replacing
 
+_hashes: dict[tuple[int, ...], str] = {}
+"""sha256 by device, inode, size and times of a file; the time of its last change cannot be set by anybody."""
 Progress = Callable[[int, int | None], None]
 """Called while downloading with the bytes held so far and, where the server says it, the bytes in all."""
 
@@ -29,6 +30,8 @@ _FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = (10, 60)
 _CHUNK_BYTES = 1 << 20
+_EXTENSION = re.compile(r"\.[A-Za-z]\w*")
+"""Of a file; the end of a name such as gfpgan-v1.4 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,16 @@ _ENTRIES = (
         description="the authors', 512 px: sharp, with some make-up; trained on FFHQ",
     ),
     ZooEntry(
+        name="retinaface-mobile0.25",
+        kind="detector",
+        filename="retinaface_mobilenet.safetensors",
+        urls=(),
+        sha256="ac09d5e2b68ac8a3e98894d51ed780518dae8b6bd5218b3bb63f01c969506e2e",
+        size=1_760_432,
+        licence="MIT",
+        description="RetinaFace on MobileNet 0.25: the default face detector; inside the package, needs no download",
+    ),
+    ZooEntry(
         name="retinaface-resnet50",
         kind="detector",
         filename="detection_Resnet50_Final.pth",
@@ -114,25 +127,38 @@ def cache_folder() -> Path:
 
 
 def resolve(name_or_path: str | Path, *, on_progress: Progress | None = None) -> Path:
-    """Find weights: an existing file wins; a name is downloaded once, and checked.
+    """Find weights: a name is downloaded once, and checked; text with a slash or an extension is a file's path.
+
+    A name never means a file, so that no file that happens to lie in the current folder takes a model's place.
 
     Raises:
         ModelError: There is neither such a file nor such a name, or `fetch` failed.
     """
+    if isinstance(name_or_path, str) and not is_path(name_or_path):
+        return fetch(name_or_path, on_progress=on_progress)
     path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
-    text = str(name_or_path)
-    if path.suffix in {".pth", ".safetensors", ".ckpt"} or os.sep in text:
+    if not path.is_file():
         raise ModelError(f"no weights at {path}; give an existing file or one of {_names()}")
-    return fetch(text, on_progress=on_progress)
+    return path
+
+
+def is_path(text: str) -> bool:
+    """Whether text means a file of weights rather than a name of the zoo: it has a slash or an extension."""
+    if any(entry.name == text for entry in entries()):
+        return False
+    return os.sep in text or _EXTENSION.fullmatch(Path(text).suffix) is not None
+
+
+def absolute(name_or_path: str) -> str:
+    """A name as it is, a path as one that processes in other folders understand."""
+    return str(Path(name_or_path).expanduser().absolute()) if is_path(name_or_path) else name_or_path
 
 
 def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
     """The file of a named model, downloaded unless the cache has it; a broken download is resumed.
 
-    The hash of a cached file is computed once and remembered until its size or time of change differs. Several
-    processes may fetch at once: one downloads, the others wait for it.
+    The file's bytes are hashed once in every process that uses it: whoever else may write to the cache cannot put
+    others in their place. Several processes may fetch at once: one downloads, the others wait for it.
 
     Raises:
         ModelError: The name is unknown, the network or the disk failed, or the bytes are not the pinned ones.
@@ -162,7 +188,7 @@ def is_here(name: str) -> bool:
 
 
 def verify(name: str) -> Path:
-    """Hash the file of a named model again, whatever is remembered of it; return its path.
+    """Hash the file of a named model again; return its path.
 
     Raises:
         ModelError: The name is unknown, the file is not there, or its bytes are not the pinned ones; a download
@@ -172,30 +198,24 @@ def verify(name: str) -> Path:
     target = _target(entry)
     if not target.is_file():
         raise ModelError(f"{name} is not at {target}; fetch it first")
-    _note(target).unlink(missing_ok=True)
+    _hashes.clear()
     return _checked(entry, target)
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file in hexadecimal; remembered beside files of the cache, computed for others.
+    """The sha256 of a file in hexadecimal, computed once a process until the kernel tells of a change.
 
     Raises:
         ModelError: The file cannot be read.
     """
     try:
-        stat = path.stat()
-        key = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        known = _remembered(path, key)
-        if known is not None:
-            return known
-        digest = _hash(path)
+        found = path.stat()
+        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if key not in _hashes:
+            _hashes[key] = _hash(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
-    if path.parent == cache_folder():
-        # a read-only cache costs a hash at each start, nothing else
-        with contextlib.suppress(OSError), replacing(_note(path)) as part:
-            part.write_text(json.dumps(key | {"sha256": digest}))
-    return digest
+    return _hashes[key]
 
 
 def _hash(path: Path) -> str:
@@ -209,7 +229,9 @@ def _entry(name: str) -> ZooEntry:
             return entry
     close = difflib.get_close_matches(name.lower(), [entry.name for entry in entries()], n=1, cutoff=0.5)
     hint = f" did you mean {close[0]!r}?" if close else ""
-    raise ModelError(f"unknown model {name!r};{hint} give a path to a file or one of {_names()}")
+    if Path(name).is_file():
+        hint = f" the file of that name is ./{name};"
+    raise ModelError(f"unknown model {name!r};{hint} give the path of a file, with a slash in it, or one of {_names()}")
 
 
 def _names() -> str:
@@ -227,32 +249,21 @@ def _checked(entry: ZooEntry, path: Path) -> Path:
     if not entry.urls:
         raise ModelError(f"{path} has sha256 {found}, wanted {entry.sha256}; install vidrestore again")
     path.unlink(missing_ok=True)
-    _note(path).unlink(missing_ok=True)
     raise ModelError(f"{path} had sha256 {found}, wanted {entry.sha256}; it was removed: fetch {entry.name} again")
-
-
-def _note(path: Path) -> Path:
-    return path.with_name(f"{path.name}.verified.json")
-
-
-def _remembered(path: Path, key: dict[str, int]) -> str | None:
-    try:
-        note = json.loads(_note(path).read_text())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(note, dict) or {name: note.get(name) for name in key} != key:
-        return None
-    digest = note.get("sha256")
-    return digest if isinstance(digest, str) else None
 
 
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
     """Hold the right to download `target`; the kernel gives it back when a process dies."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f"{target.name}.lock").open("w") as file:
+    with open(target.with_name(f"{target.name}.lock"), "a", opener=_without_links) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _without_links(path: str, flags: int) -> int:
+    """Open a file of the cache, where others may have planted a link to one that is not theirs to write."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _silent(_held: int, _total: int | None) -> None:
@@ -307,7 +318,7 @@ def _stream(url: str, partial: Path, progress: Progress) -> None:
             held = 0  # the server sends the whole file, whatever was asked
         length = response.headers.get("Content-Length")
         total = held + int(length) if length else None
-        with partial.open("ab" if held else "wb") as file:
+        with open(partial, "ab" if held else "wb", opener=_without_links) as file:
             for chunk in response.iter_content(_CHUNK_BYTES):
                 file.write(chunk)
                 held += len(chunk)

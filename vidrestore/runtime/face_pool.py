@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import ray
@@ -12,7 +12,8 @@ from ray.exceptions import ActorDiedError
 
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, WorkerError
-from vidrestore.runtime.ray_connection import connect, fetch, first_line
+from vidrestore.model import zoo
+from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
 from vidrestore.runtime.workers import Description, FaceWorker
 
 Actor = Any
@@ -75,7 +76,8 @@ class FacePool:
     def __init__(
         self, config: RestoreConfig, ray_config: RayConfig, *, most: int, face_worker: type = FaceWorker
     ) -> None:
-        self._config = config
+        # Workers run in another folder than the user's.
+        self._config = replace(config, restorer=replace(config.restorer, model=zoo.absolute(config.restorer.model)))
         self._ray = ray_config
         self._most = most
         self._face_worker = face_worker
@@ -100,7 +102,7 @@ class FacePool:
     def stop(self) -> None:
         """End the workers, and Ray if it was started here."""
         if self.started_ray:
-            _ray.shutdown()
+            disconnect()
             return
         for worker in [*self.workers, *(worker for worker, _ in self._coming)]:
             _ray.kill(worker)

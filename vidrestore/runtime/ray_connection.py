@@ -1,38 +1,45 @@
 """The connection to Ray: joined or started here, with Ray's errors as ours."""
 
-import logging
+import atexit
 import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.runtime.own_ray import QUIETLY, own_ray
 
 _ray: Any = ray
 _CONNECT_SECONDS = 5.0
+_ours = ExitStack()
+"""Ends the Ray that was started here."""
+atexit.register(_ours.close)
 
 
 def connect(address: str | None, *, least_cpus: int = 2) -> bool:
     """Join the cluster at an address, or start Ray on this machine where there is none given.
+
+    The current folder of the whole process changes meanwhile: workers must not import from it.
 
     Args:
         address: `auto`, `HOST:PORT` or `ray://...`; None starts Ray here.
         least_cpus: of a Ray of our own. A face worker and a segment worker must fit even on a machine with one core.
 
     Returns:
-        Whether Ray was started here, and is the caller's to shut down.
+        Whether Ray was started here, and is to be ended by `disconnect`.
 
     Raises:
         WorkerError: no cluster at the address.
     """
     if _ray.is_initialized():
         return False
+    _ours.close()  # what is left of one that somebody else shut down
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with _own_signal_handlers():
@@ -40,21 +47,17 @@ def connect(address: str | None, *, least_cpus: int = 2) -> bool:
     return address is None
 
 
+def disconnect() -> None:
+    """Leave Ray; one that `connect` started ends, with all that it kept on disk."""
+    _ours.close()
+    _ray.shutdown()
+
+
 @contextmanager
 def pretended(cpus: int, gpus: int) -> Iterator[None]:
     """A Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
-    _ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
-    try:
+    with own_ray(num_cpus=cpus, num_gpus=gpus):
         yield
-    finally:
-        _ray.shutdown()
 
 
 def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
@@ -92,13 +95,11 @@ def first_line(error: BaseException) -> str:
 def _init(address: str | None, least_cpus: int) -> None:
     try:
         _check_reachable(address)
-        quietly = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
-            _ray.init(address=address, **quietly)
+            with chdir("/"):  # Ray's workers import first of all from the folder that is the current one now
+                _ray.init(address=address, **QUIETLY)
         else:
-            # "local": with no address Ray would join whatever cluster it finds on this machine.
-            cpus = max(least_cpus, len(os.sched_getaffinity(0)))
-            _ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
+            _ours.enter_context(own_ray(num_cpus=max(least_cpus, len(os.sched_getaffinity(0)))))
     except (RayError, OSError, RuntimeError, ValueError) as error:
         # Given HOST:PORT, Ray 2.60 decides too late that it has a token to show.
         advice = "; is it there? With token authentication use 'auto', or set RAY_AUTH_MODE=token" if address else ""

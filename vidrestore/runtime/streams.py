@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -37,6 +38,23 @@ class StreamSpec:
         parse_source(self.source)
         for target in self.targets:
             parse_target(target)
+
+    def with_absolute_paths(self) -> Self:
+        """The same stream for a process in another folder.
+
+        Raises:
+            ConfigError: an address cannot be meant.
+        """
+        source = parse_source(self.source)
+        targets = [parse_target(target) for target in self.targets]
+        return replace(
+            self,
+            source=str(Path(source.url).absolute()) if source.kind in {"device", "file"} else self.source,
+            targets=tuple(
+                str(Path(target.url).absolute()) if target.kind in {"hls", "recording"} else target.url
+                for target in targets
+            ),
+        )
 
 
 class RunningStream(Protocol):

@@ -164,7 +164,7 @@ class RayPlace:
     def start(self, spec: StreamSpec) -> RayStream:
         """Begin a stream in a process of its own."""
         actor = _ray.remote(StreamWorker).options(num_cpus=self._ray.cpus_per_segment_worker, max_concurrency=4)
-        worker = actor.remote(spec, self._pool.workers, self._description, self._begun)
+        worker = actor.remote(spec.with_absolute_paths(), self._pool.workers, self._description, self._begun)
         self._begun += 1
         stream = RayStream(spec, worker, self._on_event)
         self._streams = [one for one in self._streams if one.running()] + [stream]

@@ -23,7 +23,7 @@ from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, Wo
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError, WorkerError
-from vidrestore.runtime.ray_connection import connect, fetch, first_line
+from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
 from vidrestore.training.run import OnLog
 
@@ -113,7 +113,7 @@ def train_on_ray(
         return _watch(job, on_log)
     finally:
         if started_here:
-            _ray.shutdown()
+            disconnect()
         shutil.rmtree(storage, ignore_errors=True)
 
 
@@ -128,10 +128,16 @@ def _fresh_storage(folder: Path) -> Path:
 
 
 def _with_absolute_files(config: TrainingConfig) -> TrainingConfig:
-    def absolute(name: str) -> str:
-        return str(Path(name).resolve()) if Path(name).is_file() else name
+    named = TrainingConfig()
 
-    return replace(config, perceptual=absolute(config.perceptual), identity=absolute(config.identity))
+    def absolute(text: str, name: str) -> str:
+        return text if text == name or not Path(text).is_file() else str(Path(text).resolve())
+
+    return replace(
+        config,
+        perceptual=absolute(config.perceptual, named.perceptual),
+        identity=absolute(config.identity, named.identity),
+    )
 
 
 def _gpus_of_each(wanted: float | None, workers: int, *, started_here: bool) -> float:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import WorkerError
+from vidrestore.safe_path import spawn_context
 from vidrestore.training.drawing_order import Indices
 from vidrestore.training.face_reading import read_face
 from vidrestore.training.film import degrade_still, film_preset
@@ -66,7 +67,7 @@ class FilmFeed:
         self._count = config.count(batch)
         film_preset(config.preset)
         # Spawned, not forked: a copy of a process that holds a GPU or threads is not safe to use.
-        self._pool = ProcessPoolExecutor(_workers(config), mp_context=get_context("spawn"), initializer=_prepare)
+        self._pool = ProcessPoolExecutor(_workers(config), mp_context=spawn_context(), initializer=_prepare)
         self._ahead = LookAhead(self._pool, self._submit, steps=_STEPS_AHEAD)
 
     def twins(self, step: int) -> UInt8:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from itertools import chain
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from vidrestore.safe_path import spawn_context
 from vidrestore.training import accessory_sprites, hand_sprites, object_sprites
 from vidrestore.training.sprite_shapes import SIDE, Sprite
 from vidrestore.types import UInt8
@@ -92,7 +92,7 @@ def draw_bank(
         chunks = [draw(start) for start in starts]
     else:
         workers = processes or os.cpu_count() or 1
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, mp_context=spawn_context()) as pool:
             chunks = list(pool.map(draw, starts))
     drawn = list(chain.from_iterable(chunks))
     sprites = torch.from_numpy(np.stack([sprite for sprite, _ in drawn])).to(device)
