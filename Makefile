@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-output
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Extras of pyproject.toml that have a lock file: what the tests, the demonstration and the image install.
+LOCKED := dev demo image
 # OpenCV's wheel links these two system libraries; nothing is installed where they are there.
 SYSTEM_PACKAGES := libgl1 libglib2.0-0
 # Peers of the tests of live video: other RTSP and RTMP servers, and a browser; none is started. Without them those few
@@ -10,7 +13,7 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0
 PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell nginx-light libnginx-mod-rtmp
 
-.PHONY: demo test test-all lint bench system peers clean
+.PHONY: demo test test-all lint bench lock audit system peers clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/vidrestore demo $(OUT)
@@ -31,10 +34,31 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pipelines.benchmark
 
-$(VENV)/.installed-%: pyproject.toml constraints.txt | system
+# Everything with its hash from locks/, built by what is locked too; PyTorch last, in the build that the machine takes.
+$(VENV)/.installed-%: pyproject.toml locks/%.txt locks/torch.in | system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$*]"
+	$(INSTALL) --require-hashes --no-deps --requirement locks/$*.txt
+	$(INSTALL) --requirement locks/torch.in
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Raise what is locked to the newest that fits pyproject.toml; `make lock UPGRADE=` changes no more than it must.
+lock: UPGRADE := --upgrade
+lock: $(VENV)/.installed-dev
+	for extra in $(LOCKED); do \
+	  $(BIN)/uv pip compile --quiet $(UPGRADE) pyproject.toml locks/build.in --extra $$extra --constraint locks/torch.in \
+	    --output-file locks/$$extra.txt || exit; \
+	done
+
+# Known holes of everything that is locked, and of PyTorch; it asks the databases on the network, so no test does.
+audit: $(VENV)/.installed-dev
+	@told=$$(mktemp); files="$(LOCKED:%=--requirement locks/%.txt) --requirement locks/torch.in"; \
+	$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps $$files >$$told 2>&1; code=$$?; \
+	cat $$told; \
+	if [ $$code != 0 ] && ! grep -q "^Found .* known vulnerabilit" $$told; then \
+	  echo "NOT AUDITED: the database of known holes could not be asked; run it where the network allows it"; \
+	fi; \
+	rm $$told; exit $$code
 
 system:
 	@libraries=$$(PATH=$$PATH:/sbin:/usr/sbin ldconfig -p); \

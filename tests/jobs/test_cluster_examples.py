@@ -1,6 +1,7 @@
 """The examples of clusters are what Ray and KubeRay read, and say nothing that this version does not do."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def loaded(name: str) -> Any:
-    return yaml.safe_load((EXAMPLES / name).read_text())
+    return next(yaml.safe_load_all((EXAMPLES / name).read_text()))
+
+
+def pods(job: Any) -> list[Any]:
+    """Templates of the head's, the workers' and the submitter's pods."""
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [job["spec"]["submitterPodTemplate"], *(group["template"] for group in groups)]
 
 
 def test_ray_takes_the_cluster() -> None:
@@ -42,5 +50,36 @@ def test_the_commands_are_those_of_this_version() -> None:
     words = shlex.split(loaded("kuberay.yaml")["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "pipelines.cluster_batch"]
     assert (EXAMPLES.parent / "pipelines" / "cluster_batch.py").exists()
-    runtime = yaml.safe_load(loaded("kuberay.yaml")["spec"]["runtimeEnvYAML"])
-    assert set(runtime) <= {"working_dir", "env_vars"}
+    assert "runtimeEnvYAML" not in loaded("kuberay.yaml")["spec"]  # a working_dir would be imported from
+
+
+def test_kubernetes_asks_for_a_token_and_lets_nobody_else_in() -> None:
+    job, policy = yaml.safe_load_all((EXAMPLES / "kuberay.yaml").read_text())
+    assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
+    for pod in pods(job):
+        assert pod["metadata"]["labels"].items() >= policy["spec"]["podSelector"]["matchLabels"].items()
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+    assert all(source["from"] for source in policy["spec"]["ingress"])
+
+
+def test_machines_of_ones_own_ask_for_a_token_that_is_brought_to_them() -> None:
+    cluster = loaded("cluster.yaml")
+    for commands in (cluster["head_start_ray_commands"], cluster["worker_start_ray_commands"]):
+        starts = [command for command in commands if "ray start" in command]
+        assert starts
+        assert all(command.startswith("RAY_AUTH_MODE=token ") for command in starts)
+    assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("chmod 600 ~/.ray/auth_token" in command for command in cluster["setup_commands"])
+
+
+def test_examples_and_image_install_what_is_locked() -> None:
+    for text in ((EXAMPLES / "cluster.yaml").read_text(), (EXAMPLES.parent / "Dockerfile").read_text()):
+        installs = re.findall(r"pip install ([^\n]*)", text)
+        assert any("--require-hashes" in install and "locks/image.txt" in install for install in installs)
+        assert all("--no-deps" in install or "locks/torch.in" in install for install in installs)
+    assert re.search(r"^USER 1000$", (EXAMPLES.parent / "Dockerfile").read_text(), re.MULTILINE)

@@ -285,7 +285,7 @@ def test_a_name_wins_over_a_file(
     assert not zoo.is_path("gfpgan-v1.4")
     for path in ("./toy", "own.pth", "./embedded", tmp_path / "toy", Path("toy")):
         assert zoo.resolve(path) == Path(path)
-    with pytest.raises(ModelError, match="the file of that name is ./own"):
+    with pytest.raises(ModelError, match=r"the file of that name is \./own"):
         zoo.resolve("own")
 
 
