@@ -8,30 +8,28 @@ import av
 from av.container import InputContainer
 
 from vidrestore.errors import InputError
+from vidrestore.video.demuxers import FILE_OPTIONS, kind_of_playlist
 from vidrestore.video.info import codec_context, stream_info
 
 _SNIFFED_BYTES = 4096
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}  # noqa: PLR2004
 """PyAV 18 refuses a film whose title is not UTF-8 unless told otherwise; later versions take it as it is."""
-_NOT_FILMS = frozenset({"tty", "aqtitle", "bintext", "xbin", "adf", "idf"})
-"""Demuxers that draw text files as pictures."""
 
 
 def open_source(path: Path) -> InputContainer:
     """Open a local media file for reading; the caller closes it.
 
     Raises InputError, with its own text for: no such file, a folder, something that is not a file, no permission,
-    an empty file, a text file, an MP4 without its index, and anything else that FFmpeg does not know.
+    an empty file, a playlist of other files, a text file, an MP4 without its index, and anything else that FFmpeg does
+    not know.
     """
     _check_file(path)
     try:
         # an absolute path: a name such as "12:30.mp4" would otherwise be taken for a protocol
-        container: InputContainer = av.open(os.path.abspath(path), **_TOLERANT)  # noqa: PTH100  resolve() follows links
+        absolute = os.path.abspath(path)  # noqa: PTH100  resolve() follows links
+        container: InputContainer = av.open(absolute, options=dict(FILE_OPTIONS), **_TOLERANT)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(_why_not(path, error)) from error
-    if container.format.name in _NOT_FILMS:
-        container.close()
-        raise InputError(_text_file(path))
     return container
 
 
@@ -73,14 +71,16 @@ def _why_not(path: Path, error: Exception) -> str:
             f"{path} looks like MP4 or MOV, but its index (moov) is missing or damaged: the recording or the copy "
             f"stopped early; copy it again, or rebuild the index with a repair tool"
         )
+    if playlist := kind_of_playlist(start):
+        return f"{path} is a playlist of other files ({playlist}), not a video; name the files themselves"
     if _is_text(start):
-        return _text_file(path)
+        return f"{path} is a text file, not a video; name the video itself"
+    if isinstance(error, av.ArgumentError):
+        return (
+            f"{path} is of a kind that may name other files instead of holding a video, or is damaged; convert it first"
+        )
     reason = getattr(error, "strerror", None) or str(error)
     return f"{path} is not a video that FFmpeg can read ({reason}); is it damaged or of another kind?"
-
-
-def _text_file(path: Path) -> str:
-    return f"{path} is a text file, not a video; name the video itself"
 
 
 def _is_text(start: bytes) -> bool:
