@@ -45,6 +45,7 @@ from vidrestore.types import (
 )
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.geometry import make_preview, preview_scale
+from vidrestore.video.picture_size import MAX_PIXELS, MAX_SIDE
 from vidrestore.video.segments import Reach
 from vidrestore.video.shots import ShotConfig, ShotDetector
 
@@ -96,10 +97,14 @@ class RestoreConfig:
     lag: int | None = None
     """Most frames held back, 0..8, for live video: divided among the stages, in place of `tracker.lookahead`. None:
     each stage waits for what it wants, up to `tracker.lookahead`."""
+    max_pixels: int = MAX_PIXELS
+    """Pixels of the largest pictures that are restored; films of larger ones are refused."""
 
     def __post_init__(self) -> None:
         if self.lag is not None and not 0 <= self.lag <= len(_LAGS):
             raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAGS)}, or none for films")
+        if not 1 <= self.max_pixels <= MAX_SIDE**2:
+            raise ConfigError(f"max_pixels is {self.max_pixels}; use 1 to {MAX_SIDE**2} ({MAX_SIDE} x {MAX_SIDE})")
 
 
 _LAGS = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")

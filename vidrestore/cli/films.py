@@ -18,7 +18,7 @@ from vidrestore.report import RunReport, check_report
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
 from vidrestore.video.info import VideoInfo
-from vidrestore.video.reader import probe
+from vidrestore.video.inspection import inspect
 
 
 def restore(
@@ -153,7 +153,7 @@ def probe_film(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Say what is in a film."""
-    described = asdict(probe(source))
+    described = asdict(inspect(source))
     if as_json:
         typer.echo(json.dumps(described, indent=2, default=str))
         return

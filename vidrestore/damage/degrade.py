@@ -18,10 +18,11 @@ from vidrestore.training.film import SMALLEST_SIDE
 from vidrestore.types import Frame, UInt8
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.info import VideoInfo
+from vidrestore.video.inspection import inspect
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import JoinPlan, check_join
 from vidrestore.video.output import aside, check_destination, workspace
-from vidrestore.video.reader import ReadStatistics, VideoReader, probe
+from vidrestore.video.reader import ReadStatistics, VideoReader
 from vidrestore.video.writer import VideoWriter, check_encoding
 
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -76,7 +77,7 @@ def degrade_film(
     source, destination = Path(source), Path(destination)
     config = config or DegradeConfig()
     started = time.perf_counter()
-    info = probe(source)
+    info = inspect(source)
     check_destination(source, destination, overwrite=config.overwrite)
     _check_picture(info)
     encode = _repeatable(config.encode)

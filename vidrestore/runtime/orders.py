@@ -17,11 +17,12 @@ from vidrestore import storage
 from vidrestore.engine import Parts, RestoreConfig, reach
 from vidrestore.errors import InputError, OutputError
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
+from vidrestore.video.inspection import inspect_and_index
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import container_format, result_mode
-from vidrestore.video.reader import Span, probe
-from vidrestore.video.segments import index_film, plan_spans
+from vidrestore.video.reader import Span
+from vidrestore.video.segments import plan_spans
 from vidrestore.video.writer import check_encoding
 
 OnProgress = Callable[[Progress], None]
@@ -147,12 +148,11 @@ def carry_out(order: Order, parts: Parts | None, on_progress: OnProgress) -> Out
 
 def _plan(order: PlanOrder) -> FilmPlan:
     with storage.fetched(order.source, order.mark) as local:
-        film = probe(local)
+        film, index = inspect_and_index(local, max_pixels=order.config.max_pixels)
         named = Path(order.destination.rpartition("/")[2])
         container_format(named)
         encoding = check_encoding(film, order.config.encode)
         check_join(local, named, video_codec=encoding.codec)
-        index = index_film(local)
         cost = frame_cost(film.width, film.height)
         times = index.times
         seconds = float((times[-1] - times[0]) * index.time_base) if len(times) > 1 else 0.0

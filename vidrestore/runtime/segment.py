@@ -60,7 +60,7 @@ def restore_segment(
     recorder = Recorder()
     written = 0
     span = segment.span or Span()
-    with VideoReader(segment.source, segment.span) as reader, ExitStack() as stack:
+    with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(segment.part, reader.info, config.encode))
         restored = (
             restore_frames(reader, parts, config, recorder, counts=lambda frame: span.holds(frame.pts))

@@ -1,5 +1,6 @@
 """Opening a source: every way in which a path is not a video gets its own words."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,20 @@ from av.container import InputContainer
 from vidrestore.errors import InputError
 from vidrestore.video.demuxers import FILE_OPTIONS, kind_of_playlist
 from vidrestore.video.info import codec_context, stream_info
+from vidrestore.video.picture_size import decoder_options
 
 _SNIFFED_BYTES = 4096
+MOST_CHAPTERS = 10_000
+"""Chapters of a film. FFmpeg's time for them grows with the square of their number, at every opening."""
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}  # noqa: PLR2004
 """PyAV 18 refuses a film whose title is not UTF-8 unless told otherwise; later versions take it as it is."""
 
 
-def open_source(path: Path) -> InputContainer:
+def open_source(path: Path, *, max_pixels: int | None = None) -> InputContainer:
     """Open a local media file for reading; the caller closes it.
+
+    `max_pixels` bounds what FFmpeg decodes to find out what the file is. A film is opened with it first; whoever opens
+    the same film again needs it no more.
 
     Raises InputError, with its own text for: no such file, a folder, something that is not a file, no permission,
     an empty file, a playlist of other files, a text file, an MP4 without its index, and anything else that FFmpeg does
@@ -27,9 +34,16 @@ def open_source(path: Path) -> InputContainer:
     try:
         # an absolute path: a name such as "12:30.mp4" would otherwise be taken for a protocol
         absolute = os.path.abspath(path)  # noqa: PTH100  resolve() follows links
-        container: InputContainer = av.open(absolute, options=dict(FILE_OPTIONS), **_TOLERANT)
-    except (av.FFmpegError, OSError, ValueError) as error:
+        options = FILE_OPTIONS | (decoder_options(max_pixels) if max_pixels is not None else {})
+        container: InputContainer = av.open(absolute, options=options, **_TOLERANT)
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise InputError(_why_not(path, error)) from error
+    chapters = len(container.chapters())
+    if chapters > MOST_CHAPTERS:
+        container.close()
+        raise InputError(
+            f"{path} has {chapters:,} chapters; at most {MOST_CHAPTERS:,} are handled: remove them from the file first"
+        )
     return container
 
 
@@ -63,7 +77,19 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes); was it copied or downloaded completely?")
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether FFmpeg, or a library of it, could not have the memory that it asked for."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def needs_too_much_memory(path: Path) -> str:
+    """Say that a film cannot be handled in the memory that there is or that is allowed."""
+    return f"{path} needs more memory to be opened than is allowed; it is damaged, or made to use up memory"
+
+
 def _why_not(path: Path, error: Exception) -> str:
+    if is_out_of_memory(error):
+        return needs_too_much_memory(path)
     with path.open("rb") as file:
         start = file.read(_SNIFFED_BYTES)
     if start[4:8] in {b"ftyp", b"mdat", b"wide", b"moov"}:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import av
 from av.container import InputContainer
@@ -15,7 +15,8 @@ from av.video.reformatter import Interpolation
 from vidrestore.errors import InputError
 from vidrestore.types import Frame
 from vidrestore.video.info import VideoInfo, colour_of, describe, promise_of, rotation_of
-from vidrestore.video.opening import open_source, video_stream
+from vidrestore.video.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
+from vidrestore.video.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.video.pixel_formats import Layout, layout_of, views
 from vidrestore.video.rationals import exact, time_base_of
 from vidrestore.video.timestamps import GrowingTimestamps
@@ -56,6 +57,8 @@ class ReadStatistics:
     """Handed out."""
     undecodable_packets: int = 0
     """Refused by the decoder; their pictures are missing."""
+    oversized_pictures: int = 0
+    """Of these, pictures larger than `max_pixels` allows in the middle of a film of smaller ones."""
     empty_packets: int = 0
     """Without data: the film's own way of saying that the last picture stays."""
     corrupt_frames: int = 0
@@ -80,6 +83,7 @@ class ReadStatistics:
         told = {
             "{} frames are missing": self.missing_frames,
             "{} packets could not be decoded": self.undecodable_packets,
+            "of them, {} hold pictures larger than restore.max_pixels allows": self.oversized_pictures,
             "{} frames were decoded with damage": self.corrupt_frames,
         }
         losses = [words.format(number) for words, number in told.items() if number]
@@ -104,21 +108,29 @@ class VideoReader:
     With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
     It is for films whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
     to where it should, the film is decoded from its beginning.
+
+    Films of pictures of more than `max_pixels` pixels are refused; such pictures in the middle of a film of smaller
+    ones are never decoded, and counted. Without `frame_threads` fewer of them are in memory, and decoding is slower.
     """
 
-    def __init__(self, path: str | Path, span: Span | None = None) -> None:
+    def __init__(
+        self, path: str | Path, span: Span | None = None, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True
+    ) -> None:
         self._path = Path(path)
         self._span = span
+        self._max_pixels = max_pixels
+        self._threads: Literal["AUTO", "SLICE"] = "AUTO" if frame_threads else "SLICE"
         self._resources = ExitStack()
         self._empty = self._undecodable = self._corrupt = self._adapted = self._frames = self._missing = 0
+        self._oversized = 0
         self._read_error: str | None = None
-        self._last_problem: str | None = None
+        self._problem: str | None = None
+        self._decoded = False
+        """Whether there was a picture that is restored."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            container = stack.enter_context(open_source(self._path))
-            self._stream = video_stream(self._path, container)
-            self._stream.thread_type = "AUTO"
+            container = self._open(stack)
             self._pictures = self._decode(container, self._stream)
             self._first = self._first_picture()
             self._layout = self._layout_of(self._first)
@@ -142,6 +154,7 @@ class VideoReader:
         return ReadStatistics(
             frames=self._frames,
             undecodable_packets=self._undecodable,
+            oversized_pictures=self._oversized,
             empty_packets=self._empty,
             corrupt_frames=self._corrupt,
             invented_timestamps=self._timestamps.invented,
@@ -177,10 +190,10 @@ class VideoReader:
         """Set the decoder on, so that the frames from `begin` on come next, among others before them."""
         self._pictures.close()
         for target in (seek, None) if seek is not None else (None,):
-            self._undecodable = self._empty = 0
+            self._undecodable = self._oversized = self._empty = 0
             self._read_error = None
             if target is None or not _seeks(container, target, self._stream):
-                container, target = self._open_anew(), None  # noqa: PLW2901  there is no better place
+                container, target = self._open(self._resources), None  # noqa: PLW2901  there is no better place
             pictures = self._decode(container, self._stream)
             first = next(pictures, None)
             if target is None or (first is not None and first.pts is not None and first.pts <= begin):
@@ -188,11 +201,18 @@ class VideoReader:
                 return
             pictures.close()
 
-    def _open_anew(self) -> InputContainer:
-        container = self._resources.enter_context(open_source(self._path))
+    def _open(self, stack: ExitStack) -> InputContainer:
+        container = stack.enter_context(open_source(self._path, max_pixels=self._max_pixels))
         self._stream = video_stream(self._path, container)
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = self._threads
+        decoder = self._stream.codec_context
+        decoder.options = decoder_options(self._max_pixels)
+        self._refuse_larger(decoder.width, decoder.height)
         return container
+
+    def _refuse_larger(self, width: int, height: int) -> None:
+        if is_too_large(width, height, max_pixels=self._max_pixels):
+            raise InputError(f"{self._path} {why_too_large(width, height, max_pixels=self._max_pixels)}")
 
     def _missing_of_count(self, promised: int) -> int:
         """Of what the container counts; in MP4 it counts also the frames that an edit list cuts."""
@@ -250,13 +270,30 @@ class VideoReader:
 
     def _decode_one(self, stream: av.VideoStream, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
         try:
-            return stream.decode(packet)
+            pictures = stream.decode(packet)
         except EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
-            self._undecodable += self._counts(packet.pts if packet is not None else None)
-            self._last_problem = str(error)
+            counts = self._counts(packet.pts if packet is not None else None)
+            decoder = stream.codec_context
+            self._undecodable += counts
+            self._oversized += counts and is_too_large(decoder.width, decoder.height, max_pixels=self._max_pixels)
+            problem = needs_too_much_memory(self._path) if is_out_of_memory(error) else str(error)
+            self._problem = self._problem or problem
             return []
+        return [picture for picture in pictures if self._fits(picture)]
+
+    def _fits(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture is no larger than allowed: containers and decoders may each say something else."""
+        if not is_too_large(picture.width, picture.height, max_pixels=self._max_pixels):
+            self._decoded = True
+            return True
+        if not self._decoded:
+            self._refuse_larger(picture.width, picture.height)
+        counts = self._counts(picture.pts)
+        self._undecodable += counts
+        self._oversized += counts
+        return False
 
     def _counts(self, pts: int | None) -> bool:
         return self._span is None or (pts is not None and self._span.holds(pts))
@@ -264,7 +301,10 @@ class VideoReader:
     def _first_picture(self) -> av.VideoFrame:
         picture = next(self._pictures, None)
         if picture is None:
-            reason = self._last_problem or self._read_error
+            if self._oversized:
+                decoder = self._stream.codec_context
+                self._refuse_larger(decoder.width, decoder.height)
+            reason = self._problem or self._read_error
             because = f" ({reason})" if reason else ""
             raise InputError(
                 f"{self._path} has a video stream, but not one frame can be decoded{because}; is it damaged?"
@@ -345,10 +385,10 @@ def _chained(first: av.VideoFrame | None, others: Generator[av.VideoFrame]) -> G
     yield from others
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """What is known about a video: opens it and decodes its first frame.
+def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True) -> VideoInfo:
+    """What is known about a video: opens it and decodes its first frame, here; `inspection.inspect` does it with care.
 
-    Raises InputError when `path` is not a readable video.
+    Raises InputError when `path` is not a readable video, or one of larger pictures than `max_pixels`.
     """
-    with VideoReader(path) as reader:
+    with VideoReader(path, max_pixels=max_pixels, frame_threads=frame_threads) as reader:
         return reader.info

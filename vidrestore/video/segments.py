@@ -11,8 +11,9 @@ from pathlib import Path
 import av
 from av.stream import Discard
 
+from vidrestore.errors import InputError
 from vidrestore.video.info import promise_of
-from vidrestore.video.opening import open_source, video_stream
+from vidrestore.video.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.video.rationals import exact, time_base_of
 from vidrestore.video.reader import Span
 
@@ -72,7 +73,9 @@ def index_film(path: Path) -> FilmIndex:
                     times.append(packet.pts)
                     if packet.is_keyframe:
                         keys.append(packet.pts)
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise InputError(needs_too_much_memory(path)) from error
             problem = f"reading it stops early: {error}"
         shown = array("q", sorted(times))
         found = problem or _disorder(shown, stream) or _lack(path, shown, container, stream)
