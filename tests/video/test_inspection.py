@@ -44,7 +44,7 @@ def test_inspection_says_what_probe_and_index_say(tmp_path: Path, films: ModuleT
 
 def test_index_that_asks_for_gigabytes_is_refused(tmp_path: Path, films: ModuleType) -> None:
     bomb = sample_table_bomb(tmp_path / "bomb.mp4", films, 150_000_000)
-    with pytest.raises(InputError, match="more memory to be opened than is allowed|not one frame can be decoded"):
+    with pytest.raises(InputError, match=r"more memory to be opened than is allowed|not one frame can be decoded"):
         inspect(bomb, limits=InspectionLimits(memory_mib=256), max_pixels=SMALL)
     process = inspection._inspections._process
     if process is not None and process.poll() is None:
