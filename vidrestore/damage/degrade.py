@@ -18,7 +18,7 @@ from vidrestore.training.film import SMALLEST_SIDE
 from vidrestore.types import Frame, UInt8
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.info import VideoInfo
-from vidrestore.video.inspection import inspect
+from vidrestore.video.inspection import inspect_to_rewrite
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import JoinPlan, check_join
 from vidrestore.video.output import aside, check_destination, workspace
@@ -77,7 +77,7 @@ def degrade_film(
     source, destination = Path(source), Path(destination)
     config = config or DegradeConfig()
     started = time.perf_counter()
-    info = inspect(source)
+    info = inspect_to_rewrite(source)
     check_destination(source, destination, overwrite=config.overwrite)
     _check_picture(info)
     encode = _repeatable(config.encode)

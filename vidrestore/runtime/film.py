@@ -15,7 +15,7 @@ from vidrestore.runtime.local import LocalRunner
 from vidrestore.runtime.on_ray import RayRunner
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport
 from vidrestore.video.info import VideoInfo
-from vidrestore.video.inspection import inspect
+from vidrestore.video.inspection import inspect_to_rewrite
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import aside, check_destination, workspace
@@ -83,7 +83,7 @@ def restore_film(
     source, destination = Path(source), Path(destination)
     config = config or JobConfig()
     started = time.perf_counter()
-    info = inspect(source, max_pixels=config.restore.max_pixels)
+    info = inspect_to_rewrite(source, max_pixels=config.restore.max_pixels)
     check_destination(source, destination, overwrite=config.overwrite)
     encoding = check_encoding(info, config.restore.encode)
     plan = check_join(source, destination, video_codec=encoding.codec)

@@ -22,7 +22,7 @@ from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import container_format, result_mode
 from vidrestore.video.reader import Span
-from vidrestore.video.segments import plan_spans
+from vidrestore.video.segments import plan_spans, refuse_long_gaps
 from vidrestore.video.writer import check_encoding
 
 OnProgress = Callable[[Progress], None]
@@ -149,6 +149,7 @@ def carry_out(order: Order, parts: Parts | None, on_progress: OnProgress) -> Out
 def _plan(order: PlanOrder) -> FilmPlan:
     with storage.fetched(order.source, order.mark) as local:
         film, index = inspect_and_index(local, max_pixels=order.config.max_pixels)
+        refuse_long_gaps(local, index)
         named = Path(order.destination.rpartition("/")[2])
         container_format(named)
         encoding = check_encoding(film, order.config.encode)

@@ -23,7 +23,7 @@ from pathlib import Path
 from vidrestore.errors import InputError, VidrestoreError, WorkerError
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.picture_size import MAX_PIXELS
-from vidrestore.video.segments import FilmIndex
+from vidrestore.video.segments import FilmIndex, may_have_long_gaps, refuse_long_gaps
 
 _GIB = 2**30
 _MIB = 2**20
@@ -92,6 +92,20 @@ def inspect_and_index(
     found = _inspections.ask(_request(path, max_pixels, limits, wants_index=True))
     assert found.index is not None, "it was asked for"  # noqa: S101
     return found.info, found.index
+
+
+def inspect_to_rewrite(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
+    """What `inspect` says of a film whose pictures will be written anew, with the same times.
+
+    Raises:
+        InputError: as `inspect` does, and when the result could not hold the times; whoever indexes a film calls
+            `segments.refuse_long_gaps` himself.
+        WorkerError: the process could not begin.
+    """
+    info = inspect(path, max_pixels=max_pixels)
+    if may_have_long_gaps(info):
+        refuse_long_gaps(Path(path), inspect_and_index(path, max_pixels=max_pixels)[1])
+    return info
 
 
 def _request(path: str | Path, max_pixels: int, limits: InspectionLimits | None, *, wants_index: bool) -> Request:

@@ -1,7 +1,8 @@
 """Joining: the parts' video and everything else of the source in one file, without re-encoding."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,11 +23,13 @@ from vidrestore.video.output import writing
 from vidrestore.video.parts import Parts, read_parts
 from vidrestore.video.rationals import time_base_of
 from vidrestore.video.reader import probe
+from vidrestore.video.segments import LONGEST_GAP
 from vidrestore.video.stream_metadata import lost_entries, lost_from_stream
 from vidrestore.video.subtitles import SubtitleConverter
 
 _MILLISECOND = Fraction(1, 1000)
 _BEFORE_ALL = Fraction(-(2**62))
+_QUICKTIME = frozenset({"mp4", "mov"})
 
 # a string: PyAV's packets are generic to type checkers only
 _Timed: TypeAlias = "tuple[Fraction, av.Packet[Any], Stream]"
@@ -75,16 +78,15 @@ def join(
             container, targets = open_output(destination, opened, info, film, plan, output)
             muxer = _Muxer(opened, container, plan, targets, _shift(info, film, plan))
             muxer.mux_all(info, film)
-            indexes = {index: target.index for index, target in targets.items()}
         report = JoinReport(
             frames=len(film.times),
-            copied=tuple(map(str, plan.of(Action.COPY, Action.ATTACH))),
-            converted=tuple(map(str, plan.of(Action.CONVERT, Action.REMAKE))),
+            copied=(),
+            converted=(),
             left_out=tuple(map(str, plan.of(Action.LEAVE_OUT))),
             losses=muxer.losses(),
             retimed_packets=muxer.retimed,
         )
-        return _compared(report, opened, indexes, destination, info, film)
+        return _compared(report, opened, list(targets), muxer.muxed, plan, destination, info, film)
 
 
 def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
@@ -122,15 +124,19 @@ class _Muxer:
         }
         self._last_dts: dict[int, int] = {}
         self._read_error: str | None = None
+        self._beyond_gap: Counter[str] = Counter()
         self.retimed = 0
+        self.muxed: Counter[int] = Counter()
+        """Packets by the index of the source's stream."""
 
     def mux_all(self, info: VideoInfo, film: Parts) -> None:
         """Write the whole file, in the order of decoding times."""
         self._output.start_encoding()
         video = self._targets[info.stream_index]
         own: Iterator[_Timed] = ((_seconds(packet), packet, video) for packet in film.packets())
+        sources = {target.index: index for index, target in self._targets.items()}
         for _, packet, target in heapq.merge(own, self._others(info.stream_index), key=itemgetter(0)):
-            self._mux(packet, target)
+            self.muxed[sources[target.index]] += self._mux(packet, target)
 
     def losses(self) -> tuple[str, ...]:
         """What could not be read from the source, one line each."""
@@ -138,6 +144,10 @@ class _Muxer:
         for index, converter in self._converters.items():
             if converter.unreadable:
                 lines.append(f"{converter.unreadable} unreadable subtitles of stream {index}")
+        for kind, packets in self._beyond_gap.items():
+            lines.append(
+                f"{packets} {kind} packets after a gap that {self._output.format.name} cannot hold; .mkv holds it"
+            )
         return tuple(lines)
 
     def _others(self, film: int) -> "Iterator[_Timed]":
@@ -162,16 +172,22 @@ class _Muxer:
                 for one in converter.convert(packet) if converter else [packet]:
                     yield last, one, target
 
-    def _mux(self, packet: "av.Packet[Any]", target: Stream) -> None:
+    def _mux(self, packet: "av.Packet[Any]", target: Stream) -> bool:
+        """Write a packet; not where the container cannot hold how long it is after the one before."""
         unit, source_unit = time_base_of(target), time_base_of(packet)
         dts = packet.dts if packet.dts is not None else packet.pts
         pts = packet.pts if packet.pts is not None else dts
         packet.stream = target
         packet.time_base = unit
-        packet.dts = self._growing(target, round(((dts or 0) * source_unit + self._shift) / unit))
+        time = round(((dts or 0) * source_unit + self._shift) / unit)
+        if self._output.format.name in _QUICKTIME and time - self._last_dts.get(target.index, time) > LONGEST_GAP:
+            self._beyond_gap[target.type] += 1
+            return False
+        packet.dts = self._growing(target, time)
         packet.pts = max(packet.dts, round(((pts or 0) * source_unit + self._shift) / unit))
         packet.duration = round((packet.duration or 0) * source_unit / unit)
         self._output.mux_one(packet)
+        return True
 
     def _growing(self, target: Stream, dts: int) -> int:
         last = self._last_dts.get(target.index)
@@ -201,18 +217,27 @@ def _converter(source: Stream, target: Stream) -> SubtitleConverter:
 def _compared(
     report: JoinReport,
     source: InputContainer,
-    targets: dict[int, int],
+    added: Sequence[int],
+    muxed: Mapping[int, int],
+    plan: JoinPlan,
     destination: Path,
     info: VideoInfo,
     film: Parts,
 ) -> JoinReport:
-    """The report, with what the written file turns out not to hold."""
+    """The report, with what the written file turns out to hold and not to hold."""
     lost: list[str] = []
     with open_source(destination) as result:
         lost += [f"metadata entry {key}" for key in lost_entries(source.metadata, result.metadata)]
-        for index, target in targets.items():
+        held = _held(source, added, muxed, result)
+        for index, target in held.items():
             stream = source.streams[index]
             lost += lost_from_stream(stream_info(stream), stream.metadata, result.streams[target].metadata)
+        dropped = {index for index in added if index not in held and not stream_info(source.streams[index]).cover}
+        lost += [
+            f"{planned}: it is empty, and {destination.suffix} does not hold empty tracks"
+            for planned in plan.streams
+            if planned.stream.index in dropped
+        ]
         if source.chapters() and not result.chapters():
             lost.append(f"{len(source.chapters())} chapters: {result.format.name} has none")
         video = result.streams.video[0]
@@ -228,6 +253,33 @@ def _compared(
             f"the pixel aspect ratio {ratio}: {destination.suffix} with {written.codec} loses it; .mp4 keeps it"
         )
     shift = start - expected
+
+    def kept(*actions: Action) -> tuple[str, ...]:
+        return tuple(str(planned) for planned in plan.of(*actions) if planned.stream.index not in dropped)
+
     return replace(
-        report, left_out=(*report.left_out, *lost), shift=shift if abs(shift) >= _MILLISECOND else Fraction(0)
+        report,
+        copied=kept(Action.COPY, Action.ATTACH),
+        converted=kept(Action.CONVERT, Action.REMAKE),
+        left_out=(*report.left_out, *lost),
+        shift=shift if abs(shift) >= _MILLISECOND else Fraction(0),
     )
+
+
+def _held(
+    source: InputContainer, added: Sequence[int], muxed: Mapping[int, int], result: InputContainer
+) -> dict[int, int]:
+    """Where each stream of the source that was added is in the result: MP4's muxer drops some of those without packets.
+
+    Covers are not looked for: they hold no place among the tracks.
+    """
+    ours = [stream_info(source.streams[index]) for index in added]
+    theirs = [stream_info(stream) for stream in result.streams]
+    held: dict[int, int] = {}
+    for kind in {one.type for one in ours}:
+        wanted = [one.index for one in ours if one.type == kind and not one.cover]
+        places = [one.index for one in theirs if one.type == kind and not one.cover]
+        if len(places) < len(wanted):
+            wanted = [index for index in wanted if muxed.get(index)]
+        held |= dict(zip(wanted, places, strict=False))
+    return held

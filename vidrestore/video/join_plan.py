@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -22,6 +22,7 @@ _IN_TRANSPORT_STREAMS = frozenset(
     | {"truehd", "s302m", "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "scte_35", "timed_id3"}
 )
 """FFmpeg's MPEG-TS muxer takes any codec, and writes those it does not know so that nobody can read them."""
+_EMPTY = "it is empty"
 MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp", "gif": "image/gif"}
 
 
@@ -83,7 +84,10 @@ def check_join(source: str | Path, destination: str | Path, *, video_codec: str 
     with open_source(source) as opened:
         film = video_stream(source, opened)
         _check_video(destination, container, video_codec)
-        plans = tuple(_plan(stream, container, is_film=stream.index == film.index) for stream in opened.streams)
+        plans = tuple(
+            _checked_for_content(source, _plan(stream, container, is_film=stream.index == film.index))
+            for stream in opened.streams
+        )
         _check_audio(source, destination, opened, plans)
     return JoinPlan(container, plans)
 
@@ -97,6 +101,25 @@ def _plan(stream: Stream, container: str, *, is_film: bool) -> StreamPlan:
             return plan
     reason = why_not_held(stream, container)
     return StreamPlan(info, Action.LEAVE_OUT if reason else Action.COPY, info.codec, reason or "")
+
+
+def _checked_for_content(source: Path, plan: StreamPlan) -> StreamPlan:
+    """The plan of a stream, which is left out where it could not be written because nothing is in it.
+
+    Of sound that never begins FFmpeg knows too little for any container to take it.
+    """
+    sound = plan.action is Action.LEAVE_OUT and plan.stream.type == "audio"
+    if not sound and not (plan.action is Action.ATTACH and plan.stream.cover):
+        return plan
+    with open_source(source) as opened:
+        for stream in opened.streams:
+            if stream.index != plan.stream.index:
+                stream.discard = Discard.all
+        try:
+            is_empty = not any(packet.size for packet in opened.demux(opened.streams[plan.stream.index]))
+        except (av.FFmpegError, OSError):
+            is_empty = True
+    return replace(plan, action=Action.LEAVE_OUT, reason=_EMPTY) if is_empty else plan
 
 
 def _plan_cover(_: Stream, info: StreamInfo, container: str) -> StreamPlan | None:
@@ -196,7 +219,11 @@ def _check_video(destination: Path, container: str, encoder: str | None) -> None
 
 
 def _check_audio(source: Path, destination: Path, opened: InputContainer, plans: tuple[StreamPlan, ...]) -> None:
-    refused = [plan for plan in plans if plan.action is Action.LEAVE_OUT and plan.stream.type == "audio"]
+    refused = [
+        plan
+        for plan in plans
+        if plan.action is Action.LEAVE_OUT and plan.stream.type == "audio" and plan.reason != _EMPTY
+    ]
     if not refused:
         return
     streams = opened.streams.audio
