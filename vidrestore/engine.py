@@ -99,10 +99,15 @@ class RestoreConfig:
     each stage waits for what it wants, up to `tracker.lookahead`."""
     max_pixels: int = MAX_PIXELS
     """Pixels of the largest pictures that are restored; films of larger ones are refused."""
+    buffer_mib: int = 4096
+    """Of the frames that the stages hold back, at most; of huge frames they wait for fewer. Nothing changes up to 4K
+    at 60 frames a second, or at 250 in eight bits. What decoder and encoder hold comes on top, about as much."""
 
     def __post_init__(self) -> None:
         if self.lag is not None and not 0 <= self.lag <= len(_LAGS):
             raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAGS)}, or none for films")
+        if self.buffer_mib < 1:
+            raise ConfigError(f"buffer_mib is {self.buffer_mib}; use 1 or more")
         if not 1 <= self.max_pixels <= MAX_SIDE**2:
             raise ConfigError(f"max_pixels is {self.max_pixels}; use 1 to {MAX_SIDE**2} ({MAX_SIDE} x {MAX_SIDE})")
 
@@ -131,6 +136,20 @@ def _lags(config: RestoreConfig) -> _Lags:
         given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
     )
     return _Lags(min(most, tracker), denoiser, 0, fader, stabilizer)
+
+
+def within_budget(config: RestoreConfig, frame_bytes: int) -> RestoreConfig:
+    """The configuration for frames of so many bytes, with which the stages hold no more than `buffer_mib` of them.
+
+    Half of it is the tracker's, the rest is divided among the batches that wait for a network: three kinds, each in up
+    to three batches under way. Batches of fewer frames give the same result; a shorter look-ahead does not, but it
+    depends on nothing else than the film, so that segments still make up what one pass gives.
+    """
+    frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
+    batch = max(1, frames // 18)
+    look = replace(config.look, frames_per_batch=min(config.look.frames_per_batch, batch))
+    tracker = replace(config.tracker, lookahead=min(config.tracker.lookahead, max(1, frames // 2)))
+    return replace(config, look=look, tracker=tracker)
 
 
 def reach(config: RestoreConfig) -> Reach:

@@ -10,13 +10,14 @@ import pytest
 
 from vidrestore import storage
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import InputError
+from vidrestore.errors import InputError, OutputError
 from vidrestore.runtime.orders import PlanOrder, carry_out
 from vidrestore.runtime.segment import Segment, restore_segment
+from vidrestore.video.gaps import longest_gap, may_have_long_gaps, refuse_long_gaps
 from vidrestore.video.inspection import inspect
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
-from vidrestore.video.segments import index_film, may_have_long_gaps, refuse_long_gaps
+from vidrestore.video.segments import index_film
 
 RESULTS = ("mp4", "mov", "mkv", "ts")
 
@@ -95,20 +96,32 @@ def film_with_gap(path: Path, films: ModuleType, *, unit: Fraction, gap: int) ->
 def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> None:
     film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1_000_000), gap=2_500_000_000)
     assert may_have_long_gaps(inspect(film))
-    with pytest.raises(InputError, match=r"a gap of about 2,500 s in its picture, 2,500,120,000 units of 1/1000000 s"):
+    with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
         refuse_long_gaps(film, index_film(film))
     order = PlanOrder(
         str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), RestoreConfig(), 100.0, None
     )
-    with pytest.raises(InputError, match="a gap of about 2,500 s"):
+    with pytest.raises(InputError, match="a gap of 2,500 s"):
         carry_out(order, None, lambda _: None)
 
 
-def test_longest_gap_that_is_allowed_passes(tmp_path: Path, films: ModuleType) -> None:
-    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1_000_000), gap=2**31 - 200_000)
+@pytest.mark.parametrize(("suffix", "unit"), [("nut", Fraction(1, 1_000_000)), ("mkv", Fraction(1, 1000))])
+def test_longest_gap_that_is_allowed_keeps_all_times(
+    suffix: str, unit: Fraction, tmp_path: Path, films: ModuleType
+) -> None:
+    gap = longest_gap(unit) - 4 * max(1, round(Fraction(1, 25) / unit))
+    film = film_with_gap(tmp_path / f"film.{suffix}", films, unit=unit, gap=gap)
     refuse_long_gaps(film, index_film(film))
-    for suffix in RESULTS:
-        assert restored(film, tmp_path / f"result.{suffix}").frames == 5
+    for container in RESULTS:
+        assert restored(film, tmp_path / f"result.{container}").frames == 5
+    there, here = index_film(tmp_path / "result.mp4"), index_film(film)
+    assert [time * there.time_base for time in there.times] == [time * here.time_base for time in here.times]
+
+
+def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path, films: ModuleType) -> None:
+    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1000), gap=135_000_000)
+    with pytest.raises(OutputError, match="the film has a gap of 135,000 s"):
+        restore_segment(Segment(film, tmp_path / "part"), None, RestoreConfig(), lambda _: None)
 
 
 def test_usual_films_are_not_searched_for_gaps(tmp_path: Path, films: ModuleType) -> None:

@@ -17,12 +17,13 @@ from vidrestore import storage
 from vidrestore.engine import Parts, RestoreConfig, reach
 from vidrestore.errors import InputError, OutputError
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
+from vidrestore.video.gaps import refuse_long_gaps
 from vidrestore.video.inspection import inspect_and_index
 from vidrestore.video.join import JoinReport, join
 from vidrestore.video.join_plan import check_join
 from vidrestore.video.output import container_format, result_mode
 from vidrestore.video.reader import Span
-from vidrestore.video.segments import plan_spans, refuse_long_gaps
+from vidrestore.video.segments import plan_spans
 from vidrestore.video.writer import check_encoding
 
 OnProgress = Callable[[Progress], None]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vidrestore.engine import Parts, RestoreConfig, restore_frames
+from vidrestore.engine import Parts, RestoreConfig, restore_frames, within_budget
 from vidrestore.report import Recorder
+from vidrestore.video.pixel_formats import frame_bytes
 from vidrestore.video.reader import ReadStatistics, Span, VideoReader
 from vidrestore.video.writer import VideoWriter
 
@@ -61,7 +62,12 @@ def restore_segment(
     written = 0
     span = segment.span or Span()
     with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
-        writer = stack.enter_context(VideoWriter(segment.part, reader.info, config.encode))
+        info = reader.info
+        writer = stack.enter_context(VideoWriter(segment.part, info, config.encode))
+        config = within_budget(config, frame_bytes(info.pixel_format, info.width, info.height))
+        if parts is not None:
+            fewer = min(parts.frames_per_batch, config.look.frames_per_batch)
+            parts = replace(parts, frames_per_batch=fewer)
         restored = (
             restore_frames(reader, parts, config, recorder, counts=lambda frame: span.holds(frame.pts))
             if parts is not None

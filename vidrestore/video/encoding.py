@@ -1,5 +1,6 @@
 """How the result is encoded: what the user asks for, checked and turned into what an encoder takes."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -34,6 +35,16 @@ _QUARTER = 2
 """Width of the chroma planes of yuv410p and yuv411p, beside luma planes of 8 x 8."""
 _ONE_SLICE = (352, 288)
 """Up to this size ffv1 allows one slice a picture, and of a few pixels it allows no more."""
+_USUAL_PIXELS = 4096 * 2304
+"""Up to this size encoders look ahead as far as they like."""
+_X264_LOOKAHEAD = dict(zip(X26X_PRESETS, (0, 0, 10, 20, 30, 40, 50, 60, 60, 60), strict=True))
+_X265_LOOKAHEAD = dict(zip(X26X_PRESETS, (5, 10, 15, 15, 15, 20, 25, 40, 40, 60), strict=True))
+_VP9_LOOKAHEAD = 25
+"""Frames that encoders hold back, by themselves, to see what comes."""
+_LEAST_LOOKAHEAD = 12
+"""More than the pictures that refer to each other in any preset."""
+_MOST_THREADS = 64
+"""Of frames of the usual size: each thread of x264 and x265 holds a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,26 @@ def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
     interlaced = (info.field_order or "tff") if info.interlaced else None
     notes = [*format_notes(info.pixel_format, pixel_format), *_loss_notes(info, config.codec)]
     options = _options(info, config, interlaced)
-    return EncodingPlan(config.codec, pixel_format, options, colour, config.threads, interlaced, tuple(notes))
+    threads = config.threads or _threads(info)
+    return EncodingPlan(config.codec, pixel_format, options, colour, threads, interlaced, tuple(notes))
+
+
+def _threads(info: VideoInfo) -> int:
+    """0, so that the encoder decides, save where that many pictures as large as these would fill the memory."""
+    pixels = info.width * info.height
+    most = max(2, _MOST_THREADS * _USUAL_PIXELS // pixels)
+    return most if pixels > _USUAL_PIXELS and (os.cpu_count() or 1) * 3 // 2 > most else 0
+
+
+def _look_ahead(info: VideoInfo, frames: int) -> int | None:
+    """Frames that an encoder which wants so many may hold back; None: as many as it wants.
+
+    Of pictures beyond the usual size as many bytes as of usual ones.
+    """
+    pixels = info.width * info.height
+    if pixels <= _USUAL_PIXELS or frames <= _LEAST_LOOKAHEAD:
+        return None
+    return max(_LEAST_LOOKAHEAD, frames * _USUAL_PIXELS // pixels)
 
 
 def _checked(config: EncodeConfig) -> EncodeConfig:
@@ -156,6 +186,8 @@ def _x264(info: VideoInfo, config: EncodeConfig, interlaced: str | None) -> dict
     if info.content_light:
         params.append(f"cll={_light(info)}")
     options = {"preset": config.preset, "crf": str(config.crf)}
+    if ahead := _look_ahead(info, _X264_LOOKAHEAD[config.preset]):
+        options["rc-lookahead"] = str(ahead)
     return options | ({"x264-params": ":".join(params)} if params else {})
 
 
@@ -163,6 +195,8 @@ def _x265(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str
     params = ["log-level=error"]
     if config.threads:
         params.append(f"pools={config.threads}")
+    if ahead := _look_ahead(info, _X265_LOOKAHEAD[config.preset]):
+        params.append(f"rc-lookahead={ahead}")
     if info.mastering_display:
         params.append(f"master-display={_mastering(info, 50_000, 10_000)}")
     if info.content_light:
@@ -181,9 +215,11 @@ def _svt(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str]
     return options | ({"svtav1-params": ":".join(params)} if params else {})
 
 
-def _vp9(_: VideoInfo, config: EncodeConfig, __: str | None) -> dict[str, str]:
+def _vp9(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str]:
     speed = str(_VPX_SPEEDS.get(config.preset, 2))
-    return {"crf": str(round(config.crf)), "b": "0", "deadline": "good", "cpu-used": speed, "row-mt": "1"}
+    options = {"crf": str(round(config.crf)), "b": "0", "deadline": "good", "cpu-used": speed, "row-mt": "1"}
+    ahead = _look_ahead(info, _VP9_LOOKAHEAD)
+    return options | ({"lag-in-frames": str(ahead)} if ahead else {})
 
 
 def _ffv1(info: VideoInfo, _: EncodeConfig, __: str | None) -> dict[str, str]:

@@ -21,9 +21,10 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from vidrestore.errors import InputError, VidrestoreError, WorkerError
+from vidrestore.video.gaps import may_have_long_gaps, refuse_long_gaps
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.picture_size import MAX_PIXELS
-from vidrestore.video.segments import FilmIndex, may_have_long_gaps, refuse_long_gaps
+from vidrestore.video.segments import FilmIndex
 
 _GIB = 2**30
 _MIB = 2**20
@@ -99,7 +100,7 @@ def inspect_to_rewrite(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Vid
 
     Raises:
         InputError: as `inspect` does, and when the result could not hold the times; whoever indexes a film calls
-            `segments.refuse_long_gaps` himself.
+            `gaps.refuse_long_gaps` himself.
         WorkerError: the process could not begin.
     """
     info = inspect(path, max_pixels=max_pixels)

@@ -15,6 +15,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from vidrestore.video.gaps import MOST_TICKS
 from vidrestore.video.info import VideoInfo, stream_info
 from vidrestore.video.join_output import open_output
 from vidrestore.video.join_plan import Action, JoinPlan, check_join
@@ -23,7 +24,6 @@ from vidrestore.video.output import writing
 from vidrestore.video.parts import Parts, read_parts
 from vidrestore.video.rationals import time_base_of
 from vidrestore.video.reader import probe
-from vidrestore.video.segments import LONGEST_GAP
 from vidrestore.video.stream_metadata import lost_entries, lost_from_stream
 from vidrestore.video.subtitles import SubtitleConverter
 
@@ -180,7 +180,7 @@ class _Muxer:
         packet.stream = target
         packet.time_base = unit
         time = round(((dts or 0) * source_unit + self._shift) / unit)
-        if self._output.format.name in _QUICKTIME and time - self._last_dts.get(target.index, time) > LONGEST_GAP:
+        if self._output.format.name in _QUICKTIME and time - self._last_dts.get(target.index, time) > MOST_TICKS:
             self._beyond_gap[target.type] += 1
             return False
         packet.dts = self._growing(target, time)

@@ -123,6 +123,12 @@ def plane_shapes(pixel_format: str, width: int, height: int) -> tuple[tuple[int,
     return tuple((component.height, component.width) for component in components)
 
 
+def frame_bytes(pixel_format: str, width: int, height: int) -> int:
+    """Bytes of the planes of a picture of a native format."""
+    samples = sum(math.prod(shape) for shape in plane_shapes(pixel_format, width, height))
+    return samples * (1 if bit_depth(pixel_format) <= EIGHT_BITS else 2)
+
+
 def views(frame: av.VideoFrame, native: str) -> Planes:
     """Read-only views of the first planes of `frame`, as planes of the native format `native`.
 

@@ -1,5 +1,6 @@
 """Reading a video: a lazy stream of frames in their native planes, with exact times."""
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL
 _FULL = 2
 _ROUNDED = Fraction(2, 1000)
 """Seconds by which the length in an edit list may be off: it has a coarse unit of its own."""
+_AHEAD_BYTES = 2**29
+"""Of the frames that a decoder works at ahead of time, one a thread: all threads that there are, up to 4K."""
+_BYTES_PER_PIXEL = 3
+_MOST_THREADS = 16
+"""That FFmpeg takes by itself."""
 _FRAMES_SHORT = Fraction(3, 2)
 _SECONDS_SHORT = 1
 
@@ -208,6 +214,9 @@ class VideoReader:
         decoder = self._stream.codec_context
         decoder.options = decoder_options(self._max_pixels)
         self._refuse_larger(decoder.width, decoder.height)
+        most = _AHEAD_BYTES // max(1, decoder.width * decoder.height * _BYTES_PER_PIXEL)
+        if most < min(_MOST_THREADS, (os.cpu_count() or 1) + 1):
+            decoder.thread_count = max(2, most)
         return container
 
     def _refuse_larger(self, width: int, height: int) -> None:

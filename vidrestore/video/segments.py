@@ -12,7 +12,7 @@ import av
 from av.stream import Discard
 
 from vidrestore.errors import InputError
-from vidrestore.video.info import VideoInfo, promise_of
+from vidrestore.video.info import promise_of
 from vidrestore.video.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.video.rationals import exact, time_base_of
 from vidrestore.video.reader import Span
@@ -22,8 +22,6 @@ _NEAR = 0.25
 _SHORT_GROUP = 0.9
 """A group of pictures that is shorter than this share of the usual one was ended by the encoder, mostly for a cut."""
 _SECONDS_LACKING = 1
-LONGEST_GAP = 2**31 - 2
-"""Ticks between two packets of a track that FFmpeg's MP4 and MOV muxers take, of which parts are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +80,6 @@ def index_film(path: Path) -> FilmIndex:
         shown = array("q", sorted(times))
         found = problem or _disorder(shown, stream) or _lack(path, shown, container, stream)
         return FilmIndex(time_base, shown, array("q", sorted(keys)), found)
-
-
-_REORDERED = 8
-"""Frames by which encoders reorder at most."""
-
-
-def may_have_long_gaps(info: VideoInfo) -> bool:
-    """Whether a film is long enough for a gap that `refuse_long_gaps` refuses; most are not."""
-    return info.duration is None or info.duration > LONGEST_GAP * info.time_base
-
-
-def refuse_long_gaps(path: Path, index: FilmIndex) -> None:
-    """See, before the work, that the result can hold the film's times.
-
-    Raises:
-        InputError: more time is between two frames than can be written.
-    """
-    times = index.times
-    # a packet is decoded up to so many frames before it is shown, and that distance has the same limit
-    gap = max((times[min(at + _REORDERED, len(times) - 1)] - time for at, time in enumerate(times)), default=0)
-    if gap > LONGEST_GAP:
-        raise InputError(
-            f"{path} has a gap of about {float(gap * index.time_base):,.0f} s in its picture, {gap:,} units of "
-            f"{index.time_base} s; at most {LONGEST_GAP:,} units can be written: cut the film there, or remux it with "
-            "a coarser unit, for instance to .mkv"
-        )
 
 
 def _oddity(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | None:

@@ -15,6 +15,7 @@ from vidrestore.errors import OutputError
 from vidrestore.types import Frame
 from vidrestore.video.coded_picture import CodedPictures, configure_encoder
 from vidrestore.video.encoding import EncodeConfig, EncodingPlan, plan_encoding
+from vidrestore.video.gaps import longest_gap, why_too_long
 from vidrestore.video.info import VideoInfo
 from vidrestore.video.output import writing
 
@@ -74,7 +75,7 @@ class VideoWriter:
         """Encode one frame; frames come in the order of their times.
 
         Raises OutputError when the frame is not of the announced size, format or time base, when its time is not
-        later than the last one's, and when the disk is full.
+        later than the last one's or too much later for a part, and when the disk is full.
         """
         self._check(frame)
         if self.frames == 0 and frame.pts < 0:
@@ -113,6 +114,9 @@ class VideoWriter:
                 f"frame {frame.index} has the time {frame.pts}, which is not later than {self._last_pts} before it; "
                 f"write frames in order"
             )
+        if self._last_pts is not None and frame.pts - self._last_pts > longest_gap(frame.time_base):
+            gap = why_too_long(frame.pts - self._last_pts, frame.time_base)
+            raise OutputError(f"the film {gap}")
 
 
 def check_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:

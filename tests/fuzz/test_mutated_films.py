@@ -1,0 +1,77 @@
+"""Thousands of damaged films: no crash, no hang, bounded memory, and errors in words."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PEAK_MIB = 1200
+"""Of the process, which may have 2 GiB more than at its start."""
+KEPT: tuple[tuple[str, int], ...] = ()
+"""Films that once did harm: container and seed."""
+
+
+def tree(folder: Path, *, apart_from: Path) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and apart_from not in path.parents
+    }
+
+
+def put_through(
+    chosen: Iterable[tuple[str, int]], trials: Any, mutations: ModuleType, bases: dict[str, bytes], folder: Path
+) -> list[Any]:
+    """Outcomes of mutated films, each of which goes to a container of its own or to MP4."""
+    outcomes = []
+    (folder / "arch").mkdir()
+    (folder / "arch" / "film.mp4").write_bytes(bases["mp4"])  # what a playlist would find beside it
+    for suffix, seed in chosen:
+        film = folder / "arch" / f"{seed}.{suffix}"
+        film.write_bytes(mutations.mutated(bases[suffix], seed))
+        before = tree(folder, apart_from=trials.scratch)
+        outcomes.append(trials.of(film, (".mp4", ".mkv", ".mov")[seed % 3]))
+        assert tree(folder, apart_from=trials.scratch) == before, f"{film.name} changed something else"
+        film.unlink()
+    return outcomes
+
+
+def check(outcomes: list[Any]) -> None:
+    slowest = max(outcomes, key=lambda outcome: outcome.seconds)
+    peak = max(outcome.peak_mib for outcome in outcomes)
+    print(len(outcomes), "films:", dict(Counter(outcome.kind for outcome in outcomes)))  # noqa: T201  for the record
+    print(f"slowest {slowest.film}: {slowest.seconds:.1f} s; peak {peak:.0f} MiB")  # noqa: T201
+    allowed = {"restored", "InputError", "OutputError"}
+    assert [outcome for outcome in outcomes if outcome.kind not in allowed] == []
+    assert [outcome for outcome in outcomes if "this is a bug" in outcome.message] == []
+    assert peak < PEAK_MIB
+
+
+def spread(bases: dict[str, bytes], seeds: Iterable[int]) -> list[tuple[str, int]]:
+    suffixes = list(bases)
+    return [(suffixes[seed % len(suffixes)], seed) for seed in seeds]
+
+
+def test_films_are_sound_before_they_are_mutated(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+    for suffix, film in bases.items():
+        path = tmp_path / f"film.{suffix}"
+        path.write_bytes(film)
+        outcome = trials.of(path, ".mkv")
+        assert outcome.kind == "restored", outcome
+
+
+def test_mutated_films(trials: Any, mutations: ModuleType, bases: dict[str, bytes], tmp_path: Path) -> None:
+    check(put_through([*KEPT, *spread(bases, range(150))], trials, mutations, bases, tmp_path))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("first", range(1000, 6000, 500))
+def test_five_thousand_mutated_films(
+    first: int, trials: Any, mutations: ModuleType, bases: dict[str, bytes], tmp_path: Path
+) -> None:
+    check(put_through(spread(bases, range(first, first + 500)), trials, mutations, bases, tmp_path))

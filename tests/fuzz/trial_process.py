@@ -1,0 +1,69 @@
+"""Puts films through probe, index, a restore without faces and a join, one after the other: `trial_process.py FD`.
+
+A process of its own, with bounded memory and time: the films are made to harm. It imports no networks, to begin soon.
+"""
+
+import resource
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from vidrestore.errors import VidrestoreError
+from vidrestore.video.encoding import EncodeConfig
+from vidrestore.video.gaps import refuse_long_gaps
+from vidrestore.video.join import join
+from vidrestore.video.join_plan import check_join
+from vidrestore.video.reader import VideoReader, probe
+from vidrestore.video.segments import index_film
+from vidrestore.video.writer import VideoWriter
+
+_MEMORY = 2 * 2**30
+_SECONDS = 20
+_QUICK = EncodeConfig(preset="ultrafast", threads=1)
+
+
+def trial(film: Path, result: Path) -> tuple[str, str]:
+    """`restored` or the class of the error, and what it says."""
+    part = result.with_name("part")
+    try:
+        probe(film)
+        refuse_long_gaps(film, index_film(film))
+        plan = check_join(film, result)
+        with VideoReader(film) as reader, VideoWriter(part, reader.info, _QUICK) as writer:
+            for frame in reader:
+                writer.write(frame)
+        told = join([part], film, result, plan=plan)
+    except VidrestoreError as error:
+        return type(error).__name__, error.message
+    except BaseException as error:  # noqa: BLE001  that is what is looked for
+        return f"unexpected {type(error).__name__}", str(error)
+    return (
+        ("restored", "")
+        if told.frames == reader.statistics.frames
+        else ("frames lost", f"{told.frames} of {reader.statistics.frames}")
+    )
+
+
+def main() -> None:
+    connection = Connection(int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + _MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    while True:
+        try:
+            film, result = connection.recv()
+        except EOFError:
+            return
+        signal.alarm(_SECONDS)
+        started = time.perf_counter()
+        kind, message = trial(film, result)
+        signal.alarm(0)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        connection.send((film.name, kind, message, time.perf_counter() - started, peak))
+
+
+if __name__ == "__main__":
+    main()
