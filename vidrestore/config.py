@@ -90,7 +90,7 @@ def apply_settings(config: C, settings: Iterable[str]) -> C:
 def _parse(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):  # the latter of a thousand brackets
         return text
 
 

@@ -7,17 +7,19 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vidrestore.errors import OutputError
-from vidrestore.files import replace_text
+from vidrestore.files import open_regular, replace_text
 
 T = TypeVar("T")
 
+_MOST_BYTES = 1 << 28
+"""Of a report that is recognised."""
 _REPORTED_PACKAGES = ("vidrestore", "torch", "av", "numpy", "opencv-python", "facexlib", "filterpy", "ray")
 
 
@@ -117,15 +119,55 @@ class RunReport:
         replace_text(path, self.to_json())
 
 
-def check_report(path: Path) -> None:
-    """Make sure that a report can be written, before the work that it reports.
+def check_report(path: Path, *, apart_from: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Make sure that a report can be written, and replaces nothing but a report: before the work, and after it.
+
+    Args:
+        path: of the report.
+        apart_from: what it may not replace whatever is there: the source, the result.
+        overwrite: whether it may replace other files.
 
     Raises:
-        OutputError: it is a folder, or its folder is missing or may not be written.
+        OutputError: it is a folder, its folder is missing or may not be written, or it would replace something else.
     """
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         message = f"the report {path} cannot be written; name a file in a folder that exists and may be written"
         raise OutputError(message)
+    for other in apart_from:
+        if _is_same(path, other):
+            raise OutputError(f"the report {path} would replace {other}; name another file for the report")
+    if not overwrite and os.path.lexists(path) and not _is_free(path):
+        raise OutputError(f"{path} exists and is no report of vidrestore; name another file for the report")
+
+
+def is_report(data: bytes) -> bool:
+    """Whether a file's content is a report that some command of this package wrote."""
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(told, dict):
+        return False
+    versions = told.get("versions")
+    # what earlier versions wrote of streams names no versions
+    return (isinstance(versions, dict) and "python" in versions) or told.keys() == {"streams", "problems"}
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        if one.samefile(other):
+            return True
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a file is empty or an earlier report."""
+    try:
+        with open(open_regular(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123  a handle
+            data = file.read(_MOST_BYTES)
+    except (OSError, OutputError):
+        return False
+    return not data or is_report(data)
 
 
 def installed_versions() -> dict[str, str]:

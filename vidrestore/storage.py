@@ -1,9 +1,9 @@
-"""Files wherever they are: paths as they are, everything else (`s3://`, `gs://`, `https://` ...) through fsspec.
+"""Files wherever they are: paths as they are, stores and web servers (`s3://`, `gs://`, `https://` ...) through fsspec.
 
-Credentials come from the environment, as each store's own library reads them; an address that holds one is refused.
+Credentials come from the environment, as each store's own library reads them; an address that holds one is refused, and
+so is every scheme that is not allowed by name: fsspec knows many more, some of which run code or open other addresses.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -11,14 +11,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from vidrestore.errors import ConfigError, InputError, OutputError, StorageError, VidrestoreError
-from vidrestore.files import sync
+from vidrestore.files import folder_inside, new_file, open_regular, part_name, sync
 from vidrestore.redaction import redact
+from vidrestore.spool import shared_copy
 
+SCHEMES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "file"})
+"""Schemes of addresses that are opened."""
+_WEB = frozenset({"http", "https"})
+"""Those whose files go by their whole address; in a store, a file is bucket and key."""
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_CHAIN = re.compile(r"[a-z][a-z0-9+.-]*::", re.IGNORECASE)
+_IPV6 = re.compile(r"://\[[0-9a-f:.]+\]", re.IGNORECASE)
 _BLOCK = 1 << 20
 _ENDS = 1 << 16
 _MARKS = frozenset(
@@ -38,16 +45,40 @@ def clean(address: str) -> str:
     """An absolute path for a local address, `file://` included; any other address as it is.
 
     Raises:
-        ConfigError: it holds a user, a password or a token.
+        ConfigError: it holds a user, a password or a token, its scheme is not allowed, or it is a chain of addresses.
     """
     if redact(address) != address:
         raise ConfigError(
             f"the address {redact(address)} holds credentials, which would end in journals and reports; "
             "give them in the environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile)"
         )
-    if address.lower().startswith("file://"):
-        address = address[len("file://") :]
-    return address.rstrip("/") if is_remote(address) else os.path.abspath(address)  # noqa: PTH100  links stay
+    if found := _SCHEME.match(address):
+        scheme = _allowed(address)
+        if scheme == "file":
+            return os.path.abspath(address[found.end() :])  # noqa: PTH100  links stay
+        if "::" in _IPV6.sub("://", address):
+            raise ConfigError(_chain(address))
+        return address.rstrip("/")
+    if _CHAIN.match(address) and "://" in address and not os.path.lexists(address):
+        raise ConfigError(_chain(address))
+    return os.path.abspath(address)  # noqa: PTH100  links stay
+
+
+def _allowed(address: str) -> str:
+    """The scheme of a remote address, in lower case.
+
+    Raises:
+        ConfigError: it is not allowed.
+    """
+    scheme = address.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in sorted(SCHEMES))
+        raise ConfigError(f"{redact(address)} cannot be opened: {scheme}:// is not allowed; use a path, or {known}")
+    return scheme
+
+
+def _chain(address: str) -> str:
+    return f"{redact(address)} is a chain of addresses (::), none of which is followed; name the file itself"
 
 
 def beside(folder: str, name: str) -> str:
@@ -63,14 +94,24 @@ def fingerprint(address: str) -> str:
         StorageError: its store cannot be reached.
     """
     if not is_remote(address):
-        try:
-            found = Path(address).stat()
-        except OSError as error:
-            raise InputError(f"{address} cannot be read: {error.strerror}; check the name") from error
+        found = local_status(address)
         return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
     told = info(address)
     known = [f"{key} {told[key]}" for key in sorted(told) if key.lower() in _MARKS and told[key]]
     return ", ".join([f"{told.get('size')} bytes", *(known or [_ends(address, int(told.get("size") or 0))])])
+
+
+def local_status(path: str) -> os.stat_result:
+    """What the system says of a file, through links.
+
+    Raises:
+        InputError: there is none, or its name is impossible.
+    """
+    try:
+        return Path(path).stat()
+    except (OSError, ValueError) as error:  # a ValueError tells of a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read: {reason}; check the name") from error
 
 
 def info(address: str) -> dict[str, Any]:
@@ -95,21 +136,40 @@ def listing(pattern: str) -> list[tuple[str, int]]:
         StorageError: the store cannot be reached.
     """
     files, path = _filesystem(pattern)
-    scheme = pattern.partition("://")[0]
+    scheme = _allowed(pattern)
     with _reading(pattern):
         found = files.glob(path, detail=True) if any(mark in path for mark in "*?[") else files.find(path, detail=True)
-    full = [(name if "://" in name else f"{scheme}://{name}", told) for name, told in found.items()]
+    full = [(name if scheme in _WEB else f"{scheme}://{name}", told) for name, told in found.items()]
     return sorted((name, int(told.get("size") or 0)) for name, told in full if told.get("type") != "directory")
 
 
 def exists(address: str) -> bool:
     """Whether a file is there."""
     if not is_remote(address):
-        return Path(address).exists()
+        return os.path.exists(address)  # noqa: PTH110  Path.exists() raises where a name is too long
     files, path = _filesystem(address)
     with _reading(address):
         files.invalidate_cache()
         return bool(files.exists(path))
+
+
+def beginning(address: str, most: int) -> bytes:
+    """The first bytes of a file, all of them where it has no more.
+
+    Raises:
+        InputError: there is no such file, or something that is no file.
+        StorageError: its store cannot be reached.
+    """
+    if is_remote(address):
+        files, path = _filesystem(address)
+        with _reading(address), files.open(path, "rb") as remote:
+            data: bytes = remote.read(most)
+        return data
+    try:
+        with open(open_regular(Path(address), os.O_RDONLY), "rb") as file:  # noqa: PTH123  a handle
+            return file.read(most)
+    except (OSError, OutputError) as error:
+        raise InputError(f"{address} cannot be read: {_first_line(error)}") from error
 
 
 @contextmanager
@@ -128,22 +188,13 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
     if not is_remote(address):
         yield Path(address)
         return
-    folder = Path(tempfile.gettempdir()) / f"vidrestore-spool-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise InputError(f"{folder} belongs to somebody else; set TMPDIR to a folder of your own")
-    copy = folder / hashlib.sha256(f"{address} {mark}".encode()).hexdigest()[:32]
-    with (folder / f"{copy.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        while not copy.exists():  # from one lock to another somebody else may come between
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not copy.exists():
-                _make_room(folder, spool_gib)
-                _download(address, copy)
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        os.utime(copy)
+    name = hashlib.sha256(f"{address} {mark}".encode(errors="surrogateescape")).hexdigest()[:32]
+    most = int(spool_gib * 2**30)
+
+    def download(target: BinaryIO) -> None:
+        _download(address, target, most=most)
+
+    with shared_copy(name, download, most_bytes=most) as copy:
         yield copy
 
 
@@ -171,17 +222,74 @@ def publish(local: Path, address: str) -> None:
         try:
             local.replace(target)
         except OSError:  # another disk
-            aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-            try:
-                shutil.copyfile(local, aside)
-                sync(aside)
-                aside.replace(target)
-            finally:
-                aside.unlink(missing_ok=True)
+            with folder_inside(target.parent, (), make=False) as folder:
+                _copy_into(local, folder, target.name)
             local.unlink()
         sync(target.parent)
     except OSError as error:
         raise OutputError(f"{address} could not be written: {_first_line(error)}") from error
+
+
+def publish_inside(local: Path, root: str, name: str) -> None:
+    """As `publish`, to a name in a folder that links must not lead out of, whoever plants them, and whenever.
+
+    Args:
+        local: the finished file.
+        root: address of the folder.
+        name: in it, with slashes.
+
+    Raises:
+        OutputError: it cannot be written there, or a link leads out of the folder.
+        StorageError: its store cannot be reached.
+    """
+    if is_remote(root):
+        publish(local, beside(root, name))
+        return
+    path = Path(beside(root, name))
+    below = _folders_inside(root, name)
+    try:
+        sync(local)
+        # by handles from here on: what is renamed or linked meanwhile changes nothing
+        with folder_inside(Path(root), below, make=True) as folder:
+            try:
+                os.replace(local, path.name, dst_dir_fd=folder)
+            except OSError:  # another disk
+                _copy_into(local, folder, path.name)
+                local.unlink()
+            os.fsync(folder)
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {_first_line(error)}") from error
+
+
+def leads_out(root: str, name: str) -> bool:
+    """Whether the folder of a name in a local folder lies elsewhere, because of a link."""
+    try:
+        _folders_inside(root, name)
+    except OutputError:
+        return True
+    return False
+
+
+def _folders_inside(root: str, name: str) -> tuple[str, ...]:
+    """The folders between a folder and a name in it, with links to other places in it followed."""
+    home, real = os.path.realpath(root), os.path.realpath(Path(beside(root, name)).parent)
+    if os.path.commonpath([home, real]) != home:
+        raise OutputError(f"{beside(root, name)} leads out of the output folder through a link; remove the link")
+    return PurePosixPath(real).relative_to(home).parts
+
+
+def _copy_into(local: Path, folder: int, name: str) -> None:
+    part = part_name(name)
+    try:
+        with local.open("rb") as source, open(new_file(part, folder=folder), "wb") as target:  # noqa: PTH123  a handle
+            shutil.copyfileobj(source, target, _BLOCK)
+            target.flush()
+            os.fsync(target.fileno())
+            os.fchmod(target.fileno(), local.stat().st_mode & 0o777)
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(OSError):  # it was renamed
+            os.unlink(part, dir_fd=folder)
 
 
 def publish_text(text: str, address: str) -> None:
@@ -190,24 +298,38 @@ def publish_text(text: str, address: str) -> None:
     Raises:
         OutputError: it cannot be written there.
     """
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", delete=False) as file:
-        file.write(text)
+    publish_bytes(text.encode(), address)
+
+
+def publish_bytes(data: bytes, address: str) -> None:
+    """As `publish_text`, of bytes."""
+    with tempfile.NamedTemporaryFile(delete=False) as file:
+        file.write(data)
     try:
         publish(Path(file.name), address)
     finally:
         Path(file.name).unlink(missing_ok=True)
 
 
-def remove(address: str) -> None:
-    """Remove a file or a folder with all in it, if it is there and can be removed; what cannot be costs only room."""
+def remove_file(address: str) -> None:
+    """Remove a file, if it is there and can be removed; never a folder. What cannot be removed costs only room."""
     with suppress(Exception):  # stores raise what their libraries do
         if is_remote(address):
             files, path_there = _filesystem(address)
-            files.rm(path_there, recursive=True)
-        elif Path(address).is_dir():
-            shutil.rmtree(address, ignore_errors=True)
+            files.rm_file(path_there)
         else:
             Path(address).unlink(missing_ok=True)
+
+
+def remove_job_folder(address: str) -> None:
+    """Remove a folder that a job has of its own, with all in it; where a link is in its place, nothing."""
+    with suppress(Exception):  # stores raise what their libraries do
+        if is_remote(address):
+            files, path_there = _filesystem(address)
+            for name in files.find(path_there):  # `rm` would take marks such as [1] in the address for a pattern
+                files.rm_file(name)
+        else:
+            shutil.rmtree(address, ignore_errors=True)  # refuses a link, and follows none inside
 
 
 def sha256_of(path: Path) -> str:
@@ -219,13 +341,14 @@ def sha256_of(path: Path) -> str:
 def _filesystem(address: str) -> tuple[Any, str]:
     import fsspec  # noqa: PLC0415  slow to import, and local files do not need it
 
+    scheme = _allowed(address)
     try:
-        files, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        scheme = address.partition("://")[0]
+        files = fsspec.filesystem(scheme)
+    except Exception as error:  # as many kinds as there are libraries of stores
         advice = f"install what fsspec wants for {scheme}:// ({_first_line(error)})"
         raise ConfigError(f"{redact(address)} cannot be opened; {advice}") from error
-    return files, path
+    # never the whole address of a store: fsspec takes `::` and `://` in a key for other addresses
+    return files, address if scheme in _WEB else address.partition("://")[2]
 
 
 @contextmanager
@@ -249,33 +372,20 @@ def _ends(address: str, size: int) -> str:
     return f"ends {hashlib.sha256(ends).hexdigest()[:16]}"
 
 
-def _download(address: str, copy: Path) -> None:
+def _download(address: str, target: BinaryIO, *, most: int) -> None:
     files, path = _filesystem(address)
-    part = copy.with_name(f"{copy.name}.part")
-    try:
-        with _reading(address):
-            size = files.info(path).get("size")
-            with files.open(path, "rb") as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target, _BLOCK)
-            if size is not None and part.stat().st_size != size:
-                raise StorageError(f"{redact(address)} was cut short: {part.stat().st_size} of {size} bytes came")
-            part.replace(copy)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _make_room(folder: Path, gib: float) -> None:
-    copies = sorted(
-        (path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir() if path.suffix != ".lock"
-    )
-    held = sum(size for _, size, _ in copies)
-    for _, size, path in copies:
-        if held <= gib * 2**30:
-            return
-        with path.with_name(f"{path.stem}.lock").open("w") as lock, suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-            held -= size
+    with _reading(address):
+        told = files.info(path).get("size")
+        limit = most if told is None else int(told)
+        come = 0
+        with files.open(path, "rb") as source:
+            while block := source.read(_BLOCK):
+                come += len(block)
+                if come > limit:
+                    raise StorageError(f"{redact(address)} is longer than the {limit} bytes that were told or allowed")
+                target.write(block)
+        if told is not None and come != told:
+            raise StorageError(f"{redact(address)} was cut short: {come} of {told} bytes came")
 
 
 def _first_line(error: BaseException) -> str:

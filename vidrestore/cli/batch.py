@@ -21,6 +21,7 @@ from vidrestore.jobs.report import FilmReport, JobReport
 
 _LINE_SECONDS = 30.0
 _MOST_TOLD = 20
+_MOST_LEFT_OUT = 5
 
 jobs = typer.Typer(help="Batches that were begun: list, show, clean.", no_args_is_help=True)
 
@@ -155,6 +156,13 @@ def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
             warn(f"{text} ({count} films)" if count > 1 else text)
         if report.ignored:
             warn(f"{len(report.ignored)} files are not called like films and were left alone")
+        if report.left_out:
+            more = (
+                f", and {len(report.left_out) - _MOST_LEFT_OUT} more" if len(report.left_out) > _MOST_LEFT_OUT else ""
+            )
+            warn(f"{len(report.left_out)} left out: {'; '.join(report.left_out[:_MOST_LEFT_OUT])}{more}")
+        for note in report.journal_notes:
+            warn(note)
         if report.journal_lines_repaired:
             warn(
                 f"{report.journal_lines_repaired} damaged lines of the journal were dropped; what they told was redone"

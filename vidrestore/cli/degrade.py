@@ -49,10 +49,11 @@ def degrade(
     }
     config = apply_settings(update(DegradeConfig(look=look_preset(preset)), given(chosen)), settings or [])
     if report:
-        check_report(report)
+        check_report(report, apart_from=(source, destination), overwrite=overwrite)
     with _live_progress(quiet=quiet) as on_frame:
         done = degrade_film(source, destination, config, on_frame=on_frame)
     if report:
+        check_report(report, apart_from=(source, destination), overwrite=overwrite)
         done.write(report)
     if not quiet:
         _summarise(done, preset)

@@ -71,12 +71,13 @@ def restore(
     }
     job = apply_settings(update(job, given(chosen)), settings or [])
     if report:
-        check_report(report)
+        check_report(report, apart_from=(source, destination), overwrite=job.overwrite)
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
     with _live_progress(quiet=quiet) as on_progress:
         done = restore_film(source, destination, job, on_progress=on_progress)
     if report:
+        check_report(report, apart_from=(source, destination), overwrite=job.overwrite)  # hours may have passed
         done.write(report)
     if not quiet:
         _summarise(done)

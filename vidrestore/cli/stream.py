@@ -16,9 +16,10 @@ from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, VidrestoreError
 from vidrestore.files import replace_text
+from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
-from vidrestore.report import check_report
+from vidrestore.report import check_report, installed_versions
 from vidrestore.report_json import to_json
 from vidrestore.runtime.streams import StreamSpec
 from vidrestore.service.logs import LOG, Style, start_logging
@@ -36,6 +37,7 @@ class StreamsReport:
 
     streams: tuple[StreamStatus, ...]
     problems: dict[str, str]
+    versions: dict[str, str]
 
 
 def stream(
@@ -109,7 +111,7 @@ def stream(
     style = _style(log)
     found = read()
     if report:
-        check_report(report)
+        check_report(report, apart_from=_files_of(found))
     fetch_needed(found.streams[0].config.restore, quiet=quiet)
     start_logging(style, quiet=quiet)
 
@@ -120,6 +122,15 @@ def stream(
 
     service = serve(found, reread=read if config else None, watch=watch)
     _tell(service, report, quiet=quiet)
+
+
+def _files_of(config: ServiceConfig) -> list[Path]:
+    """Sources, playlists and recordings, which a report may not replace."""
+    sources = [parse_source(spec.source) for spec in config.streams]
+    targets = [parse_target(target) for spec in config.streams for target in spec.targets]
+    return [Path(source.url) for source in sources if source.kind == "file"] + [
+        Path(target.url) for target in targets if target.kind in {"hls", "recording"}
+    ]
 
 
 def _style(log: str) -> Style:
@@ -145,7 +156,8 @@ def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:
     statuses = service.statuses()
     problems = {name: problem.message for name, problem in service.problems.items()}
     if report:
-        replace_text(report, to_json(StreamsReport(tuple(statuses), problems)))
+        check_report(report)  # a recording may have come to be called so
+        replace_text(report, to_json(StreamsReport(tuple(statuses), problems, installed_versions())))
     if not quiet:
         for status in statuses:
             say(summary(status))

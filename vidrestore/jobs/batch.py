@@ -2,34 +2,31 @@
 
 import hashlib
 import json
-import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_state_path
-
 from vidrestore import __version__, storage
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import ConfigError
-from vidrestore.files import replace_text
+from vidrestore.errors import ConfigError, StorageError, VidrestoreError
+from vidrestore.files import check_no_link
 from vidrestore.jobs.films import FilmState, Stage, recall
 from vidrestore.jobs.foreman import Foreman, OnError, Rules
 from vidrestore.jobs.journal import Journal, PartDone
-from vidrestore.jobs.layout import JOURNAL, PAGE, PARTS, REPORT, STATE_FOLDER
+from vidrestore.jobs.layout import JOURNAL, PARTS, STATE_FOLDER, state_folder
 from vidrestore.jobs.metrics import JobMetrics
 from vidrestore.jobs.mirror import JournalMirror
-from vidrestore.jobs.page import page
 from vidrestore.jobs.progress import JobProgress
-from vidrestore.jobs.register import register
+from vidrestore.jobs.register import register, was_unsigned
 from vidrestore.jobs.report import JobReport, Sample, job_report
+from vidrestore.jobs.report_files import check_job_reports, write_job_reports
+from vidrestore.jobs.signing import KEY_VARIABLE, signer
 from vidrestore.jobs.tasks import FilmTask, find_tasks
-from vidrestore.report_json import to_json
 from vidrestore.runtime.crew import Crew, LocalCrew, OpenCrew
 from vidrestore.runtime.crew_on_ray import RayCrew
 from vidrestore.runtime.face_pool import RayConfig
@@ -43,6 +40,9 @@ _NOT_RESULT = {"restorer": {"device", "batch_size", "cuda_batch"}, "detector": {
 _ENCODER_THREADS = 4
 """Encoders write their number of threads into the stream, and parts must fit together wherever they were made."""
 _PART = re.compile(r"[0-9a-f]{40}\.mp4")
+_SCRATCH = re.compile(r"\.order-[a-z0-9_]{8}")
+_MOST_LOST = 10
+"""Films in a row, from the first on, whose store does not answer: then it is not there."""
 _SEGMENT_COST = 3000.0
 """About a minute of 1080p."""
 
@@ -114,19 +114,23 @@ def run_batch(
     config = _steady(config or BatchConfig())
     out = storage.clean(out)
     tasks = find_tasks(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
-    state = _state_folder(out)
+    check_job_reports(out, overwrite=config.overwrite)
+    state = state_folder(out)
+    check_no_link(state)
+    key = signer(out)
     copy = storage.beside(out, f"{STATE_FOLDER}/{JOURNAL}") if storage.is_remote(out) else None
-    mirror = JournalMirror(state / JOURNAL, copy)
-    mirror.fetch()
-    with Journal(state / JOURNAL) as journal, ExitStack() as stack:
+    mirror = JournalMirror(state / JOURNAL, copy, key)
+    foreign = mirror.fetch()
+    with Journal(state / JOURNAL, key, trust_unsigned=was_unsigned(state)) as journal, ExitStack() as stack:
         register(out, state)
         stack.callback(mirror.push, now=True)
         parts = _parts_folder(out, state, config)
         _sweep(parts, journal)
         crew = stack.enter_context((open_crew or partial(_open_crew, config))())
-        films = [_film(task, crew.model_sha256) for task in tasks.films]
-        recall(films, journal.entries)
-        _check_destinations(films, out, overwrite=config.overwrite)
+        films = _films(tasks.films, crew.model_sha256)
+        impossible = recall(films, journal.entries)
+        notes = _journal_notes(state / JOURNAL, foreign + journal.foreign, impossible)
+        _check_destinations(films, out, overwrite=config.overwrite, notes=notes)
         rules = Rules(
             out=out,
             parts=parts,
@@ -139,10 +143,10 @@ def run_batch(
         )
         job = _Job(Foreman(films, rules, journal.write), crew, on_progress, mirror)
         job.run()
-        report = job_report(films, job.samples, crew, config, tasks.ignored, journal.repaired, job.seconds)
-        _write_report(report, out)
+        report = job_report(films, job.samples, crew, config, tasks, journal.repaired, notes, job.seconds)
+        write_job_reports(report, out)
         if all(film.stage is Stage.DONE for film in films):
-            storage.remove(parts)
+            storage.remove_job_folder(parts)
     return report
 
 
@@ -252,22 +256,42 @@ def _open_crew(config: BatchConfig) -> "LocalCrew | RayCrew":
     return RayCrew(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
 
 
-def _state_folder(out: str) -> Path:
-    """Of the journal, which is always a local file; where results go to a store, a copy lies with them."""
-    if not storage.is_remote(out):
-        return Path(out) / STATE_FOLDER
-    return user_state_path("vidrestore") / "jobs" / hashlib.sha256(out.encode()).hexdigest()[:16]
-
-
 def _parts_folder(out: str, state: Path, config: BatchConfig) -> str:
     """This job's own, wherever parts lie."""
     if config.work:
-        return storage.beside(storage.clean(config.work), f"vidrestore-{hashlib.sha256(out.encode()).hexdigest()[:16]}")
+        return storage.beside(
+            storage.clean(config.work),
+            f"vidrestore-{hashlib.sha256(out.encode(errors='surrogateescape')).hexdigest()[:16]}",
+        )
     home = storage.beside(out, STATE_FOLDER) if storage.is_remote(out) else str(state)
     return storage.beside(home, PARTS)
 
 
-def _film(task: FilmTask, model_sha256: str) -> FilmState:
+def _films(tasks: Iterable[FilmTask], model_sha256: str) -> list[FilmState]:
+    """The films; one that cannot be had fails alone.
+
+    Raises:
+        StorageError: none of many can be had: the store is not there.
+    """
+    films: list[FilmState] = []
+    lost = 0
+    for task in tasks:
+        mark, problem = "", task.error
+        if problem is None:
+            try:
+                mark = storage.fingerprint(task.source)
+            except VidrestoreError as error:
+                lost += isinstance(error, StorageError)
+                if lost == len(films) + 1 > _MOST_LOST:
+                    raise
+                problem = error.message
+        stage = Stage.NEW if problem is None else Stage.FAILED
+        films.append(FilmState(task, mark, _options_of(task, model_sha256), stage=stage, error=problem))
+    return films
+
+
+def _options_of(task: FilmTask, model_sha256: str) -> str:
+    """sha256 of what a result depends on besides its source."""
     depends = {
         "config": {
             part: {name: value for name, value in options.items() if name not in _NOT_RESULT.get(part, ())}
@@ -278,50 +302,66 @@ def _film(task: FilmTask, model_sha256: str) -> FilmState:
         "model": model_sha256,
         "version": __version__,
     }
-    options = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
-    return FilmState(task, storage.fingerprint(task.source), options)
+    return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _check_destinations(films: list[FilmState], out: str, *, overwrite: bool) -> None:
+def _journal_notes(path: Path, foreign: int, impossible: int) -> tuple[str, ...]:
+    notes = []
+    if foreign:
+        notes.append(
+            f"{foreign} lines of the journal {path} are not signed with your key for this folder and were not believed:"
+            f" somebody else, another machine or an earlier version wrote them, or the folder was moved; machines share"
+            f" a key through {KEY_VARIABLE}"
+        )
+    if impossible:
+        notes.append(f"{impossible} lines of the journal {path} tell what cannot be and were not used")
+    return tuple(notes)
+
+
+def _check_destinations(films: list[FilmState], out: str, *, overwrite: bool, notes: tuple[str, ...]) -> None:
     """Find out what is finished already, and do not replace what is not this job's."""
     for film in films:
-        destination = storage.beside(out, film.task.destination)
-        there = storage.fingerprint(destination) if storage.exists(destination) else None
-        if film.finished is not None and there != film.finished.joined.mark:
-            film.finished, film.stage = None, Stage.NEW
-            film.parts.clear()
-        if film.finished is not None and film.planned is not None and film.planned.mark == film.mark:
-            film.stage, film.resumed = Stage.DONE, True
-            film.resumed_frames = film.plan.frames
-        ours = film.claimed and (film.left is None or film.left.joined.mark == there)
-        if there is not None and film.finished is None and not ours and not overwrite:
-            film.stage = Stage.FAILED
-            film.error = f"{destination} exists already and is not of this job; add --overwrite, or move it away"
-        if not storage.is_remote(out) and not _is_inside(destination, out):
-            film.stage = Stage.FAILED
-            film.error = f"{destination} leads out of the output folder through a link; remove the link"
+        if film.stage is Stage.FAILED:
+            continue
+        try:
+            problem = _destination_problem(film, out, overwrite=overwrite, notes=notes)
+        except StorageError:
+            raise
+        except VidrestoreError as error:
+            problem = error.message
+        if problem is not None:
+            film.stage, film.error = Stage.FAILED, problem
 
 
-def _is_inside(path: str, folder: str) -> bool:
-    home = os.path.realpath(folder)
-    return os.path.commonpath([os.path.realpath(Path(path).parent), home]) == home
+def _destination_problem(film: FilmState, out: str, *, overwrite: bool, notes: tuple[str, ...]) -> str | None:
+    destination = storage.beside(out, film.task.destination)
+    if not storage.is_remote(out) and storage.leads_out(out, film.task.destination):
+        return f"{destination} leads out of the output folder through a link; remove the link"
+    there = storage.fingerprint(destination) if storage.exists(destination) else None
+    if film.finished is not None and there != film.finished.joined.mark:
+        film.finished, film.stage = None, Stage.NEW
+        film.parts.clear()
+    if film.finished is not None and film.planned is not None and film.planned.mark == film.mark:
+        film.stage, film.resumed = Stage.DONE, True
+        film.resumed_frames = film.plan.frames
+    ours = film.claimed and (film.left is None or film.left.joined.mark == there)
+    if there is not None and film.finished is None and not ours and not overwrite:
+        why = f" ({notes[0]})" if notes else ""
+        return f"{destination} exists already and is not of this job{why}; add --overwrite, or move it away"
+    return None
 
 
 def _sweep(parts: str, journal: Journal) -> None:
     """Remove what workers that were killed left half done."""
-    if storage.is_remote(parts) or not Path(parts).is_dir():
+    if storage.is_remote(parts):
         return
-    known = {Path(entry.report.part).name for entry in journal.entries if isinstance(entry, PartDone)}
-    for path in Path(parts).iterdir():
-        if path.name not in known and (path.name.startswith(".order-") or _PART.fullmatch(path.name)):
-            storage.remove(str(path))
-
-
-def _write_report(report: JobReport, out: str) -> None:
-    texts = {REPORT: to_json(report), PAGE: page(report)}
-    if not storage.is_remote(out):
-        for name, text in texts.items():
-            replace_text(Path(out) / name, text)
+    folder = Path(parts)
+    check_no_link(folder)
+    if not folder.is_dir():
         return
-    for name, text in texts.items():
-        storage.publish_text(text, storage.beside(out, name))
+    known = {entry.report.part.rpartition("/")[2] for entry in journal.entries if isinstance(entry, PartDone)}
+    for path in folder.iterdir():
+        if _SCRATCH.fullmatch(path.name) and path.is_dir():
+            storage.remove_job_folder(str(path))
+        elif _PART.fullmatch(path.name) and path.name not in known:
+            storage.remove_file(str(path))

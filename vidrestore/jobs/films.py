@@ -1,10 +1,13 @@
 """How far each film of a job is, and what a journal remembers of it."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble
+from vidrestore.jobs.names import as_text
+from vidrestore.jobs.plausible import is_plausible_end, is_plausible_part, is_plausible_plan
 from vidrestore.jobs.tasks import FilmTask
 from vidrestore.runtime.orders import FilmPlan
 
@@ -55,40 +58,77 @@ class FilmState:
     """Done before this run."""
 
     @property
+    def source(self) -> str:
+        """Address of the source as text: bytes of a name that are not UTF-8 are written as escapes."""
+        return as_text(self.task.source)
+
+    @property
     def plan(self) -> FilmPlan:
         """Of a film that is planned."""
         assert self.planned is not None, "it is planned"  # noqa: S101
         return self.planned.plan
 
-    def recall(self, entry: Entry) -> None:
-        """Learn from the journal what was done of this film; entries come in their order."""
+    def part_name(self, number: int) -> str:
+        """What the part of a segment is called: another name for every film, cut, option and way of being made."""
+        return self._part_name(number, passthrough=number in self.passthrough)
+
+    def _part_name(self, number: int, *, passthrough: bool) -> str:
+        told = (self.task.destination, self.planned and self.planned.key, self.plan.spans[number], passthrough)
+        return f"{hashlib.sha256(repr(told).encode()).hexdigest()[:40]}.mp4"
+
+    def recall(self, entry: Entry) -> bool:
+        """Learn from the journal what was done of this film; entries come in their order.
+
+        Returns:
+            Whether the entry tells what can be; otherwise it is as if it had not been written.
+        """
         if isinstance(entry, Planned):
-            self.claimed, self.left = True, None
-            if self.planned is None or (self.planned.key, self.planned.plan.spans) != (entry.key, entry.plan.spans):
-                self.parts.clear()
-                self.passthrough.clear()
-            same = entry.options == self.options and entry.source == self.task.source
-            self.planned = entry if same else None
-        elif isinstance(entry, Finished):
-            self.left = entry
-            self.finished = entry if self.planned is not None and entry.key == self.planned.key else None
-            self.made_of, self.parts = self.parts, {}  # their files are removed when their film is joined
-        elif isinstance(entry, PartDone | Dropped) and self.planned is not None and entry.key == self.planned.key:
-            self._recall_parts(entry)
+            return self._recall_plan(entry)
+        if isinstance(entry, Finished):
+            return self._recall_end(entry)
+        if isinstance(entry, PartDone | Dropped) and self.planned is not None and entry.key == self.planned.key:
+            return self._recall_parts(entry)
+        return True
 
     def note_resumed(self) -> None:
         """Remember how much was done before this run."""
         self.resumed_parts = len(self.parts)
         self.resumed_frames = sum(part.report.segment.frames_written for part in self.parts.values())
 
-    def _recall_parts(self, entry: PartDone | Dropped) -> None:
-        if isinstance(entry, PartDone):
-            self.parts[entry.number] = entry
-            if entry.passthrough:
-                self.passthrough.add(entry.number)
-            return
-        for number in entry.numbers:
-            self.parts.pop(number, None)
+    def _recall_plan(self, entry: Planned) -> bool:
+        if not is_plausible_plan(entry.plan):
+            return False
+        self.claimed, self.left = True, None
+        if self.planned is None or (self.planned.key, self.planned.plan.spans) != (entry.key, entry.plan.spans):
+            self.parts.clear()
+            self.passthrough.clear()
+        same = entry.options == self.options and entry.source == self.source
+        self.planned = entry if same else None
+        return True
+
+    def _recall_end(self, entry: Finished) -> bool:
+        if not is_plausible_end(entry):
+            return False
+        self.left = entry
+        self.finished = entry if self.planned is not None and entry.key == self.planned.key else None
+        self.made_of, self.parts = self.parts, {}  # their files are removed when their film is joined
+        return True
+
+    def _recall_parts(self, entry: PartDone | Dropped) -> bool:
+        if isinstance(entry, Dropped):
+            for number in entry.numbers:
+                self.parts.pop(number, None)
+            return True
+        if not is_plausible_part(entry, self.plan):
+            return False
+        if entry.report.part.rpartition("/")[2] != self._part_name(entry.number, passthrough=entry.passthrough):
+            return False
+        self.parts[entry.number] = entry
+        if entry.passthrough:
+            self.passthrough.add(entry.number)
+        else:
+            self.passthrough.discard(entry.number)
+        return True
 
     @property
     def unrestored_frames(self) -> int:
@@ -96,14 +136,20 @@ class FilmState:
         return sum(part.report.segment.frames_written for part in self.parts.values() if part.passthrough)
 
 
-def recall(films: Iterable[FilmState], entries: Iterable[Entry]) -> None:
-    """Fill in what a journal says is done; what does not fit a film as it is now is as if it had not been."""
-    by_destination = {film.task.destination: film for film in films}
+def recall(films: Iterable[FilmState], entries: Iterable[Entry]) -> int:
+    """Fill in what a journal says is done; what does not fit a film as it is now is as if it had not been.
+
+    Returns:
+        How many entries about these films told what cannot be.
+    """
+    by_destination = {film.task.destination: film for film in films if film.stage is Stage.NEW}
+    impossible = 0
     for entry in entries:
         film = by_destination.get(entry.destination)
         if film is not None:
-            film.recall(entry)
+            impossible += not film.recall(entry)
     for film in by_destination.values():
         if film.planned is not None and film.planned.mark == film.mark and film.finished is None:
             film.stage = Stage.RESTORING
             film.note_resumed()
+    return impossible

@@ -1,6 +1,5 @@
 """Which order is next, and what a failure means: the rules of a batch, without a clock, a cluster or a disk."""
 
-import hashlib
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -139,8 +138,9 @@ class Foreman:
         order = JoinOrder(
             film.task.source,
             film.mark,
-            tuple((part.report.part, part.report.sha256) for part in parts),
-            storage.beside(self._rules.out, film.task.destination),
+            tuple((self._part(film, part.number), part.report.sha256) for part in parts),
+            self._rules.out,
+            film.task.destination,
             sum(part.report.segment.frames_written for part in parts),
             self._rules.scratch,
         )
@@ -165,16 +165,13 @@ class Foreman:
                 heapq.heapify(self._to_restore)
         _, number, index = found
         film = self.films[number]
-        passthrough = index in film.passthrough
-        told = (film.task.destination, film.planned and film.planned.key, film.plan.spans[index], passthrough)
-        name = hashlib.sha256(repr(told).encode())
         order = RestoreOrder(
             film.task.source,
             film.mark,
             film.plan.spans[index],
-            storage.beside(self._rules.parts, f"{name.hexdigest()[:40]}.mp4"),
+            self._part(film, index),
             film.task.config,
-            passthrough,
+            index in film.passthrough,
         )
         return Assignment(number, f"segment {index}", order, index)
 
@@ -209,7 +206,7 @@ class Foreman:
     def _planned(self, number: int, plan: FilmPlan) -> None:
         film = self.films[number]
         before = film.planned
-        planned = Planned(film.task.destination, film.task.source, film.mark, film.options, plan)
+        planned = Planned(film.task.destination, film.source, film.mark, film.options, plan)
         if before is not None and before.key == planned.key:
             planned = replace(planned, plan=before.plan)  # what is done of it was cut as it was then
         else:
@@ -239,7 +236,7 @@ class Foreman:
         done = PartDone(film.task.destination, film.planned.key, index, report, seconds, attempts, passed)
         self._write(done)
         film.parts[index] = done
-        if len(film.parts) == len(film.plan.spans):
+        if all(number in film.parts for number in range(len(film.plan.spans))):
             film.stage = Stage.JOINING
             self._to_join.append(assignment.film)
 
@@ -318,9 +315,13 @@ class Foreman:
     def _fail(self, film: FilmState, message: str) -> None:
         film.stage, film.error = Stage.FAILED, message
 
+    def _part(self, film: FilmState, number: int) -> str:
+        """Address of a segment's part: in this job's folder, whatever a journal says of where it was."""
+        return storage.beside(self._rules.parts, film.part_name(number))
+
     def _forget_parts(self, film: FilmState) -> None:
-        for part in film.parts.values():
-            storage.remove(part.report.part)
+        for number in film.parts:
+            storage.remove_file(self._part(film, number))
 
 
 def _may_pass(error: VidrestoreError) -> bool:

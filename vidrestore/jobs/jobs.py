@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vidrestore import storage
 from vidrestore.errors import InputError
+from vidrestore.files import check_no_link
 from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble, is_locked, read_journal
-from vidrestore.jobs.layout import JOURNAL, PARTS, STATE_FOLDER
+from vidrestore.jobs.layout import JOURNAL, PARTS, STATE_FOLDER, state_folder
 from vidrestore.jobs.register import KnownJob, known_jobs
 
 
@@ -56,7 +57,7 @@ def find_job(out: str) -> JobSummary:
     for job in known_jobs():
         if job.out == address and (job.state / JOURNAL).exists():
             return _summary(job)
-    path = Path(address) / STATE_FOLDER
+    path = state_folder(address)
     if storage.is_remote(address) or not (path / JOURNAL).exists():
         raise InputError(f"{out} is not the output folder of a job; `vidrestore jobs list` names them")
     return _summary(KnownJob(address, path, path / "none"))
@@ -66,14 +67,18 @@ def clean_job(job: JobSummary) -> None:
     """Forget a job, with its parts; results stay.
 
     Raises:
-        InputError: it is running.
+        InputError: it is running, or its folder is not where a job keeps it.
+        OutputError: a link is in the place of its folder.
     """
+    if job.path != state_folder(job.out):
+        raise InputError(f"{job.path} is not the folder of the job of {job.out}; nothing is removed")
     if (job.path / JOURNAL).exists():
+        check_no_link(job.path)
         if job.state == "running":
             raise InputError(f"the job of {job.out} is running; stop it first")
         if storage.is_remote(job.out):
-            storage.remove(storage.beside(job.out, STATE_FOLDER))
-        storage.remove(str(job.path))
+            storage.remove_job_folder(storage.beside(job.out, STATE_FOLDER))
+        storage.remove_job_folder(str(job.path))
     if job.entry is not None:
         job.entry.unlink(missing_ok=True)
 
@@ -91,7 +96,7 @@ def _summary(job: KnownJob) -> JobSummary:
     done = sum(line.state == "done" for line in lines)
     state = "running" if is_locked(path) else "done" if done == len(lines) else "unfinished"
     parts = job.state / PARTS
-    held = sum(path.stat().st_size for path in parts.glob("*.mp4")) if parts.is_dir() else 0
+    held = sum(path.lstat().st_size for path in parts.glob("*.mp4")) if parts.is_dir() else 0
     return JobSummary(
         job.out, job.state, entry, state, len(lines), done, sum(line.troubles for line in lines), held, tuple(lines)
     )
@@ -125,7 +130,7 @@ def film_lines(entries: list[Entry]) -> list[FilmLine]:
             "done" if name in finished else "unfinished",
             entry.plan.frames,
             len(entry.plan.spans),
-            len(parts.get(name, ())),
+            len(parts.get(name, set()) & set(range(len(entry.plan.spans)))),
             troubles[name],
         )
         for name, entry in planned.items()

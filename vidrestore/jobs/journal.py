@@ -2,6 +2,9 @@
 
 Every line carries a checksum. A line that a crash cut short, or that was damaged since, is as if it had never been
 written: what it told of is done again. A journal of a later format is refused.
+
+And every line is signed with the user's key: the journal lies with the results, where others may write. A line that is
+not signed, or for another job, or with another key, is as if it had never been written, too.
 """
 
 import fcntl
@@ -10,18 +13,22 @@ import os
 import socket
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.files import replace_bytes, sync
+from vidrestore.files import open_regular, replace_bytes, sync
+from vidrestore.jobs.signing import Signer
 from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 
-FORMAT = 1
+FORMAT = 2
+UNSIGNED = 1
+"""The format of lines without signatures."""
 _HEADER = "vidrestore job journal"
+_MOST_OWNER_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +99,50 @@ Entry: TypeAlias = Planned | PartDone | Finished | Trouble | Dropped
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Planned, PartDone, Finished, Trouble, Dropped)}
 
 
+@dataclass(frozen=True, slots=True)
+class JournalContent:
+    """What the bytes of a journal tell."""
+
+    entries: list[Entry] = field(default_factory=list)
+    damaged: int = 0
+    """Lines that are no good."""
+    foreign: int = 0
+    """Good lines that are not signed as they have to be."""
+    format: int = FORMAT
+
+
 class Journal:
     """The journal of one job, open for writing; use as a context manager.
 
     Args:
         path: of the file, which is made where there is none.
+        signer: of this job.
+        trust_unsigned: whether lines without a signature are believed: of a journal that an earlier version wrote. They
+            are signed then.
 
     Raises:
         InputError: it is not a journal, of a later format, or another process writes to it.
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or it is a link or the like.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signer: Signer, *, trust_unsigned: bool = False) -> None:
         self._path = path
+        self._signer = signer
+        self._trust_unsigned = trust_unsigned
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = path.with_suffix(".lock").open("a+")
+            lock = open_regular(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise OutputError(f"the journal {path} cannot be written: {error.strerror}") from error
+        self._lock = os.fdopen(lock, "r+b", buffering=0)
         try:
             self._take_lock()
-            self.entries, self.repaired = self._load()
-            self._file = path.open("ab")
+            content = self._load()
+            self.entries, self.repaired, self.foreign = content.entries, content.damaged, content.foreign
+            self._file = os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND), "ab")
+        except OSError as error:
+            self._lock.close()
+            raise OutputError(f"the journal {path} cannot be read or written: {error.strerror}") from error
         except BaseException:
             self._lock.close()
             raise
@@ -122,29 +151,34 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "another process"
+            told = self._lock.read(_MOST_OWNER_BYTES).decode(errors="replace")
+            owner = " ".join(told.split()) or "another process"
             raise InputError(f"{self._path.parent} is in use by {owner}; wait for it, or use another folder") from None
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._lock.flush()
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
-    def _load(self) -> tuple[list[Entry], int]:
-        """The entries, and how many lines were no good; those are kept beside the journal, which is written anew."""
-        if not self._path.exists() or not self._path.stat().st_size:
-            replace_bytes(self._path, _header())
-            return [], 0
-        data = self._path.read_bytes()
-        entries, damaged = read_entries(data, self._path)
-        if damaged or not data.endswith(b"\n"):
+    def _load(self) -> JournalContent:
+        """What is in the journal; what is no good is kept beside it, and the journal is written anew."""
+        try:
+            with os.fdopen(open_regular(self._path, os.O_RDONLY), "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            data = b""
+        if not data:
+            replace_bytes(self._path, _header(self._signer))
+            return JournalContent()
+        found = read_entries(data, self._path, self._signer, trust_unsigned=self._trust_unsigned)
+        if found.damaged or found.foreign or found.format != FORMAT or not data.endswith(b"\n"):
             self._keep_aside(data)
-            replace_bytes(self._path, _header() + b"".join(map(_line, entries)))
+            replace_bytes(
+                self._path, _header(self._signer) + b"".join(_line(entry, self._signer) for entry in found.entries)
+            )
             sync(self._path)
-        return entries, damaged
+        return found
 
     def _keep_aside(self, data: bytes) -> None:
         number = 1
-        while (kept := self._path.with_suffix(f".damaged-{number}.jsonl")).exists():
+        while os.path.lexists(kept := self._path.with_suffix(f".damaged-{number}.jsonl")):
             number += 1
         replace_bytes(kept, data)
         sync(kept)
@@ -156,7 +190,7 @@ class Journal:
             OutputError: it is not.
         """
         try:
-            self._file.write(_line(entry))
+            self._file.write(_line(entry, self._signer))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -176,89 +210,128 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """The entries of a journal that somebody else may be writing.
+    """The entries of a journal that somebody else may be writing, and may have signed: to be shown, never acted on.
 
     Raises:
         InputError: there is none, or it is of a later format.
     """
     try:
-        return read_entries(path.read_bytes(), path)[0]
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            return read_entries(file.read(), path, None).entries
     except OSError as error:
         raise InputError(f"there is no journal at {path}: {error.strerror}") from error
+    except OutputError as error:
+        raise InputError(error.message) from error
 
 
 def is_locked(path: Path) -> bool:
     """Whether a process writes to a journal now."""
     try:
-        with path.with_suffix(".lock").open("r") as lock:
+        with os.fdopen(open_regular(path.with_suffix(".lock"), os.O_RDONLY), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, OutputError):
         return False
     return False
 
 
-def read_entries(data: bytes, path: Path) -> tuple[list[Entry], int]:
-    """The entries of a journal's bytes, and the number of lines that are no good.
+def read_entries(data: bytes, path: Path, signer: Signer | None, *, trust_unsigned: bool = False) -> JournalContent:
+    """What a journal's bytes tell.
+
+    Args:
+        data: the bytes.
+        path: of the journal, for messages.
+        signer: whose lines are believed; None: everybody's, to be shown.
+        trust_unsigned: whether lines without a signature are believed, too.
 
     Raises:
         InputError: it is not a journal, or of a later format.
     """
     lines = [line for line in data.split(b"\n") if line.strip()]
-    told = [_decoded(line) for line in lines]
-    versions = [row["format"] for row in told if row and row.get("what") == _HEADER]
-    if not versions:
-        if any(row and row.get("kind") in _KINDS for row in told):
-            versions = [FORMAT]  # the header is damaged, the rest is known by its checksums
-        else:
-            raise InputError(
-                f"{path} is not a journal of vidrestore, or nothing of it is left; move it away to begin anew"
-            )
-    if max(versions) > FORMAT:
+    rows = [_decoded(line) for line in lines]
+    written = _format(rows, path)
+    if written > FORMAT:
         raise InputError(
-            f"{path} is of format {max(versions)}, this version knows {FORMAT}: it was written by a later one; use "
-            "that, or another output folder"
+            f"{path} is of format {written}, this version knows {FORMAT}: it was written by a later one; use that, or "
+            "another output folder"
         )
     entries: list[Entry] = []
-    damaged = 0
-    for row in told:
+    damaged = foreign = 0
+    for line, row in zip(lines, rows, strict=True):
         if row is None:
             damaged += 1
-        elif row.get("what") != _HEADER:
+        elif row.get("what") == _HEADER:
+            continue
+        elif signer is not None and not _is_believed(line, signer, trust_unsigned=trust_unsigned):
+            foreign += 1
+        else:
             entry = _entry(row)
             damaged += entry is None
             entries += [entry] if entry is not None else []
-    return entries, damaged
+    return JournalContent(entries, damaged, foreign, written)
 
 
-def _header() -> bytes:
-    return _sealed({"what": _HEADER, "format": FORMAT})
+def _format(rows: list[dict[str, Any] | None], path: Path) -> int:
+    """The highest that a header names; where the header is damaged, the rest is known by its checksums."""
+    good = [row for row in rows if row]
+    headers = [row.get("format") for row in good if row.get("what") == _HEADER]
+    versions = [version for version in headers if isinstance(version, int)]
+    if versions:
+        return max(versions)
+    if any(str(row.get("kind")) in _KINDS for row in good):
+        return UNSIGNED
+    raise InputError(f"{path} is not a journal of vidrestore, or nothing of it is left; move it away to begin anew")
 
 
-def _line(entry: Entry) -> bytes:
+def _header(signer: Signer) -> bytes:
+    return _sealed({"what": _HEADER, "format": FORMAT}, signer)
+
+
+def _line(entry: Entry, signer: Signer | None) -> bytes:
     kind = type(entry)
-    return _sealed({"kind": kind.__name__, "entry": TypeAdapter(kind).dump_python(entry, mode="json")})
+    return _sealed({"kind": kind.__name__, "entry": TypeAdapter(kind).dump_python(entry, mode="json")}, signer)
 
 
-def _sealed(values: dict[str, Any]) -> bytes:
-    body = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
-    return f'{{"crc":"{zlib.crc32(body.encode()):08x}",{body[1:]}\n'.encode()
+def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
+    """A line with its checksum, and with its signature, of what stands behind each."""
+    try:
+        body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # something is not UTF-8; as escapes it is not for people, but whole
+        body = json.dumps(values, separators=(",", ":")).encode()
+    if signer is not None:
+        body = b'{"mac":"' + signer.sign(body) + b'",' + body[1:]
+    return f'{{"crc":"{zlib.crc32(body):08x}",'.encode() + body[1:] + b"\n"
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
     """The values of a line, or None where its checksum does not fit."""
     start, end = len(b'{"crc":"'), len(b'{"crc":"00000000"')
-    if not line.startswith(b'{"crc":"') or line[end : end + 1] != b",":
-        return None
-    body = b"{" + line[end + 1 :]
-    if line[start : start + 8] != f"{zlib.crc32(body):08x}".encode():
+    body = _body(line)
+    if body is None or line[start : start + 8] != f"{zlib.crc32(body):08x}".encode() or line[:end][-1:] != b'"':
         return None
     try:
         values = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _body(line: bytes) -> bytes | None:
+    """What the checksum of a line is of."""
+    end = len(b'{"crc":"00000000"')
+    if not line.startswith(b'{"crc":"') or line[end : end + 1] != b",":
+        return None
+    return b"{" + line[end + 1 :]
+
+
+def _is_believed(line: bytes, signer: Signer, *, trust_unsigned: bool) -> bool:
+    body = _body(line) or b""
+    prefix, digits = b'{"mac":"', len(signer.sign(b""))
+    if not body.startswith(prefix):
+        return trust_unsigned
+    signature, rest = body[len(prefix) : len(prefix) + digits], body[len(prefix) + digits :]
+    return rest.startswith(b'",') and signer.accepts(b"{" + rest[2:], signature)
 
 
 def _entry(row: dict[str, Any]) -> Entry | None:

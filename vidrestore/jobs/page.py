@@ -6,6 +6,12 @@ from string import Template
 
 from vidrestore.jobs.report import FilmReport, JobReport, Sample
 
+_START = (
+    b'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+    b'<meta name="viewport" content="width=device-width">\n'
+)
+PAGE_BEGINNINGS = (_START + b'<meta name="generator" content="vidrestore">', _START + b"<title>vidrestore: ")
+"""Of a page, by which it is told from those of others: now, and in earlier versions."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 180, 56, 24
 _WINDOW_SECONDS = 10.0
 """Over which rates are taken: the workers tell of themselves every few seconds only."""
@@ -13,7 +19,7 @@ _MOST_POINTS = 300
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>vidrestore: $done of $films films</title>
+<meta name="generator" content="vidrestore"><title>vidrestore: $done of $films films</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }

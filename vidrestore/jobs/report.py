@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from vidrestore.jobs.films import FilmState, Stage
 from vidrestore.jobs.journal import Trouble
+from vidrestore.jobs.names import as_text
+from vidrestore.jobs.tasks import Tasks
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew import Crew
 from vidrestore.runtime.segment import SegmentReport
@@ -82,6 +84,10 @@ class JobReport:
     unrestored_frames: int
     ignored: tuple[str, ...]
     """Files in folders that are not called like films."""
+    left_out: tuple[str, ...]
+    """What is in folders and no file in them, with the reason: links that lead out, pipes, the same file again."""
+    journal_notes: tuple[str, ...]
+    """What of the journal was not believed."""
     journal_lines_repaired: int
     runtime: str
     model: str
@@ -96,8 +102,9 @@ def job_report(
     samples: Sequence[Sample],
     crew: Crew,
     config: Any,  # noqa: ANN401  a dataclass; its class lives above
-    ignored: Iterable[str],
+    tasks: Tasks,
     repaired: int,
+    journal_notes: tuple[str, ...],
     seconds: float,
 ) -> JobReport:
     """Sum up."""
@@ -115,7 +122,9 @@ def job_report(
         frames_per_second=new / seconds if seconds > 0 else 0.0,
         retries=sum(len(film.retries) for film in reports),
         unrestored_frames=sum(film.unrestored_frames for film in reports),
-        ignored=tuple(ignored),
+        ignored=tuple(map(as_text, tasks.ignored)),
+        left_out=tuple(map(as_text, tasks.left_out)),
+        journal_notes=journal_notes,
         journal_lines_repaired=repaired,
         runtime=crew.name,
         model=config.restore.restorer.model,
@@ -141,10 +150,10 @@ def _film_report(film: FilmState) -> FilmReport:
     read = _summed([part.read for part in parts])
     joined = film.finished.joined if film.finished else None
     return FilmReport(
-        source=film.task.source,
-        destination=film.task.destination,
+        source=as_text(film.task.source),
+        destination=as_text(film.task.destination),
         state=film.stage.value,
-        error=film.error,
+        error=film.error and as_text(film.error),
         resumed=film.resumed,
         frames=film.plan.frames if film.planned else 0,
         unrestored_frames=film.finished.unrestored_frames if film.finished else film.unrestored_frames,
@@ -157,7 +166,7 @@ def _film_report(film: FilmState) -> FilmReport:
         tracks=counts["tracks"],
         worker_seconds=sum(part.seconds for part in done.values()),
         seconds_per_stage=dict(stages),
-        retries=tuple(film.troubles),
+        retries=tuple(replace(one, message=as_text(one.message)) for one in film.troubles),
         warnings=_warnings(film, parts, read, joined.report if joined else None),
         streams=_streams(joined.report) if joined else {},
         sha256=joined.sha256 if joined else None,

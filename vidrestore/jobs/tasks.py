@@ -1,21 +1,25 @@
 """What a batch is to do: sources and where their results go, from files, folders, patterns, manifests and stores."""
 
 import csv
-import glob
 import io
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidrestore import storage
 from vidrestore.config import apply_settings, update
 from vidrestore.engine import RestoreConfig
-from vidrestore.errors import ConfigError, InputError
+from vidrestore.errors import ConfigError, InputError, VidrestoreError
+from vidrestore.jobs.encoder_options import check_encoder_options
+from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
 from vidrestore.jobs.layout import STATE_FOLDER
+from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
+from vidrestore.redaction import redact
 from vidrestore.video.output import CONTAINERS
 
 FILM_SUFFIXES = frozenset(
@@ -24,9 +28,12 @@ FILM_SUFFIXES = frozenset(
     | {".y4m"}
 )
 """What is taken from folders and patterns; a file that is named is taken whatever it is called."""
-_OWN_PARTS = frozenset({"restorer", "detector"})
-"""Of the options: what the face workers hold, which all films share."""
-_PATTERN = frozenset("*?[")
+_SHARED_PARTS = frozenset({"restorer", "detector"})
+"""Of the options: what the face workers hold, which all films share. Models, devices and the like are here."""
+_FILM_PARTS = frozenset(
+    {"look", "shots", "tracker", "selection", "denoiser", "occlusion", "codes", "stabilizer", "compositor", "encode"}
+)
+"""Of the options: what concerns one film's result, and may differ from film to film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,10 @@ class FilmTask:
     """Relative to the output folder, with slashes."""
     bytes: int
     config: RestoreConfig
+    named: bool = True
+    """Whether the user named it; otherwise it was found in a folder or by a pattern, and others chose its name."""
+    error: str | None = None
+    """Why it cannot be done, where that is known before any work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,8 @@ class Tasks:
     films: tuple[FilmTask, ...]
     ignored: tuple[str, ...] = field(default=())
     """Files in folders that are not called like films."""
+    left_out: tuple[str, ...] = field(default=())
+    """What is in folders and no file in them, with the reason: links that lead out, pipes, folders without access."""
 
 
 def find_tasks(
@@ -72,112 +85,141 @@ def find_tasks(
         ConfigError: two films would have one result, a destination leaves the output folder, a bad manifest.
         InputError: something named is not there, or nothing is.
     """
+    seen = _Seen()
     films: list[FilmTask] = []
-    ignored: list[str] = []
     for source in sources:
-        for address, relative, size in _expand(storage.clean(source), out, ignored):
-            films.append(FilmTask(address, _result(relative, config, extension), size, config))
+        films += _expand(storage.clean(source), out, config, extension, seen)
     if manifest is not None:
         films += _of_manifest(manifest, config, extension)
     if not films:
         raise InputError(
-            f"there is no film to restore: name films, folders or patterns ({len(ignored)} other files were seen)"
+            f"there is no film to restore: name films, folders or patterns ({len(seen.ignored)} other files were seen)"
         )
-    films = _distinct([replace(film, destination=_confined(film.destination, film.source)) for film in films])
-    _check_sources_stay(films, out)
-    return Tasks(tuple(films), tuple(ignored))
+    return Tasks(tuple(_sources_stay(_distinct(films), out)), tuple(seen.ignored), tuple(seen.left_out))
 
 
-def _expand(source: str, out: str, ignored: list[str]) -> Iterator[tuple[str, str, int]]:
+@dataclass(slots=True)
+class _Seen:
+    """What was found besides films."""
+
+    ignored: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def _expand(source: str, out: str, config: RestoreConfig, extension: str | None, seen: _Seen) -> "Iterator[FilmTask]":
+    """The films that a source on the command line stands for."""
+    remote = storage.is_remote(source)
+    patterned = is_pattern(source) and (remote or not os.path.exists(source))  # noqa: PTH110  as storage.exists()
+    if remote:
+        named = not patterned and PurePosixPath(source).suffix.lower() in FILM_SUFFIXES
+        found = _one_remote(source) if named else _in_store(source, out, patterned=patterned, seen=seen)
+    else:
+        named = not patterned and not os.path.isdir(source)  # noqa: PTH112
+        found = _one_local(source) if named else _in_folder(source, out, patterned=patterned, seen=seen)
+    some = False
+    for address, relative, size in found:
+        some = True
+        film = FilmTask(address, relative, size, config, named=named)
+        try:
+            yield replace(film, destination=safe_destination(_result(relative, config, extension)))
+        except ConfigError as error:
+            yield replace(film, error=error.message)
+    if not some:
+        raise InputError(f"{source} {'matches' if patterned and not remote else 'holds'} no film; check the name")
+
+
+def _one_local(source: str) -> Iterator[tuple[str, str, int]]:
+    if not os.path.lexists(source):
+        raise InputError(f"{source} does not exist; check the name")
+    yield source, source.rpartition("/")[2], _size(source)
+
+
+def _one_remote(source: str) -> Iterator[tuple[str, str, int]]:
+    yield source, source.rpartition("/")[2], int(storage.info(source).get("size") or 0)
+
+
+def _in_folder(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterator[tuple[str, str, int]]:
     """Address, name in the output folder and size of each film."""
-    patterned = bool(_PATTERN & set(source)) and (storage.is_remote(source) or not Path(source).exists())
-    if storage.is_remote(source):
-        yield from _expand_remote(source, out, patterned=patterned, ignored=ignored)
-        return
-    if not patterned and not Path(source).is_dir():
-        path = Path(source)
-        if not path.exists():
-            raise InputError(f"{source} does not exist; check the name")
-        yield source, path.name, path.stat().st_size
-        return
-    root = _fixed(source) if patterned else source
-    found = glob.iglob(source, recursive=True) if patterned else _walk(source)  # noqa: PTH207  the pattern is absolute
+    root = fixed_folder(source) if patterned else source
     if out == root:
         raise ConfigError(f"{root} is both source and output; give another output folder, which may lie in it")
-    inside = _is_within(out, root)
-    some = False
-    for name in sorted(found):
-        path = Path(name)
-        if not path.is_file() or (inside and _is_within(name, out)) or STATE_FOLDER in path.parts:
+    pattern = source.removeprefix(root) if patterned else "**"
+    found = find_files(root, pattern, but=out, is_wanted=_is_called_like_a_film)
+    seen.left_out += found.left_out
+    for path in found.paths:
+        if f"/{STATE_FOLDER}/" in path:
             continue
-        if path.suffix.lower() not in FILM_SUFFIXES:
-            ignored.append(name)
+        if not _is_called_like_a_film(path):
+            seen.ignored.append(path)
             continue
-        some = True
-        yield name, os.path.relpath(name, root).replace(os.sep, "/"), path.stat().st_size
-    if not some:
-        raise InputError(f"{source} {'matches' if patterned else 'holds'} no film; check the name")
+        try:
+            size = _size(path)
+        except InputError as error:
+            seen.left_out.append(error.message)
+            continue
+        yield path, os.path.relpath(path, root), size
 
 
-def _expand_remote(source: str, out: str, *, patterned: bool, ignored: list[str]) -> Iterator[tuple[str, str, int]]:
-    named = PurePosixPath(source).suffix.lower() in FILM_SUFFIXES
-    if named and not patterned:
-        yield source, source.rpartition("/")[2], int(storage.info(source).get("size") or 0)
-        return
-    root = (_fixed(source) if patterned else source).rstrip("/") + "/"
+def _in_store(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterator[tuple[str, str, int]]:
+    root = (fixed_folder(source) if patterned else source).rstrip("/") + "/"
     inside = out.startswith(root)
-    some = False
     for address, size in storage.listing(source):
         if inside and address.startswith(f"{out}/"):
             continue
-        if PurePosixPath(address).suffix.lower() not in FILM_SUFFIXES or f"/{STATE_FOLDER}/" in address:
-            ignored.append(address)
-            continue
-        some = True
-        yield address, address.removeprefix(root), size
-    if not some:
-        raise InputError(f"{source} holds no film; check the name")
+        if not _is_called_like_a_film(address) or f"/{STATE_FOLDER}/" in address:
+            seen.ignored.append(address)
+        elif not address.startswith(root):
+            seen.left_out.append(f"{address} is listed in {root} and lies elsewhere")
+        else:
+            yield address, address.removeprefix(root), size
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(where, name) for name in names if not name.startswith("."))  # noqa: PTH118  strings
-
-
-def _fixed(pattern: str) -> str:
-    """The folder before the first part of a pattern that is not fixed."""
-    parts = pattern.split("/")
-    first = next(number for number, part in enumerate(parts) if _PATTERN & set(part))
-    return "/".join(parts[:first]) or "/"
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return not storage.is_remote(path) and os.path.commonpath([path, folder]) == folder
+def _is_called_like_a_film(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in FILM_SUFFIXES
 
 
 def _result(relative: str, config: RestoreConfig, extension: str | None) -> str:
     path = PurePosixPath(relative)
+    if not path.name:
+        return relative
     if extension is None:
         keeps = path.suffix.lower() in CONTAINERS and not config.encode.lossless
         return relative if keeps else str(path.with_suffix(".mkv"))
-    return str(path.with_suffix(extension if extension.startswith(".") else f".{extension}"))
+    try:
+        return str(path.with_suffix(extension if extension.startswith(".") else f".{extension}"))
+    except ValueError as error:
+        raise ConfigError(f"extension is {extension!r}; give one such as .mkv") from error
 
 
 def _of_manifest(manifest: Path, config: RestoreConfig, extension: str | None) -> Iterator[FilmTask]:
+    """The films of a manifest. What is wrong with a line ends the batch; what is wrong with a source, that film."""
     for number, row in _rows(manifest):
-        where = f"{manifest}, line {number}"
-        source, destination = row.pop("source", None), row.pop("destination", None)
-        if not isinstance(source, str) or not source:
-            raise ConfigError(f"{where} names no source; give it in `source`")
-        options = row.pop("options", None) or {}
-        if not storage.is_remote(source):
-            source = str(manifest.absolute().parent / source)
+        try:
+            yield _of_row(manifest, row, config, extension)
+        except ConfigError as error:
+            raise ConfigError(f"{manifest}, line {number}: {error.message}") from error
+
+
+def _of_row(manifest: Path, row: dict[str, Any], config: RestoreConfig, extension: str | None) -> FilmTask:
+    source, destination = row.pop("source", None), row.pop("destination", None)
+    if not isinstance(source, str) or not source:
+        raise ConfigError("it names no source; give it in `source`")
+    if not is_file_name(source):
+        raise ConfigError(f"the source {source!r} holds letters that no file's name holds")
+    own = _configured(config, row.pop("options", None) or {}, row)
+    if not storage.is_remote(source):
+        source = str(manifest.absolute().parent / source)
+    if destination:
+        name = checked_destination(destination)
+    else:
+        name = safe_destination(_result(source.rstrip("/").rpartition("/")[2], own, extension))
+    film = FilmTask(source, name, 0, own)
+    try:
         address = storage.clean(source)
-        size = int(storage.info(address).get("size") or 0) if storage.is_remote(address) else _size(address, where)
-        own = _configured(config, options, row, where)
-        name = destination or _result(address.rpartition("/")[2], own, extension)
-        yield FilmTask(address, _confined(name, where), size, own)
+        size = int(storage.info(address).get("size") or 0) if storage.is_remote(address) else _size(address)
+    except VidrestoreError as error:
+        return replace(film, source=redact(source), error=error.message)
+    return replace(film, source=address, bytes=size)
 
 
 def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -185,18 +227,27 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = manifest.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the manifest {manifest} cannot be read: {error}") from error
-    if manifest.suffix.lower() == ".csv":
-        for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
-            if None in row:
-                raise ConfigError(f"{manifest}, line {number} has more columns than the first line names")
-            yield number, {name: value for name, value in row.items() if value}
-        return
-    for number, line in enumerate(text.splitlines(), 1):
+    yield from _table(manifest, text) if manifest.suffix.lower() == ".csv" else _json_lines(manifest, text)
+
+
+def _table(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise ConfigError(f"the manifest {manifest} is not CSV: {error}") from error
+    for number, row in enumerate(rows, 2):
+        if None in row:
+            raise ConfigError(f"{manifest}, line {number} has more columns than the first line names")
+        yield number, {name: value for name, value in row.items() if value}
+
+
+def _json_lines(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(
                 f"{manifest}, line {number} is not JSON ({error}); write one film a line, or a file named .csv"
             ) from error
@@ -205,75 +256,90 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _configured(config: RestoreConfig, options: object, columns: Mapping[str, Any], where: str) -> RestoreConfig:
+def _configured(config: RestoreConfig, options: object, columns: Mapping[str, Any]) -> RestoreConfig:
     if not isinstance(options, dict):
-        raise ConfigError(f"{where}: options is {options!r}, not a table")
-    try:
-        flat = {name: value for name, value in options.items() if "." in name}
-        own = update(config, {name: value for name, value in options.items() if name not in flat})
-        settings = {**flat, **columns}
-        own = apply_settings(
-            own,
-            [
-                f"{name}={json.dumps(value) if not isinstance(value, str) else value}"
-                for name, value in settings.items()
-            ],
-        )
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.message}") from error
-    for part in _OWN_PARTS:
-        if getattr(own, part) != getattr(config, part):
-            raise ConfigError(f"{where} sets {part}.*, which all films of a job share; use a job of its own")
+        raise ConfigError(f"options is {options!r}, not a table")
+    flat = {name: value for name, value in options.items() if "." in name}
+    own = update(config, {name: value for name, value in options.items() if name not in flat})
+    own = apply_settings(
+        own,
+        [
+            f"{name}={json.dumps(value) if not isinstance(value, str) else value}"
+            for name, value in {**flat, **columns}.items()
+        ],
+    )
+    for part in (one.name for one in fields(config)):
+        if part in _FILM_PARTS or getattr(own, part) == getattr(config, part):
+            continue
+        shared = ", which all films of a job share; use a job of its own" if part in _SHARED_PARTS else ""
+        raise ConfigError(f"it sets {part}{'.*' if shared else ', which is not for films'}{shared}")
+    if own.encode.options != config.encode.options:
+        check_encoder_options(own.encode.options)
     return own
 
 
-def _size(path: str, where: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError as error:
-        raise InputError(f"{where}: {path} cannot be read: {error.strerror}") from error
-
-
-def _confined(name: str, where: str) -> str:
-    path = PurePosixPath(name)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or storage.is_remote(name)
-        or STATE_FOLDER in path.parts
-        or "\\" in name
-    ):
-        raise ConfigError(f"{where}: the destination {name!r} leaves the output folder; name a place in it")
-    return str(path)
+def _size(path: str) -> int:
+    told = storage.local_status(path)
+    if not stat.S_ISREG(told.st_mode):
+        raise InputError(f"{path} is a folder, a pipe or a device; name a file")
+    return told.st_size
 
 
 def _distinct(films: list[FilmTask]) -> list[FilmTask]:
-    """The films, with the whole name of the source in a result's name where two would have the same."""
-    wanted = Counter(film.destination for film in films)
-    named = [film if wanted[film.destination] == 1 else _in_full(film) for film in films]
-    taken: dict[str, str] = {}
-    for film in named:
-        if film.destination in taken:
-            raise ConfigError(
-                f"{taken[film.destination]} and {film.source} would both become {film.destination}; name the folder "
-                "above them as the source, or give destinations in a manifest"
+    """The films, with the whole name of the source in a result's name where two would have the same.
+
+    Where two still have, the second fails: others may have put it there, and the first is to be had nonetheless.
+
+    Raises:
+        ConfigError: the user named both.
+    """
+    wanted = Counter(film.destination for film in films if film.error is None)
+    taken: dict[str, FilmTask] = {}
+    distinct = []
+    for film in films:
+        if film.error is not None:
+            distinct.append(film)
+            continue
+        own = film if wanted[film.destination] == 1 else _in_full(film)
+        first = taken.setdefault(own.destination, own)
+        if first is not own:
+            message = (
+                f"{first.source} and {film.source} would both become {own.destination}; name the folder above them as "
+                "the source, or give destinations in a manifest"
             )
-        taken[film.destination] = film.source
-    return named
+            if first.named and film.named:
+                raise ConfigError(message)
+            own = replace(own, error=message)
+        distinct.append(own)
+    return distinct
 
 
-def _check_sources_stay(films: list[FilmTask], out: str) -> None:
+def _sources_stay(films: list[FilmTask], out: str) -> list[FilmTask]:
+    """The films; one whose result would replace a source fails.
+
+    Raises:
+        ConfigError: the user named it.
+    """
+
     def real(address: str) -> str:
         return address if storage.is_remote(address) else os.path.realpath(address)
 
-    sources = {real(film.source) for film in films}
+    sources = {real(film.source) for film in films if film.error is None}
+    kept = []
     for film in films:
         destination = storage.beside(out, film.destination)
-        if real(destination) in sources:
-            raise ConfigError(f"{destination}, the result of {film.source}, is a source itself; use another folder")
+        if film.error is None and real(destination) in sources:
+            message = f"{destination}, the result of {film.source}, is a source itself; use another folder"
+            if film.named:
+                raise ConfigError(message)
+            kept.append(replace(film, error=message))
+        else:
+            kept.append(film)
+    return kept
 
 
 def _in_full(film: FilmTask) -> FilmTask:
     path = PurePosixPath(film.destination)
-    name = film.source.rpartition("/")[2]
-    return replace(film, destination=str(path.with_name(name if name == path.name else f"{name}{path.suffix}")))
+    name = safe_destination(film.source.rpartition("/")[2])
+    in_full = path.with_name(name if name == path.name else f"{name}{path.suffix}")
+    return replace(film, destination=safe_destination(str(in_full)))

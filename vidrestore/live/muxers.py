@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from vidrestore.errors import OutputError
+from vidrestore.files import is_own_file
 from vidrestore.live.addresses import Target
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.timeline import SECOND
@@ -139,24 +141,47 @@ class Recording:
 
     def close(self) -> None:
         """Complete the file and give it its name."""
-        self._muxer.close()
+        try:
+            self._muxer.close()
+        finally:
+            os.close(self._handle)
         with _on_disk(self._target):
             self._part.replace(_free(self._path, self._stamp))
 
     def _open(self, origin: int) -> None:
         self._begun = origin
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
-        self._part = self._path.with_name(f".{self._path.stem}-{self._stamp}.part{self._path.suffix}")
+        with _on_disk(self._target):
+            self._part, self._handle = self._new_part()
         fragments = {"movflags": "+frag_keyframe+empty_moov+default_base_moof+delay_moov"}
         options = {"flush_packets": "1"} | (fragments if self._target.container in {"mp4", "mov"} else {})
-        url = os.path.abspath(self._part)  # noqa: PTH100  a name such as "12:30.mp4" would be taken for a protocol
-        self._muxer = Muxer(self._target, self._tracks, origin=origin, options=options, url=url)
+        # FFmpeg gets the open file, not its name: in a folder of several people that may be a link by now
+        url = f"/proc/self/fd/{self._handle}"
+        try:
+            self._muxer = Muxer(self._target, self._tracks, origin=origin, options=options, url=url)
+        except BaseException:
+            os.close(self._handle)
+            with suppress(OSError):
+                self._part.unlink()
+            raise
         self.left_out = self._muxer.left_out
 
+    def _new_part(self) -> tuple[Path, int]:
+        """A file that did not exist before, open."""
+        for number in count():
+            stamp = f"{self._stamp}{f'-{number}' if number else ''}"
+            part = self._path.with_name(f".{self._path.stem}-{stamp}.part{self._path.suffix}")
+            with suppress(FileExistsError):
+                return part, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        raise AssertionError("counting does not end")
+
     def _adopt(self) -> None:
-        ours = re.compile(rf"\.{re.escape(self._path.stem)}-(\d{{8}}-\d{{6}})\.part{re.escape(self._path.suffix)}")
+        """Keep what an earlier run left; links, and files with a second name, others have put there."""
+        ours = re.compile(
+            rf"\.{re.escape(self._path.stem)}-(\d{{8}}-\d{{6}})(?:-\d+)?\.part{re.escape(self._path.suffix)}"
+        )
         for left in list(self._path.parent.iterdir()):
-            if found := ours.fullmatch(left.name):
+            if (found := ours.fullmatch(left.name)) and is_own_file(left):
                 left.replace(_free(self._path, f"{found[1]}-unfinished"))
 
 
@@ -193,7 +218,7 @@ def _free(path: Path, stamp: str) -> Path:
     """A name that no file has yet."""
     names: Sequence[str] = ("", *(f"-{number}" for number in range(2, 1000)))
     candidates = (path.with_name(f"{path.stem}-{stamp}{number}{path.suffix}") for number in names)
-    return next(candidate for candidate in candidates if not candidate.exists())
+    return next(candidate for candidate in candidates if not os.path.lexists(candidate))
 
 
 _OPTIONS: dict[str, dict[str, str]] = {

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from vidrestore import storage
 from vidrestore.engine import Parts, RestoreConfig, reach
 from vidrestore.errors import InputError, OutputError
+from vidrestore.files import check_no_link, is_own_file
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.video.gaps import refuse_long_gaps
 from vidrestore.video.inspection import inspect_and_index
@@ -100,7 +101,10 @@ class JoinOrder:
     mark: str
     parts: tuple[tuple[str, str], ...]
     """Address and sha256 of each, in the film's order."""
+    folder: str
+    """Address of the output folder, which no link may lead out of."""
     destination: str
+    """Name in it, with slashes."""
     frames: int
     """That the parts hold."""
     scratch: str
@@ -195,10 +199,11 @@ def _join(order: JoinOrder) -> Joined | DamagedParts:
         if report.frames != order.frames:
             raise OutputError(f"{report.frames} frames came out of {order.frames}; this is a bug, please report it")
         _check_unchanged(order.source, order.mark)
-        made.chmod(result_mode(Path(order.destination)))
+        destination = storage.beside(order.folder, order.destination)
+        made.chmod(result_mode(Path(destination)))
         sha256, size = storage.sha256_of(made), made.stat().st_size
-        storage.publish(made, order.destination)
-    return Joined(storage.fingerprint(order.destination), sha256, size, report)
+        storage.publish_inside(made, order.folder, order.destination)
+    return Joined(storage.fingerprint(destination), sha256, size, report)
 
 
 def _checked_parts(order: JoinOrder, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
@@ -206,7 +211,8 @@ def _checked_parts(order: JoinOrder, stack: ExitStack) -> tuple[list[Path], tupl
     found: list[Path] = []
     damaged: list[int] = []
     for number, (address, sha256) in enumerate(order.parts):
-        local = stack.enter_context(storage.fetched(address, sha256)) if storage.exists(address) else None
+        there = storage.exists(address) if storage.is_remote(address) else is_own_file(Path(address))
+        local = stack.enter_context(storage.fetched(address, sha256)) if there else None
         if local is not None and storage.sha256_of(local) == sha256:
             found.append(local)
         else:
@@ -227,6 +233,7 @@ def _scratch(address: str, stack: ExitStack) -> Path:
                 f"{where} cannot be made on this machine: {error.strerror}; workers need a folder that all machines "
                 "share, or remote storage"
             ) from error
+        check_no_link(where)
     folder = Path(tempfile.mkdtemp(prefix=".order-", dir=where))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -1,0 +1,80 @@
+"""Where results go by their sources' names, which strangers may have chosen."""
+
+import hashlib
+import os
+import re
+from pathlib import PurePosixPath
+
+from vidrestore import storage
+from vidrestore.errors import ConfigError
+from vidrestore.jobs.layout import STATE_FOLDER
+
+_LONGEST = 255
+"""Bytes of a name that file systems hold."""
+_LONGEST_SUFFIX = 16
+_DIGITS = 12
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+
+
+def safe_destination(name: str) -> str:
+    """A place in the output folder for a name from a listing.
+
+    What has no meaning there is left away (slashes without a name between them); bytes that are not UTF-8 become
+    `%E4` and the like; a name that is too long is cut, with some digits that make it unlike others.
+
+    Raises:
+        ConfigError: the name leads elsewhere: through `..`, or into what belongs to the job.
+    """
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    _check_stays(parts, name)
+    return "/".join(map(_safe, parts))
+
+
+def checked_destination(name: object) -> str:
+    """A place in the output folder, as a manifest names it.
+
+    Raises:
+        ConfigError: it is no name, or leads elsewhere.
+    """
+    if not isinstance(name, str):
+        raise ConfigError(f"the destination is {name!r}, not a name")
+    if not is_file_name(name):
+        raise ConfigError(f"the destination {name!r} holds letters that no file's name holds")
+    if name.startswith("/") or storage.is_remote(name) or "\\" in name:
+        raise ConfigError(f"the destination {name!r} leaves the output folder; name a place in it")
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    _check_stays(parts, name)
+    if any(len(os.fsencode(part)) > _LONGEST for part in parts):
+        raise ConfigError(f"the destination {name[:40]}... is longer than the {_LONGEST} bytes that a name may have")
+    return "/".join(parts)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file may be called so at all."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def as_text(name: str) -> str:
+    """A name as text: bytes that are not UTF-8 become escapes in hexadecimal."""
+    try:
+        return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return name.encode(errors="backslashreplace").decode()
+
+
+def _check_stays(parts: list[str], name: str) -> None:
+    if not parts or ".." in parts or STATE_FOLDER in parts:
+        raise ConfigError(f"the destination {name!r} leaves the output folder; name a place in it")
+
+
+def _safe(part: str) -> str:
+    part = _UNDECODABLE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", part).replace("\0", "%00")
+    encoded = part.encode(errors="replace")
+    if len(encoded) <= _LONGEST:
+        return encoded.decode()
+    suffix = PurePosixPath(part).suffix
+    end = f"-{hashlib.sha256(encoded).hexdigest()[:_DIGITS]}{suffix if len(suffix) <= _LONGEST_SUFFIX else ''}"
+    return encoded[: _LONGEST - len(end.encode())].decode(errors="ignore") + end
