@@ -1,5 +1,9 @@
 """A journal tells the truth or nothing: whatever happened to its bytes."""
 
+import json
+import os
+import zlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidrestore.errors import InputError
+from vidrestore.errors import InputError, OutputError
 from vidrestore.jobs.journal import (
     Dropped,
     Entry,
@@ -16,15 +20,18 @@ from vidrestore.jobs.journal import (
     PartDone,
     Planned,
     Trouble,
+    _line,
     _sealed,
     read_entries,
     read_journal,
 )
+from vidrestore.jobs.signing import Signer
 from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 from vidrestore.runtime.segment import SegmentReport
 from vidrestore.video.join import JoinReport
 from vidrestore.video.reader import ReadStatistics, Span
 
+SIGNER = Signer("/out", b"a key of the user")
 SPANS = (Span(None, None, 900, 1200), Span(700, 900, None, None, 512))
 PLAN = FilmPlan("ab" * 32, 60, 96, 64, 2.4, SPANS, (30, 30), ("a note: café €",), None)
 SEGMENT = SegmentReport(Path("/x/part.mp4"), 30, ReadStatistics(30, read_error=None), {"faces": 30}, {"decode": 0.5})
@@ -40,7 +47,7 @@ ENTRIES: list[Entry] = [
 
 def written(folder: Path) -> bytes:
     path = folder / "journal.jsonl"
-    with Journal(path) as journal:
+    with Journal(path, SIGNER) as journal:
         for entry in ENTRIES:
             journal.write(entry)
     return path.read_bytes()
@@ -51,7 +58,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "journal.jsonl") == ENTRIES
     assert data.count(b"\n") == len(ENTRIES) + 1
     assert "café €".encode() in data, "for people to read"
-    with Journal(tmp_path / "journal.jsonl") as journal:
+    with Journal(tmp_path / "journal.jsonl", SIGNER) as journal:
         assert journal.entries == ENTRIES
         assert not journal.repaired
 
@@ -76,15 +83,16 @@ def test_a_damaged_journal_never_says_what_was_not_written(tmp_path: Path, data:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(bad)
     try:
-        with Journal(path) as journal:
+        with Journal(path, SIGNER) as journal:
             entries = list(journal.entries)
     except InputError as error:
         assert "begin anew" in error.message  # noqa: PT017  either is right
         return
     assert all(entry in ENTRIES for entry in entries)
-    with Journal(path) as again:
+    with Journal(path, SIGNER) as again:
         assert again.entries == entries
         assert not again.repaired, "it was mended"
+        assert not again.foreign
     if bad.count(b"\n") and entries != ENTRIES and bad != good[: len(bad)]:
         assert path.with_suffix(".damaged-1.jsonl").exists() or good.startswith(bad) or damage in {"remove", "swap"}
 
@@ -93,7 +101,7 @@ def test_a_cut_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
     data = written(tmp_path)
     path = tmp_path / "journal.jsonl"
     path.write_bytes(data[:-20])
-    with Journal(path) as journal:
+    with Journal(path, SIGNER) as journal:
         assert journal.repaired == 1
         assert journal.entries == ENTRIES[:-1]
         journal.write(ENTRIES[-1])
@@ -103,7 +111,7 @@ def test_a_cut_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (_sealed({"what": "vidrestore job journal", "format": 2}), "of format 2, this version knows 1"),
+        (_sealed({"what": "vidrestore job journal", "format": 3}), "of format 3, this version knows 2"),
         (b"my notes\n", "not a journal"),
         (b"\0" * 500, "not a journal"),
         (b'{"crc":"00000000","what":"vidrestore job journal","format":1}\n', "not a journal"),
@@ -113,17 +121,98 @@ def test_what_is_no_journal_of_ours_is_refused(tmp_path: Path, data: bytes, says
     path = tmp_path / "journal.jsonl"
     path.write_bytes(data)
     with pytest.raises(InputError, match=says):
-        Journal(path)
+        Journal(path, SIGNER)
     assert path.read_bytes() == data, "nothing is touched"
 
 
 def test_two_jobs_do_not_share_a_folder(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal.jsonl"), pytest.raises(InputError, match="in use by process"):
-        Journal(tmp_path / "journal.jsonl")
+    with Journal(tmp_path / "journal.jsonl", SIGNER), pytest.raises(InputError, match="in use by process"):
+        Journal(tmp_path / "journal.jsonl", SIGNER)
 
 
 def test_a_line_of_an_unknown_kind_counts_as_damaged(tmp_path: Path) -> None:
-    data = written(tmp_path) + _sealed({"kind": "Surprise", "entry": {}})
-    entries, damaged = read_entries(data, tmp_path)
-    assert entries == ENTRIES
-    assert damaged == 1
+    data = written(tmp_path) + _sealed({"kind": "Surprise", "entry": {}}, SIGNER)
+    found = read_entries(data, tmp_path, SIGNER)
+    assert found.entries == ENTRIES
+    assert (found.damaged, found.foreign) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "other", [None, Signer("/out", b"the key of somebody else"), Signer("/another/out", SIGNER.key)]
+)
+def test_what_is_not_signed_for_this_job_was_never_written(tmp_path: Path, other: Signer | None) -> None:
+    data = written(tmp_path)
+    path = tmp_path / "journal.jsonl"
+    forged = _line(replace(ENTRIES[0], destination="forged.mp4"), other)
+    path.write_bytes(data + forged)
+    with Journal(path, SIGNER) as journal:
+        assert journal.entries == ENTRIES
+        assert (journal.repaired, journal.foreign) == (0, 1)
+    assert forged in path.with_suffix(".damaged-1.jsonl").read_bytes(), "kept for whoever wants to know"
+    with Journal(path, SIGNER) as journal:
+        assert not journal.foreign, "and thrown out"
+
+
+def test_a_signature_is_of_the_whole_line(tmp_path: Path) -> None:
+    lines = written(tmp_path).splitlines(keepends=True)
+    body = json.loads(lines[3])
+    del body["crc"]
+    mac = body.pop("mac")
+    for change in ({"entry": body["entry"] | {"number": 5}}, {"kind": "Dropped"}, {"more": 1}):
+        forged = json.dumps({"mac": mac, **body, **change}, separators=(",", ":")).encode()
+        line = f'{{"crc":"{zlib.crc32(forged):08x}",'.encode() + forged[1:] + b"\n"
+        assert read_entries(line, tmp_path, SIGNER).foreign == 1
+
+
+def test_lines_of_an_earlier_version_are_taken_once_where_they_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    old = _sealed({"what": "vidrestore job journal", "format": 1}) + b"".join(_line(entry, None) for entry in ENTRIES)
+    path.write_bytes(old)
+    with Journal(path, SIGNER, trust_unsigned=True) as journal:
+        assert (journal.entries, journal.foreign) == (ENTRIES, 0)
+    with Journal(path, SIGNER) as journal:
+        assert (journal.entries, journal.foreign) == (ENTRIES, 0), "they are signed now"
+    path.write_bytes(old)
+    with Journal(path, SIGNER) as journal:
+        assert (journal.entries, journal.foreign) == ([], len(ENTRIES))
+
+
+@pytest.mark.parametrize("name", ["journal.lock", "journal.jsonl"])
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "dangling"])
+def test_what_was_planted_in_the_journals_place_is_not_touched(tmp_path: Path, name: str, kind: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    plant = tmp_path / "state" / name
+    plant.parent.mkdir()
+    if kind == "hard link":
+        plant.hardlink_to(victim)
+    elif kind == "pipe":
+        os.mkfifo(plant)
+    else:
+        plant.symlink_to(victim if kind == "link" else tmp_path / "none")
+    with pytest.raises(OutputError, match="remove it"):
+        Journal(tmp_path / "state" / "journal.jsonl", SIGNER)
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "none").exists()
+
+
+def test_lines_that_no_reader_expects_are_damaged(tmp_path: Path) -> None:
+    def sealed(body: bytes) -> bytes:
+        return f'{{"crc":"{zlib.crc32(body):08x}",'.encode() + body[1:] + b"\n"
+
+    odd = [
+        b'{"kind":' + b"[" * 100_000,
+        b'{"kind":[]}',
+        b'{"what":"vidrestore job journal","format":"x"}',
+        b"{}",
+        b"{1}",
+    ]
+    data = written(tmp_path) + b"".join(map(sealed, odd)) + b'{"crc":"'
+    assert read_entries(data, tmp_path, SIGNER).entries == ENTRIES
+
+
+def test_names_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:
+    entry = replace(ENTRIES[1], message="f\udce4rg.mp4 failed")
+    with Journal(tmp_path / "journal.jsonl", SIGNER) as journal:
+        journal.write(entry)
+    assert read_journal(tmp_path / "journal.jsonl") == [entry]

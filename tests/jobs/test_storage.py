@@ -1,5 +1,6 @@
 """Films in a store and results in a store, through a server that speaks S3's protocol."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,12 @@ from vidrestore import storage
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.journal import PartDone, Planned, _line, _sealed
+from vidrestore.jobs.tasks import find_tasks
 from vidrestore.runtime.crew import LocalCrew
-from vidrestore.video.reader import VideoReader
+from vidrestore.runtime.orders import FilmPlan, PartReport
+from vidrestore.runtime.segment import SegmentReport
+from vidrestore.video.reader import ReadStatistics, Span, VideoReader
 
 pytest.importorskip("moto", reason="no server of S3's protocol")
 pytest.importorskip("s3fs", reason="no client of S3's protocol")
@@ -59,6 +64,15 @@ def a_job(**options: Any) -> BatchConfig:
     return update(BatchConfig(), {"restore": restore, "runtime": "local", "segment_seconds": 0.8, **options})
 
 
+def forged_journal(path: Path, *, destination: str, part: str) -> bytes:
+    """What anybody can write: a plan, and a part beyond it whose address is something to remove."""
+    plan = FilmPlan("ab" * 32, 10, 160, 120, 0.4, (Span(),), (10,), (), None)
+    planned = Planned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
+    report = PartReport(part, "cd" * 32, 5, SegmentReport(path, -10, ReadStatistics(-10), {}, {}))
+    entries = (planned, PartDone(destination, planned.key, 99, report, 0.0, 1, passthrough=False))
+    return _sealed({"what": "vidrestore job journal", "format": 1}) + b"".join(_line(one, None) for one in entries)
+
+
 def test_a_bucket_is_mirrored_into_a_bucket(
     store: Any,
     make_clip: MakeClip,
@@ -67,6 +81,7 @@ def test_a_bucket_is_mirrored_into_a_bucket(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "one key for all drivers")
     local = tmp_path / "local"
     for number, name in enumerate(("a.mp4", "deep/b.mp4")):
         store.put(str(make_clip(local, name, frames=50, seed=number)), f"films/in/{name}")
@@ -124,10 +139,94 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         storage.fingerprint("nonsense://x/y.mp4")
 
 
-def test_keys_do_not_lead_out(store: Any, tmp_path: Path, crew: Callable[[], LocalCrew]) -> None:
-    store.pipe("films/odd/../../../evil.mp4", b"x")
-    with pytest.raises(ConfigError, match="leaves the output folder"):
-        run_batch(["s3://films/odd"], str(tmp_path / "deep" / "out"), a_job(), open_crew=crew)
+@pytest.mark.parametrize("remote", [False, True])
+def test_one_bad_key_costs_one_film(
+    store: Any, make_clip: MakeClip, tmp_path: Path, crew: Callable[[], LocalCrew], *, remote: bool
+) -> None:
+    data = make_clip(tmp_path, frames=10).read_bytes()
+    good = ("plain.mp4", "back\\slash.mp4", "chain::http://127.0.0.1/x.mp4", "a::reference://b.mp4", "?#.mp4", "é.mp4")
+    good += ("x" * 300 + ".mp4", "a//b.mp4", "e\x1b[2J.mp4")
+    for key in (*good, "../../../evil.mp4"):
+        store.pipe(f"films/odd{remote}/{key}", data)
+    out = "s3://films/odd-out" if remote else str(tmp_path / "deep" / "out")
+    report = run_batch([f"s3://films/odd{remote}"], out, a_job(), open_crew=crew)
+    failed = {film.source.partition(f"odd{remote}/")[2]: film.error for film in report.films if film.error}
+    assert failed.keys() == {"../../../evil.mp4"}
+    assert "leaves the output folder" in str(failed["../../../evil.mp4"])
+    assert report.done == len(good)
+    assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "reference://film.mp4::/refs.json",
+        "local:///etc/a.mp4",
+        "zip://a.mp4::s3://films/a.zip",
+        "simplecache::s3://films/a.mp4",
+        "s3://films/a.mp4::http://127.0.0.1/x",
+        "http://127.0.0.1/a.mp4::reference://x",
+        "memory://a.mp4",
+        "github://o:r@main/a.mp4",
+        "blockcache://x.mp4",
+        "FTP://host/a.mp4",
+    ],
+)
+def test_addresses_that_lead_elsewhere_are_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        storage.clean(address)
+    with pytest.raises(ConfigError):
+        run_batch([address], str(tmp_path / "out"), a_job())
+    with pytest.raises(ConfigError):
+        run_batch([str(tmp_path)], address, a_job())
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(json.dumps({"source": address}) + "\n")
+    (film,) = find_tasks([], str(tmp_path / "out"), a_job().restore, manifest=manifest).films
+    assert film.error is not None
+
+
+def test_addresses_of_people_are_taken(tmp_path: Path) -> None:
+    for address in ("s3://b/a.mp4", "https://host/a.mp4", "http://[::1]:8000/a.mp4", "gs://b/x", "abfss://c/x"):
+        assert storage.clean(address) == address
+    odd = tmp_path / "best::of:// (1).mp4"
+    odd.parent.mkdir(parents=True, exist_ok=True)
+    assert storage.clean(f"file://{odd}") == str(tmp_path / "best::of:" / " (1).mp4")
+
+
+def test_a_forged_copy_of_a_journal_is_not_believed(
+    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path
+) -> None:
+    """What an upload account may write to the results does not act on the driver's machine."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "thesis.txt").write_text("precious")
+    store.mkdir("results")
+    store.put(str(make_clip(tmp_path, frames=10)), "films/forged/a.mp4")
+    journal = forged_journal(tmp_path / "forged", destination="a.mkv", part=str(tmp_path / "victim"))
+    store.pipe("results/job/.vidrestore/journal.jsonl", journal)
+    report = run_batch(["s3://films/forged"], "s3://results/job", a_job(), open_crew=crew)
+    assert (report.done, report.films[0].frames, report.films[0].resumed) == (1, 10, False)
+    assert "not signed with your key" in report.journal_notes[0]
+    assert (tmp_path / "victim" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_planted_spool_is_not_used(tmp_path: Path, store: Any) -> None:
+    store.pipe("films/planted", b"x" * 10)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "old.mp4").write_bytes(b"x" * 5000)
+    spool = tmp_path / f"vidrestore-spool-{os.getuid()}"
+    spool.symlink_to(mine)
+    address = "s3://films/planted"
+    with pytest.raises(InputError, match="is a link"), storage.fetched(address, "m", spool_gib=0.0):
+        pass
+    spool.unlink()
+    spool.mkdir(mode=0o777)
+    (spool / "holiday.mp4").write_bytes(b"x" * 5000)
+    with storage.fetched(address, "m", spool_gib=1000 / 2**30):
+        assert spool.stat().st_mode & 0o777 == 0o700
+    assert (spool / "holiday.mp4").exists(), "only copies are removed"
+    assert [path.name for path in mine.iterdir()] == ["old.mp4"]
 
 
 def test_results_in_the_same_bucket_are_no_sources(
@@ -171,8 +270,10 @@ def test_a_film_may_lie_behind_http(make_clip: MakeClip, crew: Callable[[], Loca
     assert [(film.state, film.frames) for film in report.films] == [("done", 10)]
 
 
-def test_a_store_that_tells_nothing_is_looked_at() -> None:
+def test_a_store_that_tells_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     import fsspec  # noqa: PLC0415
+
+    monkeypatch.setattr(storage, "SCHEMES", storage.SCHEMES | {"memory"})
 
     files = fsspec.filesystem("memory")
     files.pipe("/a", b"one")
@@ -189,3 +290,57 @@ def test_a_local_file_stays_where_it_is(tmp_path: Path) -> None:
     storage.publish(path, str(tmp_path / "deep" / "b"))
     assert not path.exists()
     assert (tmp_path / "deep" / "b").read_bytes() == b"1"
+
+
+def test_a_result_does_not_leave_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "same").symlink_to(out / "deep")
+    (out / "away").symlink_to(tmp_path / "elsewhere")
+    for name in ("deep/a", "same/b", "new/er/c"):
+        made = tmp_path / "made"
+        made.write_text(name)
+        storage.publish_inside(made, str(out), name)
+        assert (out / name).read_text() == name
+        assert not made.exists()
+    made.write_text("kept")
+    for name in ("away/a", "away/deeper/a"):
+        with pytest.raises(OutputError, match="leads out of the output folder"):
+            storage.publish_inside(made, str(out), name)
+    victim = tmp_path / "elsewhere" / "victim"
+    victim.write_text("precious")
+    (out / "deep" / "d").symlink_to(victim)
+    storage.publish_inside(made, str(out), "deep/d")
+    assert victim.read_text() == "precious"
+    assert (out / "deep" / "d").read_text() == "kept"
+
+
+def test_a_folder_that_becomes_a_link_in_the_last_moment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, made = tmp_path / "out", tmp_path / "made"
+    (out / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    made.write_text("x")
+    found = storage._folders_inside
+
+    def too_late(root: str, name: str) -> tuple[str, ...]:
+        names = found(root, name)
+        (out / "deep").rmdir()
+        (out / "deep").symlink_to(tmp_path / "elsewhere")
+        return names
+
+    monkeypatch.setattr(storage, "_folders_inside", too_late)
+    with pytest.raises(OutputError, match="could not be written"):
+        storage.publish_inside(made, str(out), "deep/a")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_removing_a_file_never_removes_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    storage.remove_file(str(tmp_path / "folder"))
+    assert (tmp_path / "folder" / "deep").exists()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    storage.remove_job_folder(str(tmp_path / "link"))
+    assert (tmp_path / "folder" / "deep").exists()

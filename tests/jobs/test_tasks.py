@@ -1,6 +1,9 @@
 """Which films a batch takes, and where their results go."""
 
+import csv
+import glob
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from vidrestore.config import update
 from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, InputError
-from vidrestore.jobs.tasks import find_tasks
+from vidrestore.jobs.tasks import Tasks, find_tasks
 
 CONFIG = RestoreConfig()
 
@@ -97,7 +100,13 @@ def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
         ('{"source": "a.mp4", "options": {"restorer.model": "gfpgan-v1.4"}}', "all films of a job share"),
         ('{"source": "a.mp4", "options": 3}', "not a table"),
         ('{"destination": "b.mp4"}', "names no source"),
-        ('{"source": "none.mp4"}', "cannot be read"),
+        ('{"source": "a\\u0000.mp4"}', "line 1.*no file's name"),
+        ('{"source": "a.mp4", "destination": ["b.mp4"]}', "line 1.*not a name"),
+        ('{"source": "a.mp4", "destination": "b\\u0000.mp4"}', "line 1.*no file's name"),
+        ('{"source": "a.mp4", "destination": "\\ud800.mp4"}', "line 1.*no file's name"),
+        ('{"source": "a.mp4", "options": {"encode.crf": ' + "[" * 5000 + "}", "is not JSON"),
+        ('{"source": "a.mp4", "options": {"encode.crf": "' + "[" * 5000 + '"}}', "line 1.*does not fit"),
+        ('{"source": "a.mp4", "options": {"lag": 3}}', "line 1.*not for films"),
         ("source,destination", "is not JSON"),
         ("[1]", "is not a table"),
     ],
@@ -146,3 +155,164 @@ def test_lossless_results_are_matroska(archive: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"encode": {"lossless": True}})
     film = find_tasks([str(archive / "a.mp4")], str(tmp_path), config).films[0]
     assert film.destination == "a.mkv"
+
+
+def tasks_of(*sources: object, out: Path, manifest: Path | None = None) -> Tasks:
+    return find_tasks([str(source) for source in sources], str(out), CONFIG, manifest=manifest)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pattern", ["", "**", "**/*", "**/*.mp4", "**/**/*.mp4", "*/**/*.mp4", "*/*/*.mp4", "?*/**"])
+def test_a_walk_follows_no_link_out_and_ends(tmp_path: Path, pattern: str) -> None:
+    archive, elsewhere = tmp_path / "archive", tmp_path / "elsewhere"
+    (elsewhere / "in").mkdir(parents=True)
+    (elsewhere / "in" / "private.mp4").write_bytes(b"x")
+    (archive / "loop" / "deep").mkdir(parents=True)
+    (archive / "loop" / "deep" / "a.mp4").write_bytes(b"x")
+    for number in range(3):
+        (archive / "loop" / f"l{number}").symlink_to(archive / "loop")
+    (archive / "dirlink").symlink_to(elsewhere)
+    (archive / "loop" / "film.mp4").symlink_to(elsewhere / "in" / "private.mp4")
+    (archive / "loop" / "deep" / "same.mp4").symlink_to("a.mp4")
+    os.mkfifo(archive / "loop" / "deep" / "pipe.mp4")
+    tasks = tasks_of(archive / pattern if pattern else archive, out=tmp_path / "out")
+    assert [Path(film.source).relative_to(archive) for film in tasks.films] == [Path("loop/deep/a.mp4")]
+    told = "\n".join(tasks.left_out)
+    assert "same.mp4 is the same file as" in told
+    assert "pipe.mp4 is a pipe" in told
+    if pattern != "*/*/*.mp4":
+        assert "film.mp4 is a link that leads out" in told
+
+
+def test_patterns_match_as_in_a_shell(tmp_path: Path) -> None:
+    names = ("a.mp4", "b/c.mp4", "b/d/e.mp4", ".h/i.mp4", "b/.j.mp4", "x[1].mp4", "b/d/f/g.mp4")
+    for name in names:
+        path = tmp_path / "s" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    for pattern in (
+        "*",
+        "**",
+        "**/*",
+        "*/*",
+        "b/*",
+        "b/**",
+        "**/d/*",
+        "**/d/**",
+        "b/*/*.mp4",
+        ".h/*",
+        ".*/*",
+        "x[[]1].mp4",
+    ):
+        wanted = glob.glob(str(tmp_path / "s" / pattern), recursive=True)  # noqa: PTH207
+        found = tasks_of(tmp_path / "s" / pattern, out=tmp_path / "out").films
+        assert {film.source for film in found} == {path for path in wanted if Path(path).is_file()}, pattern
+
+
+def test_a_bad_name_costs_one_film_at_most(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    names = [
+        "good.mp4",
+        "x\\[b].mp4",
+        "a::b.mp4",
+        "new\nline.mp4",
+        "f\udce4rg.mp4",
+        "a\x1b[2J.mp4",
+        f"{'x' * 251}.mp4",
+        "c:d.mp4",
+    ]
+    for name in names:
+        (archive / name).write_bytes(os.fsencode(name))
+    films = tasks_of(archive, out=tmp_path / "out").films
+    assert sorted(film.source.rpartition("/")[2] for film in films) == sorted(names)
+    assert all(film.error is None for film in films)
+    places = {film.source.rpartition("/")[2]: film.destination for film in films}
+    assert places["f\udce4rg.mp4"] == "f%E4rg.mp4"
+    assert all(places[name] == name for name in names if "\udce4" not in name)
+    for name in names:
+        assert tasks_of(archive / name, out=tmp_path / "out").films[0].source == str(archive / name)
+
+
+def test_a_name_that_grows_too_long_is_cut(tmp_path: Path) -> None:
+    for stem in ("x" * 240, "x" * 239 + "y", "ü" * 125):
+        for suffix in (".mp4", ".avi", ".mkv"):
+            path = tmp_path / "archive" / f"{stem}{suffix}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(path.name.encode())
+    films = find_tasks([str(tmp_path / "archive")], str(tmp_path), CONFIG, extension=".longer-than-before").films
+    assert len({film.destination for film in films}) == 9
+    assert all(len(os.fsencode(film.destination)) <= 255 for film in films)
+
+
+def test_what_others_put_beside_a_film_does_not_stop_it(tmp_path: Path) -> None:
+    for name in ("a.avi", "a.mkv", "a.avi.mkv"):
+        path = tmp_path / "archive" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    films = tasks_of(tmp_path / "archive", out=tmp_path / "out").films
+    assert [film.error is None for film in films].count(True) == 2
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.mkv").symlink_to(tmp_path / "archive" / "a.mkv")
+    assert [film.error is None for film in tasks_of(tmp_path / "archive", out=tmp_path / "out").films].count(True) >= 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["none.mp4", ".", "pipe.mp4", "reference://film.mp4::refs.json", "local:///etc/x.mp4", "s3://u:hunter2@b/x"],
+)
+def test_a_source_that_cannot_be_read_costs_its_row(archive: Path, tmp_path: Path, source: str) -> None:
+    os.mkfifo(archive / "pipe.mp4")
+    manifest = archive / "films.jsonl"
+    lines = [{"source": "a.mp4"}, {"source": source, "destination": "b.mp4"}]
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    good, bad = tasks_of(out=tmp_path, manifest=manifest).films
+    assert good.error is None
+    assert bad.error is not None
+    assert "hunter2" not in bad.source + bad.error
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "x264-params=stats=victim.txt:pass=1",
+        "x264-params=bframes=2:stats=victim.txt",
+        "x264-params=bframes=2\\:stats=victim.txt",
+        "x264-params=bframes='2:stats=victim.txt'",
+        "x264-params=dump_yuv=victim",
+        "x264-params=dump-yuv=victim",
+        "x264opts=stats=victim",
+        "x265-params=csv=victim",
+        "x265-params=analysis-save=victim",
+        "x265-params=Analysis_Load=victim",
+        "x265-params=film-grain=victim",
+        "x265-params=lambda-file=victim",
+        "svtav1-params=stats=victim",
+        "svtav1-params=fgs-table=victim",
+        "passlogfile=victim",
+        "stats=victim",
+        "flags=+pass1",
+        "log-file=victim",
+        "vstats_file=victim",
+        "preset=/etc/passwd",
+        "qp=1 stats=x",
+    ],
+)
+def test_encoder_options_of_a_manifest_reach_no_file(archive: Path, tmp_path: Path, option: str) -> None:
+    manifest = archive / "films.jsonl"
+    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode.options": [option]}}))
+    with pytest.raises(ConfigError, match=r"line 1.*may not be set in a manifest"):
+        tasks_of(out=tmp_path, manifest=manifest)
+    table = archive / "films.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["source", "encode.options"], ["a.mp4", json.dumps([option])]])
+    with pytest.raises(ConfigError, match=r"line 2.*may not be set in a manifest"):
+        tasks_of(out=tmp_path, manifest=table)
+
+
+def test_encoder_options_of_the_picture_stay_allowed(archive: Path, tmp_path: Path) -> None:
+    options = ["tune=film", "g=50", "x264-params=keyint=250:no-cabac=1:aq-mode=3:deblock=-1,-1", "profile:v=high"]
+    options += ["x265-params=master-display=G(1,2)B(3,4)R(5,6)WP(7,8)L(9,1)", "svtav1-params=film-grain=8"]
+    manifest = archive / "films.jsonl"
+    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode": {"options": options}}}))
+    assert tasks_of(out=tmp_path, manifest=manifest).films[0].config.encode.options == tuple(options)

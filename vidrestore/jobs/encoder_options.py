@@ -12,8 +12,8 @@ _PARAMETERS = frozenset({"x264-params", "x265-params", "svtav1-params"})
 """Options that hold options of the encoder itself, as `key=value:key=value`."""
 # quality and rate
 _RATE = """
-    b bufsize cqp crf crf-max global-quality max-bitrate maxrate mbr minrate q qmax qmin qp quality rc tbr vbv-
-    bufsize vbv-init vbv-maxrate
+    b bufsize cqp crf crf-max global-quality max-bitrate maxrate mbr minrate q qmax qmin qp quality rc tbr
+    vbv-bufsize vbv-init vbv-maxrate
 """
 # effort and kind of picture
 _EFFORT = """
@@ -22,26 +22,26 @@ _EFFORT = """
 """
 # groups of pictures
 _GROUPS = """
-    8x8dct b-adapt b-bias b-pyramid bf bframes bluray-compat closed-gop forced-idr g gop-lookahead hierarchical-
-    levels irefresh-type keyint keyint-min lag-in-frames auto-alt-ref lookahead min-keyint open-gop rc-lookahead ref
-    refs repeat-headers sc-threshold scd scenecut slices slice-max-size slicecrc tile-columns tile-rows weightb
-    weightp
+    8x8dct b-adapt b-bias b-pyramid bf bframes bluray-compat closed-gop forced-idr g gop-lookahead
+    hierarchical-levels irefresh-type keyint keyint-min lag-in-frames auto-alt-ref lookahead min-keyint open-gop
+    rc-lookahead ref refs repeat-headers sc-threshold scd scenecut slices slice-max-size slicecrc tile-columns
+    tile-rows weightb weightp
 """
 # search and decisions
 _SEARCH = """
     aq-mode aq-strength chroma-qp-offset cabac coder context cbqpoffs crqpoffs ctu cutree deblock dct8x8 direct-pred
     enable-qm enable-variance-boost fast-pskip ipratio limit-refs limit-sao max-merge mbtree me me-method me-range
     merange mixed-refs motion-est nr partitions pbratio psy psy-rd psy-rdoq qcomp qdiff qm-max qm-min qpmax qpmin
-    qpstep rd rdoq-level rect sao sao-non-deblock strong-intra-smoothing subme subq trellis tu-inter-depth tu-intra-
-    depth variance-boost-strength variance-octile amp aq-motion signhide early-skip
+    qpstep rd rdoq-level rect sao sao-non-deblock strong-intra-smoothing subme subq trellis tu-inter-depth
+    tu-intra-depth variance-boost-strength variance-octile amp aq-motion signhide early-skip
 """
 # what the stream says of the picture
 _SIGNALLED = """
     cll chroma-loc chromaloc colormatrix color-primaries color-range colorprim content-light hdr10 hdr10-opt hrd
-    mastering-display master-display matrix-coefficients max-cll nal-hrd overscan range sar transfer transfer-
-    characteristics videoformat bff tff fake-interlaced interlaced alpha-bits bits-per-mb mbs-per-slice
+    mastering-display master-display matrix-coefficients max-cll nal-hrd overscan range sar transfer
+    transfer-characteristics videoformat bff tff fake-interlaced interlaced alpha-bits bits-per-mb mbs-per-slice
 """
-_ALLOWED = frozenset(" ".join((_RATE, _EFFORT, _GROUPS, _SEARCH, _SIGNALLED)).split())
+_ALLOWED = frozenset(f"{_RATE} {_EFFORT} {_GROUPS} {_SEARCH} {_SIGNALLED}".split())
 _VALUE = re.compile(r"[\w.,+|()%:-]*", re.ASCII)
 """No quotes, escapes or blanks, with which a list of options would be read otherwise than here."""
 

@@ -1,0 +1,532 @@
+"""Journals and manifests that somebody forged: nothing outside the output folder is touched, and every job ends."""
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vidrestore import storage
+from vidrestore.errors import OutputError, VidrestoreError
+from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.films import FilmState
+from vidrestore.jobs.jobs import clean_job, find_job, list_jobs
+from vidrestore.jobs.journal import (
+    Dropped,
+    Entry,
+    Finished,
+    Journal,
+    PartDone,
+    Planned,
+    Trouble,
+    _header,
+    _line,
+    _sealed,
+    read_journal,
+)
+from vidrestore.jobs.register import _entry
+from vidrestore.jobs.report import JobReport
+from vidrestore.jobs.signing import signer
+from vidrestore.jobs.tasks import FilmTask
+from vidrestore.runtime import orders
+from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
+from vidrestore.runtime.orders import FilmPlan, Joined, JoinOrder, Order, PartReport, PlanOrder, RestoreOrder
+from vidrestore.runtime.segment import Progress, SegmentReport
+from vidrestore.video.join import JoinReport
+from vidrestore.video.reader import ReadStatistics, Span
+
+SPANS = (Span(None, None, 10, 12), Span(8, 10, 20, 22, 6), Span(18, 20, None, None, 16))
+PLAN = FilmPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
+MODEL = "simulated"
+MOST_TURNS = 200
+
+
+class InstantCrew:
+    """Does each order at once: plans are known, and parts and results hold their own names."""
+
+    name = "local"
+    model_sha256 = MODEL
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+        self.turns = 0
+
+    def free(self) -> list[FreeWorker]:
+        return [] if self._event else [FreeWorker(0, "here")]
+
+    def give(self, _worker: FreeWorker, ticket: int, order: Order) -> None:
+        try:
+            self._event = Done(ticket, self._carry_out(order), "here", 0.0)
+        except VidrestoreError as error:
+            self._event = Failed(ticket, error, died=False, node="here", seconds=0.0)
+
+    def poll(self, _seconds: float) -> list[Event]:
+        self.turns += 1
+        assert self.turns < MOST_TURNS, "the job ends"
+        event, self._event = self._event, None
+        return [event] if event else []
+
+    def progress(self) -> dict[int, Progress]:
+        return {}
+
+    def tend(self, backlog: int) -> None:
+        pass
+
+    def status(self) -> CrewStatus:
+        return CrewStatus(1, 0, 1, 1)
+
+    @staticmethod
+    def _carry_out(order: Order) -> Any:
+        if isinstance(order, PlanOrder):
+            return PLAN
+        if isinstance(order, RestoreOrder):
+            storage.publish_text(f"part {order.span.start}", order.part)
+            return part_report(order.part, frames=10)
+        assert isinstance(order, JoinOrder)
+        with ExitStack() as stack:
+            parts, damaged = orders._checked_parts(order, stack)
+            if damaged:
+                return orders.DamagedParts(damaged)
+            made = orders._scratch(f"{order.scratch}/x", stack) / "result"
+            made.write_bytes(b"".join(part.read_bytes() for part in parts))
+            storage.publish_inside(made, order.folder, order.destination)
+        place = storage.beside(order.folder, order.destination)
+        return Joined(storage.fingerprint(place), "cd" * 32, 9, JoinReport(order.frames, (), (), ()))
+
+
+def part_report(part: str, *, frames: int) -> PartReport:
+    content = part_content(part)
+    segment = SegmentReport(Path(part), frames, ReadStatistics(frames), {"faces": 1}, {"decode": 0.1})
+    return PartReport(part, content, 7, segment)
+
+
+def part_content(part: str) -> str:
+    return storage.sha256_of(Path(part)) if os.path.isfile(part) else "ef" * 32  # noqa: PTH113
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a source and something precious, which is whole afterwards."""
+    monkeypatch.setattr("os.fsync", lambda _handle: None)  # hundreds of jobs in a few seconds
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.mp4").write_bytes(b"film")
+    (tmp_path / "victim" / "deep").mkdir(parents=True)
+    (tmp_path / "victim" / "deep" / "thesis.txt").write_text("precious")
+    (tmp_path / "victim" / f"{'0' * 40}.mp4").write_text("mine")
+    before = snapshot(tmp_path)
+    yield tmp_path
+    assert snapshot(tmp_path) == before
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for name in ("src", "victim")
+        for path in sorted((folder / name).rglob("*"))
+    }
+
+
+def run(place: Path, **options: Any) -> JobReport:
+    crew = InstantCrew()
+
+    @contextmanager
+    def opened() -> Iterator[InstantCrew]:
+        yield crew
+
+    return run_batch(
+        [str(place / "src")], str(place / "out"), BatchConfig(runtime="local", **options), open_crew=opened
+    )
+
+
+def journal_of(place: Path) -> Path:
+    return place / "out" / ".vidrestore" / "journal.jsonl"
+
+
+def true_entries(place: Path) -> list[Entry]:
+    """What a run writes before it ends."""
+    run(place)
+    return read_journal(journal_of(place))
+
+
+def unfinished(place: Path) -> list[Entry]:
+    """A job that was stopped when one part was done."""
+    entries = [entry for entry in true_entries(place) if not isinstance(entry, Finished)][:2]
+    (place / "out" / "a.mp4").unlink()
+    storage.publish_text("part None", entries[1].report.part)  # type: ignore[union-attr]
+    rewrite(place, entries)
+    return entries
+
+
+def rewrite(place: Path, entries: list[Entry], *, signed: bool = True, old: bool = False) -> None:
+    key = signer(str(place / "out"))
+    head = _sealed({"what": "vidrestore job journal", "format": 1}) if old else _header(key)
+    path = journal_of(place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + b"".join(_line(entry, key if signed else None) for entry in entries))
+
+
+def forget_signature(place: Path) -> None:
+    """As if a version without signatures had begun the job."""
+    entry = _entry(place / "out" / ".vidrestore")
+    told = json.loads(entry.read_text())
+    del told["signed"]
+    entry.write_text(json.dumps(told))
+
+
+def test_a_job_goes_on_with_what_is_signed(place: Path) -> None:
+    unfinished(place)
+    report = run(place)
+    assert (report.done, report.films[0].segments_resumed, report.journal_notes) == (1, 1, ())
+    assert run(place).films[0].resumed
+
+
+def test_a_job_of_an_earlier_version_goes_on_once(place: Path) -> None:
+    entries = unfinished(place)
+    rewrite(place, entries, signed=False, old=True)
+    forget_signature(place)
+    assert run(place).films[0].segments_resumed == 1
+    rewrite(place, entries, signed=False, old=True)
+    (place / "out" / "a.mp4").unlink()
+    report = run(place)
+    assert report.films[0].segments_resumed == 0, "from the first run on the job is known as signed"
+    assert "not signed" in report.journal_notes[0]
+
+
+def test_a_journal_of_another_user_is_not_believed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished(place)
+    monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of somebody else")
+    report = run(place)
+    assert (report.done, report.films[0].segments_resumed) == (1, 0)
+
+
+def test_drivers_that_share_a_key_share_jobs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of the whole team")
+    unfinished(place)
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "another machine"))
+    assert run(place).films[0].segments_resumed == 1
+
+
+def test_a_forged_part_is_not_joined(place: Path) -> None:
+    """It has the right name and the hash of its content; only the signature is not the user's."""
+    planned, done = unfinished(place)
+    assert isinstance(done, PartDone)
+    part = Path(done.report.part)
+    part.write_text("the attacker's film")
+    forged = replace(done, report=replace(done.report, sha256=storage.sha256_of(part)))
+    path = journal_of(place)
+    path.write_bytes(path.read_bytes() + _line(forged, None))
+    assert run(place).done == 1
+    assert "attacker" not in (place / "out" / "a.mp4").read_text()
+    assert isinstance(planned, Planned)
+
+
+CHANGES: dict[str, Callable[[Path, Any], Any]] = {
+    "foreign part": lambda place, done: replace(done, report=replace(done.report, part=str(place / "victim"))),
+    "another number": lambda _, done: replace(done, number=99),
+    "negative number": lambda _, done: replace(done, number=-1),
+    "negative frames": lambda _, done: in_segment(done, frames_written=-10, read=ReadStatistics(-10)),
+    "huge frames": lambda _, done: in_segment(done, frames_written=10**30, read=ReadStatistics(10**30)),
+    "other frames": lambda _, done: in_segment(done, frames_written=9, read=ReadStatistics(9)),
+    "negative faces": lambda _, done: in_segment(done, counts={"faces": -1}),
+    "endless seconds": lambda _, done: replace(done, seconds=float("inf")),
+    "no hash": lambda _, done: replace(done, report=replace(done.report, sha256="")),
+    "part of another segment": lambda _, done: replace(done, number=1),
+}
+
+
+def in_segment(done: PartDone, **changes: Any) -> PartDone:
+    return replace(done, report=replace(done.report, segment=replace(done.report.segment, **changes)))
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_part_that_cannot_be_is_not_taken(place: Path, change: str, *, old: bool) -> None:
+    """Not even with a signature, or from a version that had none."""
+    planned, done = unfinished(place)
+    rewrite(place, [planned, CHANGES[change](place, done)], signed=not old, old=old)
+    if old:
+        forget_signature(place)
+    report = run(place)
+    assert (report.done, report.films[0].segments_resumed, report.frames_of_this_run) == (1, 0, 30)
+    assert "cannot be" in report.journal_notes[0]
+    assert (place / "out" / "a.mp4").read_text() == "part Nonepart 10part 20"
+
+
+def test_parts_beyond_the_film_do_not_keep_it_waiting(place: Path) -> None:
+    planned, done = unfinished(place)
+    assert isinstance(done, PartDone)
+    rewrite(place, [planned, *(replace(done, number=number) for number in (97, 98, 99))])
+    assert run(place).done == 1
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        replace(PLAN, spans=SPANS[:2]),
+        replace(PLAN, spans=SPANS[::-1]),
+        replace(PLAN, spans=(), frames_in_spans=(), frames=0),
+        replace(PLAN, spans=(SPANS[0], SPANS[2]), frames_in_spans=(10, 20)),
+        replace(PLAN, spans=(Span(None, None, 10), Span(10, 10, 10), Span(None, 10))),
+        replace(PLAN, spans=(Span(None, None, 10**40), Span(0, 10**40, None), Span(0, 10, None))),
+        replace(PLAN, frames_in_spans=(10, 30, -10)),
+        replace(PLAN, frames=10**30, frames_in_spans=(10**30, 0, 0)),
+        replace(PLAN, width=0),
+        replace(PLAN, height=10**12),
+        replace(PLAN, seconds=float("nan")),
+        replace(PLAN, sha256="x"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_made_anew(place: Path, plan: FilmPlan) -> None:
+    planned, done = unfinished(place)
+    assert isinstance(planned, Planned)
+    rewrite(place, [replace(planned, plan=plan), done])
+    report = run(place)
+    assert (report.done, report.films[0].segments, report.films[0].frames) == (1, 3, 30)
+
+
+def test_lines_about_other_films_are_left_alone(place: Path) -> None:
+    planned, done = unfinished(place)
+    others = [replace(planned, destination=name) for name in ("../victim", "b.mp4", "/etc/passwd", "")]
+    rewrite(place, [*others, planned, done])
+    report = run(place)
+    assert (report.done, report.films[0].segments_resumed, report.journal_notes) == (1, 1, ())
+
+
+@pytest.mark.parametrize("target", ["", "parts", "journal.jsonl", "journal.lock"])
+def test_links_in_a_jobs_own_folder_are_not_followed(place: Path, target: str) -> None:
+    state = place / "out" / ".vidrestore"
+    plant = state / target if target else state
+    plant.parent.mkdir(parents=True)
+    plant.symlink_to(place / "victim" / ("deep/thesis.txt" if "." in target else ""))
+    with pytest.raises(OutputError, match="is a link"):
+        run(place)
+
+
+def test_parts_that_become_a_link_are_not_written_through(place: Path) -> None:
+    """As when somebody replaces the folder while a job runs."""
+    unfinished(place)
+    parts = place / "out" / ".vidrestore" / "parts"
+    planned, _ = read_journal(journal_of(place))
+    scratch = orders._scratch
+
+    def planted(address: str, stack: Any) -> Path:
+        if parts.is_dir() and not parts.is_symlink():
+            parts.rename(place / "moved")
+            parts.symlink_to(place / "victim")
+        return scratch(address, stack)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "_scratch", planted)
+        report = run(place)
+    assert (report.done, report.failed) == (0, 1)
+    assert "is a link" in str(report.films[0].error)
+    assert isinstance(planned, Planned)
+
+
+def test_what_is_no_part_of_ours_is_damaged(place: Path) -> None:
+    _, done = unfinished(place)
+    assert isinstance(done, PartDone)
+    part = Path(done.report.part)
+    part.unlink()
+    os.mkfifo(part)
+    (part.parent / ".order-abcdefgh").symlink_to(place / "victim")
+    (part.parent / ".order-../x").parent.mkdir(exist_ok=True)
+    assert run(place).done == 1
+
+
+def test_cleaning_a_job_follows_no_link(place: Path) -> None:
+    run(place)
+    job = find_job(str(place / "out"))
+    with pytest.raises(VidrestoreError, match="not the folder"):
+        clean_job(replace(job, path=place / "victim"))
+    state = place / "out" / ".vidrestore"
+    (state / "parts").symlink_to(place / "victim")
+    kept = place / "kept"
+    state.rename(kept)
+    state.symlink_to(kept)
+    with pytest.raises(OutputError, match="is a link"):
+        clean_job(job)
+    state.unlink()
+    kept.rename(state)
+    clean_job(job)
+    assert not state.exists()
+    assert not [one for one in list_jobs() if one.out == str(place / "out")]
+
+
+def test_reports_replace_nothing_but_reports(place: Path) -> None:
+    out = place / "out"
+    out.mkdir()
+    for name in ("job_report.json", "job_report.html"):
+        (out / name).write_text('{"my": "notes"}')
+        with pytest.raises(OutputError, match="is no report of a job"):
+            run(place)
+        assert (out / name).read_text() == '{"my": "notes"}'
+        (out / name).unlink()
+    run(place)
+    assert run(place).done == 1
+    (out / "job_report.json").write_text('{"my": "notes"}')
+    assert run(place, overwrite=True).done == 1
+    assert "films" in json.loads((out / "job_report.json").read_text())
+
+
+def test_a_key_that_others_may_read_is_refused(place: Path) -> None:
+    run(place)
+    key = Path(os.environ["XDG_STATE_HOME"]) / "vidrestore" / "journal.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)
+    with pytest.raises(VidrestoreError, match="may be read by others"):
+        run(place)
+
+
+def test_a_key_that_is_too_short_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "short")
+    with pytest.raises(VidrestoreError, match="16 or more"):
+        run(place)
+
+
+names = st.sampled_from(
+    ["a.mp4", "../victim", "/etc/passwd", "..", "", "victim", "s3://b/x", "a.mp4\0", "\udce4", "b.mp4", ".vidrestore/x"]
+)
+numbers = st.one_of(st.sampled_from([-1, 0, 1, 2, 3, 98, 99, 2**31, 2**63, 10**30]), st.integers(-5, 40))
+times = st.one_of(st.none(), numbers)
+amounts = st.one_of(st.floats(), st.floats(0, 10))
+hashes = st.sampled_from(["ab" * 32, "ef" * 32, "", "../x", "0" * 64])
+
+
+@st.composite
+def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
+    """Any entry, most of them near to what a run writes."""
+    own = draw(st.booleans())
+    destination = planned.destination if own else draw(names)
+    spans = (
+        SPANS
+        if draw(st.booleans())
+        else tuple(Span(*(draw(times) for _ in range(5))) for _ in range(draw(st.integers(0, 4))))
+    )
+    held = (10,) * len(spans) if draw(st.booleans()) else tuple(draw(numbers) for _ in spans)
+    plan = FilmPlan(
+        draw(hashes), draw(numbers), draw(numbers), draw(numbers), draw(amounts), spans, held, (), draw(st.none())
+    )
+    plan = PLAN if draw(st.booleans()) else plan
+    made = replace(planned, destination=destination, plan=plan, source=planned.source if own else draw(names))
+    film = FilmState(FilmTask(planned.source, "a.mp4", 0, None), "", "", planned=made)  # type: ignore[arg-type]
+    number = draw(numbers)
+    right = film.part_name(number) if 0 <= number < len(plan.spans) else f"{'0' * 40}.mp4"
+    folder = draw(
+        st.sampled_from([str(place / "victim"), str(place / "out" / ".vidrestore" / "parts"), "", "s3://b", "x://"])
+    )
+    address = draw(st.sampled_from([f"{folder}/{right}", folder, f"{folder}/../{right}", str(place), "/"]))
+    frames = draw(st.one_of(st.just(10), numbers))
+    segment = SegmentReport(Path("x"), frames, ReadStatistics(frames), {"faces": draw(numbers)}, {"x": draw(amounts)})
+    report = PartReport(address, draw(hashes), draw(numbers), segment)
+    joined = Joined(draw(names), draw(hashes), draw(numbers), JoinReport(draw(numbers), (), (), ()))
+    kinds: list[Entry] = [
+        made,
+        PartDone(destination, made.key, number, report, draw(amounts), draw(numbers), passthrough=draw(st.booleans())),
+        Finished(destination, made.key, joined, draw(numbers)),
+        Dropped(destination, made.key, (number, draw(numbers))),
+        Trouble(destination, "join", draw(numbers), "x" * 50, died=True, node="n", seconds=draw(amounts)),
+    ]
+    return draw(st.sampled_from(kinds))
+
+
+@settings(
+    max_examples=150,
+    deadline=20_000,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data(), signed=st.booleans(), old=st.booleans())
+def test_forged_journals_hurt_nothing(place: Path, data: st.DataObject, *, signed: bool, old: bool) -> None:
+    before = snapshot(place)
+    started = time.monotonic()
+    planned = Planned("a.mp4", str(place / "src" / "a.mp4"), "x", "y", PLAN)
+    if (place / "model.json").exists():
+        planned = replace(planned, **json.loads((place / "model.json").read_text()))
+    else:
+        first = true_entries(place)[0]
+        assert isinstance(first, Planned)
+        told = {"source": first.source, "mark": first.mark, "options": first.options}
+        (place / "model.json").write_text(json.dumps(told))
+        planned = replace(planned, **told)
+    entries = [planned, *data.draw(st.lists(forged_entries(place, planned), max_size=8))]
+    random.Random(len(entries)).shuffle(entries)  # noqa: S311
+    rewrite(place, entries, signed=signed, old=old)
+    if old and not signed:
+        forget_signature(place)
+    junk = data.draw(st.binary(max_size=60))
+    with journal_of(place).open("ab") as file:
+        file.write(junk)
+    (place / "out" / "a.mp4").unlink(missing_ok=True)
+    try:
+        report = run(place)
+    except VidrestoreError:
+        journal_of(place).unlink()
+    else:
+        assert report.done + report.failed == 1
+        assert 0 <= report.frames_of_this_run <= 30
+    assert snapshot(place) == before
+    assert sorted(path.name for path in place.iterdir()) == ["model.json", "out", "src", "victim"]
+    assert time.monotonic() - started < 20
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, amounts, names, st.text(max_size=20)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+keys = st.sampled_from(
+    ["source", "destination", "options", "encode.options", "encode.crf", "restorer.model", "compositor.strength", "lag"]
+)
+rows = st.dictionaries(keys, values, max_size=5) | st.fixed_dictionaries(
+    {"source": st.just("src/a.mp4"), "destination": st.one_of(names, values)}, optional={"options": values}
+)
+
+
+@settings(
+    max_examples=50,
+    deadline=20_000,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(lines=st.lists(rows, max_size=4), junk=st.binary(max_size=30), table=st.booleans())
+def test_forged_manifests_hurt_nothing(place: Path, lines: list[Any], junk: bytes, *, table: bool) -> None:
+    before = snapshot(place)
+    manifest = place / ("m.csv" if table else "m.jsonl")
+    if table:
+        text = "source,destination,encode.options\n" + "\n".join(",".join(map(str, line.values())) for line in lines)
+    else:
+        text = "\n".join(json.dumps(line) for line in [{"source": "src/a.mp4"}, *lines])
+    manifest.write_bytes(text.encode(errors="surrogateescape") + junk)
+    crew = InstantCrew()
+
+    @contextmanager
+    def opened() -> Iterator[InstantCrew]:
+        yield crew
+
+    try:
+        report = run_batch([], str(place / "out"), BatchConfig(runtime="local", manifest=manifest), open_crew=opened)
+    except VidrestoreError:
+        pass
+    else:
+        assert report.done + report.failed == len(report.films)
+    assert snapshot(place) == before
+    manifest.unlink()
+    assert {path.name for path in place.iterdir()} <= {"out", "src", "victim"}
+
+
+def test_the_lock_of_a_running_job_names_its_owner(place: Path) -> None:
+    path = journal_of(place)
+    key = signer(str(place / "out"))
+    with Journal(path, key), pytest.raises(VidrestoreError, match=f"in use by process {os.getpid()}"):
+        Journal(path, key)
