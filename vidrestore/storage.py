@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from vidrestore.errors import ConfigError, InputError, OutputError, StorageError, VidrestoreError
 from vidrestore.files import folder_inside, new_file, open_regular, part_name, sync
-from vidrestore.redaction import redact
+from vidrestore.redaction import holds_credentials, redact
 from vidrestore.spool import shared_copy
 
 SCHEMES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "file"})
@@ -47,7 +47,7 @@ def clean(address: str) -> str:
     Raises:
         ConfigError: it holds a user, a password or a token, its scheme is not allowed, or it is a chain of addresses.
     """
-    if redact(address) != address:
+    if holds_credentials(address):
         raise ConfigError(
             f"the address {redact(address)} holds credentials, which would end in journals and reports; "
             "give them in the environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile)"

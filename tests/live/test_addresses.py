@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.live.addresses import endpoint, parse_source, parse_target
+from vidrestore.live.addresses import absolute, endpoint, parse_source, parse_target
+from vidrestore.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,26 @@ def test_a_password_with_characters_of_urls_is_never_shown(url: str) -> None:
 def test_a_stream_key_is_a_secret() -> None:
     assert str(parse_target("rtmp://live.example/app/my-key")) == "rtmp://live.example/app/***"
     assert str(parse_source("rtmps://u:p@live.example:443/app/my-key")) == "rtmps://***@live.example:443/app/***"
+
+
+def test_an_address_is_shown_from_its_harmless_parts_alone() -> None:
+    shown = str(parse_source("rtsp://admin:it's@cam:554/cam/realmonitor?channel=1&loginpas=S3cret&x"))
+    assert shown == "rtsp://***@cam:554/cam/realmonitor?channel=1&loginpas=***&***"
+    assert str(parse_source("rtsps://h:7441/vlLAYe1BAKSpYB5J?enableSrtp")) == "rtsps://h:7441/***?***"
+    assert "S3cret" not in redact("the server refuses S3cret")
+    assert "vlLAYe1BAKSpYB5J" not in redact("404: /vlLAYe1BAKSpYB5J")
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "http:x.mp4", "rtsp:film.mp4", "concat:a.mp4", "-v.mp4"])
+def test_odd_names_are_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).touch()
+    assert parse_source(name).url == str(tmp_path / name)
+    assert parse_target(name).url == str(tmp_path / name)
+    assert absolute(name) == str(tmp_path / name)
+    assert parse_target(f"{name}/").url == str(tmp_path / name / "stream.m3u8")
+    assert absolute("wall/") == f"{tmp_path}/wall/"
+    assert absolute("rtsp://h/x") == "rtsp://h/x"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Where a stream comes from and where it goes, as the user writes it."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from vidrestore.errors import ConfigError
-from vidrestore.redaction import HIDDEN, redact
+from vidrestore.redaction import hidden, redact, remember, remember_url
 
 SourceKind = Literal["rtsp", "rtmp", "http", "udp", "tcp", "device", "file"]
 TargetKind = Literal["rtsp", "rtmp", "udp", "tcp", "hls", "recording"]
@@ -36,7 +37,14 @@ _TARGETS: dict[str, TargetKind] = {
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 _HOSTLESS = frozenset({"udp", "rtp", "tcp"})
 """Where a port alone is an address: all of this machine's."""
+_LOCAL = frozenset({"device", "file", "hls", "recording"})
 _RECORDINGS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_KEY_LIKE = re.compile(
+    r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=[^0-9]*[0-9])[A-Za-z0-9]{12,128}"
+    r"|(?=[^a-f]*[a-f])(?=[^0-9]*[0-9])[0-9a-f]{16,128}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""Part of a path that is a key: nobody names a camera so."""
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
 
@@ -77,10 +85,18 @@ class Target:
 
 
 def _shown(url: str, kind: str) -> str:
-    """Without secrets; the last part of an RTMP path is a stream key, which is one."""
-    shown = redact(url)
-    before, separator, _ = shown.rpartition("/")
-    return f"{before}/{HIDDEN}" if kind == "rtmp" and separator and not before.endswith("/") else shown
+    """Put together again from what is harmless; the name of a file is shown as it is."""
+    return url if kind in _LOCAL else redact(hidden(url))
+
+
+def absolute(text: str) -> str:
+    """The name of a file as it is understood from every directory; anything else as it is.
+
+    A name such as "12:30.mp4" or "http:x.mp4" would otherwise be taken for a protocol.
+    """
+    if _scheme(text) is not None or not text:
+        return text
+    return os.path.abspath(text) + "/" * (text.endswith("/") and text != "/")  # noqa: PTH100  links stay
 
 
 def parse_source(text: str) -> Source:
@@ -96,13 +112,14 @@ def parse_source(text: str) -> Source:
             raise ConfigError(
                 f"source {redact(text)!r} is neither a URL ({', '.join(_SOURCES)}://) nor a video device nor a file"
             )
-        return Source(text, "device" if device else "file")
+        return Source(text if device else absolute(text), "device" if device else "file")
     kind = _SOURCES.get(scheme)
     if kind is None:
         raise ConfigError(f"source {redact(text)!r}: {scheme}:// is not read; use one of {', '.join(_SOURCES)}")
     if kind in {"device", "file"}:
         return parse_source("/" + text.partition("://")[2].lstrip("/"))
     _check_host(text, "source")
+    _remember(text)
     return Source(text, kind)
 
 
@@ -119,15 +136,39 @@ def parse_target(text: str) -> Target:
                 f"destination {redact(text)!r}: {scheme}:// cannot be published to; use one of {_known()}"
             )
         _check_host(text, "destination")
+        _remember(text)
         return Target(text, _TARGETS[scheme])
-    path = Path(text)
+    path = Path(absolute(text))
     if text.endswith("/") or path.is_dir():
         return Target(str(path / "stream.m3u8"), "hls")
     if path.suffix.lower() == ".m3u8":
-        return Target(text, "hls")
+        return Target(str(path), "hls")
     if path.suffix.lower() in _RECORDINGS:
-        return Target(text, "recording")
-    raise ConfigError(f"destination {text!r} is none that can be written; use one of {_known()}")
+        return Target(str(path), "recording")
+    raise ConfigError(f"destination {redact(text)!r} is none that can be written; use one of {_known()}")
+
+
+def hide_argument(text: str) -> str:
+    """An argument of the command line as all users of the machine may see it."""
+    if _scheme(text) is not None:
+        _remember(text)
+        return hidden(text)
+    return redact(text)
+
+
+def _remember(url: str) -> None:
+    """Take note of what is secret in it, so that it is replaced in every message of this process."""
+    remember_url(url)
+    path = urlsplit(url).path if _is_splittable(url) else ""
+    remember(*(segment for segment in path.split("/") if _KEY_LIKE.fullmatch(segment)))
+
+
+def _is_splittable(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True
 
 
 def endpoint(url: str) -> tuple[str, int] | None:
