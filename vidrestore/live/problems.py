@@ -5,8 +5,11 @@ import errno
 import av
 
 from vidrestore.errors import InputError
-from vidrestore.live.addresses import Source
+from vidrestore.live.addresses import Source, endpoint
+from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem
 from vidrestore.redaction import redact
+
+_NO_VERIFY = "to show the password to whoever answers there"
 
 
 class SourceLost(InputError):  # noqa: N818  what happened, not whose fault it is
@@ -32,12 +35,33 @@ _MAY_PASS: tuple[tuple[tuple[int, ...], str], ...] = (
 )
 
 
-def problem(source: Source, error: Exception) -> InputError:
-    """Tell what went wrong when a source was opened or read."""
+def untrusted(source: object, host: str, why: str) -> SourceRefused:
+    """Tell that the certificate of a source is not trusted, and what to do."""
+    return SourceRefused(f"{source}: {distrust(host, why)} source.ca_file, or set source.verify = false {_NO_VERIFY}")
+
+
+def distrust(host: str, why: str) -> str:
+    """What is wrong with the certificate of a host, up to the name of the option."""
+    return f"the certificate of {host} is not trusted: {why}; give its authority, a PEM file, as"
+
+
+def problem(source: Source, error: Exception, *, ca_file: str | None = None) -> InputError:
+    """Tell what went wrong when a source was opened or read.
+
+    Args:
+        source: that failed.
+        error: as FFmpeg raised it.
+        ca_file: where certificates are checked: the trusted authorities, "" for those of the machine.
+    """
     if isinstance(error, InputError):
         return error
+    is_tls = source.url.partition("://")[0].lower() in TLS_SCHEMES
+    if is_tls and ca_file is not None and getattr(error, "errno", None) == errno.EIO:
+        host, port = endpoint(source.url) or ("", 0)
+        if why := certificate_problem(host, port, ca_file):
+            return untrusted(source, host, why)
     ours = not isinstance(error, av.FFmpegError | OSError | ValueError)
-    reason = getattr(error, "strerror", None) or redact(f"{type(error).__name__}: {error}" if ours else str(error))
+    reason = redact(getattr(error, "strerror", None) or (f"{type(error).__name__}: {error}" if ours else str(error)))
     told = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
     for kinds, words in _IN_VAIN:
         if isinstance(error, kinds):

@@ -4,10 +4,11 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import av
 from av.container import InputContainer
@@ -19,10 +20,15 @@ from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
 from vidrestore.live.problems import SourceLost, SourceRefused, problem
 from vidrestore.live.sound import SourceSound
+from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
+from vidrestore.redaction import redact, remember
 from vidrestore.types import Frame
 from vidrestore.video.info import VideoInfo, codec_context
 from vidrestore.video.rationals import exact, time_base_of
+
+if TYPE_CHECKING:
+    from vidrestore.live.web_reader import WebReader
 
 Retry = Literal["always", "transient", "never"]
 State = Literal["connecting", "live", "waiting", "ended"]
@@ -31,6 +37,7 @@ _WAITED = SECOND // 200
 """Waiting so long for a packet says that none was there."""
 _RTP_TICKS = 1 << 32
 """A turn of RTP's counter, in units of a track's time base."""
+_SECRET_OPTIONS = frozenset({"headers", "cookies", "http_proxy", "post_data", "key"})
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
 
@@ -53,6 +60,15 @@ class SourceConfig:
     loop: bool = False
     """Whether a file begins again at its end."""
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
+    verify: bool = True
+    """Whether the certificate and the name of a server are checked where it speaks TLS (https, rtsps, rtmps). Without,
+    whoever stands in between gets the password and chooses the picture."""
+    ca_file: str = ""
+    """PEM file of the authorities to trust, such as a camera's own certificate; empty: those of SSL_CERT_FILE or of the
+    machine."""
+    private_addresses: bool = False
+    """Whether an HTTP server on the internet may name addresses in private networks and on this machine (segments of
+    HLS, redirects), and one in a private network addresses on this machine."""
     options: tuple[str, ...] = ()
     """Further options of FFmpeg's demuxer and protocol, each "key=value"."""
 
@@ -60,7 +76,12 @@ class SourceConfig:
         if self.open_seconds <= 0 or self.silence_seconds <= 0:
             raise ConfigError(f"{self}: open_seconds and silence_seconds must be above 0")
         if wrong := [option for option in self.options if "=" not in option]:
-            raise ConfigError(f"source option {wrong[0]!r} is not of the form key=value")
+            raise ConfigError(f"source option {redact(wrong[0])!r} is not of the form key=value")
+        if any(option.replace(" ", "") in {"tls_verify=0", "verify=0"} for option in self.options):
+            raise ConfigError("source.options turns the check of certificates off; say source.verify = false")
+        for name, value in (option.split("=", 1) for option in self.options):
+            if name in _SECRET_OPTIONS:
+                remember(value, *value.replace(":", " ").replace("=", " ").split())
 
 
 @dataclass(slots=True)
@@ -175,28 +196,54 @@ class LiveSource:
         self.counts.state = "connecting"
         self._timeline.restart()
         try:
-            with self._open() as container:
+            with self._reader() as reader, self._open(reader) as container:
                 self.counts.sessions += 1
                 self._read(container, receiver)
         except Exception as error:  # whatever a source does to FFmpeg or to us, it is tried again
-            raise problem(self._source, error) from error
+            raise problem(self._source, error, ca_file=self._config.ca_file if self._config.verify else None) from error
         finally:
             self.counts.clock_jumps += self._timeline.jumps
             self._timeline.jumps = 0
 
-    def _open(self) -> InputContainer:
+    def _reader(self) -> "WebReader | nullcontext[None]":
+        """What asks for web addresses in place of FFmpeg, where the source is one."""
+        if self._source.kind != "http":
+            return nullcontext()
+        from vidrestore.live.web_reader import WebReader  # noqa: PLC0415  loads for a while
+
+        config = self._config
+        opened = self._clock() + round(config.open_seconds * SECOND)
+        return WebReader(
+            self._source.url,
+            dict(option.split("=", 1) for option in config.options),
+            verify=config.verify,
+            ca_file=config.ca_file,
+            private_addresses=config.private_addresses,
+            open_seconds=config.open_seconds,
+            silence_seconds=config.silence_seconds,
+            is_over=lambda: self._stopped.is_set() or self._is_silent(opened),
+        )
+
+    def _open(self, reader: "WebReader | None") -> InputContainer:
         source, config = self._source, self._config
-        options = dict(_OPTIONS.get(source.kind, {}))
-        if source.kind == "rtsp":
-            options["rtsp_transport"] = config.transport
-        options |= dict(option.split("=", 1) for option in config.options)
+        options = source_options(
+            source, transport=config.transport, verify=config.verify, ca_file=config.ca_file, own=config.options
+        )
+        waits = source.kind not in {"file", "device"}
+        timeout = (config.open_seconds, config.silence_seconds) if waits else None
+        if reader is not None:
+            form = reader.begin()
+            web: InputContainer = av.open(
+                reader.url, format=form, options=options, timeout=timeout, io_open=reader.open
+            )
+            return web
         container: InputContainer = av.open(
-            source.url,
-            format="v4l2" if source.kind == "device" else None,
-            options=options,
-            timeout=None if source.kind in {"file", "device"} else (config.open_seconds, config.silence_seconds),
+            source.url, format="v4l2" if source.kind == "device" else None, options=options, timeout=timeout
         )
         return container
+
+    def _is_silent(self, opened: int) -> bool:
+        return self._clock() - max(self._last_picture, opened) > self._config.silence_seconds * SECOND
 
     def _read(self, container: InputContainer, receiver: Receiver) -> None:
         video = self._video(container)
@@ -217,7 +264,7 @@ class LiveSource:
             elif sound is not None and packet.size:
                 self._hear(sound, packet, now, receiver)
                 self._note_silence(sound.problem)
-            if now - max(self._last_picture, opened) > self._config.silence_seconds * SECOND:
+            if self._is_silent(opened):
                 raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
             asked = self._clock()
 
@@ -315,14 +362,3 @@ class LiveSource:
 
 def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:
     return None if time is None else round(time * time_base * SECOND)
-
-
-_QUICK = {"analyzeduration": "500000", "probesize": "500000"}
-"""Not `nobuffer`: it throws away what was read to find out what comes, the first key frame with it."""
-_OPTIONS: dict[str, dict[str, str]] = {
-    "rtsp": {**_QUICK, "max_delay": "200000", "reorder_queue_size": "64"},
-    "rtmp": {**_QUICK, "rtmp_live": "live"},
-    "udp": {**_QUICK, "overrun_nonfatal": "1", "fifo_size": "50000"},
-    "tcp": _QUICK,
-    "device": {},
-}

@@ -21,9 +21,54 @@ _SHORTEST = 4
 _UNMISTAKABLE = 8
 """Characters from which on it is replaced within words, too."""
 _ORDINARY = frozenset(
-    "admin audio auto camera channel demo error failed file film from guest host http https live local localhost main "
-    "name none null open password path port public root rtmp rtmps rtsp rtsps server source stream streams test true "
-    "false user username video view viewer with word".split()
+    [
+        "admin",
+        "audio",
+        "auto",
+        "camera",
+        "channel",
+        "demo",
+        "error",
+        "failed",
+        "file",
+        "film",
+        "from",
+        "guest",
+        "host",
+        "http",
+        "https",
+        "live",
+        "local",
+        "localhost",
+        "main",
+        "name",
+        "none",
+        "null",
+        "open",
+        "password",
+        "path",
+        "port",
+        "public",
+        "root",
+        "rtmp",
+        "rtmps",
+        "rtsp",
+        "rtsps",
+        "server",
+        "source",
+        "stream",
+        "streams",
+        "test",
+        "true",
+        "false",
+        "user",
+        "username",
+        "video",
+        "view",
+        "viewer",
+        "with",
+        "word",
+    ]
 )
 """Words of our own messages. As a password they are hidden in URLs, where alone they say anything."""
 _TOKEN = re.compile(r"\S+")
@@ -31,7 +76,8 @@ _START = re.compile(r"[a-z][a-z0-9+.-]{0,19}\Z", re.IGNORECASE)
 _USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,19}://)(?P<user>[^/@:\n]{0,60}:[^/@\n]{0,200})@", re.IGNORECASE)
 """Also with spaces in it."""
 _NAMED = re.compile(
-    r"(?P<name>(?:password|passwd|passphrase|pwd|secret|token|api_?key)[\w.-]{0,20}=)(?!\*\*\*)[^\s&;'\"]+", re.IGNORECASE
+    r"(?P<name>(?:password|passwd|passphrase|pwd|secret|token|api_?key)[\w.-]{0,20}=)(?!\*\*\*)[^\s&;'\"]+",
+    re.IGNORECASE,
 )
 _HEADER = re.compile(
     r"\b(?P<name>(?:proxy-)?authorization|(?:set-)?cookie)(?P<colon>\s{0,3}[:=]\s{0,3})[^\r\n'\"]+", re.IGNORECASE

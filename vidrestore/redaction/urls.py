@@ -13,9 +13,36 @@ _KEY_SCHEMES = frozenset({"rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpts", "rtmpte"}
 _STORES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "file", "v4l2"})
 """Where a path is a name, in which ? and = are characters like others."""
 _HARMLESS = frozenset(
-    "bitrate buffer_size buffersize channel codec fifo_size fps framerate height listen localport overrun_nonfatal "
-    "pkt_size profile protocol quality reuse rtcpport stream subtype time timeout transport transportmode ttl unicast "
-    "version width".split()
+    [
+        "bitrate",
+        "buffer_size",
+        "buffersize",
+        "channel",
+        "codec",
+        "fifo_size",
+        "fps",
+        "framerate",
+        "height",
+        "listen",
+        "localport",
+        "overrun_nonfatal",
+        "pkt_size",
+        "profile",
+        "protocol",
+        "quality",
+        "reuse",
+        "rtcpport",
+        "stream",
+        "subtype",
+        "time",
+        "timeout",
+        "transport",
+        "transportmode",
+        "ttl",
+        "unicast",
+        "version",
+        "width",
+    ]
 )
 """Parameters whose values are shown. Everything else may be a secret under a name that nobody foresaw."""
 _PLAIN_VALUE = re.compile(r"[\w.:x-]{0,12}")
@@ -61,7 +88,9 @@ class _Parts:
         host, rest = (after[: end.start()], after[end.start() :]) if end else (after, "")
         rest, sharp, fragment = rest.partition("#")
         path, mark, query = rest.partition("?")
-        return cls(found["scheme"], before if at else None, host, path, query if mark else None, fragment if sharp else None)
+        return cls(
+            found["scheme"], before if at else None, host, path, query if mark else None, fragment if sharp else None
+        )
 
     @property
     def path_holds_key(self) -> bool:
@@ -77,7 +106,9 @@ def hidden(url: str) -> str:
     path = "".join(_shown_path(parts))
     if parts.scheme.lower() in _STORES:
         query = "" if parts.query is None else f"?{_pairs(parts.query, strict=False)}"
-        return f"{parts.scheme}://{user}{parts.host}{path}{query}" + ("" if parts.fragment is None else f"#{parts.fragment}")
+        return f"{parts.scheme}://{user}{parts.host}{path}{query}" + (
+            "" if parts.fragment is None else f"#{parts.fragment}"
+        )
     query = "" if parts.query is None else f"?{_pairs(parts.query, strict=True)}"
     fragment = ""
     if parts.fragment is not None:
@@ -98,7 +129,9 @@ def secrets(url: str) -> Iterator[str]:
         if shown == HIDDEN:
             yield segment
         else:
-            yield from (pair["value"] for pair in _PATH_PAIR.finditer(segment) if _is_secret(pair["name"][:-1], pair["value"]))
+            yield from (
+                pair["value"] for pair in _PATH_PAIR.finditer(segment) if _is_secret(pair["name"][:-1], pair["value"])
+            )
     for pair in re.split("[&;]", parts.query or ""):
         name, equals, value = pair.partition("=")
         if equals and _is_secret(name, value):

@@ -1,0 +1,77 @@
+"""Certificates of TLS: which authorities are trusted, and in words why a server's certificate is not."""
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import certifi
+
+_SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+"""Where Debian, Fedora and openSUSE keep the authorities of the machine in one file."""
+_LOOK_SECONDS = 3.0
+TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
+
+
+def trusted_file(chosen: str = "") -> str:
+    """The file of trusted authorities, PEM: the chosen one, SSL_CERT_FILE's, the machine's, or that of `certifi`.
+
+    FFmpeg is always told: the TLS library in its binary looks where another system than this may keep them.
+    """
+    return chosen or os.environ.get("SSL_CERT_FILE") or _machine_file()
+
+
+def tls_options(*, verify: bool, ca_file: str = "") -> dict[str, str]:
+    """Options of FFmpeg for whatever speaks TLS: certificate and name of the server are checked, or are not."""
+    return {"tls_verify": "1", "ca_file": trusted_file(ca_file)} if verify else {"tls_verify": "0"}
+
+
+def certificate_problem(host: str, port: int, ca_file: str = "") -> str | None:
+    """Why the certificate of a server is not trusted, and whose it is; None where it is, or nobody answers.
+
+    FFmpeg says "Input/output error". It is asked again here, only for words: nothing is sent.
+    """
+    try:
+        context = ssl.create_default_context(cafile=trusted_file(ca_file))
+    except OSError as error:
+        return f"the certificates in {trusted_file(ca_file)} cannot be read: {error.strerror or error}"
+    try:
+        with (
+            socket.create_connection((host, port), timeout=_LOOK_SECONDS) as line,
+            context.wrap_socket(line, server_hostname=host),
+        ):
+            return None
+    except ssl.SSLCertVerificationError as error:
+        return f"{error.verify_message.rstrip('.')}{_whose(host, port)}"
+    except (OSError, ValueError):
+        return None
+
+
+@cache
+def _machine_file() -> str:
+    default = ssl.get_default_verify_paths().cafile
+    return next((file for file in (default, *_SYSTEM) if file and Path(file).is_file()), certifi.where())
+
+
+def _whose(host: str, port: int) -> str:
+    """For whom a certificate that is not trusted was made, and by whom."""
+    with suppress(OSError, ValueError):
+        pem = ssl.get_server_certificate((host, port), timeout=_LOOK_SECONDS)
+        context = ssl.create_default_context(cadata=pem)  # trusts this one alone, so that Python reads it out
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        with (
+            socket.create_connection((host, port), timeout=_LOOK_SECONDS) as line,
+            context.wrap_socket(line) as session,
+        ):
+            found = session.getpeercert() or {}
+        names = [str(name) for _, name in found.get("subjectAltName", ())] or [_common_name(found.get("subject", ()))]
+        return f" (it is for {', '.join(names[:4])}, made by {_common_name(found.get('issuer', ()))})"
+    return ""
+
+
+def _common_name(name: object) -> str:
+    pairs = [pair for part in name for pair in part] if isinstance(name, tuple) else []
+    return next((str(value) for key, value in pairs if key == "commonName"), "nobody who is named")
