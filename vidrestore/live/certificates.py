@@ -49,6 +49,11 @@ def certificate_problem(host: str, port: int, ca_file: str = "") -> str | None:
         return None
 
 
+def distrust(host: str, why: str) -> str:
+    """What is wrong with the certificate of a host and what to do, up to the name of the option."""
+    return f"the certificate of {host} is not trusted: {why}; give its authority, a PEM file, as"
+
+
 @cache
 def _machine_file() -> str:
     default = ssl.get_default_verify_paths().cafile

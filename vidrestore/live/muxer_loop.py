@@ -1,13 +1,16 @@
 """What the process of a connection does: requests in, answers out. See `muxer_process`."""
 
-from typing import BinaryIO
+import errno
+from typing import Any, BinaryIO
 
 from vidrestore.errors import OutputError
-from vidrestore.live.addresses import parse_target
+from vidrestore.live.addresses import Target, endpoint, parse_target
+from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem, distrust
 from vidrestore.live.messages import receive, send
 from vidrestore.live.muxers import Muxer, connection_options
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.track import Track
+from vidrestore.redaction import redact
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
@@ -23,8 +26,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                     tracks[values["kind"]] = Track(data)
                 case "open":
                     target = parse_target(values["url"])
-                    options, url = connection_options(target, transport=values["transport"])
-                    muxer = Muxer(target, tracks, origin=values["origin"], options=options, url=url)
+                    muxer = _opened(target, tracks, values)
                     answer["left_out"] = muxer.left_out
                 case "mux":
                     assert muxer is not None, "opened before"  # noqa: S101
@@ -33,8 +35,24 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                     if muxer is not None:
                         muxer.close()
         except OutputError as error:
-            answer["problem"] = error.message
+            answer["problem"] = redact(error.message)
         send(answers, answer)
+
+
+def _opened(target: Target, tracks: dict[Kind, Track], values: dict[str, Any]) -> Muxer:
+    """Connect; where a certificate is not trusted, FFmpeg only says "Input/output error"."""
+    ca_file = values["ca_file"]
+    way = connection_options(target, transport=values["transport"], verify=values["verify"], ca_file=ca_file)
+    try:
+        return Muxer(target, tracks, origin=values["origin"], options=way.options, url=way.url, container=way.container)
+    except OutputError as error:
+        host, port = endpoint(target.url) or ("", 0)
+        is_tls = target.url.partition("://")[0].lower() in TLS_SCHEMES
+        broke = getattr(error.__cause__, "errno", None) == errno.EIO
+        if broke and values["verify"] and is_tls and (why := certificate_problem(host, port, ca_file)):
+            advice = "output.ca_file, or set output.verify = false to send to whoever answers there"
+            raise OutputError(f"{target}: {distrust(host, why)} {advice}") from error
+        raise
 
 
 def _packet(values: dict[str, object], tracks: dict[Kind, Track], data: bytes) -> Packet:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -17,9 +18,11 @@ from av.stream import Stream
 from vidrestore.errors import OutputError
 from vidrestore.files import is_own_file
 from vidrestore.live.addresses import Target
+from vidrestore.live.certificates import TLS_SCHEMES, tls_options
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.timeline import SECOND
 from vidrestore.live.track import Track
+from vidrestore.redaction import redact
 
 _NANOSECOND = Fraction(1, SECOND)
 _PATIENCE_MICROSECONDS = "100000"
@@ -34,6 +37,7 @@ class Muxer:
         tracks: by kind.
         origin: nanoseconds of the output's clock that become zero.
         url: in place of the target's.
+        container: FFmpeg's name of the muxer, in place of the target's.
 
     Raises:
         OutputError: it cannot be opened or does not hold the picture. Sound that it does not hold is left out, and
@@ -41,7 +45,14 @@ class Muxer:
     """
 
     def __init__(
-        self, target: Target, tracks: dict[Kind, Track], *, origin: int, options: dict[str, str], url: str | None = None
+        self,
+        target: Target,
+        tracks: dict[Kind, Track],
+        *,
+        origin: int,
+        options: dict[str, str],
+        url: str | None = None,
+        container: str | None = None,
     ) -> None:
         self._target = target
         self._origin = origin
@@ -52,7 +63,7 @@ class Muxer:
             self._container: OutputContainer = av.open(
                 url or target.url,
                 "w",
-                format=target.container,
+                format=container or target.container,
                 container_options={"max_interleave_delta": _PATIENCE_MICROSECONDS, **options},
             )
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -111,7 +122,7 @@ class Muxer:
             raise self._problem(error) from error
 
     def _problem(self, error: Exception) -> OutputError:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = redact(getattr(error, "strerror", None) or str(error))
         return OutputError(f"{self._target} cannot be written to: {reason}")
 
 
@@ -185,13 +196,44 @@ class Recording:
                 left.replace(_free(self._path, f"{found[1]}-unfinished"))
 
 
-def connection_options(target: Target, *, transport: str) -> tuple[dict[str, str], str | None]:
-    """Options of FFmpeg for a target on the network, and its URL where that has options of its own."""
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How FFmpeg reaches a target on the network."""
+
+    options: dict[str, str]
+    url: str | None = None
+    """In place of the target's, where that has options of its own."""
+    container: str | None = None
+    """FFmpeg's name of the muxer, in place of the target's."""
+
+
+def connection_options(target: Target, *, transport: str, verify: bool = True, ca_file: str = "") -> Connection:
+    """How FFmpeg reaches a target on the network.
+
+    Args:
+        target: on the network.
+        transport: of RTSP.
+        verify: whether the certificate and the name of a server are checked.
+        ca_file: PEM file of the authorities to trust; empty: those of the machine.
+    """
     options = dict(_OPTIONS[target.kind])
+    scheme = target.url.partition("://")[0].lower()
     if target.kind == "rtsp":
-        options["rtsp_transport"] = transport
-    url = f"{target.url}{'&' if '?' in target.url else '?'}pkt_size=1316" if target.kind == "udp" else None
-    return options, url
+        options |= {"rtsp_transport": transport, "protocol_whitelist": "rtp,udp,tcp,tls,httpproxy"}
+    if scheme in TLS_SCHEMES:
+        options |= tls_options(verify=verify, ca_file=ca_file)
+    if target.kind == "udp":
+        return Connection(options, f"{target.url}{'&' if '?' in target.url else '?'}pkt_size=1316")
+    if scheme == "rtmps":
+        # PyAV opens the connection of FLV without any options; a muxer around it hands them on
+        slave = ":".join(f"{name}={_quoted(value)}" for name, value in {"f": target.container, **options}.items())
+        return Connection({}, f"[{slave}]{_quoted(target.url, '|')}", "tee")
+    return Connection(options)
+
+
+def _quoted(text: str, special: str = ":]|") -> str:
+    """For the muxer `tee`, which reads options, their end and the next target out of its name."""
+    return "".join(f"\\{one}" if one in f"\\' {special}" else one for one in text)
 
 
 def hls_muxer(target: Target, tracks: dict[Kind, Track], *, origin: int) -> Muxer:

@@ -33,6 +33,11 @@ class OutputConfig:
 
     transport: Literal["tcp", "udp"] = "tcp"
     """Of RTSP."""
+    verify: bool = True
+    """Whether the certificate and the name of a server are checked where it speaks TLS (rtsps, rtmps). Without, whoever
+    stands in between gets the password or the stream key, and the picture."""
+    ca_file: str = ""
+    """PEM file of the authorities to trust; empty: those of SSL_CERT_FILE or of the machine."""
     record_seconds: float = 300.0
     """Length of a recording's files."""
     queue_packets: int = 256
@@ -276,7 +281,13 @@ class Output:
         if target.kind == "hls":
             return hls_muxer(target, tracks, origin=origin)
         return RemoteMuxer(
-            target, tracks, origin=origin, transport=config.transport, stall_seconds=config.stall_seconds
+            target,
+            tracks,
+            origin=origin,
+            transport=config.transport,
+            stall_seconds=config.stall_seconds,
+            verify=config.verify,
+            ca_file=config.ca_file,
         )
 
     def _end(self) -> None:

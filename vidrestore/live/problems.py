@@ -6,7 +6,7 @@ import av
 
 from vidrestore.errors import InputError
 from vidrestore.live.addresses import Source, endpoint
-from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem
+from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem, distrust
 from vidrestore.redaction import redact
 
 _NO_VERIFY = "to show the password to whoever answers there"
@@ -38,11 +38,6 @@ _MAY_PASS: tuple[tuple[tuple[int, ...], str], ...] = (
 def untrusted(source: object, host: str, why: str) -> SourceRefused:
     """Tell that the certificate of a source is not trusted, and what to do."""
     return SourceRefused(f"{source}: {distrust(host, why)} source.ca_file, or set source.verify = false {_NO_VERIFY}")
-
-
-def distrust(host: str, why: str) -> str:
-    """What is wrong with the certificate of a host, up to the name of the option."""
-    return f"the certificate of {host} is not trusted: {why}; give its authority, a PEM file, as"
 
 
 def problem(source: Source, error: Exception, *, ca_file: str | None = None) -> InputError:

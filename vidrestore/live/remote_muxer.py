@@ -11,6 +11,7 @@ from vidrestore.live.addresses import Target
 from vidrestore.live.messages import receive, send
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.track import Track
+from vidrestore.redaction import redact
 from vidrestore.safe_path import module_command
 
 _GLANCE_SECONDS = 0.1
@@ -26,6 +27,8 @@ class RemoteMuxer:
         tracks: by kind.
         origin: nanoseconds of the output's clock that become zero.
         transport: of RTSP.
+        verify: whether the certificate and the name of a server are checked where it speaks TLS.
+        ca_file: PEM file of the authorities to trust; empty: those of the machine.
         stall_seconds: how long a packet may take.
 
     Raises:
@@ -33,7 +36,15 @@ class RemoteMuxer:
     """
 
     def __init__(
-        self, target: Target, tracks: dict[Kind, Track], *, origin: int, transport: str, stall_seconds: float
+        self,
+        target: Target,
+        tracks: dict[Kind, Track],
+        *,
+        origin: int,
+        transport: str,
+        stall_seconds: float,
+        verify: bool = True,
+        ca_file: str = "",
     ) -> None:
         self._target = target
         self._patience = stall_seconds
@@ -48,6 +59,7 @@ class RemoteMuxer:
                 self._ask({"do": "track", "kind": kind}, track.memory, seconds=_START_SECONDS)
             # the password goes through the pipe: arguments of processes are for all to see
             opened = {"do": "open", "url": target.url, "origin": origin, "transport": transport}
+            opened |= {"verify": verify, "ca_file": ca_file}
             self.left_out: str | None = self._ask(opened, seconds=_START_SECONDS).get("left_out")
         except BaseException:
             self._end()
@@ -94,7 +106,7 @@ class RemoteMuxer:
             raise OutputError(f"{self._target}: {why}")
         told, _ = answer
         if problem := told.get("problem"):
-            raise OutputError(problem)
+            raise OutputError(redact(problem))
         return told
 
     def _kill_when_late(self) -> None:

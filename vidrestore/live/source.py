@@ -19,6 +19,7 @@ from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
 from vidrestore.live.problems import SourceLost, SourceRefused, problem
+from vidrestore.live.rtsp_redirects import refuse_redirect
 from vidrestore.live.sound import SourceSound
 from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
@@ -237,6 +238,8 @@ class LiveSource:
                 reader.url, format=form, options=options, timeout=timeout, io_open=reader.open
             )
             return web
+        if source.kind == "rtsp":
+            refuse_redirect(source.url, verify=config.verify, ca_file=config.ca_file, seconds=config.open_seconds)
         container: InputContainer = av.open(
             source.url, format="v4l2" if source.kind == "device" else None, options=options, timeout=timeout
         )

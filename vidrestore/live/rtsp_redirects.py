@@ -1,0 +1,170 @@
+"""Where an RTSP server sends its clients: FFmpeg takes the password along to any host.
+
+It is asked first, as FFmpeg will ask it: OPTIONS and DESCRIBE, with the password where it wants one. FFmpeg connects
+again after that, so this keeps a password from a host to which a server *always* sends its clients; a server that sends
+the second of two clients elsewhere knows the password itself by then, and needs no redirect to pass it on.
+"""
+
+import base64
+import hashlib
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from vidrestore.live.certificates import trusted_file
+from vidrestore.live.problems import SourceRefused
+from vidrestore.redaction import hidden
+
+_MOST_REDIRECTS = 5
+_MOST_BYTES = 1 << 16
+_PORTS = {"rtsp": 554, "rtsps": 322}
+_UNAUTHORIZED = 401
+_PARAMETER = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: dict[str, list[str]]
+
+    def first(self, name: str) -> str:
+        return self.headers.get(name, [""])[0]
+
+
+def refuse_redirect(url: str, *, verify: bool, ca_file: str, seconds: float) -> None:
+    """Ask an RTSP server where it sends us; what goes wrong otherwise FFmpeg will meet, and tell.
+
+    Args:
+        url: with a user and a password; without one nothing is asked.
+        verify: whether a certificate is checked.
+        ca_file: trusted authorities.
+        seconds: for everything.
+
+    Raises:
+        SourceRefused: to another host, or from TLS to none.
+    """
+    first = urlsplit(url)
+    if first.username is None:
+        return
+    user = unquote(first.username), unquote(first.password or "")
+    place = first._replace(netloc=first.netloc.rpartition("@")[2]).geturl()
+    deadline = time.monotonic() + seconds
+    for _ in range(_MOST_REDIRECTS):
+        try:
+            leads = _asked(place, user, verify=verify, ca_file=ca_file, deadline=deadline)
+        except (OSError, ValueError):
+            return
+        if leads is None:
+            return
+        other = urlsplit(leads)
+        if (other.hostname or "").lower() != (first.hostname or "").lower():
+            raise SourceRefused(
+                f"{hidden(url)} sends its clients to {hidden(leads)}, another host; the password is not taken there: "
+                "give this other address as the source, with its own"
+            )
+        if first.scheme.lower() == "rtsps" and other.scheme.lower() != "rtsps":
+            raise SourceRefused(
+                f"{hidden(url)} sends its clients to {hidden(leads)}, without TLS; that is not followed"
+            )
+        place = other._replace(netloc=other.netloc.rpartition("@")[2]).geturl()
+    raise SourceRefused(f"{hidden(url)} sends its clients from one place to another without end")
+
+
+def _asked(url: str, user: tuple[str, str], *, verify: bool, ca_file: str, deadline: float) -> str | None:
+    """Where a server sends its clients, or None."""
+    parts = urlsplit(url)
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]), timeout=_left(deadline)
+    ) as line:
+        if parts.scheme.lower() == "rtsps":
+            context = ssl.create_default_context(cafile=trusted_file(ca_file))
+            context.check_hostname = verify
+            context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
+            with context.wrap_socket(line, server_hostname=parts.hostname) as session:
+                return _talk(session, url, user, deadline)
+        return _talk(line, url, user, deadline)
+
+
+def _talk(line: socket.socket, url: str, user: tuple[str, str], deadline: float) -> str | None:
+    shown, number = "", 0
+    for method in ("OPTIONS", "DESCRIBE"):
+        for _ in range(2):
+            number += 1
+            proof = f"Authorization: {_proof(shown, user, method, url)}\r\n" if shown else ""
+            line.sendall(
+                f"{method} {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: Lavf\r\n"
+                f"Accept: application/sdp\r\n{proof}\r\n".encode()
+            )
+            answer = _receive(line, deadline)
+            if answer.status != _UNAUTHORIZED:
+                break
+            offers = answer.headers.get("www-authenticate", [])
+            shown = next((offer for offer in offers if offer.lower().startswith("digest")), "") or "".join(offers[:1])
+        if 300 <= answer.status < 400 and answer.first("location"):  # noqa: PLR2004  redirections
+            return answer.first("location")
+    return None
+
+
+def _receive(line: socket.socket, deadline: float) -> _Answer:
+    """Read an answer.
+
+    Raises:
+        OSError: the connection ended.
+        ValueError: it is none.
+    """
+    data = b""
+    while b"\r\n\r\n" not in data:
+        line.settimeout(_left(deadline))
+        more = line.recv(4096)
+        if not more or len(data) > _MOST_BYTES:
+            raise ConnectionResetError("no whole answer came")
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers: dict[str, list[str]] = {}
+    for name, _, value in (one.partition(":") for one in lines):
+        headers.setdefault(name.strip().lower(), []).append(value.strip())
+    answer = _Answer(int(first.split()[1]), headers)
+    left = min(int(answer.first("content-length") or 0), _MOST_BYTES) - len(body)
+    while left > 0:
+        line.settimeout(_left(deadline))
+        left -= len(line.recv(left)) or left
+    return answer
+
+
+def _left(deadline: float) -> float:
+    """Seconds; a socket that may wait for none would not wait at all.
+
+    Raises:
+        TimeoutError: there are none left.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the server takes too long")
+    return left
+
+
+def _proof(offer: str, user: tuple[str, str], method: str, url: str) -> str:
+    """What shows that we know the password (RFC 7617; RFC 2617 with MD5, as FFmpeg does it)."""
+    if not offer.lower().startswith("digest"):
+        return f"Basic {base64.b64encode(':'.join(user).encode()).decode()}"
+    given = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(offer)}
+    realm, nonce = given.get("realm", ""), given.get("nonce", "")
+    whole = [_md5(f"{user[0]}:{realm}:{user[1]}"), nonce, _md5(f"{method}:{url}")]
+    more = ""
+    if "auth" in given.get("qop", ""):
+        whole[2:2] = ["00000001", "vidrestore", "auth"]
+        more = ', qop=auth, nc=00000001, cnonce="vidrestore"'
+    if "opaque" in given:
+        more += f', opaque="{given["opaque"]}"'
+    return (
+        f'Digest username="{user[0]}", realm="{realm}", nonce="{nonce}", uri="{url}", '
+        f'response="{_md5(":".join(whole))}"{more}'
+    )
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
