@@ -27,8 +27,9 @@ from vidrestore.live.stream import StreamConfig
 from vidrestore.runtime.streams import LocalPlace, StreamSpec
 from vidrestore.service.prometheus import metrics_text
 from vidrestore.service.service import Service
-from vidrestore.service.settings import ServiceConfig, WebConfig, read_settings
+from vidrestore.service.settings import ServiceConfig, read_settings
 from vidrestore.service.web import WebServer, make_app
+from vidrestore.service.web_config import WebConfig
 
 SECRET = "hunter2"  # noqa: S105
 QUICK: dict[str, Any] = {

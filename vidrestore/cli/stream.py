@@ -75,6 +75,13 @@ def stream(
     web: Annotated[
         str | None, typer.Option(help="Serve page, metrics and health, such as on 127.0.0.1:8080.", metavar="HOST:PORT")
     ] = None,
+    web_hosts: Annotated[
+        list[str] | None,
+        typer.Option("--web-host", metavar="NAME", help="Further host name of the page, such as a reverse proxy's."),
+    ] = None,
+    no_web_token: Annotated[
+        bool, typer.Option("--no-web-token", help="Show the page to everybody on this machine, without a token.")
+    ] = False,
     runtime: Annotated[str | None, typer.Option(metavar="local|ray", help="This process, or Ray actors.")] = None,
     address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; means --runtime ray.")] = None,
     log: Annotated[str, typer.Option(metavar="text|json", help="Of the log on stderr.")] = "text",
@@ -98,7 +105,11 @@ def stream(
         "output": {"record_seconds": record_seconds, "transport": transport},
         "mode": mode,
     }
-    for_all = {"runtime": "ray" if address else runtime, "ray": {"address": address}, "web": {"listen": web}}
+    for_all = {
+        "runtime": "ray" if address else runtime,
+        "ray": {"address": address},
+        "web": {"listen": web, "hosts": web_hosts or None, "token": "none" if no_web_token else None},
+    }
 
     def read() -> ServiceConfig:
         found = _read(source, destinations, config)

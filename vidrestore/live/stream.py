@@ -170,6 +170,7 @@ class LiveStream:
         self._state: StreamState = "starting"
         self._moments: deque[_Moment] = deque(maxlen=_RECENT + 1)
         self._pair: tuple[Frame, Frame] | None = None
+        self._preview: tuple[tuple[Frame, Frame], int, bytes | None] | None = None
 
     def run(self) -> None:
         """Run until the source ends, `stop` is called, or it fails for good.
@@ -309,10 +310,15 @@ class LiveStream:
         pair = self._pair
         if pair is None:
             return None
+        kept = self._preview
+        if kept is not None and kept[0] is pair and kept[1] == longest_side:
+            return kept[2]  # drawn once, however many look
         before, after = (make_preview(frame, longest_side=longest_side) for frame in pair)
         joined = np.hstack([before, after])[..., ::-1]
         done, data = cv2.imencode(".jpg", joined, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        return data.tobytes() if done else None
+        picture = data.tobytes() if done else None
+        self._preview = pair, longest_side, picture
+        return picture
 
     def status(self) -> StreamStatus:
         """What the stream does at present."""

@@ -1,6 +1,7 @@
 """Live streams on Ray: each in a process of its own, all on the same face workers."""
 
 import threading
+import time
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,8 @@ from vidrestore.runtime.workers import Description, LiveFaceWorker
 
 _ray: Any = ray
 _ANSWER_SECONDS = 5.0
+_PREVIEW_SECONDS = 1.0
+"""A preview that comes later is of no use, and holds one of the few threads that ask."""
 _MOST_EVENTS = 200
 _MOST_WORKERS = 64
 """Face workers that are started where the configuration leaves it open: one for each GPU."""
@@ -105,7 +108,7 @@ class RayStream:
     def preview(self) -> bytes | None:
         """The latest frame before and after, as JPEG."""
         try:
-            picture: bytes | None = fetch(self._worker.preview.remote(), timeout=_ANSWER_SECONDS)
+            picture: bytes | None = fetch(self._worker.preview.remote(), timeout=_PREVIEW_SECONDS)
         except WorkerError:
             return None
         return picture
@@ -173,9 +176,11 @@ class RayPlace:
     def batches(self) -> dict[str, tuple[int, int]]:
         """Calls of each network of all face workers so far, and items in them."""
         found: dict[str, tuple[int, int]] = {}
-        for worker in self._pool.workers:
+        asked = [worker.batches.remote() for worker in self._pool.workers]
+        deadline = time.monotonic() + _ANSWER_SECONDS  # for all of them: several may be gone
+        for reference in asked:
             try:
-                told = fetch(worker.batches.remote(), timeout=_ANSWER_SECONDS)
+                told = fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
             except WorkerError:
                 continue  # it is being started anew, and counts from zero
             for work, (calls, items) in told.items():

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
+import stat
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 from vidrestore.redaction import redact
 
@@ -20,6 +22,30 @@ def start_logging(style: Style, *, quiet: bool = False) -> None:
     LOG.handlers[:] = [handler]
     LOG.propagate = False
     LOG.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def show_secret(line: str) -> bool:
+    """Write a line with a secret to stderr, where only the person who runs this reads it.
+
+    Not into a log of JSON, which is collected and kept, nor into a file that others on this machine may read.
+
+    Returns:
+        Whether it was written.
+    """
+    collected = any(isinstance(handler.formatter, JsonLines) for handler in LOG.handlers)
+    if collected or _others_may_read(sys.stderr):
+        return False
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the log would hide the secret
+    return True
+
+
+def _others_may_read(stream: TextIO) -> bool:
+    """Whether it is a file that more than its owner may read."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):  # no file at all
+        return False
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 class Lines(logging.Formatter):

@@ -11,6 +11,7 @@ from vidrestore.live.histogram import BOUNDS, Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.service.service import Service
+from vidrestore.service.web_counts import REASONS, WebCounts
 
 _Row = tuple[str, str, Callable[[StreamStatus], Any]]
 """A family's name, what it means, and its value for a stream."""
@@ -19,8 +20,9 @@ _Row = tuple[str, str, Callable[[StreamStatus], Any]]
 class StreamCollector(Collector):
     """Tells the latest status of each stream; asks no stream itself."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, web: WebCounts) -> None:
         self._service = service
+        self._web = web
 
     def collect(self) -> Iterator[Metric]:
         """All families, with a sample for each stream."""
@@ -30,12 +32,13 @@ class StreamCollector(Collector):
         yield from _counters(statuses, self._service)
         yield from _outputs(statuses)
         yield from _histograms(statuses)
+        yield from _of_the_web_server(self._web)
 
 
-def metrics_text(service: Service) -> bytes:
+def metrics_text(service: Service, web: WebCounts | None = None) -> bytes:
     """What a scrape is answered with."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StreamCollector(service))
+    registry.register(StreamCollector(service, web or WebCounts()))
     return generate_latest(registry)
 
 
@@ -139,6 +142,17 @@ def _histograms(statuses: list[StreamStatus]) -> Iterator[Metric]:
         for stage, histogram in status.stages.items():
             stages.add_metric([status.name, stage], _buckets(histogram), histogram.total)
     yield from (latency, stages)
+
+
+def _of_the_web_server(web: WebCounts) -> Iterator[Metric]:
+    connections = GaugeMetricFamily("vidrestore_web_connections", "Open connections to the web server")
+    connections.add_metric([], web.open)
+    refused = CounterMetricFamily(
+        "vidrestore_web_refused", "Connections and requests that the web server refused", labels=["reason"]
+    )
+    for reason in REASONS:
+        refused.add_metric([reason], web.refused[reason])
+    yield from (connections, refused)
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -1,6 +1,5 @@
 """Run streams as a program does: in their place, with signals, and seen over HTTP."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +10,11 @@ from vidrestore.errors import ConfigError, Interrupted, VidrestoreError
 from vidrestore.redaction import redact
 from vidrestore.runtime.streams import LocalPlace, StreamPlace
 from vidrestore.runtime.streams_on_ray import RayPlace
-from vidrestore.service.logs import LOG
+from vidrestore.service.file_handles import raise_file_limit
+from vidrestore.service.logs import LOG, show_secret
 from vidrestore.service.service import Service
-from vidrestore.service.settings import TOKEN_VARIABLE, ServiceConfig, WebConfig
+from vidrestore.service.settings import ServiceConfig
+from vidrestore.service.web_config import TOKEN_VARIABLE, WebConfig, random_token
 
 Watch = Callable[[Service], AbstractContextManager[object]]
 
@@ -35,11 +36,13 @@ def serve(
         The service that ran: `statuses` and `problems` tell how it went.
 
     Raises:
-        ConfigError: a package for the web page is missing.
+        ConfigError: a package for the web page is missing, or it would be open to more than it should.
         VidrestoreError: no stream could be begun.
     """
     if not config.streams:
         raise ConfigError("there is no stream to run; give SRC and DST, or --config STREAMS.toml")
+    config.web.check()
+    raise_file_limit()
     with ExitStack() as stack:
         place = stack.enter_context(_place(config))
         service = Service(place, config.streams)
@@ -107,7 +110,18 @@ def _web(config: WebConfig, service: Service) -> Iterator[None]:
         from vidrestore.service.web import WebServer, make_app  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ConfigError(f"the web page needs {error.name}: pip install 'vidrestore[live]'") from error
-    app = make_app(service, token=os.environ.get(TOKEN_VARIABLE) or None)
-    with WebServer(app, *endpoint) as server:
-        LOG.info("http://%s:%d/ shows the streams", endpoint[0], server.port)
+    own = config.own_token()
+    token = None if config.token == "none" else own or random_token()  # noqa: S105  a choice, no token
+    app = make_app(service, token=token, names=config.names())
+    with WebServer(app, *endpoint, connections=config.connections) as server:
+        host = f"[{endpoint[0]}]" if ":" in endpoint[0] else endpoint[0]
+        root = f"http://{host}:{server.port}/"
+        LOG.info("%s shows the streams", root)
+        if token is not None and own is None and not show_secret(f"open {root}?token={token}"):
+            LOG.warning(
+                "a random token guards %s and is not written here, where others may read it: set one in the "
+                "environment variable %s; /health needs none",
+                root,
+                TOKEN_VARIABLE,
+            )
         yield

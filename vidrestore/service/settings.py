@@ -14,39 +14,10 @@ from vidrestore.live.stream import StreamConfig
 from vidrestore.redaction import redact
 from vidrestore.runtime.face_pool import RayConfig
 from vidrestore.runtime.streams import StreamSpec
-
-TOKEN_VARIABLE = "VIDRESTORE_TOKEN"  # noqa: S105  the name of it
+from vidrestore.service.web_config import WebConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-@dataclass(frozen=True, slots=True)
-class WebConfig:
-    """Where the page, the metrics and the health are served; nowhere by default."""
-
-    listen: str | None = None
-    """HOST:PORT. Hosts other than the loopback need a token in the environment variable VIDRESTORE_TOKEN."""
-
-    def endpoint(self) -> tuple[str, int] | None:
-        """Host and port, or None.
-
-        Raises:
-            ConfigError: it is not HOST:PORT, or others could come and no token is set.
-        """
-        if self.listen is None:
-            return None
-        host, separator, port = self.listen.rpartition(":")
-        host = host.strip("[]")
-        if not separator or not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  the highest port
-            raise ConfigError(f"web.listen is {self.listen!r}; write HOST:PORT, such as 127.0.0.1:8080")
-        if host not in _LOOPBACK and not os.environ.get(TOKEN_VARIABLE):
-            raise ConfigError(
-                f"web.listen is {self.listen!r}, which other machines can reach: set a token in the environment "
-                f"variable {TOKEN_VARIABLE}, or listen on 127.0.0.1"
-            )
-        return host, int(port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,86 +1,103 @@
 """What a service shows of itself over HTTP: a page, its data, metrics and health."""
 
-import hmac
+import asyncio
+import base64
+import errno
+import hashlib
+import re
+import socket
 import threading
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidrestore.errors import OutputError
 from vidrestore.live.status import StreamStatus
+from vidrestore.service.connections import BoundedProtocol, Connections
+from vidrestore.service.file_handles import highest_page_handle, page_share
+from vidrestore.service.guard import Guard
+from vidrestore.service.logs import LOG
 from vidrestore.service.prometheus import metrics_text
 from vidrestore.service.service import Service
+from vidrestore.service.shared_answer import SharedAnswer
+from vidrestore.service.web_counts import WebCounts
 
-_COOKIE = "vidrestore_token"
-_START_SECONDS = 5.0
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self'; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_END_SECONDS = 5.0
+_LAST_RESPONSES_SECONDS = 2
+_IDLE_SECONDS = 5
+_BACKLOG = 64
+_MOST_HEAD_BYTES = 16384
+_SEND_BUFFER_BYTES = 262144
+"""What the kernel takes for a reader that does not read."""
+_NEWS_SECONDS = 5.0
+_PREVIEW_THREADS = 4
+_PREVIEW_SECONDS = 0.1
+_DATA_SECONDS = 0.5
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-def make_app(service: Service, *, token: str | None = None) -> Starlette:
+def make_app(service: Service, *, token: str | None = None, names: frozenset[str] = frozenset({"localhost"})) -> Guard:
     """The pages of a service: `/`, `/api/streams`, `/preview/NAME.jpg`, `/metrics` and `/health`.
 
-    With a token all but `/health` want it, as `Authorization: Bearer TOKEN` or once as `/?token=TOKEN`, which a browser
-    keeps in a cookie.
+    Args:
+        service: what is shown.
+        token: what all but `/health` want; None for nothing.
+        names: host names under which they may be asked for, besides addresses.
     """
-    pages = _Pages(service, token)
-    return Starlette(
-        routes=[
-            Route("/", pages.guarded(pages.page)),
-            Route("/api/streams", pages.guarded(pages.streams)),
-            Route("/preview/{name}.jpg", pages.guarded(pages.preview)),
-            Route("/metrics", pages.guarded(pages.metrics)),
-            Route("/health", pages.health),
-        ]
+    counts = WebCounts()
+    pages = _Pages(service, counts)
+    routes = [
+        Route("/", pages.page),
+        Route("/api/streams", pages.streams),
+        Route("/preview/{name}.jpg", pages.preview),
+        Route("/metrics", pages.metrics),
+        Route("/health", pages.health),
+    ]
+    policy = _content_security_policy(pages.text)
+    return Guard(Starlette(routes=routes), token=token, names=names, content_security_policy=policy, counts=counts)
+
+
+def _content_security_policy(page: str) -> str:
+    """Only the script and the style that stand in the page run, and only this server is asked for anything."""
+
+    def digest(element: str) -> str:
+        (text,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    return (
+        f"default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'sha256-{digest('script')}'; "
+        f"style-src 'sha256-{digest('style')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
 class _Pages:
-    def __init__(self, service: Service, token: str | None) -> None:
+    """The threads that answer are few: on Ray, a stream whose process is gone holds one for a second."""
+
+    def __init__(self, service: Service, counts: WebCounts) -> None:
         self._service = service
-        self._token = token
-        self._page = files("vidrestore.service").joinpath("page.html").read_text(encoding="utf-8")
+        self._preview_threads = ThreadPoolExecutor(_PREVIEW_THREADS, thread_name_prefix="web-preview")
+        self._previews: dict[str, SharedAnswer[bytes | None]] = {}
+        self._metrics = _answer(partial(metrics_text, service, counts), "web-metrics")
+        self._streams = _answer(self._told, "web-streams")
+        self.text = files("vidrestore.service").joinpath("page.html").read_text(encoding="utf-8")
 
-    def guarded(self, handler: Handler) -> Handler:
-        async def checked(request: Request) -> Response:
-            if self._token is not None and not _knows(request, self._token):
-                return PlainTextResponse("a token is needed: Authorization: Bearer TOKEN, or /?token=TOKEN", 401)
-            response = await handler(request)
-            response.headers.update(_HEADERS)
-            return response
-
-        return checked
-
-    async def page(self, request: Request) -> Response:
-        if self._token is not None and "token" in request.query_params:
-            response = RedirectResponse("/", 303)  # out of the address bar and of every log
-            response.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
-            return response
-        return HTMLResponse(self._page)
+    async def page(self, _: Request) -> Response:
+        return HTMLResponse(self.text)
 
     async def streams(self, _: Request) -> Response:
-        return JSONResponse([_told(self._service, status) for status in self._service.statuses()])
+        return Response(await self._streams.get(), media_type="application/json")
 
     async def metrics(self, _: Request) -> Response:
-        text = await run_in_threadpool(metrics_text, self._service)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await self._metrics.get(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def health(self, _: Request) -> Response:
         statuses = self._service.statuses()
@@ -89,14 +106,25 @@ class _Pages:
         return JSONResponse({"healthy": healthy, "streams": len(statuses), "live": live}, 200 if healthy else 503)
 
     async def preview(self, request: Request) -> Response:
-        picture = await run_in_threadpool(self._service.preview, request.path_params["name"])
+        shared = self._preview_of(request.path_params["name"])
+        picture = await shared.get() if shared else None
         return Response(picture, media_type="image/jpeg") if picture else PlainTextResponse("no picture yet", 404)
 
+    def _preview_of(self, name: str) -> SharedAnswer[bytes | None] | None:
+        names = {status.name for status in self._service.statuses()}
+        self._previews = {one: shared for one, shared in self._previews.items() if one in names}
+        if name in names and name not in self._previews:
+            ask = partial(self._service.preview, name)
+            self._previews[name] = SharedAnswer(ask, self._preview_threads, seconds=_PREVIEW_SECONDS)
+        return self._previews.get(name)
 
-def _knows(request: Request, token: str) -> bool:
-    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    offered = shown if scheme.lower() == "bearer" else request.cookies.get(_COOKIE) or request.query_params.get("token")
-    return offered is not None and hmac.compare_digest(offered.encode(), token.encode())
+    def _told(self) -> bytes:
+        return bytes(JSONResponse([_told(self._service, status) for status in self._service.statuses()]).body)
+
+
+def _answer(compute: Callable[[], bytes], thread: str) -> SharedAnswer[bytes]:
+    executor: Executor = ThreadPoolExecutor(1, thread_name_prefix=thread)
+    return SharedAnswer(compute, executor, seconds=_DATA_SECONDS)
 
 
 def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
@@ -113,38 +141,104 @@ def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
 class WebServer:
     """Serves an application from a thread; use as a context manager.
 
+    Args:
+        app: what to serve.
+        host: where to listen.
+        port: where to listen; 0 for any that is free.
+        connections: most at a time; fewer where few files may be open.
+        exchange_seconds: limit on the time of a request and its response together.
+
     Raises:
         OutputError: the address is taken, or not ours.
     """
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
-        config = uvicorn.Config(app, host=host, port=port, log_level="critical", access_log=False, lifespan="off")
+    def __init__(
+        self, app: Guard, host: str, port: int, *, connections: int = 64, exchange_seconds: float = 10.0
+    ) -> None:
+        config = uvicorn.Config(
+            app, interface="asgi3", lifespan="off", ws="none", log_config=None, log_level="critical", access_log=False,
+            proxy_headers=False, server_header=False, timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_LAST_RESPONSES_SECONDS, h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+        )  # fmt: skip
+        self._counts = app.counts
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
-        self._where = f"{host}:{port}"
+        self._config = config
+        self._connections = Connections(
+            page_share(connections),
+            highest_handle=highest_page_handle(),
+            counts=app.counts,
+            exchange_seconds=exchange_seconds,
+        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="web", daemon=True)
+        self._address = host, port
+        self._listeners: list[socket.socket] = []
 
-    def _serve(self) -> None:
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._count_fault)
+
+        def protocol() -> BoundedProtocol:
+            return BoundedProtocol(self._config, self._server.server_state, self._connections)
+
+        tasks = [asyncio.create_task(self._connections.accept(one, protocol)) for one in self._listeners]
+        tasks.append(asyncio.create_task(self._tell()))
         try:
-            self._server.run()
-        except SystemExit:  # how uvicorn says that it cannot bind
-            return
+            await self._server.serve(sockets=[])  # it answers, and we accept
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _count_fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Instead of a traceback each time: a flood must not fill a disk."""
+        self._counts.refused["fault"] += 1
+        self._counts.last_fault = str(context.get("exception") or context["message"])
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_NEWS_SECONDS)
+            if news := self._counts.news():
+                LOG.warning("%s", news)
 
     def __enter__(self) -> Self:
+        host, port = self._address
+        try:
+            for listener in _listening(host, port):
+                self._listeners.append(listener)
+        except OSError as error:
+            self._close()
+            raise OutputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         self._thread.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise OutputError(f"cannot listen on {self._where}; is the port taken?")
-            time.sleep(0.02)
         return self
 
     @property
     def port(self) -> int:
         """The port in use, where 0 was asked for."""
-        return int(self._server.servers[0].sockets[0].getsockname()[1])
+        return int(self._listeners[0].getsockname()[1])
+
+    def _close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join(_START_SECONDS)
+        self._thread.join(_END_SECONDS)
+        self._close()
+
+
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Sockets on each address of a host; `localhost` has two where IPv6 is on."""
+    found = {(family, address[0]) for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    begun = False
+    for family, address in sorted(found):
+        try:
+            listener = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if begun and error.errno == errno.EADDRNOTAVAIL:
+                continue  # a name for IPv6, which this machine does not have
+            raise
+        begun = True
+        listener.settimeout(0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        port = listener.getsockname()[1]
+        yield listener

@@ -1,0 +1,115 @@
+"""Where the web page is served, and who may see it."""
+
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from dataclasses import dataclass
+from typing import Literal
+
+from vidrestore.errors import ConfigError
+
+TOKEN_VARIABLE = "VIDRESTORE_TOKEN"  # noqa: S105  the name of it
+
+_LEAST_TOKEN = 16
+_TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{_LEAST_TOKEN},256}}")
+"""What RFC 6750 allows in a header."""
+_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_RANDOM_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the page, the metrics and the health are served (nowhere by default), and who may see them."""
+
+    listen: str | None = None
+    """HOST:PORT. Hosts other than the loopback need a token in the environment variable VIDRESTORE_TOKEN."""
+    hosts: tuple[str, ...] = ()
+    """Names, besides the host listened on, that may stand in the address bar, such as that of a reverse proxy;
+    `*.example.org` stands for all below it. Addresses and `localhost` always may."""
+    token: Literal["required", "none"] = "required"  # noqa: S105  a choice, no token
+    """With "required" it is the one in VIDRESTORE_TOKEN, else a random one that is printed at the start. With "none"
+    everybody on this machine may look; on the loopback only."""
+    connections: int = 64
+    """Most connections at a time, and half of them from one address."""
+
+    def __post_init__(self) -> None:
+        for name in self.hosts:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"web.hosts has {name!r}; write names without port, such as video.example.org")
+        if not 2 <= self.connections <= 10_000:  # noqa: PLR2004  one for each half, and less than the handles there are
+            raise ConfigError(f"web.connections is {self.connections}; use 2 to 10000")
+
+    def endpoint(self) -> tuple[str, int] | None:
+        """Host and port, or None.
+
+        Raises:
+            ConfigError: it is not HOST:PORT, or others could come and no token is set.
+        """
+        if self.listen is None:
+            return None
+        host, separator, port = self.listen.rpartition(":")
+        host = host.strip("[]")
+        if not separator or not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  the highest port
+            raise ConfigError(f"web.listen is {self.listen!r}; write HOST:PORT, such as 127.0.0.1:8080")
+        if not is_loopback(host):
+            if self.token == "none":  # noqa: S105
+                raise ConfigError(
+                    f"web.listen is {self.listen!r}, which other machines can reach, and web.token is 'none'; set a "
+                    f"token in the environment variable {TOKEN_VARIABLE}, or listen on 127.0.0.1"
+                )
+            if not os.environ.get(TOKEN_VARIABLE):
+                raise ConfigError(
+                    f"web.listen is {self.listen!r}, which other machines can reach: set a token in the environment "
+                    f"variable {TOKEN_VARIABLE}, or listen on 127.0.0.1"
+                )
+        return host, int(port)
+
+    def check(self) -> None:
+        """Refuse what cannot be meant, or would be open to more than it should.
+
+        Raises:
+            ConfigError: what is wrong.
+        """
+        if self.endpoint() is not None:
+            self.own_token()
+
+    def own_token(self) -> str | None:
+        """The token from the environment; None where none is set, or none is wanted.
+
+        Raises:
+            ConfigError: it is too short, cannot travel in a header, or is set and not wanted.
+        """
+        token = os.environ.get(TOKEN_VARIABLE)
+        if not token:
+            return None
+        if self.token == "none":  # noqa: S105
+            raise ConfigError(f"{TOKEN_VARIABLE} is set and web.token is 'none'; unset the one or leave the other out")
+        if not _TOKEN.fullmatch(token):
+            raise ConfigError(
+                f"the token in {TOKEN_VARIABLE} has {len(token)} characters; use {_LEAST_TOKEN} to 256 letters, digits "
+                "and any of ._~+/=- such as `openssl rand -hex 16` prints"
+            )
+        return token
+
+    def names(self) -> frozenset[str]:
+        """Host names, in lower case, under which the page may be asked for; any address may, too."""
+        endpoint = self.endpoint()
+        own = [] if endpoint is None else [endpoint[0]]
+        if endpoint is not None and not is_loopback(endpoint[0]):
+            own.append(socket.gethostname())
+        return frozenset(name.lower() for name in ("localhost", *own, *self.hosts))
+
+
+def random_token() -> str:
+    """A token of 192 bits that nobody has seen yet."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host of this name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
