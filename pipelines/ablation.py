@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from pipelines.train_embedded import COMMON, FINISH, REBUILD
+from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.files import replace_text
 from vidrestore.markdown import markdown_table
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
@@ -62,8 +63,8 @@ def main(
     rows = [[name, *(f"{figures[column]:.3f}" for column in columns)] for name, figures in found.items() if figures]
     table = markdown_table(["training", *columns], rows)
     replace_text(out / "ablation.md", f"{table}\n")
-    typer.echo(table)
+    say_lines(table)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

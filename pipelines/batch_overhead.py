@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidrestore.benchmark.batch_overhead import measure_overhead
-from vidrestore.cli.terminal import run_to_exit
+from vidrestore.cli.terminal import run_to_exit, say
 
 
 def main(
@@ -20,13 +20,11 @@ def main(
     """Measure, and tell."""
     out.mkdir(parents=True, exist_ok=True)
     found = measure_overhead(out, films=films, hours=hours)
-    print(f"{found.films} films of a second: {found.seconds:.1f} s, {found.work_seconds:.1f} s of them work")
-    print(f"beyond its work a film costs {found.per_film:.3f} s")
-    print(f"a film of {found.hours:.2f} h ({found.megabytes:.0f} MB) is planned in {found.plan_seconds:.1f} s")
-    print(
-        f"into {found.plan_segments} segments; driver {found.driver_mib_first:.0f} -> {found.driver_mib_last:.0f} MiB"
-    )
+    say(f"{found.films} films of a second: {found.seconds:.1f} s, {found.work_seconds:.1f} s of them work")
+    say(f"beyond its work a film costs {found.per_film:.3f} s")
+    say(f"a film of {found.hours:.2f} h ({found.megabytes:.0f} MB) is planned in {found.plan_seconds:.1f} s")
+    say(f"into {found.plan_segments} segments; driver {found.driver_mib_first:.0f} -> {found.driver_mib_last:.0f} MiB")
 
 
 if __name__ == "__main__":
-    run_to_exit(lambda: typer.run(main))
+    run_to_exit(main)

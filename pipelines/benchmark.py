@@ -12,13 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich import print as show
-from rich.table import Table
 
 from vidrestore.benchmark.measure import BenchmarkConfig, measure
 from vidrestore.benchmark.memory import compare_lengths
 from vidrestore.benchmark.results import Benchmark
 from vidrestore.benchmark.table import footnotes, tables, update_readme
+from vidrestore.cli.terminal import run_to_exit, say, show_table
 from vidrestore.config import update
 from vidrestore.demo import make_archival_film
 
@@ -42,7 +41,7 @@ def main(
         shown = film or demo_film(Path(folder))
         amounts = {"runs": runs, "as_shipped_runs": as_shipped_runs, "as_shipped_frames": as_shipped_frames}
         config = update(BenchmarkConfig(), {**amounts, "frames": frames, "runtimes": runtime})
-        found = Benchmark.read(json) if reuse else measure(shown, config, on_step=show)
+        found = Benchmark.read(json) if reuse else measure(shown, config, on_step=say)
         found.write(json)
         if memory:
             uses = compare_lengths(shown, minutes=minutes, runtimes=config.runtimes)
@@ -63,13 +62,10 @@ def demo_film(folder: Path) -> Path:
 def report(found: Benchmark) -> None:
     """Print the tables."""
     for table in tables(found):
-        printed = Table(*table.head)
-        for cells in table.body:
-            printed.add_row(*cells)
-        show(printed)
+        show_table("", table.head, table.body)
     for note in footnotes(found):
-        show(f"- {note}")
+        say(f"- {note}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

@@ -54,4 +54,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_to_exit(lambda: typer.run(main))
+    run_to_exit(main)

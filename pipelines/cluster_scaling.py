@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vidrestore.benchmark.scaling import ScalingConfig, measure_scaling, scaling_table
-from vidrestore.cli.terminal import run_to_exit
+from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.config import apply_settings, update
 
 
@@ -38,8 +38,8 @@ def main(
         },
     )
     config = apply_settings(config, settings or [])
-    print(scaling_table(measure_scaling(config, out)))
+    say_lines(scaling_table(measure_scaling(config, out)))
 
 
 if __name__ == "__main__":
-    run_to_exit(lambda: typer.run(main))
+    run_to_exit(main)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import print as show
 
 from vidrestore.benchmark.live import Scene, measure_live
+from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.config import apply_settings
 from vidrestore.live.stream import StreamConfig
 
@@ -35,14 +35,14 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     between = (20.0, 60.0) if trouble else None
     scene = Scene(film, width, height, rate, 60 * minutes, share, warm_up, between, peer_cores=peer_cores)
-    found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=show)
+    found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=say)
     found.write(out / "live.json")
     for name in ("latency_ms", "camera_to_viewer_ms", "sound_offset_ms", "rate_in", "rate_out", "longest_gap_seconds"):
-        show(f"{name.replace('_', ' ')}: {getattr(found, name)}")
+        say(f"{name.replace('_', ' ')}: {getattr(found, name)}")
     for name in ("troubles", "memory_mb", "threads", "file_descriptors", "balanced"):
-        show(f"{name.replace('_', ' ')}: {getattr(found, name)}")
-    show(f"quality: {found.status.rung_name}; dropped: {found.status.dropped}; held: {found.status.sink_counts.held}")
+        say(f"{name.replace('_', ' ')}: {getattr(found, name)}")
+    say(f"quality: {found.status.rung_name}; dropped: {found.status.dropped}; held: {found.status.sink_counts.held}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidrestore.benchmark.live_share import ShareConfig, measure_share, share_table
-from vidrestore.cli.terminal import run_to_exit
+from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.config import apply_settings
 
 
@@ -22,8 +22,8 @@ def main(
 ) -> None:
     """Compare, tell."""
     out.mkdir(parents=True, exist_ok=True)
-    print(share_table(measure_share(apply_settings(ShareConfig(film), settings or []), out)))
+    say_lines(share_table(measure_share(apply_settings(ShareConfig(film), settings or []), out)))
 
 
 if __name__ == "__main__":
-    run_to_exit(lambda: typer.run(main))
+    run_to_exit(main)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import print as show
 
 from vidrestore.benchmark.clips import cut
 from vidrestore.benchmark.steadiness import markdown, measure_steadiness
 from vidrestore.benchmark.table import replace_between
+from vidrestore.cli.terminal import run_to_exit, say, say_lines
 from vidrestore.files import replace_text
 
 
@@ -27,11 +27,11 @@ def main(
     """Damage, restore in every way, compare, and write the figures down."""
     out.mkdir(parents=True, exist_ok=True)
     chosen = [_cut(film, out, frames) if frames else film for film in films]
-    measured = measure_steadiness(chosen, preset, out, on_step=show)
+    measured = measure_steadiness(chosen, preset, out, on_step=say)
     measured.write(out / "steadiness.json")
     text = markdown(measured)
     replace_text(out / "steadiness.md", f"{text}\n")
-    show(text)
+    say_lines(text)
     if readme:
         replace_between(readme, "<!-- steadiness -->", "<!-- /steadiness -->", text)
 
@@ -43,4 +43,4 @@ def _cut(film: Path, out: Path, frames: int) -> Path:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

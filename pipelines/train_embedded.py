@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.training.augmentation import AugmentationConfig
 from vidrestore.training.degradation import preset
 from vidrestore.training.film_share import FilmShareConfig
@@ -77,10 +78,10 @@ def main(
             made = train_restorer(config, faces, out / name, machine, prior=out / "prior" / PRIOR_FILE)
         else:
             made = train_restorer(config, faces, out / name, machine, start=out / "restorer")
-        typer.echo(f"{name}: {made}")
+        say(f"{name}: {made}")
         if last_step(out / name) < count:  # cut off by --seconds: the same command goes on from there
             break
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

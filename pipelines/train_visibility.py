@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from vidrestore.cli.terminal import run_to_exit, say, say_lines
 from vidrestore.training.visibility import train_visibility
 from vidrestore.training.visibility_report import REPORT_FILE
 from vidrestore.training.visibility_samples import VisibilityConfig
@@ -34,9 +35,9 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = replace(RECIPE, steps=steps, batch=batch, seed=seed, stop_after_seconds=seconds)
     made = train_visibility(faces, out, config, device=device, processes=processes)
-    typer.echo((out / REPORT_FILE).read_text())
-    typer.echo(f"{made}")
+    say_lines((out / REPORT_FILE).read_text())
+    say(str(made))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import print as show
 
 from pipelines.train_embedded import STAGES
 from vidrestore.benchmark.training import measure_training
+from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.training.presets import training_preset
 
 EMBEDDED = replace(STAGES["fine-tune"], films=None)  # all damage on the device: films are as fast as the CPU's cores
@@ -35,15 +35,15 @@ def main(
     """Time each way, and write the figures down."""
     chosen = {name: config for name, config in WAYS.items() if not way or any(part in name for part in way)}
     sized = {name: replace(config, batch=batch or config.batch) for name, config in chosen.items()}
-    found = measure_training(sized, faces, device=device, rounds=rounds, on_step=show)
+    found = measure_training(sized, faces, device=device, rounds=rounds, on_step=say)
     found.write(json)
     for speed in found.speeds:
         low, high = speed.quartiles
-        show(
+        say(
             f"{speed.name}: {speed.images_per_second:.0f} ({low:.0f}-{high:.0f}) images/s, batch {speed.batch}, "
             f"{speed.peak_gibibytes:.1f} GiB, first step after {speed.start_seconds:.0f} s"
         )
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_to_exit(main)

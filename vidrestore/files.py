@@ -69,8 +69,8 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """As `replace_bytes`, in UTF-8."""
-    replace_bytes(path, text.encode())
+    """As `replace_bytes`, in UTF-8; the bytes of names that are not UTF-8 are written as escapes."""
+    replace_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def open_regular(path: Path, flags: int) -> int:

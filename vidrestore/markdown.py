@@ -1,9 +1,20 @@
 """Tables in Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
+
+from vidrestore.printable import printable
+
+_MARKUP = re.compile(r"([\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w))")
+"""What could begin or end something; an underscore inside a word does not."""
 
 
 def markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Cells as text, a line for each row: the first column to the left, the others to the right; no last newline."""
     rule = (":--", *("--:" for _ in head[1:]))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body))
+
+
+def markdown_text(text: str) -> str:
+    """Foreign text, such as the name of a file, in one line that shows it and does nothing else."""
+    return _MARKUP.sub(r"\\\1", printable(text))

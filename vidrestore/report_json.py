@@ -1,6 +1,8 @@
 """Reports as JSON, and back: dataclasses of plain values, nested ones included."""
 
-from typing import TypeVar
+import json
+import math
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,8 +12,11 @@ T = TypeVar("T")
 
 
 def to_json(report: object) -> str:
-    """A dataclass as indented JSON; numbers that are not finite become null."""
-    return TypeAdapter(type(report)).dump_json(report, indent=2).decode() + "\n"
+    """A dataclass as indented JSON in ASCII; numbers that are not finite become null.
+
+    Every string comes back exactly, names of files that are not UTF-8 included, and none acts on a terminal.
+    """
+    return json.dumps(_finite(TypeAdapter(type(report)).dump_python(report, mode="json")), indent=2) + "\n"
 
 
 def from_json(kind: type[T], text: str, *, what: str) -> T:
@@ -26,8 +31,19 @@ def from_json(kind: type[T], text: str, *, what: str) -> T:
         InputError: the text is something else.
     """
     try:
-        return TypeAdapter(kind).validate_json(text)
+        # pydantic's own reader refuses the surrogates that stand for bytes of names that are not UTF-8
+        return TypeAdapter(kind).validate_python(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"this is not the JSON of {what}: text: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"this is not the JSON of {what}: {where or 'text'}: {first['msg']}") from error
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -40,7 +40,7 @@ def main() -> None:
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  a flag's callback
     if wanted:
-        terminal.out.print(f"vidrestore {__version__}")
+        terminal.say(f"vidrestore {__version__}")
         raise typer.Exit
 
 

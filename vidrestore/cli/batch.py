@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vidrestore import storage
-from vidrestore.cli.terminal import err, fail, given, live_bar, parse_faces, say, show_table, warn
+from vidrestore.cli.terminal import fail, given, live_bar, parse_faces, remark, say, show_table, warn
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import InputError, Interrupted
@@ -128,7 +128,7 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
                 bar.update(task, total=progress.frames or None, completed=done, told=_told(progress))
             elif progress.seconds - last >= _LINE_SECONDS:
                 last = progress.seconds
-                err.print(f"{progress.seconds:7.0f} s  {_told(progress)}", soft_wrap=True, highlight=False)
+                remark(f"{progress.seconds:7.0f} s  {_told(progress)}")
 
         yield tell
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.cli.terminal import given, live_bar, say, warn
+from vidrestore.cli.terminal import given, live_bar, say, warn_all
 from vidrestore.config import apply_settings, update
 from vidrestore.damage.degrade import DegradeConfig, OnFrame, degrade_film
 from vidrestore.damage.looks import LOOK_NAMES, look_preset
@@ -60,8 +60,7 @@ def degrade(
 
 
 def _summarise(done: DegradeReport, preset: str) -> None:
-    for warning in done.warnings:
-        warn(warning)
+    warn_all(done.warnings)
     film = done.look.film
     fields = f"interlaced ({film.interlacing})" if film.interlacing else "progressive"
     say(

@@ -1,6 +1,5 @@
 """`vidrestore restore`, `demo` and `probe`: the commands about films."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vidrestore.cli.terminal import given, live_bar, out, parse_faces, plain, say, warn
+from vidrestore.cli.terminal import cell, given, live_bar, out, parse_faces, say, say_json, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.report import RunReport, check_report
@@ -109,8 +108,7 @@ def _frames(info: VideoInfo) -> int | None:
 
 
 def _summarise(done: RunReport) -> None:
-    for warning in done.warnings:
-        warn(warning)
+    warn_all(done.warnings)
     say(
         f"{done.destination}: {done.frames_written} frames, {done.faces_restored} faces in {done.tracks} tracks, "
         f"{done.shots} shots, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
@@ -137,16 +135,16 @@ def demo(
         counts = f"{done.frames_written} frames, {done.faces_restored} faces"
         return f"{film.before} -> {film.after}: {counts}, {done.seconds:.1f} s"
 
-    typer.echo(line(made.archival))
+    say(line(made.archival))
     before, after = made.likeness_before, made.likeness_after
-    typer.echo(
+    say(
         f"  face against ground truth: {before.psnr:.2f} dB before, {after.psnr:.2f} dB after; feature distance "
         f"{before.feature_distance:.3f} before, {after.feature_distance:.3f} after (less is nearer)"
     )
-    typer.echo(line(made.carphone))
-    typer.echo(f"before | after | truth: {made.picture}")
-    typer.echo(f"reports: {made.archival.report_path}, {made.carphone.report_path}")
-    typer.echo(f"all of it took {time.perf_counter() - started:.1f} s")
+    say(line(made.carphone))
+    say(f"before | after | truth: {made.picture}")
+    say(f"reports: {made.archival.report_path}, {made.carphone.report_path}")
+    say(f"all of it took {time.perf_counter() - started:.1f} s")
 
 
 def probe_film(
@@ -156,9 +154,9 @@ def probe_film(
     """Say what is in a film."""
     described = asdict(inspect(source))
     if as_json:
-        typer.echo(json.dumps(described, indent=2, default=str))
+        say_json(described)
         return
     table = Table(show_header=False, box=None)
     for name, value in described.items():
-        table.add_row(f"[bold]{name}[/]", plain(str(value)))
+        table.add_row(cell(name, style="bold"), cell(str(value)))
     out.print(table)

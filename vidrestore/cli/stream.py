@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from vidrestore.cli.terminal import err, given, parse_faces, plain, say
+from vidrestore.cli.terminal import cell, err, given, parse_faces, say
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, VidrestoreError
@@ -224,5 +224,6 @@ def _table(statuses: Sequence[StreamStatus]) -> Table:
         dropped = str(sum(status.dropped.values()))
         rates = [f"{status.rate_in:.1f}", f"{status.rate_out:.1f}"]
         held = str(status.sink_counts.held)
-        table.add_row(plain(status.name), status.state, *rates, *told, dropped, held, status.rung_name)
+        cells = (status.name, status.state, *rates, *told, dropped, held, status.rung_name)
+        table.add_row(*map(cell, cells))
     return table

@@ -1,70 +1,123 @@
-"""What every command shares: where it prints, how it fails, how it shows that it is at work."""
+"""What every command shares: where it prints, how it fails, how it shows that it is at work.
 
+Whatever is printed here may hold foreign text: it is made printable on its way out, and is never read as markup.
+"""
+
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
+from vidrestore.cli.exception_hooks import install_exception_hooks
+from vidrestore.cli.standard_stream import StandardStream
+from vidrestore.cli.usage import run_command
 from vidrestore.errors import Interrupted, VidrestoreError
+from vidrestore.printable import printable, printable_lines
 
-out = Console()
-err = Console(stderr=True)
+out = Console(file=cast("IO[str]", StandardStream("stdout")))
+err = Console(file=cast("IO[str]", StandardStream("stderr")), stderr=True)
+_MOST_WARNINGS = 20
+_MOST_OF_A_CELL = 100_000
+"""A cell may tell of hundreds of streams."""
 
 
-def run_to_exit(command: Callable[[], object]) -> None:
-    """Run a command, and turn every failure into one line and an exit code."""
+def run_to_exit(command: typer.Typer | Callable[..., object]) -> None:
+    """Run a command, or a function whose arguments are a command's, and turn every failure into one line and a code."""
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, _stop)
+    install_exception_hooks()
     try:
-        command()
+        run_command(command)
     except Interrupted:
         fail("interrupted; nothing was left under the final name")
     except VidrestoreError as error:
         fail(error.message)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last line of defence
         if os.environ.get("VIDRESTORE_DEBUG"):
-            raise
-        fail(f"internal error, please report it: {type(error).__name__}: {error} (VIDRESTORE_DEBUG=1 shows where)")
+            err.print(Text(printable_lines("".join(traceback.format_exception(error)))), soft_wrap=True)
+        fail(f"internal error, please report it: {_told(error)} (VIDRESTORE_DEBUG=1 shows where)")
+
+
+def _told(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  an error whose text cannot be made is still one to tell
+        return type(error).__name__
 
 
 def fail(message: str) -> NoReturn:
     """Say in one line on stderr what went wrong, and exit with 1."""
-    err.print(f"[bold red]vidrestore:[/] {plain(' '.join(message.split()))}", soft_wrap=True, highlight=False)
+    err.print(Text.assemble(("vidrestore:", "bold red"), " ", printable(message.strip())), soft_wrap=True)
     sys.exit(1)
 
 
 def warn(message: str) -> None:
     """Say in one line on stderr what the user should know."""
-    err.print(f"[yellow]warning:[/] {plain(message)}", soft_wrap=True, highlight=False)
+    err.print(Text.assemble(("warning:", "yellow"), " ", printable(message)), soft_wrap=True)
+
+
+def warn_all(messages: Sequence[str]) -> None:
+    """Say the first of many warnings, and how many more there are: a file can be made to cause thousands."""
+    for message in messages[:_MOST_WARNINGS]:
+        warn(message)
+    if len(messages) > _MOST_WARNINGS:
+        warn(f"... and {len(messages) - _MOST_WARNINGS} more warnings; a report (--report) has them all")
 
 
 def say(message: str) -> None:
     """Print one line of result, however long."""
-    out.print(message, soft_wrap=True, highlight=False, markup=False)
+    out.print(Text(printable(message)), soft_wrap=True)
+
+
+def say_lines(text: str) -> None:
+    """Print text whose line feeds are our own, such as a table."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def remark(message: str) -> None:
+    """Print one line on stderr that is neither a result nor a warning."""
+    err.print(Text(printable(message)), soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print a value for machines: in ASCII, which keeps every name exact, and every escape sequence an escape."""
+    out.print(Text(json.dumps(value, indent=2, default=str)), soft_wrap=True)
 
 
 def show_table(title: str, head: Sequence[str], body: Iterable[Sequence[str]]) -> None:
     """Print cells of text under a title; the first column names the row, the others are numbers."""
-    drawn = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    drawn.add_column(head[0], overflow="fold")
+    drawn = Table(title=cell(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    drawn.add_column(cell(head[0]), overflow="fold")
     for name in head[1:]:  # a terminal has 80 columns: headings break, so that numbers need not
-        drawn.add_column(plain(name.replace(" ", "\n")), justify="right", no_wrap=True)
+        drawn.add_column(Text("\n").join(map(cell, name.split(" "))), justify="right", no_wrap=True)
     for cells in body:
-        drawn.add_row(*map(plain, cells))
+        drawn.add_row(*map(cell, cells))
     out.print(drawn)
 
 
-def plain(text: str) -> str:
-    """Keep square brackets of a message from being read as markup."""
-    return text.replace("[", r"\[")
+def cell(text: str, *, style: str = "") -> Text:
+    """Foreign text for a table of rich, which would read a `str` as markup."""
+    return Text(printable(text, most=_MOST_OF_A_CELL), style=style)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
@@ -91,16 +144,28 @@ def live_bar(*, quiet: bool) -> Iterator[Progress | None]:
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        _Words(lambda task: task.description),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
+        _Words(lambda task: str(task.fields.get("told", ""))),
         TimeElapsedColumn(),
-        TextColumn("ETA"),
+        _Words(lambda _: "ETA"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True) as bar:
         yield bar
+
+
+class _Words(ProgressColumn):
+    """A column of text; rich's own reads it as markup."""
+
+    def __init__(self, words: Callable[[Task], str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:
+        """The words as they are at present."""
+        return Text(printable(self._words(task)))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
-from vidrestore.cli.terminal import err, out
+from vidrestore.cli.terminal import cell, live_bar, out, say
 from vidrestore.engine import RestoreConfig
 from vidrestore.model import zoo
 
@@ -16,8 +15,10 @@ models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
 
 def fetch_weights(name: str, *, quiet: bool = False) -> Path:
     """Download what this machine lacks where the user can see it, not inside a worker."""
-    with Progress(console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
-        task = bar.add_task(f"fetching {name}", total=None, visible=False)
+    with live_bar(quiet=quiet) as bar:
+        if bar is None:
+            return zoo.resolve(name)
+        task = bar.add_task(f"fetching {name}", total=None, visible=False, told="")
         return zoo.resolve(
             name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
         )
@@ -38,17 +39,17 @@ def list_models() -> None:
     for entry in zoo.entries():
         here = "yes" if zoo.is_here(entry.name) else "no"
         size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
-        table.add_row(entry.name, entry.kind, size, here, entry.licence, entry.description)
+        table.add_row(*map(cell, (entry.name, entry.kind, size, here, entry.licence, entry.description)))
     out.print(table)
 
 
 @models.command()
 def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
     """Download a model once, verified."""
-    typer.echo(fetch_weights(name))
+    say(str(fetch_weights(name)))
 
 
 @models.command()
 def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
     """Hash a model's file again, whatever is remembered of it."""
-    typer.echo(f"{zoo.verify(name)}: sha256 matches")
+    say(f"{zoo.verify(name)}: sha256 matches")

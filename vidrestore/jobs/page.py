@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from string import Template
 
 from vidrestore.jobs.report import FilmReport, JobReport, Sample
+from vidrestore.printable import printable
 
 _START = (
     b'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -63,29 +64,34 @@ def page(report: JobReport) -> str:
         rate=f"{report.frames_per_second:.1f}",
         retries=report.retries,
         unrestored=report.unrestored_frames,
-        ended=html.escape(report.ended),
-        runtime=html.escape(report.runtime),
-        model=html.escape(report.model),
-        sha=html.escape(report.model_sha256[:16]),
+        ended=_plain(report.ended),
+        runtime=_plain(report.runtime),
+        model=_plain(report.model),
+        sha=_plain(report.model_sha256[:16]),
         plots="\n".join(plots),
         rows="\n".join(map(_row, report.films)),
         trouble=_troubles(report.films),
     )
 
 
+def _plain(text: str) -> str:
+    """Foreign text in HTML: it neither acts as markup nor turns the order of what stands around it."""
+    return f"<bdi>{html.escape(printable(text))}</bdi>"
+
+
 def _row(film: FilmReport) -> str:
-    told = "<br>".join(html.escape(line) for line in ([film.error] if film.error else []) + list(film.warnings))
+    told = "<br>".join(_plain(line) for line in ([film.error] if film.error else []) + list(film.warnings))
     state = "done before" if film.resumed else film.state
     numbers = (film.frames, film.faces, film.segments, f"{film.worker_seconds:.1f}", len(film.retries))
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
     kind = ' class="failed"' if film.error else ""
-    return f"<tr><td>{html.escape(film.destination)}</td><td{kind}>{state}</td>{cells}<td>{told}</td></tr>"
+    return f"<tr><td>{_plain(film.destination)}</td><td{kind}>{state}</td>{cells}<td>{told}</td></tr>"
 
 
 def _troubles(films: Sequence[FilmReport]) -> str:
     rows = [
-        f"<tr><td>{html.escape(film.destination)}</td><td>{html.escape(one.what)}</td>"
-        f'<td class="n">{one.attempt}</td><td>{html.escape(one.node)}</td><td>{html.escape(one.message)}</td></tr>'
+        f"<tr><td>{_plain(film.destination)}</td><td>{_plain(one.what)}</td>"
+        f'<td class="n">{one.attempt}</td><td>{_plain(one.node)}</td><td>{_plain(one.message)}</td></tr>'
         for film in films
         for one in film.retries
     ]

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from vidrestore.printable import printable, shorten
 from vidrestore.redaction import redact
 
 Style = Literal["text", "json"]
@@ -55,7 +56,7 @@ class Lines(logging.Formatter):
         """One line."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         stream = getattr(record, "stream", None)
-        return redact(f"{at} {f'[{stream}] ' if stream else ''}{' '.join(record.getMessage().split())}")
+        return printable(redact(f"{at} {f'[{stream}] ' if stream else ''}{record.getMessage().strip()}"))
 
 
 class JsonLines(logging.Formatter):
@@ -67,6 +68,6 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "stream": getattr(record, "stream", None),
-            "message": redact(record.getMessage()),
+            "message": shorten(redact(record.getMessage())),
         }
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(values)  # in ASCII: nothing in it can act on a terminal, or end the line for any reader

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from vidrestore.live.histogram import BOUNDS, Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.status import StreamStatus
+from vidrestore.printable import printable
 from vidrestore.service.service import Service
 from vidrestore.service.web_counts import REASONS, WebCounts
 
@@ -48,7 +49,7 @@ def _by_stream(
     for name, what, take in rows:
         family = kind(f"vidrestore_{name}", what, labels=["stream"])
         for status in statuses:
-            family.add_metric([status.name], float(take(status)))
+            family.add_metric([printable(status.name)], float(take(status)))
         yield family
 
 
@@ -69,7 +70,7 @@ def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
     queues = GaugeMetricFamily("vidrestore_queue_depth", "Items that wait", labels=["stream", "queue"])
     for status in statuses:
         for queue, depth in status.queues.items():
-            queues.add_metric([status.name, queue], depth)
+            queues.add_metric([printable(status.name), queue], depth)
     yield queues
 
 
@@ -102,7 +103,7 @@ def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric
     dropped = CounterMetricFamily("vidrestore_frames_dropped", "Frames not encoded", labels=["stream", "reason"])
     for status in statuses:
         for reason, count in status.dropped.items():
-            dropped.add_metric([status.name, reason], count)
+            dropped.add_metric([printable(status.name), reason], count)
     yield dropped
 
 
@@ -128,7 +129,7 @@ def _outputs(statuses: list[StreamStatus]) -> Iterator[Metric]:
         family = CounterMetricFamily(f"vidrestore_output_{name}", what, labels=["stream", "output"])
         for status in statuses:
             for output, counts in status.outputs.items():
-                family.add_metric([status.name, output], float(take(counts)))
+                family.add_metric([printable(status.name), printable(output)], float(take(counts)))
         yield family
 
 
@@ -138,9 +139,9 @@ def _histograms(statuses: list[StreamStatus]) -> Iterator[Metric]:
     )
     stages = HistogramMetricFamily("vidrestore_stage_seconds", "Work on a frame", labels=["stream", "stage"])
     for status in statuses:
-        latency.add_metric([status.name], _buckets(status.latency), status.latency.total)
+        latency.add_metric([printable(status.name)], _buckets(status.latency), status.latency.total)
         for stage, histogram in status.stages.items():
-            stages.add_metric([status.name, stage], _buckets(histogram), histogram.total)
+            stages.add_metric([printable(status.name), stage], _buckets(histogram), histogram.total)
     yield from (latency, stages)
 
 
