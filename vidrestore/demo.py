@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.errors import ConfigError, OutputError
+from vidrestore.errors import ConfigError
+from vidrestore.files import replace_bytes
 from vidrestore.model.perceptual import MobileNetV2Features, feature_distance
 from vidrestore.report import RunReport
 from vidrestore.runtime.film import JobConfig, restore_film
@@ -237,6 +238,5 @@ def _draw(path: Path, before: Path, after: Path, truth: Path) -> None:
                 cv2.resize(_face_square(film, index, 80), (320, 320), interpolation=cv2.INTER_CUBIC) for film in films
             ]
             rows.append(np.hstack(faces))
-    if not cv2.imwrite(str(path), np.vstack(rows)[..., ::-1]):
-        message = f"cannot write {path}; is the folder writable?"
-        raise OutputError(message)
+    _, data = cv2.imencode(path.suffix, np.vstack(rows)[..., ::-1])  # OpenCV itself dies of a name that is not UTF-8
+    replace_bytes(path, data.tobytes())

@@ -10,9 +10,13 @@ _MARKUP = re.compile(r"([\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w))")
 
 
 def markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Cells as text, a line for each row: the first column to the left, the others to the right; no last newline."""
+    """Cells as text, a line for each row, no last newline.
+
+    The first column, to the left, holds names, which may be foreign text; the others, to the right, are our own.
+    """
     rule = (":--", *("--:" for _ in head[1:]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body))
+    named = ([markdown_text(name), *cells] for name, *cells in body)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *named))
 
 
 def markdown_text(text: str) -> str:

@@ -6,6 +6,7 @@ part of it.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 MOST: Final = 4000
@@ -43,6 +44,12 @@ def printable(text: str, *, most: int = MOST) -> str:
 def printable_lines(text: str) -> str:
     """As `printable`, for text whose line feeds are meant, such as a traceback."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def few(lines: Sequence[str], *, most: int = 20) -> list[str]:
+    """The first of many lines, and how many more there are: a file can be made to cause thousands."""
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return [*lines[:most], *more]
 
 
 def shorten(text: str, *, most: int = MOST) -> str:

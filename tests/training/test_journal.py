@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> N
 def test_a_picture_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     journal = Journal(tmp_path, step=0)
     (tmp_path / "pictures").rmdir()
-    with pytest.raises(OutputError, match="cannot write the picture"):
+    with pytest.raises(OutputError, match="could not be written"):
         journal.picture(1, "faces", np.zeros((2, 2, 3), np.uint8))
 
 

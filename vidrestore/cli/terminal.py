@@ -31,11 +31,10 @@ from vidrestore.cli.exception_hooks import install_exception_hooks
 from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.cli.usage import run_command
 from vidrestore.errors import Interrupted, VidrestoreError
-from vidrestore.printable import printable, printable_lines
+from vidrestore.printable import few, printable, printable_lines
 
 out = Console(file=cast("IO[str]", StandardStream("stdout")))
 err = Console(file=cast("IO[str]", StandardStream("stderr")), stderr=True)
-_MOST_WARNINGS = 20
 _MOST_OF_A_CELL = 100_000
 """A cell may tell of hundreds of streams."""
 
@@ -76,11 +75,9 @@ def warn(message: str) -> None:
 
 
 def warn_all(messages: Sequence[str]) -> None:
-    """Say the first of many warnings, and how many more there are: a file can be made to cause thousands."""
-    for message in messages[:_MOST_WARNINGS]:
+    """Say the first of many warnings, and how many more there are; a report has them all."""
+    for message in few(messages):
         warn(message)
-    if len(messages) > _MOST_WARNINGS:
-        warn(f"... and {len(messages) - _MOST_WARNINGS} more warnings; a report (--report) has them all")
 
 
 def say(message: str) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from vidrestore.comparison.results import FilmComparison, FilmFigures
 from vidrestore.comparison.table import label
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_bytes
+from vidrestore.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,10 +83,14 @@ def draw(comparison: FilmComparison, panels: tuple[Panel, ...]) -> bytes:
         axis.tick_params(labelsize=8)
         axis.grid(visible=True, alpha=0.3)
     axes[-1].set_xlabel("seconds")
-    handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=len(handles), fontsize=8)
+    handles = {line.get_gid(): line for axis in axes for line in axis.get_lines()}
+    names = [printable(label(comparison.films[number])) for number in map(int, handles)]
+    legend = figure.legend(list(handles.values()), names, loc="outside upper center", ncols=len(handles), fontsize=8)
+    for shown in legend.get_texts():
+        shown.set_parse_math(False)  # a name may hold $, and what stands between two is no formula
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=_DOTS_PER_INCH)
+    with warnings.catch_warnings(action="ignore"):  # the font lacks letters of most scripts: boxes are drawn for them
+        figure.savefig(png, format="png", dpi=_DOTS_PER_INCH)
     return png.getvalue()
 
 
@@ -94,4 +100,4 @@ def _line(axis: "Axes", film: FilmFigures, name: str, number: int) -> None:
     known = [math.nan if value is None else value for value in values]
     style = "--" if film.role == "reference" else "-"
     seconds = [frame.seconds for frame in film.frames]
-    axis.plot(seconds, known, style, color=f"C{number}", linewidth=1, marker=".", markersize=2, label=label(film))
+    axis.plot(seconds, known, style, color=f"C{number}", linewidth=1, marker=".", markersize=2, gid=str(number))

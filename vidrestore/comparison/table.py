@@ -5,7 +5,7 @@ from typing import Final
 
 from vidrestore.comparison.results import FilmComparison, FilmFigures, InputSway, Summary
 from vidrestore.evaluation.table import Table
-from vidrestore.markdown import markdown_table
+from vidrestore.markdown import markdown_table, markdown_text
 
 Column = tuple[str, Callable[[Summary], float | None], int]
 """Heading, value and decimals."""
@@ -75,9 +75,12 @@ def label(film: FilmFigures) -> str:
 
 def markdown(comparison: FilmComparison) -> str:
     """All tables with their setting and how to read them."""
-    parts = [f"# Films against {comparison.reference}\n\n{setting(comparison)}"]
+    parts = [f"# Films against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(comparison)]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in (*NOTES, *remarks(comparison)))]) + "\n"
+    return (
+        "\n\n".join([*parts, "\n".join(f"- {note}" for note in (*NOTES, *map(markdown_text, remarks(comparison))))])
+        + "\n"
+    )
 
 
 def _table(title: str, columns: tuple[Column, ...], films: tuple[FilmFigures, ...]) -> Table:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vidrestore.evaluation.results import EvaluationReport, Score
-from vidrestore.markdown import markdown_table
+from vidrestore.markdown import markdown_table, markdown_text
 
 _HEAD = (
     "contender",
@@ -46,9 +46,11 @@ def setting(report: EvaluationReport) -> str:
 
 def markdown(report: EvaluationReport) -> str:
     """All tables with their setting, contenders and how to read them."""
-    parts = [f"# Evaluation\n\n{setting(report)}"]
+    parts = [f"# Evaluation\n\n{markdown_text(setting(report))}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
-    contenders = [f"- *{one.name}*: {one.what}{_weights(one.sha256)}" for one in report.contenders]
+    contenders = [
+        f"- *{markdown_text(one.name)}*: {markdown_text(one.what)}{_weights(one.sha256)}" for one in report.contenders
+    ]
     return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *contenders])]) + "\n"
 
 

@@ -15,11 +15,13 @@ from typing import Final
 import numpy as np
 
 from vidrestore.errors import InputError
-from vidrestore.files import replace_text
+from vidrestore.files import replace_bytes
 from vidrestore.types import Float32
 
 TABLE_NAME: Final = "landmarks.csv"
 
+_BYTES: Final = "surrogateescape"
+"""Names of files that are not UTF-8 come back byte for byte."""
 _POINTS: Final = 5
 _HEADER: Final = ["name", "score", *(f"{axis}{point}" for point in range(_POINTS) for axis in "xy")]
 
@@ -41,7 +43,7 @@ def read_landmarks(path: Path) -> dict[str, FaceLandmarks]:
         InputError: the table cannot be read, or a line is not what it should be.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=_BYTES, newline="") as file:
             return dict(_rows(path, csv.reader(file)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}; write it again with `vidrestore align --keep`") from error
@@ -58,7 +60,7 @@ def write_landmarks(path: Path, landmarks: Mapping[str, FaceLandmarks]) -> None:
     writer.writerow(_HEADER)
     for name, face in sorted(landmarks.items()):
         writer.writerow([name, f"{face.score:.4f}", *(f"{value:.2f}" for value in face.points.flat)])
-    replace_text(path, table.getvalue())
+    replace_bytes(path, table.getvalue().encode(errors=_BYTES))
 
 
 def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, FaceLandmarks]]:

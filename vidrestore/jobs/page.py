@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from string import Template
 
 from vidrestore.jobs.report import FilmReport, JobReport, Sample
-from vidrestore.printable import printable
+from vidrestore.printable import few, printable
 
 _START = (
     b'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -80,7 +80,7 @@ def _plain(text: str) -> str:
 
 
 def _row(film: FilmReport) -> str:
-    told = "<br>".join(_plain(line) for line in ([film.error] if film.error else []) + list(film.warnings))
+    told = "<br>".join(map(_plain, ([film.error] if film.error else []) + few(film.warnings)))
     state = "done before" if film.resumed else film.state
     numbers = (film.frames, film.faces, film.segments, f"{film.worker_seconds:.1f}", len(film.retries))
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)

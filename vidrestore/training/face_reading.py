@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import InputError
+from vidrestore.training.picture_file import read_picture
 from vidrestore.types import UInt8
 
 
@@ -15,9 +16,7 @@ def read_face(path: Path, size: int) -> UInt8:
     Raises:
         InputError: it cannot be decoded or is not square.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError(f"{path} cannot be decoded; take it away, or convert it")
+    picture = read_picture(path, cv2.IMREAD_COLOR)
     height, width = picture.shape[:2]
     if height != width:
         raise InputError(f"{path} is {width}x{height}; wanted a square face, cut it out with `vidrestore align`")

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 
 from vidrestore.errors import OutputError
-from vidrestore.files import replace_text
+from vidrestore.files import replace_bytes, replace_text
 from vidrestore.types import UInt8
 
 LOG_FILE = "metrics.jsonl"
@@ -44,8 +44,8 @@ class Journal:
     def picture(self, step: int, name: str, picture: UInt8) -> Path:
         """Keep a picture, uint8 [H, W, 3] RGB; returns its path."""
         path = self._folder / "pictures" / f"{name}-{step:08d}.png"
-        if not cv2.imwrite(str(path), picture[:, :, ::-1]):
-            raise OutputError(f"cannot write the picture {path}; check the folder and its free space")
+        _, data = cv2.imencode(".png", picture[:, :, ::-1])  # OpenCV itself dies of a name that is not UTF-8
+        replace_bytes(path, data.tobytes())
         if self._board is not None:
             self._board.add_image(name, picture, step, dataformats="HWC")
         return path

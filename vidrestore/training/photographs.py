@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import InputError
+from vidrestore.training.picture_file import read_picture
 from vidrestore.types import UInt8
 
 PHOTOGRAPH_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -63,16 +64,11 @@ def read_photograph(path: Path) -> UInt8:
     Raises:
         InputError: it cannot be decoded.
     """
-    try:
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.suffix.lower() in _WITH_ALPHA else None
-        if picture is not None and picture.ndim == 3 and picture.shape[2] == _CHANNELS_WITH_ALPHA:  # noqa: PLR2004
-            picture = _over_white(np.asarray(picture))
-        else:
-            picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise InputError(f"{path} cannot be decoded: {error.err}; convert it, or take it away") from error
-    if picture is None:
-        raise InputError(f"{path} cannot be decoded; convert it, or take it away")
+    picture = read_picture(path, cv2.IMREAD_UNCHANGED) if path.suffix.lower() in _WITH_ALPHA else None
+    if picture is not None and picture.ndim == 3 and picture.shape[2] == _CHANNELS_WITH_ALPHA:  # noqa: PLR2004
+        picture = _over_white(np.asarray(picture))
+    else:
+        picture = read_picture(path, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
 
 
