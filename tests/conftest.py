@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -37,6 +39,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["vidrestore", *map(str, arguments)])
+        for module, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+            monkeypatch.setattr(module, hook, getattr(module, hook))  # the command replaces them for its process
+        monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
         before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as ended:

@@ -33,3 +33,21 @@ def test_a_report_comes_back_from_json_the_same() -> None:
 def test_other_json_is_refused_with_the_place_of_the_fault(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=f"this is not the JSON of a test: {reason}: "):
         from_json(Report, text, what="a test")
+
+
+@pytest.mark.parametrize("name", ["not-utf8-\udcff\udc9b", "\x1b]0;x\x07\x9b\u202e\u2028\n\x7f", "映画 👍🏽"])
+def test_every_name_comes_back_exactly_and_acts_on_no_terminal(name: str) -> None:
+    report = Report(name, 0.25, Part(()))
+    written = to_json(report)
+    assert written.isascii()
+    assert written.replace("\n", "").isprintable()
+    assert from_json(Report, written, what="a test") == report
+
+
+def test_numbers_that_are_not_finite_become_null() -> None:
+    assert '"share": null' in to_json(Report("first", float("nan"), Part(())))
+
+
+def test_json_of_great_depth_is_refused() -> None:
+    with pytest.raises(InputError, match="this is not the JSON of a test"):
+        from_json(Report, 100_000 * "[", what="a test")

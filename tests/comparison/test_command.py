@@ -107,3 +107,17 @@ def test_what_is_wrong_is_said_in_one_line(
 
 def test_a_reference_alone_is_wrong_usage(run: Run, films: tuple[Path, Path, Path]) -> None:
     assert run(films[0])[0] == 2
+
+
+def test_names_of_films_are_no_markup_and_no_formulas(run: Run, write: Write, drawn: Drawn, tmp_path: Path) -> None:
+    truth = write("truth$\\frac$[bold]", drawn(3))
+    test = write("_a$\\frac{$|<b>\x1b]0;x\x07\u202e\udcff映", drawn(3))
+    out = tmp_path / "out"
+    code, printed, errors = run(truth, test, "--out", out, "--device", "cpu")
+    assert (code, errors) == (0, "")
+    table = (out / "table.md").read_text()
+    assert not {"\x1b", "\x07", "\u202e", "\udcff"} & set(printed + table)
+    assert r"\|\<b\>\\x1b]0;x\\x07\\u202e\\udcff映.mkv |".replace("x1b]", r"x1b\]") in table
+    report = FilmComparison.from_json((out / "report.json").read_text())
+    assert report.films[1].path == str(test)
+    assert all((out / name).stat().st_size for name in PICTURES)

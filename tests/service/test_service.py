@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,24 @@ def test_metrics_are_what_prometheus_reads(watched: tuple[Service, Path]) -> Non
     assert {"detect", "restore", "stabilize", "composite", "encode"} <= stages
     assert samples["vidrestore_worker_items_total", (("work", "restore"),)] > 0
     assert {"vidrestore_source_sessions", "vidrestore_queue_depth", "vidrestore_output_bytes"} <= set(families)
+
+
+def test_names_in_metrics_are_harmless_labels(watched: tuple[Service, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    service, _ = watched
+    (status,) = service.statuses()
+    name = 'a"b\\\n\x1b]0;x\x07\r\u202e\udcff'
+    outputs = {name: next(iter(status.outputs.values()))}
+    monkeypatch.setattr(service, "statuses", lambda: [replace(status, name=name, outputs=outputs)])
+    text = metrics_text(service).decode()
+    labels = {
+        (name, value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        for name, value in sample.labels.items()
+    }
+    shown = 'a"b\\' + r"\n\x1b]0;x\x07\r\u202e\udcff"
+    assert {("stream", shown), ("output", shown)} <= labels
+    assert not {"\x1b", "\r", "\u202e"} & set(text)
 
 
 def test_the_page_its_data_and_the_pictures_are_served(watched: tuple[Service, Path]) -> None:

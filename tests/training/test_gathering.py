@@ -314,3 +314,15 @@ def test_real_aligned_faces_are_found(shared: Path, tmp_path: Path) -> None:
     config = GatheringConfig(keep=True, detector=DetectorConfig(device="cpu", score_threshold=0.3))
     report = gather_faces(str(folder), folder, config)
     assert report.counts["faces_without_landmarks"] == 0
+
+
+def test_pictures_whose_names_are_not_utf8_are_read_and_found_again(tmp_path: Path) -> None:
+    source = aligned(tmp_path / "aligned")
+    name = "face-\udcff\x1b.jpg"
+    (source / "face.jpg").rename(source / name)
+    (source / "torn.jpg").rename(source / "torn-\udcff.jpg")
+    config = GatheringConfig(keep=True, detector=DetectorConfig(device="cpu", score_threshold=0.3))
+    report = gather_faces(str(source), source, config)
+    assert set(report.unusable) == {"torn-\udcff.jpg", "wide.png"}
+    assert list(read_landmarks(source / "landmarks.csv")) == [name]
+    assert gather_faces(str(source), source, config).counts == report.counts

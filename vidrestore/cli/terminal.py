@@ -134,27 +134,31 @@ def parse_faces(text: str) -> int:
     raise typer.BadParameter(message)
 
 
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """What a bar shows of its task, from left to right."""
+    return (
+        Words(lambda task: task.description),
+        BarColumn(),
+        TaskProgressColumn(),
+        Words(lambda task: str(task.fields.get("told", ""))),
+        TimeElapsedColumn(),
+        Words(lambda _: "ETA"),
+        TimeRemainingColumn(),
+    )
+
+
 @contextmanager
 def live_bar(*, quiet: bool) -> Iterator[Progress | None]:
     """A bar on stderr with a field `told` beside it; None where nobody watches."""
     if quiet or not err.is_terminal:
         yield None
         return
-    columns = (
-        _Words(lambda task: task.description),
-        BarColumn(),
-        TaskProgressColumn(),
-        _Words(lambda task: str(task.fields.get("told", ""))),
-        TimeElapsedColumn(),
-        _Words(lambda _: "ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*bar_columns(), console=err, transient=True) as bar:
         yield bar
 
 
-class _Words(ProgressColumn):
-    """A column of text; rich's own reads it as markup."""
+class Words(ProgressColumn):
+    """A column of foreign text; rich's own reads it as markup."""
 
     def __init__(self, words: Callable[[Task], str]) -> None:
         super().__init__()
