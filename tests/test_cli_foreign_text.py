@@ -22,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.progress import Progress
 
-from vidrestore.cli import exception_hooks, terminal
+from vidrestore import exception_hooks
+from vidrestore.cli import terminal
 from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.errors import OutputError
 
@@ -288,3 +289,14 @@ def test_what_python_itself_prints_is_harmless(
     assert told.count("PWNED") == 4
     assert told.count(r"two\nvidrestore: lines\r") == 2
     assert harmless(told)
+
+
+def test_a_library_with_handlers_of_its_own_prints_harmless_lines() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    logger = logging.getLogger("a library")
+    logger.addHandler(handler)
+    exception_hooks.log_plainly("a library")
+    logger.error("task failed: %s", HOSTILE_NAMES[1])
+    assert r"task failed: two\nvidrestore: lines\r" in written.getvalue()
+    assert written.getvalue().count("\n") == 1

@@ -27,10 +27,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from vidrestore.cli.exception_hooks import install_exception_hooks
 from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.cli.usage import run_command
 from vidrestore.errors import Interrupted, VidrestoreError
+from vidrestore.exception_hooks import install_exception_hooks
 from vidrestore.printable import few, printable, printable_lines
 
 out = Console(file=cast("IO[str]", StandardStream("stdout")))

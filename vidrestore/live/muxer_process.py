@@ -21,8 +21,10 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not end up among the answers
-    from vidrestore.live.muxer_loop import serve  # noqa: PLC0415  FFmpeg loads for a while: signals come first
+    from vidrestore.exception_hooks import install_exception_hooks  # noqa: PLC0415  signals come first
+    from vidrestore.live.muxer_loop import serve  # noqa: PLC0415  likewise: FFmpeg loads for a while
 
+    install_exception_hooks()
     serve(sys.stdin.buffer, answers)
 
 

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.exception_hooks import log_plainly
 from vidrestore.runtime.own_ray import QUIETLY, own_ray
 
 _ray: Any = ray
@@ -44,6 +45,7 @@ def connect(address: str | None, *, least_cpus: int = 2) -> bool:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with _own_signal_handlers():
         _init(address, least_cpus)
+    log_plainly("ray")  # it prints errors of tasks that nobody waits for, with all that is in their text
     return address is None
 
 

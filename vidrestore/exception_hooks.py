@@ -21,6 +21,12 @@ def install_exception_hooks() -> None:
         logging.lastResort.setFormatter(PrintableLines())
 
 
+def log_plainly(logger: str) -> None:
+    """Make foreign text harmless in what a library's own handlers of a logger print."""
+    for handler in logging.getLogger(logger).handlers:
+        handler.setFormatter(PrintableLines("%(asctime)s %(levelname)s %(message)s"))
+
+
 class PrintableLines(logging.Formatter):
     """The message, in one printable line; of an exception each line is printable."""
 
