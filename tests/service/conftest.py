@@ -4,7 +4,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -61,20 +61,18 @@ class Page:
     def fetch(self, path: str, **headers: Any) -> Answer:
         return fetch(self.root + path, **headers)
 
-    def connections(self) -> int:
-        return self.counts.open
-
     def connect(self, sent: bytes = b"", *, source: str = "127.0.0.1") -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
-        connection.sendall(sent)
+        with suppress(OSError):  # closed already
+            connection.sendall(sent)
         return connection
 
 
 @pytest.fixture
-def serve_page() -> Iterator[Callable[..., Any]]:
+def serve_page() -> Callable[..., Any]:
     @contextmanager
     def serve(service: Service | None = None, *, app: dict[str, Any] | None = None, **options: Any) -> Iterator[Page]:
         with WebServer(make_app(service or StillService(), **(app or {})), "127.0.0.1", 0, **options) as server:
             yield Page(server)
 
-    yield serve
+    return serve

@@ -26,11 +26,12 @@ from vidrestore.errors import ConfigError, WorkerError
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
 from vidrestore.runtime.streams import LocalPlace, StreamSpec
+from vidrestore.service.logs import show_secret, start_logging
 from vidrestore.service.prometheus import metrics_text
 from vidrestore.service.service import Service
 from vidrestore.service.settings import ServiceConfig, read_settings
 from vidrestore.service.web import WebServer, make_app
-from vidrestore.service.web_config import WebConfig
+from vidrestore.service.web_config import WebConfig, random_token
 
 SECRET = "hunter2"  # noqa: S105
 QUICK: dict[str, Any] = {
@@ -227,10 +228,57 @@ def test_only_this_machine_may_look_without_a_token(monkeypatch: pytest.MonkeyPa
     assert WebConfig("127.0.0.1:80").endpoint() == ("127.0.0.1", 80)
     with pytest.raises(ConfigError, match="VIDRESTORE_TOKEN"):
         WebConfig("0.0.0.0:80").endpoint()
+    with pytest.raises(ConfigError, match="is 'none'"):
+        WebConfig("0.0.0.0:80", token="none").endpoint()  # noqa: S106
     monkeypatch.setenv("VIDRESTORE_TOKEN", "x")
     assert WebConfig("0.0.0.0:80").endpoint() == ("0.0.0.0", 80)  # noqa: S104
     with pytest.raises(ConfigError, match="HOST:PORT"):
         WebConfig("8080").endpoint()
+
+
+def test_tokens_of_ones_own_are_long_enough_and_travel_in_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = WebConfig("127.0.0.1:80")
+    for bad in ("x", "fifteen-letters", "a token with blanks", "a;token;with;semicolons", "x" * 300, "ä" * 20):
+        monkeypatch.setenv("VIDRESTORE_TOKEN", bad)
+        with pytest.raises(ConfigError, match="openssl rand -hex 16") as told:
+            web.check()
+        assert bad == "x" or bad not in told.value.message
+    monkeypatch.setenv("VIDRESTORE_TOKEN", "sixteen-letters-")
+    assert web.own_token() == "sixteen-letters-"
+    with pytest.raises(ConfigError, match="unset the one"):
+        WebConfig("127.0.0.1:80", token="none").check()  # noqa: S106
+    monkeypatch.delenv("VIDRESTORE_TOKEN")
+    assert web.own_token() is None
+    assert len({random_token() for _ in range(100)}) == 100
+    assert len(random_token()) >= 32
+
+
+def test_names_of_the_page() -> None:
+    assert WebConfig("127.0.0.1:80", hosts=("Video.Example",)).names() == {"localhost", "127.0.0.1", "video.example"}
+    assert WebConfig("127.0.0.1:80").names() <= WebConfig("127.0.0.1:80", hosts=("a",)).names()
+    for bad in ("http://a", "a:80", "a/b", "", "*", "a b"):
+        with pytest.raises(ConfigError, match="without port"):
+            WebConfig(hosts=(bad,))
+    with pytest.raises(ConfigError, match="2 to 10000"):
+        WebConfig(connections=0)
+
+
+def test_a_secret_goes_to_a_terminal_or_a_pipe_and_to_no_file_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mode, style, shown in (
+        (0o600, "text", True),
+        (0o644, "text", False),
+        (0o640, "text", False),
+        (0o600, "json", False),
+    ):
+        with (tmp_path / "log").open("w+") as log:
+            (tmp_path / "log").chmod(mode)
+            monkeypatch.setattr(sys, "stderr", log)
+            start_logging(style)  # type: ignore[arg-type]
+            assert show_secret(f"open ?token={SECRET}") == shown
+            log.seek(0)
+            assert (SECRET in log.read()) == shown
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +352,7 @@ def test_the_page_its_data_and_the_pictures_are_served(watched: tuple[Service, P
         code, page, headers = fetch(f"{root}/")
         assert code == 200
         assert b"<canvas" in page
-        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "default-src 'none'" in headers["content-security-policy"]
         (told,) = json.loads(fetch(f"{root}/api/streams")[1])
         assert (told["name"], told["state"]) == ("hall", "live")
         assert told["history"]
@@ -323,6 +371,7 @@ def test_a_token_is_asked_for_and_kept_out_of_sight(watched: tuple[Service, Path
             assert fetch(root + path, Authorization="Bearer wrong")[0] == 401
             assert fetch(root + path, Authorization=f"Bearer {SECRET}")[0] == 200
         assert fetch(f"{root}/health")[0] == 200
+        assert fetch(f"{root}/api/streams?token={SECRET}")[0] == 401
         jar = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with jar.open(f"{root}/?token={SECRET}") as answer:
             assert answer.url == f"{root}/", "the token leaves the address bar"
@@ -341,10 +390,10 @@ def chromium() -> str:
 def test_the_page_works_in_a_browser(watched: tuple[Service, Path], tmp_path: Path) -> None:
     service, _ = watched
     browser = chromium()
-    with WebServer(make_app(service), "127.0.0.1", 0) as server:
+    with WebServer(make_app(service, token=SECRET), "127.0.0.1", 0) as server:
         shown = subprocess.run(
             [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
-             "--virtual-time-budget=4000", "--dump-dom", f"http://127.0.0.1:{server.port}/"],
+             "--virtual-time-budget=4000", "--dump-dom", f"http://127.0.0.1:{server.port}/?token={SECRET}"],
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout  # fmt: skip
     assert 'data-stream="hall"' in shown
@@ -405,6 +454,8 @@ def test_the_command_restores_reloads_and_drains(tmp_path: Path, make_portrait_f
         (("ftp://u:hunter2@h/x", "x.mkv"), "ftp:// is not read"),
         (("udp://@:1", "x.mkv", "--lag", "9"), "lag"),
         (("udp://@:1", "x.mkv", "--web", "0.0.0.0:1"), "VIDRESTORE_TOKEN"),
+        (("udp://@:1", "x.mkv", "--web", "0.0.0.0:1", "--no-web-token"), "VIDRESTORE_TOKEN"),
+        (("udp://@:1", "x.mkv", "--web", "127.0.0.1:0", "--web-host", "a:80"), "without port"),
         (("udp://@:1", "x.mkv", "--mode", "fast"), "mode"),
         (("udp://@:1", "x.mkv", "--log", "xml"), "--log"),
     ],
