@@ -74,12 +74,12 @@ class Connections:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             if connection.fileno() > self._highest_handle:
-                connection.close()
                 self.refuse("handles")
+                connection.close()
                 await asyncio.sleep(_PAUSE_SECONDS)
             elif reason := self._refusal(network_of(address[0])):
-                connection.close()
                 self.refuse(reason)
+                connection.close()
             else:
                 try:
                     await loop.connect_accepted_socket(make, connection)
