@@ -12,8 +12,6 @@ import pytest
 from vidrestore.service.service import Service
 from vidrestore.service.web import WebServer, make_app
 
-TOKEN = "a-token-of-the-tests"  # noqa: S105
-
 
 class StillService(Service):
     """A service of no streams; as healthy as one can be."""
@@ -48,6 +46,16 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
+
+
+@pytest.fixture
+def still_service() -> StillService:
+    return StillService()
+
+
+@pytest.fixture
+def fetch_url() -> Callable[..., Answer]:
+    return fetch
 
 
 class Page:
