@@ -3,7 +3,8 @@
     python -m pipelines.rtsp_gateway rtsp://server:8554 porch=rtsp://user:pw@10.0.0.7/live yard=rtsp://10.0.0.8/live
 
 Publishes each camera at SERVER/NAME, records it in files of five minutes where --recordings names a folder, and
-shows all of them on http://127.0.0.1:8080/?token=TOKEN, where VIDRESTORE_TOKEN sets the token. Latency first; where the machine is too slow, quality gives way.
+shows all of them on http://127.0.0.1:8080/?token=TOKEN, where VIDRESTORE_TOKEN sets the token. Latency first; where the
+machine is too slow, quality gives way.
 """
 
 from pathlib import Path
