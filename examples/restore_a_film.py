@@ -2,6 +2,7 @@
 
 import sys
 
+from vidrestore.printable import printable
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
 from vidrestore.video.info import VideoInfo
@@ -9,7 +10,7 @@ from vidrestore.video.info import VideoInfo
 
 def show(progress: Progress, info: VideoInfo) -> None:
     """Say how far it is."""
-    print(f"\r{info.path.name}: {progress.frames} frames, {progress.faces} faces", end="")
+    print(f"\r{printable(info.path.name)}: {progress.frames} frames, {progress.faces} faces", end="")
 
 
 def main(source: str, destination: str) -> None:

@@ -300,3 +300,7 @@ def test_a_library_with_handlers_of_its_own_prints_harmless_lines() -> None:
     logger.error("task failed: %s", HOSTILE_NAMES[1])
     assert r"task failed: two\nvidrestore: lines\r" in written.getvalue()
     assert written.getvalue().count("\n") == 1
+
+
+def test_ffmpeg_prints_nothing_of_its_own() -> None:
+    assert av.logging.get_level() is None, "its lines hold names and tags as they are; PyAV swallows them by default"
