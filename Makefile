@@ -44,9 +44,11 @@ $(VENV)/.installed-%: pyproject.toml locks/%.txt locks/torch.in | system
 
 # Raise what is locked to the newest that fits pyproject.toml; `make lock UPGRADE=` changes no more than it must.
 lock: UPGRADE := --upgrade
+lock: COMPILE = $(BIN)/uv pip compile --quiet $(UPGRADE) pyproject.toml locks/build.in
 lock: $(VENV)/.installed-dev
-	for extra in $(LOCKED); do \
-	  $(BIN)/uv pip compile --quiet $(UPGRADE) pyproject.toml locks/build.in --extra $$extra --constraint locks/torch.in \
+	$(COMPILE) --extra dev --constraint locks/torch.in --output-file locks/dev.txt
+	for extra in $(filter-out dev,$(LOCKED)); do \
+	  $(COMPILE) --extra $$extra --constraint locks/dev.txt --constraint locks/torch.in \
 	    --output-file locks/$$extra.txt || exit; \
 	done
 
