@@ -42,6 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         for module, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
             monkeypatch.setattr(module, hook, getattr(module, hook))  # the command replaces them for its process
         monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+        monkeypatch.setenv("PYTHONSAFEPATH", "1")  # the command sets it: only for this test
         before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
         try:
             with pytest.raises(SystemExit) as ended:

@@ -15,7 +15,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from vidrestore.errors import WorkerError
-from vidrestore.runtime.own_ray import own_ray
+from vidrestore.runtime.own_ray import _private_folder
 from vidrestore.runtime.ray_connection import connect, disconnect, fetch, pretended
 
 pytestmark = pytest.mark.ray
@@ -127,8 +127,9 @@ def test_a_temporary_folder_with_a_long_path_is_left_out(tmp_path: Path, monkeyp
     long = tmp_path / ("x" * 60)
     long.mkdir()
     monkeypatch.setenv("RAY_TMPDIR", str(long))
-    with own_ray(num_cpus=1):
-        assert asked()[1].startswith("/tmp/vidrestore-")  # noqa: S108
+    with _private_folder() as folder:
+        assert folder.parent == Path("/tmp")  # noqa: S108
+    assert not folder.exists()
 
 
 def test_no_folder_at_all_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
