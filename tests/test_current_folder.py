@@ -61,7 +61,7 @@ def run_in(folder: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=280,
     )
     assert not (folder.parent / "mark").exists(), (folder.parent / "mark").read_text()
     assert done.returncode == 0, done.stderr
@@ -114,7 +114,20 @@ LOCAL = (
     (("align", "photos", "faces", "--size", "64"),),
     (("degrade", "film.mp4", "bad.mp4", "--look", "vhs"), ("metrics", "film.mp4", "bad.mp4", "--out", "told")),
     (("models", "list"), ("models", "verify", "embedded")),
-    (("evaluate", "--faces", "aligned", "--all", "--model", "own.safetensors", "--out", "told"),),
+    (
+        (
+            "evaluate",
+            "--faces",
+            "aligned",
+            "--all",
+            "--strength",
+            "clean",
+            "--model",
+            "own.safetensors",
+            "--out",
+            "told",
+        ),
+    ),
     (
         ("train", "aligned", "--out", "trained", "--config", "train.toml", "--steps", "1"),
         ("train", "aligned", "--out", "both", "--config", "train.toml", "--steps", "1", "--workers", "2"),
@@ -134,6 +147,7 @@ films = {share = 0.5, workers = 1}
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("commands", LOCAL, ids=lambda commands: commands[0][0])
 def test_other_commands_run_nothing_of_it(hostile: Path, commands: Sequence[Sequence[str]]) -> None:
     for name, side, count in (("photos", 512, 1), ("aligned", 256, 8)):
