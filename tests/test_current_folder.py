@@ -135,7 +135,7 @@ LOCAL = (
     (("demo", "demo"),),
 )
 TRAINING = """
-batch = 2
+batch = 4
 held_out_share = 0.3
 cache = "memory"
 precision = "fp32"
