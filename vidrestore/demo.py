@@ -26,6 +26,7 @@ from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
 from vidrestore.types import Float64, UInt8
 from vidrestore.video.info import VideoInfo
+from vidrestore.video.opening import open_source
 from vidrestore.video.output import writing
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
@@ -201,7 +202,7 @@ def _tone(index: int) -> av.AudioFrame:
 
 
 def _pictures(path: Path) -> Iterator[UInt8]:
-    with av.open(str(path)) as container:
+    with open_source(path) as container:
         for frame in container.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 

@@ -11,11 +11,15 @@ from types import ModuleType
 import av
 import pytest
 
+from vidrestore.engine import RestoreConfig, within_budget
 from vidrestore.errors import InputError
 from vidrestore.video import inspection
+from vidrestore.video.encoding import EncodeConfig, plan_encoding
 from vidrestore.video.inspection import InspectionLimits, inspect, inspect_and_index
+from vidrestore.video.pixel_formats import frame_bytes
 from vidrestore.video.reader import VideoReader, probe
 from vidrestore.video.segments import index_film
+from vidrestore.video.writer import VideoWriter
 
 SMALL = 1_000_000
 """Pixels."""
@@ -177,3 +181,49 @@ def test_chapters_beyond_count_are_refused(tmp_path: Path, films: ModuleType) ->
                 output.mux(packet)
     with pytest.raises(InputError, match="has 10,001 chapters; at most 10,000 are handled"):
         inspect(many)
+
+
+def test_huge_frames_are_held_back_in_smaller_numbers() -> None:
+    usual = RestoreConfig()
+    for pixel_format, width, height in (("yuv420p", 4096, 2304), ("yuv420p", 4096, 2160), ("yuv420p10le", 1920, 1080)):
+        assert within_budget(usual, frame_bytes(pixel_format, width, height)) == usual
+    bounded = within_budget(usual, frame_bytes("yuv420p", 8192, 4352))
+    held = bounded.tracker.lookahead + 9 * bounded.look.frames_per_batch
+    assert held * frame_bytes("yuv420p", 8192, 4352) <= usual.buffer_mib * 2**20
+    assert bounded.tracker.lookahead >= 31  # half a second of 60 frames
+    least = within_budget(RestoreConfig(buffer_mib=1), frame_bytes("rgb24", 8192, 4352))
+    assert (least.tracker.lookahead, least.look.frames_per_batch) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("codec", "usual", "option"),
+    [
+        ("libx264", "crf=17", "rc-lookahead"),
+        ("libx265", "x265-params", "rc-lookahead"),
+        ("libvpx-vp9", "b=0", "lag-in"),
+    ],
+)
+def test_encoders_look_less_far_ahead_at_huge_frames(codec: str, usual: str, option: str, films: ModuleType) -> None:
+    def options(width: int, height: int) -> str:
+        info = films.make_info(width=width, height=height)
+        return " ".join(f"{key}={value}" for key, value in plan_encoding(info, EncodeConfig(codec=codec)).options)
+
+    assert usual.split("=", maxsplit=1)[0] in options(4096, 2304)
+    assert option not in options(4096, 2304)
+    assert option in options(8192, 4352)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
+def test_encoders_take_the_shorter_look_ahead(
+    codec: str, tmp_path: Path, films: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every preset: encoders refuse a look-ahead that is shorter than their groups of pictures."""
+    monkeypatch.setattr("vidrestore.video.encoding._USUAL_PIXELS", 64)
+    info = films.make_info()
+    frames = films.make_frames(info, [512 * number for number in range(20)])
+    for preset in ("ultrafast", "medium", "placebo"):
+        path = tmp_path / preset
+        with VideoWriter(path, info, EncodeConfig(codec=codec, preset=preset)) as writer:
+            for frame in frames:
+                writer.write(frame)
+        assert len(index_film(path).times) == 20

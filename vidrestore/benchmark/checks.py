@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 
 from vidrestore.benchmark.reference import Faces, ReferenceFlow
@@ -16,6 +15,7 @@ from vidrestore.benchmark.results import Check
 from vidrestore.errors import RestorationError
 from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
 from vidrestore.types import UInt8
+from vidrestore.video.opening import open_source
 
 FP32_CEILING = 1.0
 """Grey levels: the greatest difference of two float32 implementations, one step of rounding."""
@@ -111,6 +111,6 @@ def _inside(face: Faces, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _pictures(path: Path) -> Iterator[UInt8]:
-    with av.open(str(path)) as film:
+    with open_source(path) as film:
         for frame in film.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)

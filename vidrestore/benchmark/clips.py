@@ -13,6 +13,7 @@ from av.container import OutputContainer
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.types import UInt8
+from vidrestore.video.opening import open_source
 
 CYCLE_SECONDS = 20
 """A sparse film repeats itself this often."""
@@ -31,7 +32,7 @@ def repeat(source: Path, destination: Path, *, frames: int) -> None:
         OutputError: the destination cannot be written.
     """
     try:
-        with av.open(str(destination), "w") as result, av.open(str(source)) as film:
+        with av.open(str(destination), "w") as result, open_source(source) as film:
             stream = film.streams.video[0]
             copied = result.add_stream_from_template(stream)
             for packet in islice(_endless_packets(source), frames):
@@ -49,7 +50,7 @@ def cut(source: Path, destination: Path, *, frames: int) -> None:
         OutputError: the destination cannot be written.
     """
     try:
-        with av.open(str(source)) as film, av.open(str(destination), "w") as result:
+        with open_source(source) as film, av.open(str(destination), "w") as result:
             stream = film.streams.video[0]
             rate = stream.average_rate
             if not rate:
@@ -85,7 +86,7 @@ def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
     offset = 0
     for turn in count():
         end = 0
-        with av.open(str(source)) as film:
+        with open_source(source) as film:
             stream = film.streams.video[0]
             for packet in film.demux(stream):
                 if packet.pts is None or packet.dts is None:
@@ -99,7 +100,7 @@ def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
 
 
 def _encode_cycle(face_film: Path, destination: Path) -> Fraction:
-    with av.open(str(face_film)) as film, av.open(str(destination), "w") as result:
+    with open_source(face_film) as film, av.open(str(destination), "w") as result:
         stream = film.streams.video[0]
         rate = stream.average_rate
         if not rate:

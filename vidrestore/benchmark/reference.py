@@ -31,6 +31,7 @@ from vidrestore.benchmark.results import Run, with_rest
 from vidrestore.errors import InputError
 from vidrestore.report import Recorder
 from vidrestore.types import Float32, UInt8
+from vidrestore.video.opening import open_source
 
 _ENCODER_OPTIONS = {"crf": "17", "preset": "medium"}
 _LEAST_EYE_DISTANCE = 5
@@ -75,7 +76,7 @@ class ReferenceFlow:
         recorder = Recorder()
         found: list[Faces] = []
         started = perf_counter()
-        with av.open(str(source)) as film, av.open(str(destination), "w") as result:
+        with open_source(source) as film, av.open(str(destination), "w") as result:
             stream = film.streams.video[0]
             stream.thread_type = "AUTO"
             encoder = _encoder(result, stream, source)
@@ -92,7 +93,7 @@ class ReferenceFlow:
     def crops(self, source: Path, *, frames: int) -> list[UInt8]:
         """The aligned faces of the first frames, uint8 [S, S, 3] RGB."""
         crops = []
-        with av.open(str(source)) as film:
+        with open_source(source) as film:
             for index, picture in enumerate(islice(_pictures(film), frames)):
                 self._find(picture, index)
                 self._helper.align_warp_face()

@@ -11,6 +11,7 @@ from vidrestore.live.problems import SourceRefused
 from vidrestore.live.timeline import SECOND
 from vidrestore.types import Frame, Planes
 from vidrestore.video.info import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, rotation_of
+from vidrestore.video.picture_size import MAX_PIXELS, is_too_large, why_too_large
 from vidrestore.video.pixel_formats import Layout, bit_depth, is_rgb, layout_of, plane_shapes, views
 
 TICKS = 90_000
@@ -22,10 +23,12 @@ _SMOOTH = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FUL
 class Pictures:
     """Makes frames; what changes its size or format in mid-stream is fitted into the first one's, with bars.
 
-    A viewer, and a recording, would otherwise have to begin anew.
+    A viewer, and a recording, would otherwise have to begin anew. A source that sends larger pictures than `max_pixels`
+    is given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         self._info: VideoInfo | None = None
         self._last = -1
         self._index = 0
@@ -43,7 +46,12 @@ class Pictures:
             container: which describes the first picture.
             label: of the source, without secrets.
             time: nanoseconds of the output's clock. Times of frames rise by one unit at least.
+
+        Raises:
+            SourceRefused: the picture is too large, or of a format that cannot be read.
         """
+        if is_too_large(picture.width, picture.height, max_pixels=self._max_pixels):
+            raise SourceRefused(f"{label} {why_too_large(picture.width, picture.height, max_pixels=self._max_pixels)}")
         layout = _layout(picture, label)
         if self._info is None:
             self._info = describe(label, container, stream, picture, layout, 0)

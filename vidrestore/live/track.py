@@ -11,7 +11,7 @@ from vidrestore.errors import OutputError
 
 _MPEG_SOUND = {"mp1", "mp2", "mp3"}
 """A transport stream has one number for them; which it is shows in the packets."""
-_SNIFF = {"probesize": "32", "analyzeduration": "0"}
+_SNIFF = {"probesize": "32", "analyzeduration": "0", "format_whitelist": "nut,matroska"}
 
 
 class Track:

@@ -204,7 +204,7 @@ def _options(parameters: CodecParameters, *, pixels: int) -> dict[str, str]:
 
 def _decode(film: io.BytesIO) -> UInt8:
     reformatter = VideoReformatter()
-    with av.open(film, "r") as container:
+    with av.open(film, "r", format=_CONTAINER) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         # demuxing to the end sends the empty packet that flushes the decoder: no frame of a tail is lost

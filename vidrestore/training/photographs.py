@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -12,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import InputError
+from vidrestore.training.image_header import image_size
 from vidrestore.training.picture_file import read_picture
 from vidrestore.types import UInt8
 
 PHOTOGRAPH_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Extensions, in lower case, of what is taken for a photograph."""
 
+_MOST_PIXELS: Final = 16384 * 16384
+"""Of a photograph; one colour needs a megabyte to fill them. OpenCV has a limit too, four times higher."""
 _WITH_ALPHA: Final = frozenset({".png", ".webp", ".tif", ".tiff"})
 _CHANNELS_WITH_ALPHA: Final = 4
 
@@ -62,8 +66,13 @@ def read_photograph(path: Path) -> UInt8:
     """Decode a picture, uint8 [h, w, 3] RGB, upright as its EXIF says; 16 bits become 8, transparent becomes white.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it cannot be decoded, or is larger than any photograph.
     """
+    size = (0, 0)
+    with suppress(InputError):  # OpenCV knows more kinds of pictures, whatever their names say
+        size = image_size(path)
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise InputError(f"{path} claims {size[0]}x{size[1]} pixels; make it smaller, or take it away")
     picture = read_picture(path, cv2.IMREAD_UNCHANGED) if path.suffix.lower() in _WITH_ALPHA else None
     if picture is not None and picture.ndim == 3 and picture.shape[2] == _CHANNELS_WITH_ALPHA:  # noqa: PLR2004
         picture = _over_white(np.asarray(picture))
