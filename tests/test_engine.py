@@ -12,7 +12,7 @@ import pytest
 from skimage.data import astronaut
 
 from vidrestore.config import update
-from vidrestore.engine import Parts, RestoreConfig, restore_frames
+from vidrestore.engine import Parts, RestoreConfig, restore_frames, within_budget
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.model.visibility import FaceVisibility
@@ -99,6 +99,23 @@ def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: Parts, start
     first = start - lead_in
     part = restored(frames[first : stop + lead_out], parts)
     for index in range(start, stop):
+        assert same(part[index - first], whole[index]), f"frame {index} differs"
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_segments_equal_the_film_where_little_can_be_held_back(parts: Parts) -> None:
+    """As of frames so large that the budget holds six of them."""
+    usual = RestoreConfig()
+    bounded = within_budget(usual, usual.buffer_mib * 2**20 // 12)
+    assert (bounded.tracker.lookahead, bounded.look.frames_per_batch) == (6, 1)
+    small = replace(parts, frames_per_batch=1)
+    frames = walking(120)
+    whole = [*restore_frames(frames, small, bounded, Recorder())]
+    assert changed(frames[70], whole[70]).sum() > 1000
+    first = 60 - round(1.6 * RATE)
+    part = [*restore_frames(frames[first : 75 + round(0.9 * RATE)], small, bounded, Recorder())]
+    for index in range(60, 75):
         assert same(part[index - first], whole[index]), f"frame {index} differs"
 
 
