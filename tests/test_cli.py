@@ -251,3 +251,38 @@ def test_photographs_become_aligned_faces_in_one_line(run: Run, tmp_path: Path) 
     code, out, err = run("align", tmp_path / "none", faces)
     assert (code, out) == (1, "")
     assert "does not exist" in err
+
+
+@pytest.mark.parametrize("report", ["film.mp4", "./film.mp4", "out.mp4", "link.mp4", "notes.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_report_replaces_no_film(
+    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, report: str, *, overwrite: bool
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(make_portrait_film().read_bytes())
+    (tmp_path / "link.mp4").symlink_to(film)
+    (tmp_path / "notes.json").write_text("{}")
+    if overwrite and report == "notes.json":
+        return
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for command in (["restore", "--runtime", "local"], ["degrade"]):
+        arguments = [*command, *["--overwrite"] * overwrite, "--report", tmp_path / report]
+        code, _, err = run(arguments[0], film, tmp_path / "out.mp4", *arguments[1:])
+        assert code == 1
+        assert "another file for the report" in err
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("report", ["film.mp4", "rec.mp4", "hls/stream.m3u8", "notes.json"])
+def test_a_streams_report_replaces_no_source_and_no_output(
+    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, report: str
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(make_portrait_film().read_bytes())
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "hls").mkdir()
+    code, _, err = run("stream", film, tmp_path / "rec.mp4", f"{tmp_path}/hls/", "--report", tmp_path / report)
+    assert code == 1
+    assert "another file for the report" in err
+    assert film.read_bytes() == make_portrait_film().read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "hls", "notes.json"]

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,32 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, error: typ
         write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_name_can_be_foreseen_and_no_link_is_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = tmp_path / "shared" / "report.json"
+    path.parent.mkdir()
+    for number in range(max(0, os.getpid() - 3), os.getpid() + 3):
+        (path.parent / f".report.json.{number}.part").symlink_to(victim)
+    path.symlink_to(victim)
+    replace_bytes(path, b"new")
+    assert not path.is_symlink()
+    with replacing(path) as part, replacing(path) as other:
+        assert part.name != other.name
+        assert part.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+        part.write_bytes(b"newer")
+        other.write_bytes(b"other")
+    assert path.read_bytes() == b"newer"
+    assert victim.read_text() == "precious"
+    replace_bytes(path.with_name("ü" * 127), b"a name as long as a name may be")
+
+
+def current_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def test_a_folder_that_is_missing_or_a_file_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Counts, timings and the report."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -86,6 +87,32 @@ def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path:
         a_report().write(tmp_path / "none" / "report.json")
     check_report(tmp_path / "report.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
+    report, film = tmp_path / "report.json", tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    others = {"empty": "", "own": a_report(versions=installed_versions()).to_json()}
+    for content in (others["empty"], others["own"], '{"streams": [], "problems": {}}'):
+        report.write_text(content)
+        check_report(report)
+    for content in ("{}", "[1]", "text", '{"versions": 3}', "[" * 100_000, '{"streams": 1, "problems": 2, "more": 3}'):
+        report.write_text(content)
+        with pytest.raises(OutputError, match="is no report of vidrestore"):
+            check_report(report)
+        check_report(report, overwrite=True)
+    for protected in (film, tmp_path / "link", tmp_path / "dst.mp4", tmp_path / "hard"):
+        if protected.name == "link":
+            protected.symlink_to(film)
+        if protected.name == "hard":
+            protected.hardlink_to(film)
+        with pytest.raises(OutputError, match=r"would replace|is no report"):
+            check_report(protected, apart_from=(film, tmp_path / "dst.mp4"))
+        with pytest.raises(OutputError, match="would replace"):
+            check_report(protected, apart_from=(film, tmp_path / "dst.mp4"), overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="is no report"):
+        check_report(tmp_path / "pipe")
 
 
 def test_versions_of_the_important_parts_are_known() -> None:

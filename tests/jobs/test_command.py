@@ -111,3 +111,37 @@ def test_what_cannot_work_is_said_in_a_line(
     assert ended == code
     assert says in told
     assert "hunter2" not in printed + told
+
+
+@pytest.mark.usefixtures("quick")
+def test_bad_names_and_what_is_left_out_are_told(run: Run, films: Path, make_clip: MakeClip, tmp_path: Path) -> None:
+    odd = ["x\\[b].mp4", "f\udce4rg.mp4", "a::b.mp4", "new\nline.mp4"]
+    for name in odd:
+        (films / name).write_bytes((films / "0.mp4").read_bytes())
+    (films / "bad\udcff.mp4").write_bytes(b"\0" * 999)
+    private = make_clip(tmp_path, "private.mp4", frames=10)
+    (films / "link.mp4").symlink_to(private)
+    out = tmp_path / "out"
+    code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
+    assert code == 1
+    assert "1 of 7 films failed" in told
+    assert "6 of 7 films" in printed
+    assert "link that leads out" in told
+    assert "internal error" not in told
+    made = sorted(path.name for path in out.glob("*.mp4"))
+    assert made == sorted(["0.mp4", "1.mp4", "x\\[b].mp4", "f%E4rg.mp4", "a::b.mp4", "new\nline.mp4"])
+    report = json.loads((out / "job_report.json").read_text())
+    assert [film["source"] for film in report["films"] if film["state"] == "failed"] == [f"{films}/bad\\xff.mp4"]
+    assert len(report["left_out"]) == 1
+    code, printed, _ = run("batch", films, "--out", out, "--runtime", "local")
+    assert printed.count("done before") == 6
+
+
+def test_addresses_that_are_not_opened_are_told(run: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("source\nreference://film.mp4::refs.json\n")
+    out = tmp_path / "out"
+    for arguments in (("reference://film.mp4::refs.json",), ("simplecache::s3://b/a.mp4",), ("--manifest", manifest)):
+        code, _, told = run("batch", *arguments, "--out", out, "--runtime", "local")
+        assert code == 1
+        assert "is not allowed" in told or "chain of addresses" in told

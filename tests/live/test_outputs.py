@@ -135,3 +135,36 @@ def test_a_recording_survives_a_killed_process(
     (unfinished,) = tmp_path.glob(f"cam-*-unfinished.{extension}")
     assert len(pictures_of(unfinished, up_to_damage=True)) > 10, "found again, and playable"
     assert len(list(tmp_path.glob(f"cam-*.{extension}"))) == 2
+
+
+def test_planted_links_are_neither_adopted_nor_written_through(
+    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+) -> None:
+    """In a folder that others may write to, somebody foresees the names of the files that grow."""
+    folder, victim = tmp_path / "shared", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    now = time.time()
+    planted = {
+        folder / f".rec-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now + second))}.part.mp4"
+        for second in range(-2, 60)
+    }
+    for number, plant in enumerate(sorted(planted)):
+        (plant.hardlink_to if number % 2 else plant.symlink_to)(victim)
+    old = folder / ".rec-20200101-000000.part.mp4"
+    old.write_bytes(b"left by an earlier run")
+    stream = make_stream(
+        make_portrait_film(frames=50),
+        folder / "rec.mp4",
+        mode="complete",
+        output={"record_seconds": 0.8},
+        sink={"keyframe_seconds": 0.4},
+    )
+    stream.run()
+    made = [path for path in sorted(folder.glob("rec-*.mp4")) if "unfinished" not in path.name]
+    assert sum(len(pictures_of(path)) for path in made) == 50
+    assert len(made) >= 2
+    assert not any(path.is_symlink() for path in folder.glob("rec-*"))
+    assert victim.read_text() == "precious"
+    assert {path for path in folder.iterdir() if path.name.startswith(".")} == planted, "what others made stays theirs"
+    assert (folder / "rec-20200101-000000-unfinished.mp4").exists()

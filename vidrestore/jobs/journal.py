@@ -14,6 +14,7 @@ import socket
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -289,8 +290,8 @@ def _header(signer: Signer) -> bytes:
 
 
 def _line(entry: Entry, signer: Signer | None) -> bytes:
-    kind = type(entry)
-    return _sealed({"kind": kind.__name__, "entry": TypeAdapter(kind).dump_python(entry, mode="json")}, signer)
+    kind = type(entry).__name__
+    return _sealed({"kind": kind, "entry": _adapter(kind).dump_python(entry, mode="json")}, signer)
 
 
 def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
@@ -334,12 +335,18 @@ def _is_believed(line: bytes, signer: Signer, *, trust_unsigned: bool) -> bool:
     return rest.startswith(b'",') and signer.accepts(b"{" + rest[2:], signature)
 
 
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    """Kept, for making one takes longer than writing a hundred lines."""
+    return TypeAdapter(_KINDS[kind])
+
+
 def _entry(row: dict[str, Any]) -> Entry | None:
-    kind = _KINDS.get(str(row.get("kind")))
-    if kind is None:
+    kind = str(row.get("kind"))
+    if kind not in _KINDS:
         return None
     try:
-        entry: Entry = TypeAdapter(kind).validate_python(row.get("entry"))
+        entry: Entry = _adapter(kind).validate_python(row.get("entry"))
     except ValidationError:
         return None
     return entry
