@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from cryptography import x509
@@ -172,14 +172,14 @@ class Web:
     def passwords(self) -> list[str]:
         return [headers["authorization"] for _, headers in self.asked if "authorization" in headers]
 
-    def __enter__(self) -> "Web":
+    def __enter__(self) -> Self:
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 10
 
-            def do_GET(self) -> None:  # noqa: N802  the name is http.server's
+            def do_GET(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 web.asked.append((self.path, headers))
                 none = 404, {}, b""

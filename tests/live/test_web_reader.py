@@ -114,8 +114,8 @@ def test_a_password_is_shown_to_the_source(make_web: MakeWeb, segment: bytes, sc
     web.answers["/live.ts"] = wants(scheme, segment)
     assert watch(web.url("/live.ts", user=_USER)) >= 3
     assert "Authorization" not in web.asked[0][1], "shown only when it is asked for"
+    web.answers["/live.ts"] = lambda *_: (401, {"WWW-Authenticate": scheme + ' realm="r", nonce="n"'}, b"")
     with pytest.raises(SourceRefused, match="refuses the user or the password") as refused:
-        web.answers["/live.ts"] = lambda *_: (401, {"WWW-Authenticate": scheme + ' realm="r", nonce="n"'}, b"")
         watch(web.url("/live.ts", user=_USER))
     assert "Hunter2" not in refused.value.message
 
@@ -178,8 +178,10 @@ def test_basic_is_refused_where_digest_was_asked_for_before(make_web: MakeWeb) -
 @pytest.mark.parametrize(
     "body",
     [
-        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 15004 RTP/AVP 96\r\n"
-        b"a=rtpmap:96 H264/90000\r\n",
+        (
+            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 15004 RTP/AVP 96\r\n"
+            b"a=rtpmap:96 H264/90000\r\n"
+        ),
         b"ffconcat version 1.0\nfile http://127.0.0.1:1/x.ts\n",
         b"[playlist]\nFile1=/etc/passwd\n",
         b'<?xml version="1.0"?><MPD/>',

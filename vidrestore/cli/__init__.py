@@ -3,6 +3,12 @@
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 """
 
+# ruff: noqa: E402  what takes seconds to load comes after the command line is hidden
+
+from vidrestore.cli.process_arguments import hide_arguments
+
+hide_arguments()
+
 from typing import Annotated
 
 import typer

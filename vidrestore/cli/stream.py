@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from vidrestore.cli.terminal import cell, err, given, parse_faces, say
 from vidrestore.cli.zoo import fetch_needed
@@ -19,13 +20,14 @@ from vidrestore.files import replace_text
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
+from vidrestore.redaction import redact
 from vidrestore.report import check_report, installed_versions
 from vidrestore.report_json import to_json
 from vidrestore.runtime.streams import StreamSpec
 from vidrestore.service.logs import LOG, Style, start_logging
 from vidrestore.service.run import serve
 from vidrestore.service.service import Service
-from vidrestore.service.settings import ServiceConfig, read_settings
+from vidrestore.service.settings import ServiceConfig, address, read_settings
 
 _REDRAW_SECONDS = 0.5
 _SUMMARY_SECONDS = 60.0
@@ -44,7 +46,9 @@ def stream(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="rtsp(s)://, rtmp(s)://, http(s)://, udp://, tcp://, /dev/videoN or a file.", metavar="SRC"
+            help="rtsp(s)://, rtmp(s)://, http(s)://, udp://, tcp://, /dev/videoN or a file. '${NAME}' is taken from "
+            "the environment, for passwords.",
+            metavar="SRC",
         ),
     ] = None,
     destinations: Annotated[
@@ -158,14 +162,15 @@ def _read(source: str | None, destinations: list[str] | None, config: Path | Non
         return read_settings(config)
     if source is None or not destinations:
         raise ConfigError("a stream needs SRC and DST, such as rtsp://camera/live rtsp://server/restored; or --config")
-    spec = StreamSpec("stream", source, tuple(destinations), StreamConfig())
+    targets = tuple(address(destination, "DST") for destination in destinations)
+    spec = StreamSpec("stream", address(source, "SRC"), targets, StreamConfig())
     spec.check()
     return ServiceConfig(streams=(spec,))
 
 
 def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:
     statuses = service.statuses()
-    problems = {name: problem.message for name, problem in service.problems.items()}
+    problems = {name: redact(problem.message) for name, problem in service.problems.items()}
     if report:
         check_report(report)  # a recording may have come to be called so
         replace_text(report, to_json(StreamsReport(tuple(statuses), problems, installed_versions())))
@@ -176,7 +181,8 @@ def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:
         if len(statuses) > 1:
             names = ", ".join(sorted(problems))
             raise VidrestoreError(f"{len(problems)} of {len(statuses)} streams failed ({names}); the log says why")
-        raise next(iter(service.problems.values()))
+        problem = next(iter(service.problems.values()))
+        raise type(problem)(redact(problem.message))
 
 
 def summary(status: StreamStatus) -> str:
@@ -187,6 +193,7 @@ def summary(status: StreamStatus) -> str:
         f"{status.name}: {status.state}, {status.frames_in} frames in, {status.frames_out} out, "
         f"{sum(status.dropped.values())} dropped, {status.sink_counts.held} held, {status.faces} faces, "
         f"{status.source_counts.failures} source failures, latency p50 / p95 {told} ms"
+        f"{', certificates not checked' * bool(status.warnings)}"
     )
 
 
@@ -226,4 +233,7 @@ def _table(statuses: Sequence[StreamStatus]) -> Table:
         held = str(status.sink_counts.held)
         cells = (status.name, status.state, *rates, *told, dropped, held, status.rung_name)
         table.add_row(*map(cell, cells))
+    warnings = [f"{status.name}: {warning}" for status in statuses for warning in status.warnings]
+    table.caption = Text("\n".join(warnings), style="yellow") if warnings else None
+    table.caption_justify = "left"
     return table

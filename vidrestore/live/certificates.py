@@ -72,7 +72,7 @@ def _whose(host: str, port: int) -> str:
             context.wrap_socket(line) as session,
         ):
             found = session.getpeercert() or {}
-        names = [str(name) for _, name in found.get("subjectAltName", ())] or [_common_name(found.get("subject", ()))]
+        names = [str(pair[1]) for pair in found.get("subjectAltName", ())] or [_common_name(found.get("subject", ()))]
         return f" (it is for {', '.join(names[:4])}, made by {_common_name(found.get('issuer', ()))})"
     return ""
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -19,7 +19,7 @@ from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
 from vidrestore.live.problems import SourceLost, SourceRefused, problem
-from vidrestore.live.rtsp_redirects import refuse_redirect
+from vidrestore.live.rtsp_redirects import redirected
 from vidrestore.live.sound import SourceSound
 from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
@@ -39,6 +39,7 @@ _WAITED = SECOND // 200
 _RTP_TICKS = 1 << 32
 """A turn of RTP's counter, in units of a track's time base."""
 _SECRET_OPTIONS = frozenset({"headers", "cookies", "http_proxy", "post_data", "key"})
+_MOST_REDIRECTS = 5
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
 
@@ -226,23 +227,35 @@ class LiveSource:
         )
 
     def _open(self, reader: "WebReader | None") -> InputContainer:
+        if self._source.kind == "rtsp":
+            return self._open_rtsp()
+        if reader is not None:
+            return self._opened(self._source, reader.url, format=reader.begin(), io_open=reader.open)
+        return self._opened(self._source, self._source.url, format="v4l2" if self._source.kind == "device" else None)
+
+    def _open_rtsp(self) -> InputContainer:
+        """Open a camera, or where it sends its clients."""
         source, config = self._source, self._config
+        for _ in range(_MOST_REDIRECTS):
+            try:
+                return self._opened(source, source.url)
+            except av.ArgumentError:  # among others, for a redirect, which FFmpeg is kept from following
+                leads = redirected(
+                    source.url, verify=config.verify, ca_file=config.ca_file, seconds=config.open_seconds
+                )
+                if leads is None:
+                    raise
+                source = replace(source, url=leads)
+        raise SourceRefused(f"{self._source} sends its clients from one place to another without end")
+
+    def _opened(self, source: Source, url: str, **more: Any) -> InputContainer:  # noqa: ANN401  as `av.open` takes it
+        config = self._config
         options = source_options(
             source, transport=config.transport, verify=config.verify, ca_file=config.ca_file, own=config.options
         )
         waits = source.kind not in {"file", "device"}
         timeout = (config.open_seconds, config.silence_seconds) if waits else None
-        if reader is not None:
-            form = reader.begin()
-            web: InputContainer = av.open(
-                reader.url, format=form, options=options, timeout=timeout, io_open=reader.open
-            )
-            return web
-        if source.kind == "rtsp":
-            refuse_redirect(source.url, verify=config.verify, ca_file=config.ca_file, seconds=config.open_seconds)
-        container: InputContainer = av.open(
-            source.url, format="v4l2" if source.kind == "device" else None, options=options, timeout=timeout
-        )
+        container: InputContainer = av.open(url, options=options, timeout=timeout, **more)
         return container
 
     def _is_silent(self, opened: int) -> bool:

@@ -34,6 +34,7 @@ _OPTIONS: Final[dict[SourceKind, dict[str, str]]] = {
     "file": FILE_OPTIONS,
 }
 _RTSP_BY_TCP = "tcp,tls,httpproxy"
+"""Without rtsp itself: so FFmpeg does not follow redirects, to which it would show the password."""
 _RTSP_BY_ANY = f"rtp,udp,http,https,{_RTSP_BY_TCP}"
 
 

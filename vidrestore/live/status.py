@@ -52,6 +52,8 @@ class StreamStatus:
     """Faces that were left as they were because no worker answered."""
     engine_failures: int
     problem: str = ""
+    warnings: tuple[str, ...] = ()
+    """What is less safe than it could be, for as long as it is."""
     latency_now: dict[str, float] = field(default_factory=dict)
     """p50, p95 and p99 of the last seconds."""
 

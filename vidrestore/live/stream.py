@@ -19,6 +19,7 @@ from vidrestore.faces.detector import DetectorConfig
 from vidrestore.faces.tracker import TrackerConfig
 from vidrestore.live.addresses import Source, Target
 from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.certificates import TLS_SCHEMES
 from vidrestore.live.guard import GuardCounts
 from vidrestore.live.handover import Handover
 from vidrestore.live.histogram import Histogram
@@ -93,6 +94,17 @@ class StreamConfig:
             )
 
 
+def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) -> tuple[str, ...]:
+    """What of a stream is less safe than it could be, because its configuration says so."""
+    ways: list[tuple[Source | Target, bool, str]] = [(source, config.source.verify, "source")]
+    ways += [(target, config.output.verify, "output") for target in targets]
+    return tuple(
+        f"{place}: its certificate is not checked ({part}.verify = false); anybody in between can pretend to be it"
+        for place, verifies, part in ways
+        if not verifies and place.url.partition("://")[0].lower() in TLS_SCHEMES
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """Counts at one second, from which rates are told."""
@@ -141,6 +153,7 @@ class LiveStream:
         self._tell = on_event
         self._began = time.monotonic_ns()
         self._source_address = source
+        self._warnings = warnings(source, targets, config)
         self.source = LiveSource(source, config.source, on_event=on_event)
         self._handover: Handover[Finished] = Handover(
             frames=config.waiting_frames,
@@ -156,6 +169,11 @@ class LiveStream:
             now=time.monotonic_ns,
             on_event=on_event,
         )
+        shown = [str(target) for target in targets]
+        repeats = [shown[:number].count(name) for number, name in enumerate(shown)]
+        names = [f"{name} ({before + 1})" if before else name for name, before in zip(shown, repeats, strict=True)]
+        self._outputs = dict(zip(names, self.sink.outputs, strict=True))
+        """By their addresses without secrets, in which those of two stream keys are alike."""
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
@@ -356,15 +374,16 @@ class LiveStream:
             steps_up=self._ladder.steps_up,
             source_counts=replace(self.source.counts),
             sink_counts=replace(sink),
-            outputs={str(output.target): replace(output.counts) for output in self.sink.outputs},
+            outputs={name: replace(output.counts) for name, output in self._outputs.items()},
             latency=latency,
             stages=stages,
             queues={"engine": len(self._handover), "encoder": len(self.sink)}
-            | {f"output {output.target}": len(output) for output in self.sink.outputs},
+            | {f"output {name}": len(output) for name, output in self._outputs.items()},
             worker_failures=self._workers.failures,
             answers_replaced=self._workers.replaced,
             engine_failures=self._engine_failures,
             problem=(self._problem.message if self._problem else "") or self.source.counts.last_problem,
+            warnings=self._warnings,
             latency_now={name: value for name, value in quantiles.items() if value is not None},
         )
 

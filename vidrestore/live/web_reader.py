@@ -182,8 +182,8 @@ class WebReader:
         if response.status_code == _UNAUTHORIZED and not is_own and (self._user or self._own_headers):
             response.close()
             raise SourceRefused(
-                f"{hidden(self.url)} leads to {hidden(url)}, another server, which wants a password; that of the source "
-                "is not taken there: give this other address as the source, with its own"
+                f"{hidden(self.url)} leads to {hidden(url)}, another server, which wants a password; that of the "
+                "source is not taken there: give this other address as the source, with its own"
             )
         if response.status_code == _UNAUTHORIZED and is_own and self._user is not None:
             response.close()
@@ -272,10 +272,10 @@ class WebReader:
                 f"and {_REQUESTS_A_SECOND:g} a second); does its playlist list itself?"
             )
 
-    def _check_peer(self, line: socket.socket | None) -> None:
+    def _check_peer(self, line: socket.socket) -> None:
         """Refuse a connection before anything is asked on it, where the source has no business with such an address."""
-        with suppress(OSError, ValueError, AttributeError):
-            address = str(line.getpeername()[0])  # type: ignore[union-attr]  None is an AttributeError
+        with suppress(OSError, ValueError):
+            address = str(line.getpeername()[0])
             reach = _reach(address)
             if self._widest is None:
                 self._widest = reach
@@ -442,12 +442,12 @@ class _Nobody(AuthBase):
 class _Adapter(HTTPAdapter):
     """Shows each new connection to a check before a request is sent on it."""
 
-    def __init__(self, check: Callable[[socket.socket | None], None]) -> None:
+    def __init__(self, check: Callable[[socket.socket], None]) -> None:
         self._check = check
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  as it is declared there
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         check = self._check
 
         class Plain(urllib3.connection.HTTPConnection):

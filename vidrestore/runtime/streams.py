@@ -12,7 +12,7 @@ from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.guard import GuardCounts
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.live.stream import LiveStream, StreamConfig, warnings
 from vidrestore.redaction import redact
 from vidrestore.runtime.face_answers import LocalFaces, live_parts
 
@@ -39,22 +39,18 @@ class StreamSpec:
         for target in self.targets:
             parse_target(target)
 
+    def warnings(self) -> tuple[str, ...]:
+        """What of it is less safe than it could be, because its configuration says so."""
+        return warnings(parse_source(self.source), [parse_target(target) for target in self.targets], self.config)
+
     def with_absolute_paths(self) -> Self:
         """The same stream for a process in another folder.
 
         Raises:
             ConfigError: an address cannot be meant.
         """
-        source = parse_source(self.source)
-        targets = [parse_target(target) for target in self.targets]
-        return replace(
-            self,
-            source=str(Path(source.url).absolute()) if source.kind in {"device", "file"} else self.source,
-            targets=tuple(
-                str(Path(target.url).absolute()) if target.kind in {"hls", "recording"} else target.url
-                for target in targets
-            ),
-        )
+        targets = tuple(parse_target(target).url for target in self.targets)
+        return replace(self, source=parse_source(self.source).url, targets=targets)
 
 
 class RunningStream(Protocol):

@@ -111,6 +111,8 @@ class Service:
         return entry.running.preview() if entry else None
 
     def _start(self, spec: StreamSpec) -> None:
+        for warning in spec.warnings():
+            LOG.warning("%s", warning, extra={"stream": spec.name})
         entry = _Entry(spec, self._place.start(spec))
         with self._lock:
             self._entries[spec.name] = entry

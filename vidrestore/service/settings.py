@@ -10,14 +10,16 @@ from typing import Any, Literal
 
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
+from vidrestore.live.addresses import absolute
 from vidrestore.live.stream import StreamConfig
-from vidrestore.redaction import redact
+from vidrestore.redaction import redact, remember
 from vidrestore.runtime.face_pool import RayConfig
 from vidrestore.runtime.streams import StreamSpec
 from vidrestore.service.web_config import WebConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST = re.compile(r"[^:/]+://(?:[^/]*@)?(?P<host>[^/?#]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def _spec(name: str, table: dict[str, Any], defaults: StreamConfig) -> StreamSpe
         raise ConfigError(f'streams.{name} needs source = "..." and to = "..." (or a list of them)')
     assert isinstance(targets, list), "as was just checked"  # noqa: S101
     config = update(defaults, table, where=f"streams.{name}")
-    spec = StreamSpec(name, _filled(source, name), tuple(_filled(target, name) for target in targets), config)
+    where = f"streams.{name}"
+    spec = StreamSpec(name, address(source, where), tuple(address(target, where) for target in targets), config)
     try:
         spec.check()
     except ConfigError as error:
@@ -90,13 +93,22 @@ def _spec(name: str, table: dict[str, Any], defaults: StreamConfig) -> StreamSpe
     return spec
 
 
-def _filled(text: str, name: str) -> str:
+def address(text: str, where: str) -> str:
+    """An address as it was meant: `${NAME}` from the environment, a secret from then on; a file by its whole name.
+
+    Raises:
+        ConfigError: there is no such variable; it begins with `where`.
+    """
+    values: list[str] = []
+
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
         if found is None:
-            raise ConfigError(
-                f"streams.{name}: {redact(text)} wants the environment variable {match[1]}, which is not set"
-            )
+            raise ConfigError(f"{where}: {redact(text)} wants the environment variable {match[1]}, which is not set")
+        values.append(found)
         return found
 
-    return _VARIABLE.sub(value, text)
+    filled = _VARIABLE.sub(value, text)
+    host = _HOST.match(filled)
+    remember(*(one for one in values if "://" not in one and (host is None or one not in host["host"])))
+    return absolute(filled)
