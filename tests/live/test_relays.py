@@ -1,6 +1,8 @@
 """What one stream sends another receives: every protocol that is both written and read, pictures and sound together."""
 
+import asyncio
 import http.server
+import os
 import shutil
 import socket
 import ssl
@@ -8,10 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import av
 import pytest
@@ -81,21 +84,79 @@ def by_rtmp(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def by_rtsps(folder: Path) -> Iterator[tuple[str, str]]:
+def trusted_tls(folder: Path) -> Iterator[ssl.SSLContext]:
+    """A certificate for this machine, of an authority that is trusted for as long."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with RtspRelay(tls=context) as relay:
+    with mock.patch.dict(os.environ, SSL_CERT_FILE=str(certificate)):
+        yield context
+
+
+@contextmanager
+def by_rtsps(folder: Path) -> Iterator[tuple[str, str]]:
+    with trusted_tls(folder) as context, RtspRelay(tls=context) as relay:
         yield relay.url("film"), relay.url("film")
+
+
+@contextmanager
+def by_rtmps(folder: Path) -> Iterator[tuple[str, str]]:
+    """A server of RTMP behind a gate that speaks TLS."""
+    with trusted_tls(folder) as context, by_rtmp(folder) as (url, _):
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                while data := await reader.read(1 << 16):
+                    writer.write(data)
+                    await writer.drain()
+            writer.close()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+
+        gate = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context), loop).result(
+            10
+        )
+        tls_port = gate.sockets[0].getsockname()[1]
+        try:
+            yield f"rtmps://127.0.0.1:{tls_port}/live/film", f"rtmps://127.0.0.1:{tls_port}/live/film"
+        finally:
+            loop.call_soon_threadsafe(gate.close)
+            asyncio.run_coroutine_threadsafe(cancelled(), loop).result(10)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            loop.close()
+
+
+async def cancelled() -> None:
+    """End every connection of this loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 _LONG = pytest.mark.nightly
 
 
 @pytest.mark.parametrize(
-    "way", [by_udp, by_rtmp, by_rtsps, pytest.param(by_tcp, marks=_LONG), pytest.param(by_hls, marks=_LONG)]
+    "way",
+    [
+        by_udp,
+        by_rtmps,
+        by_rtsps,
+        pytest.param(by_rtmp, marks=_LONG),
+        pytest.param(by_tcp, marks=_LONG),
+        pytest.param(by_hls, marks=_LONG),
+    ],
 )
 def test_what_is_sent_is_received(
     make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, way: Callable[..., Any]

@@ -1,8 +1,7 @@
-"""Where an RTSP server sends its clients: FFmpeg takes the password along to any host.
+"""Where an RTSP server sends its clients: FFmpeg would take the password along to any host.
 
-It is asked first, as FFmpeg will ask it: OPTIONS and DESCRIBE, with the password where it wants one. FFmpeg connects
-again after that, so this keeps a password from a host to which a server *always* sends its clients; a server that sends
-the second of two clients elsewhere knows the password itself by then, and needs no redirect to pass it on.
+It is kept from following by a list of protocols without `rtsp`. The server is then asked once more, and where the
+password is not at stake the other address is opened in place of the first.
 """
 
 import base64
@@ -18,7 +17,6 @@ from vidrestore.live.certificates import trusted_file
 from vidrestore.live.problems import SourceRefused
 from vidrestore.redaction import hidden
 
-_MOST_REDIRECTS = 5
 _MOST_BYTES = 1 << 16
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _UNAUTHORIZED = 401
@@ -34,46 +32,44 @@ class _Answer:
         return self.headers.get(name, [""])[0]
 
 
-def refuse_redirect(url: str, *, verify: bool, ca_file: str, seconds: float) -> None:
-    """Ask an RTSP server where it sends us; what goes wrong otherwise FFmpeg will meet, and tell.
+def redirected(url: str, *, verify: bool, ca_file: str, seconds: float) -> str | None:
+    """Where to look in place of an address, with its user and password on the same host; None for nowhere else.
+
+    What goes wrong otherwise FFmpeg has met as well, and tells.
 
     Args:
-        url: with a user and a password; without one nothing is asked.
+        url: that FFmpeg would not open.
         verify: whether a certificate is checked.
         ca_file: trusted authorities.
         seconds: for everything.
 
     Raises:
-        SourceRefused: to another host, or from TLS to none.
+        SourceRefused: it is another host's and there is a password, or leads from TLS to none.
     """
     first = urlsplit(url)
-    if first.username is None:
-        return
-    user = unquote(first.username), unquote(first.password or "")
-    place = first._replace(netloc=first.netloc.rpartition("@")[2]).geturl()
-    deadline = time.monotonic() + seconds
-    for _ in range(_MOST_REDIRECTS):
-        try:
-            leads = _asked(place, user, verify=verify, ca_file=ca_file, deadline=deadline)
-        except (OSError, ValueError):
-            return
-        if leads is None:
-            return
-        other = urlsplit(leads)
-        if (other.hostname or "").lower() != (first.hostname or "").lower():
-            raise SourceRefused(
-                f"{hidden(url)} sends its clients to {hidden(leads)}, another host; the password is not taken there: "
-                "give this other address as the source, with its own"
-            )
-        if first.scheme.lower() == "rtsps" and other.scheme.lower() != "rtsps":
-            raise SourceRefused(
-                f"{hidden(url)} sends its clients to {hidden(leads)}, without TLS; that is not followed"
-            )
-        place = other._replace(netloc=other.netloc.rpartition("@")[2]).geturl()
-    raise SourceRefused(f"{hidden(url)} sends its clients from one place to another without end")
+    user = None if first.username is None else (unquote(first.username), unquote(first.password or ""))
+    plain = first._replace(netloc=first.netloc.rpartition("@")[2]).geturl()
+    try:
+        leads = _asked(plain, user, verify=verify, ca_file=ca_file, deadline=time.monotonic() + seconds)
+        other = urlsplit(leads or "")
+        is_other = (other.hostname or "").lower() != (first.hostname or "").lower()
+    except (OSError, ValueError):
+        return None
+    if leads is None or other.scheme.lower() not in _PORTS:
+        return None
+    if is_other and user is not None:
+        raise SourceRefused(
+            f"{hidden(url)} sends its clients to {hidden(leads)}, another host; the password is not taken there: "
+            "give this other address as the source, with its own"
+        )
+    if first.scheme.lower() == "rtsps" and other.scheme.lower() != "rtsps":
+        raise SourceRefused(f"{hidden(url)} sends its clients to {hidden(leads)}, without TLS; that is not followed")
+    at, _, place = other.netloc.rpartition("@")
+    own = first.netloc.rpartition("@")[0] if not is_other else at
+    return other._replace(netloc=f"{own}@{place}" if own else place).geturl()
 
 
-def _asked(url: str, user: tuple[str, str], *, verify: bool, ca_file: str, deadline: float) -> str | None:
+def _asked(url: str, user: tuple[str, str] | None, *, verify: bool, ca_file: str, deadline: float) -> str | None:
     """Where a server sends its clients, or None."""
     parts = urlsplit(url)
     with socket.create_connection(
@@ -88,18 +84,18 @@ def _asked(url: str, user: tuple[str, str], *, verify: bool, ca_file: str, deadl
         return _talk(line, url, user, deadline)
 
 
-def _talk(line: socket.socket, url: str, user: tuple[str, str], deadline: float) -> str | None:
+def _talk(line: socket.socket, url: str, user: tuple[str, str] | None, deadline: float) -> str | None:
     shown, number = "", 0
     for method in ("OPTIONS", "DESCRIBE"):
         for _ in range(2):
             number += 1
-            proof = f"Authorization: {_proof(shown, user, method, url)}\r\n" if shown else ""
+            proof = f"Authorization: {_proof(shown, user, method, url)}\r\n" if shown and user else ""
             line.sendall(
                 f"{method} {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: Lavf\r\n"
                 f"Accept: application/sdp\r\n{proof}\r\n".encode()
             )
             answer = _receive(line, deadline)
-            if answer.status != _UNAUTHORIZED:
+            if answer.status != _UNAUTHORIZED or user is None:
                 break
             offers = answer.headers.get("www-authenticate", [])
             shown = next((offer for offer in offers if offer.lower().startswith("digest")), "") or "".join(offers[:1])
