@@ -164,3 +164,31 @@ def test_sound_with_a_header_in_each_packet_gets_one_for_all(
     heard, _, _ = read(str(copy))
     assert heard.sounds[0].track.stream.codec_context.extradata
     assert not heard.sounds[0].data.startswith(b"\xff\xf1")
+
+
+_SDP = (
+    b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 15004 RTP/AVP 96\r\n"
+    b"a=rtpmap:96 H264/90000\r\n"
+)
+
+
+@pytest.mark.parametrize("text", [_SDP, b"ffconcat version 1.0\nfile http://127.0.0.1:1/x.ts\n"])
+def test_a_list_of_other_sources_is_no_stream(text: bytes, tmp_path: Path) -> None:
+    """SDP made it listen on UDP, on all addresses of the machine."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(text)
+    with a_talker(text + b"\n" * 600_000) as url:
+        for address in (url, str(film)):
+            with pytest.raises(InputError):
+                read(address, retry="never")
+            ports = {line.split()[1].rpartition(":")[2] for line in Path("/proc/net/udp").read_text().splitlines()[1:]}
+            assert not ports & {f"{15004:04X}", f"{15005:04X}"}
+
+
+def test_an_odd_name_is_a_file(make_portrait_film: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = make_portrait_film(frames=4)
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.mp4", "http:x.mp4"):
+        Path(name).write_bytes(film.read_bytes())
+        heard, _, _ = read(name)
+        assert len(heard.frames) == 4

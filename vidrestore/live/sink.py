@@ -16,6 +16,7 @@ from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.slate import slate
 from vidrestore.live.timeline import SECOND
+from vidrestore.redaction import redact
 from vidrestore.types import Frame
 from vidrestore.video.encoding import EncodeConfig
 from vidrestore.video.info import VideoInfo
@@ -181,7 +182,8 @@ class Sink:
         except VidrestoreError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001  a thread that dies in silence would leave the stream without pictures
-            self.problem = RestorationError(f"the encoder failed: {type(error).__name__}: {error}; please report this")
+            told = redact(f"{type(error).__name__}: {error}")
+            self.problem = RestorationError(f"the encoder failed: {told}; please report this")
 
     def _patience(self) -> float | None:
         """Seconds to wait for a frame before the last one is shown again; None before the first."""
