@@ -189,9 +189,13 @@ def test_a_file_of_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     porch, yard = found.streams
     assert porch.source == f"rtsp://admin:{SECRET}@10.0.0.7/live"
     assert SECRET not in repr(found)
-    assert porch.targets == ("rtsp://server/porch", "rec/porch.mp4")
+    assert porch.targets == ("rtsp://server/porch", str(Path("rec/porch.mp4").absolute()))
     assert (porch.config.restore.lag, porch.config.mode, porch.config.sink.encode.crf) == (3, "complete", 20)
-    assert (yard.config.restore.lag, yard.config.mode, yard.targets) == (0, "realtime", ("wall/",))
+    assert (yard.config.restore.lag, yard.config.mode, yard.targets) == (
+        0,
+        "realtime",
+        (f"{Path('wall').absolute()}/",),
+    )
 
 
 @pytest.mark.parametrize(
