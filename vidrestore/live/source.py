@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -83,7 +83,7 @@ class SourceConfig:
             raise ConfigError("source.options turns the check of certificates off; say source.verify = false")
         for name, value in (option.split("=", 1) for option in self.options):
             if name in _SECRET_OPTIONS:
-                remember(value, *value.replace(":", " ").replace("=", " ").split())
+                remember(value, *_secrets_in(value))
 
 
 @dataclass(slots=True)
@@ -374,6 +374,14 @@ class LiveSource:
             self._lost_since = None
             lasted = f" again, after {seconds:.1f} s"
         self._tell(f"{self._source} is live{lasted}")
+
+
+def _secrets_in(lines: str) -> Iterator[str]:
+    """Values of headers ("Authorization: Bearer SECRET") and of cookies ("name=SECRET; path=/"), without names."""
+    for line in lines.splitlines():
+        value = line.partition(":")[2].strip() or line.partition(";")[0].partition("=")[2].strip()
+        yield value
+        yield value.rpartition(" ")[2]
 
 
 def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:

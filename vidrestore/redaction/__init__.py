@@ -84,6 +84,8 @@ _HEADER = re.compile(
 )
 _TRAILING = "'\",:;.)]>}"
 
+_MOST_TURNS = 6
+
 _lock = threading.Lock()
 _known: set[str] = set()
 _pattern: re.Pattern[str] | None = None
@@ -111,6 +113,14 @@ def redact(text: str) -> str:
 
     It takes time in proportion to the length. Redacting twice is redacting once.
     """
+    for _ in range(_MOST_TURNS):  # what one rule hides may leave something that another one hides
+        before, text = text, _redacted_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _redacted_once(text: str) -> str:
     text = _without_known(text)
     text = _USER.sub(lambda url: url[0] if url["user"] == EXAMPLE else f"{url['scheme']}{HIDDEN}@", text)
     text = _TOKEN.sub(_shown_token, text)
