@@ -125,6 +125,7 @@ class _Muxer:
         self._last_dts: dict[int, int] = {}
         self._read_error: str | None = None
         self._beyond_gap: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
         self.retimed = 0
         self.muxed: Counter[int] = Counter()
         """Packets by the index of the source's stream."""
@@ -144,6 +145,7 @@ class _Muxer:
         for index, converter in self._converters.items():
             if converter.unreadable:
                 lines.append(f"{converter.unreadable} unreadable subtitles of stream {index}")
+        lines += [f"{packets} damaged {kind} packets" for kind, packets in self._refused.items()]
         for kind, packets in self._beyond_gap.items():
             lines.append(
                 f"{packets} {kind} packets after a gap that {self._output.format.name} cannot hold; .mkv holds it"
@@ -186,7 +188,15 @@ class _Muxer:
         packet.dts = self._growing(target, time)
         packet.pts = max(packet.dts, round(((pts or 0) * source_unit + self._shift) / unit))
         packet.duration = round((packet.duration or 0) * source_unit / unit)
-        self._output.mux_one(packet)
+        kind = target.type
+        try:
+            self._output.mux_one(packet)
+        except (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError):
+            if kind == "video":
+                raise
+            # a muxer looks into some packets, of AAC for instance, and refuses damaged ones
+            self._refused[kind] += 1
+            return False
         return True
 
     def _growing(self, target: Stream, dts: int) -> int:
