@@ -11,7 +11,7 @@ from vidrestore.live.problems import SourceRefused
 from vidrestore.live.timeline import SECOND
 from vidrestore.types import Frame, Planes
 from vidrestore.video.info import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, rotation_of
-from vidrestore.video.picture_size import MAX_PIXELS, is_too_large, why_too_large
+from vidrestore.video.picture_size import is_too_large, why_too_large
 from vidrestore.video.pixel_formats import Layout, bit_depth, is_rgb, layout_of, plane_shapes, views
 
 TICKS = 90_000
@@ -27,7 +27,7 @@ class Pictures:
     is given up.
     """
 
-    def __init__(self, *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, *, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self._info: VideoInfo | None = None
         self._last = -1

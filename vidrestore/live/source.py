@@ -26,6 +26,7 @@ from vidrestore.live.timeline import SECOND, Timeline
 from vidrestore.redaction import redact, remember
 from vidrestore.types import Frame
 from vidrestore.video.info import VideoInfo, codec_context
+from vidrestore.video.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.video.rationals import exact, time_base_of
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class LiveSource:
     Args:
         source: where from.
         config: how.
+        max_pixels: most pixels of a picture; a source that sends larger ones is given up.
         on_event: told one line, without secrets, for each change.
         clock: monotonic nanoseconds.
     """
@@ -136,6 +138,7 @@ class LiveSource:
         source: Source,
         config: SourceConfig,
         *,
+        max_pixels: int = MAX_PIXELS,
         on_event: Callable[[str], None] = lambda _: None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -146,7 +149,8 @@ class LiveSource:
         self._clock = clock
         self._stopped = threading.Event()
         self._timeline = Timeline(paced=source.paced)
-        self._pictures = Pictures()
+        self._max_pixels = max_pixels
+        self._pictures = Pictures(max_pixels=max_pixels)
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._lost_since: int | None = None
         self._last_picture = 0
@@ -253,6 +257,7 @@ class LiveSource:
         options = source_options(
             source, transport=config.transport, verify=config.verify, ca_file=config.ca_file, own=config.options
         )
+        options |= decoder_options(self._max_pixels)  # FFmpeg decodes some pictures to find out what comes
         waits = source.kind not in {"file", "device"}
         timeout = (config.open_seconds, config.silence_seconds) if waits else None
         container: InputContainer = av.open(url, options=options, timeout=timeout, **more)
@@ -292,6 +297,11 @@ class LiveSource:
         if codec_context(stream) is None:
             raise SourceRefused(f"{self._source} sends video in a codec that this build of FFmpeg cannot decode")
         stream.thread_type = "SLICE"  # threads by frame would hold back as many frames
+        decoder = stream.codec_context
+        if is_too_large(decoder.width, decoder.height, max_pixels=self._max_pixels):
+            why = why_too_large(decoder.width, decoder.height, max_pixels=self._max_pixels)
+            raise SourceRefused(f"{self._source} {why}")
+        decoder.options = decoder_options(self._max_pixels)
         return stream
 
     def _decode(

@@ -154,7 +154,7 @@ class LiveStream:
         self._began = time.monotonic_ns()
         self._source_address = source
         self._warnings = warnings(source, targets, config)
-        self.source = LiveSource(source, config.source, on_event=on_event)
+        self.source = LiveSource(source, config.source, max_pixels=config.restore.max_pixels, on_event=on_event)
         self._handover: Handover[Finished] = Handover(
             frames=config.waiting_frames,
             longest_wait=round(config.longest_wait_seconds * SECOND),
