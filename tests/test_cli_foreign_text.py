@@ -102,7 +102,7 @@ def test_a_bar_shows_words_and_reads_no_markup(text: str) -> None:
 def test_a_name_is_told_in_one_line_from_which_it_can_be_read(run: Run, name: str) -> None:
     code, out, err = run("probe", f"{name}.mp4")
     assert (code, out) == (1, "")
-    assert err == f"vidrestore: {escaped(name)}.mp4 does not exist; check the name\n"
+    assert err == f"vidrestore: {escaped(str(Path.cwd() / name))}.mp4 does not exist; check the name\n"
 
 
 def test_a_message_of_a_megabyte_is_cut(run: Run) -> None:
