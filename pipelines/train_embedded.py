@@ -1,6 +1,10 @@
-"""Make the embedded model from a folder of aligned faces, stage by stage: prior, restorer, fine-tune.
+"""Make the embedded model from a folder of aligned faces, stage by stage.
 
     python -m pipelines.train_embedded FACES OUT      # or `torchrun --nproc-per-node 2 -m` ... on two GPUs
+    python -m pipelines.train_embedded FACES OUT --edition second     # goes on from the weights of the package
+
+The first edition is made of prior, restorer and fine-tune; the second of renew and refine. Where a table `people.csv`
+(`file,person`) lies beside the faces, held-out faces are of people who are not trained on.
 
 A stage that was cut off goes on from its last checkpoint in OUT. For the next stage (`--stage`) on another machine,
 the `.safetensors` files of OUT are enough.
@@ -13,6 +17,7 @@ from typing import Annotated
 import typer
 
 from vidrestore.cli.terminal import run_to_exit, say
+from vidrestore.model import zoo
 from vidrestore.training.augmentation import AugmentationConfig
 from vidrestore.training.degradation import preset
 from vidrestore.training.film_share import FilmShareConfig
@@ -46,25 +51,59 @@ FINISH = replace(
     r1_gamma=2,
     augmentation=AugmentationConfig(),
 )
+# The second edition goes on from the first: colours of eyes, lips and teeth count by themselves, identity counts more,
+# and old film stays as it is: black and white, toned or faded.
+_OLD_FILM = replace(preset("film"), blur_sigma_pixels=(0.2, 7), clean_probability=0.08, grey_probability=0.05)
+_JITTER = JitterConfig(
+    probability=0.8, turn_degrees=8, shift=0.04, zoom_octaves=0.2, brightness_octaves=0.35, faded_probability=0.08
+)
+_DISTANCES = LossWeights(
+    l1=20,
+    perceptual=1.2,
+    pyramid=0,
+    adversarial=0,
+    component_adversarial=0,
+    component_style=0,
+    identity=2.5,
+    chroma=10,
+    component_chroma=15,
+)
+RENEW = replace(REBUILD, weights=_DISTANCES, degradation=_OLD_FILM, jitter=_JITTER)
+REFINE = replace(
+    FINISH,
+    weights=replace(_DISTANCES, identity=2, adversarial=0.16, component_adversarial=0.1, component_style=40),
+    degradation=_OLD_FILM,
+    schedule=ScheduleConfig(warmup_steps=30, decay_share=0.8),
+    jitter=_JITTER,
+    adversarial_from_step=100,
+    critics_ahead_steps=100,
+    average_half_life_images=8_000,
+)
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
     "prior": replace(COMMON, run=RunConfig(steps=10_000)),
     "restorer": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=REBUILD, run=RunConfig(steps=10_000)),
     "fine-tune": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=FINISH, run=RunConfig(steps=3_000)),
+    "renew": replace(COMMON, batch=128, films=FilmShareConfig(share=0.25), restorer=RENEW, run=RunConfig(steps=7_000)),
+    "refine": replace(COMMON, restorer=REFINE, run=RunConfig(steps=1_120)),
 }
+EDITIONS = {"first": ("prior", "restorer", "fine-tune"), "second": ("renew", "refine")}
 
 
 def main(
     faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
     out: Annotated[Path, typer.Argument(help="Where stages leave logs, checkpoints and weights.")],
+    *,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage; repeat for several.")] = None,
+    edition: Annotated[str, typer.Option(help="Which stages, unless they are named: first or second.")] = "first",
+    start: Annotated[Path | None, typer.Option(help="Weights that `renew` goes on from; default: embedded.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each stage, instead of the recipe's.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop a stage in good order after so long.")] = float("inf"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     compiled: Annotated[bool, typer.Option("--compile/--eager", help="Whether networks are compiled.")] = True,
 ) -> None:
     """Run the stages in order, up to one that is cut off."""
-    for name in stage or STAGES:
+    for name in stage or EDITIONS[edition]:
         config = STAGES[name]
         count = steps or config.run.steps
         schedule = replace(config.restorer.schedule, steps=count)
@@ -76,8 +115,11 @@ def main(
             made = train_prior(config, faces, out / name, machine)
         elif name == "restorer":
             made = train_restorer(config, faces, out / name, machine, prior=out / "prior" / PRIOR_FILE)
+        elif name == "renew":
+            made = train_restorer(config, faces, out / name, machine, start=start or zoo.resolve("embedded"))
         else:
-            made = train_restorer(config, faces, out / name, machine, start=out / "restorer")
+            earlier = out / ("restorer" if name == "fine-tune" else "renew")
+            made = train_restorer(config, faces, out / name, machine, start=earlier)
         say(f"{name}: {made}")
         if last_step(out / name) < count:  # cut off by --seconds: the same command goes on from there
             break

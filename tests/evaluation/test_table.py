@@ -11,8 +11,8 @@ from vidrestore.evaluation.grid import TILE_PIXELS, Grid, draw, write_grid
 from vidrestore.evaluation.results import ContenderInfo, EvaluationReport, Score, StrengthResult
 from vidrestore.evaluation.table import markdown, tables
 
-SCORE = Score("embedded", 7, 25.304, 0.81234, 0.25, 0.9, 0.431, 0.38, 2.164, 1, 0)
-BLIND = Score("input", 7, 100.0, 1.0, 0.0, 1.0, 1.0, 1.0, None, 7, 0)
+SCORE = Score("embedded", 7, 25.304, 0.81234, 0.25, 0.9, 0.431, 0.38, 2.164, 1, 0, 3.456, 2.0, 1.5)
+BLIND = Score("input", 7, 100.0, 1.0, 0.0, 1.0, 1.0, 1.0, None, 7, 0, None, None, None)
 REPORT = EvaluationReport(
     folder="faces", part="held-out", faces=7, faces_available=9, faces_enlarged=2, size=256, seed=0,
     contenders=(ContenderInfo("embedded", "embedded, 256 px", "ab" * 32), ContenderInfo("input", "as it is", None)),
@@ -27,8 +27,9 @@ def face(level: int, side: int) -> np.ndarray:
 def test_every_strength_is_a_table_with_a_row_for_each_contender() -> None:
     (table,) = tables(REPORT)
     assert table.title == "medium"
-    assert table.body[0] == ("embedded", "25.30", "0.8123", "0.250", "0.900", "0.431 (0.380)", "2.16", "1", "7")
-    assert table.body[1][6:8] == ("-", "7")
+    assert table.body[0][1:7] == ("25.30", "0.8123", "0.250", "0.900", "0.431 (0.380)", "2.16")
+    assert table.body[0][7:] == ("3.46", "2.00", "1.50", "1", "7")
+    assert table.body[1][6:11] == ("-", "-", "-", "-", "7")
 
 
 def test_markdown_says_what_was_measured_on_what() -> None:

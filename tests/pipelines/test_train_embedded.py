@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipelines import train_embedded
-from vidrestore.model.checkpoint import load_gfpgan
-from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.model.checkpoint import load_gfpgan, save_safetensors
+from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
@@ -49,6 +49,19 @@ def test_a_stage_goes_on_from_the_weights_alone(faces: Path, tmp_path: Path) -> 
         weights.rename(target)
     train_embedded.main(faces, there, stage=["fine-tune"], steps=1, device="cpu")
     assert (there / "fine-tune" / RESTORER_FILE).is_file()
+
+
+@pytest.mark.usefixtures("tiny_stages")
+def test_the_second_edition_goes_on_from_weights_that_are_given(
+    faces: Path, tiny: GFPGANConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "first.safetensors"
+    torch.manual_seed(1)
+    save_safetensors(GFPGAN(tiny).state_dict(), weights, {})
+    out = tmp_path / "out"
+    train_embedded.main(faces, out, edition="second", start=weights, steps=2, device="cpu")
+    assert load_gfpgan(out / "refine" / RESTORER_FILE).config == tiny
+    assert capsys.readouterr().out.splitlines()[-1] == f"refine: {out / 'refine' / RESTORER_FILE}"
 
 
 def test_the_recipe_makes_what_the_package_can_carry() -> None:

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from vidrestore.faces.alignment import TEMPLATE
-from vidrestore.training.components import Boxes, component_boxes, crop_components, eye_side, mouth_side
+from vidrestore.training.components import (
+    Boxes,
+    colour_places,
+    component_boxes,
+    crop_components,
+    eye_side,
+    mouth_side,
+)
 
 
 @pytest.fixture
@@ -104,3 +111,14 @@ def test_boxes_are_squares_inside_the_picture_wherever_the_landmarks_lie(shift: 
 
 def test_landmarks_get_no_gradient() -> None:
     assert not component_boxes(template_landmarks(256).requires_grad_(), 256).mouth.requires_grad
+
+
+def test_colour_counts_at_irises_and_mouth() -> None:
+    landmarks = torch.tensor([[[96.0, 120.0], [160.0, 118.0], [128.0, 157.0], [100.0, 186.0], [156.0, 185.0]]])
+    places = colour_places(landmarks, 256)
+    assert places.shape == (1, 1, 256, 256)
+    for x, y in ((96, 120), (160, 118), (128, 185)):
+        assert places[0, 0, y, x] > 0.99
+    assert places[0, 0, 185, 104] > 0.5  # near a corner of the mouth
+    for x, y in ((128, 120), (96, 145), (20, 20), (128, 240)):
+        assert places[0, 0, y, x] < 0.02

@@ -69,6 +69,17 @@ def test_no_face_is_both_learnt_from_and_judged_with(folder: Path) -> None:
             assert (points == faces.landmarks[faces.names.index(name)]).all()
 
 
+def test_no_person_is_on_both_sides(folder: Path) -> None:
+    names = open_face_folder(folder, size=SIZE).names
+    lines = [f"{Path(name).stem}.jpg,person{place % 5}" for place, name in enumerate(names[:-2])]
+    (folder / "people.csv").write_text("\n".join(["file,person", *lines]) + "\n")
+    faces = open_face_folder(folder, size=SIZE, held_out_share=0.5)
+    assert len(faces.training)
+    assert len(faces.held_out)
+    assert not set(faces.training.people) & set(faces.held_out.people)
+    assert faces.people[-1] == faces.names[-1]  # nobody knows who that is: the picture is a person of its own
+
+
 def test_faces_added_later_leave_the_others_where_they_were(folder: Path) -> None:
     before = open_face_folder(folder, size=SIZE, held_out_share=0.3)
     for index in range(40):
@@ -142,9 +153,24 @@ def no_header(folder: Path) -> None:
     (folder / "landmarks.csv").write_text("face.png,1\n")
 
 
+def no_person(folder: Path) -> None:
+    (folder / "people.csv").write_text("file,person\nface.png\n")
+
+
+def two_people(folder: Path) -> None:
+    (folder / "people.csv").write_text("file,person\nface.png,a\nface.jpg,b\n")
+
+
+def other_table(folder: Path) -> None:
+    (folder / "people.csv").write_text("name,who\n")
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
+        (no_person, "people.csv, line 2"),
+        (two_people, "a second person"),
+        (other_table, "wanted the header file,person"),
         (not_square, "wide.png is 33x32"),
         (too_small, "tiny.png is 15x15"),
         (torn, "torn.jpg is damaged"),

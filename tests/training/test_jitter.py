@@ -99,3 +99,27 @@ def test_a_generator_decides_alone() -> None:
 def test_an_impossible_amount_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
         replace(JitterConfig(), **{field: value})
+
+
+def test_some_faces_become_old_film_with_their_truth() -> None:
+    images = torch.rand(400, 3, 8, 8, generator=seeded(2))
+    config = replace(STILL, probability=0, faded_probability=0.5)
+    shown = jitter(images, POINTS.expand(400, 5, 2), config, seeded()).images
+    same = (shown == images).flatten(1).all(1)
+    grey = ((shown[:, 0] - shown[:, 1]).abs() < 1e-6).flatten(1).all(1) & ~same
+    colours = shown[:, 0] / shown[:, 2].clamp(min=1e-6)
+    unclipped = (shown > 1e-3) & (shown < 1)
+    assert 0.4 < same.float().mean() < 0.6
+    assert 0.18 < grey.float().mean() < 0.32
+    spread = [float(ratio[whole.all(0)].std()) for ratio, whole in zip(colours, unclipped, strict=True)]
+    toned = sum(value < 1e-4 for value, is_grey, kept in zip(spread, grey, same, strict=True) if not (is_grey or kept))
+    assert 0.07 < toned / 400 < 0.18  # one colour of light, many of dark
+
+
+def test_faded_faces_are_drawn_by_the_generator_alone() -> None:
+    images, points = torch.rand(8, 3, SIDE, SIDE), POINTS.expand(8, 5, 2)
+    config = JitterConfig(faded_probability=0.7)
+    first, again = (jitter(images, points, config, seeded(3)).images for _ in range(2))
+    assert torch.equal(first, again)
+    with pytest.raises(ConfigError, match="faded_probability"):
+        JitterConfig(faded_probability=-0.1)

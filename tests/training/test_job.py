@@ -159,6 +159,19 @@ def test_a_second_training_starts_from_the_first_and_counts_its_own_steps(
     assert all((second[name] - first[name]).abs().max() < 2e-3 for name in first)
 
 
+@pytest.mark.usefixtures("quick_judges")
+def test_a_training_may_start_from_a_file_of_weights_alone(
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+) -> None:
+    weights = tmp_path / "shipped.safetensors"
+    shutil.copy(trained / "restorer" / RESTORER_FILE, weights)
+    path = job.train_restorer(
+        replace(CONFIG, run=RunConfig(steps=1)), face_pictures, tmp_path / "on", machine, start=weights
+    )
+    first, second = load_gfpgan(weights).state_dict(), load_gfpgan(path).state_dict()
+    assert all((second[name] - first[name]).abs().max() < 2e-3 for name in first)
+
+
 def test_a_second_prior_goes_on_from_the_first_with_its_discriminator(
     trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
 ) -> None:
@@ -245,6 +258,7 @@ def test_processes_that_torchrun_starts_share_the_batch(tmp_path: Path) -> None:
         "import pathlib, sys\n"
         "told = f'{machine.rank} of {machine.world}: {float(mean)}'\n"
         "pathlib.Path(sys.argv[1], str(machine.rank)).write_text(told)\n"
+        "machine.wait()\n"
         "torch.distributed.destroy_process_group()\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

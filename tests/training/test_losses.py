@@ -164,3 +164,41 @@ def test_losses_reduce_in_float32_under_autocast(loss: Callable[[Tensor, Tensor]
         found = loss(restored, truth)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_chroma_does_not_count_brightness_and_counts_colour() -> None:
+    truth = torch.zeros(2, 3, 8, 8)
+    assert losses.chroma_l1(truth + 0.5, truth, cell=4).item() == pytest.approx(0, abs=1e-6)
+    blue = truth.clone()
+    blue[:, 2] = 1  # luma 0.114: Cb is (1 - 0.114) / 1.772 = 0.5, Cr is -0.114 / 1.402
+    assert losses.chroma_l1(blue, truth, cell=4).item() == pytest.approx((0.5 + 0.114 / 1.402) / 2)
+
+
+def test_chroma_compares_means_of_cells() -> None:
+    truth = torch.zeros(1, 3, 4, 4)
+    restored = truth.clone()
+    restored[:, 0, ::2] = 1
+    restored[:, 0, 1::2] = -1
+    assert losses.chroma_l1(restored, truth, cell=2).item() == pytest.approx(0, abs=1e-6)
+    assert losses.chroma_l1(restored, truth, cell=1).item() > 0.1
+
+
+def test_chroma_of_places_is_theirs_alone_and_each_image_counts_alike() -> None:
+    truth = torch.zeros(2, 3, 8, 8)
+    restored = truth.clone()
+    restored[:, 0, :4, :4] = 1
+    places = torch.zeros(2, 1, 8, 8)
+    places[0, :, :4, :4] = 1
+    places[1, :, 4:, 4:] = 1
+    inside = losses.chroma_l1(restored[:1], truth[:1], cell=2, places_B1HW=places[:1])
+    both = losses.chroma_l1(restored, truth, cell=2, places_B1HW=places)
+    assert both.item() == pytest.approx(inside.item() / 2)
+    assert inside.item() > losses.chroma_l1(restored, truth, cell=2).item()
+
+
+def test_chroma_teaches_the_restored_side_only() -> None:
+    restored = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    truth = torch.ones(1, 3, 4, 4, requires_grad=True) * torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    losses.chroma_l1(restored, truth, cell=2).backward()
+    assert restored.grad is not None
+    assert restored.grad.abs().sum() > 0

@@ -138,6 +138,25 @@ def test_discriminators_rest_before_their_first_step_and_teach_nothing(make_rest
     assert moved(trainer.components, before[1]) == before[1].keys()
 
 
+def test_discriminators_may_learn_before_they_teach(make_restorer: Make) -> None:
+    trainer = make_restorer(adversarial_from_step=3, critics_ahead_steps=2)
+    told = [trainer.step() for _ in range(4)]
+    assert [bool(step["discriminator"]) for step in told] == [False, True, True, True]
+    assert [bool(step["component_discriminator"]) for step in told] == [False, True, True, True]
+    assert [bool(step["adversarial"]) for step in told] == [False, False, False, True]
+
+
+def test_colours_count_where_they_are_given_a_weight(make_restorer: Make) -> None:
+    plain, coloured = (
+        make_restorer(weights=replace(LossWeights(), chroma=chroma, component_chroma=2 * chroma)).step()
+        for chroma in (0, 3)
+    )
+    assert plain["chroma"] == plain["component_chroma"] == 0
+    assert min(coloured["chroma"], coloured["component_chroma"]) > 0
+    more = coloured["chroma"] + coloured["component_chroma"]
+    assert coloured["total"].item() == pytest.approx((plain["total"] + more).item(), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("weight", "resting"),
     [("adversarial", {"discriminator"}), ("component_adversarial", set()), ("component_style", set())],
@@ -393,6 +412,7 @@ def test_without_held_out_faces_a_run_shows_those_it_trains_on(tmp_path: Path, m
         {"decoder_learning_rate": -1.0},
         {"r1_gamma": -1.0},
         {"adversarial_from_step": -1},
+        {"critics_ahead_steps": -1},
         {"pyramid_until_step": -1},
         {"r1_every_steps": 0},
         {"r1_batch_share": 0.0},

@@ -1,5 +1,6 @@
 """Those who judge a restored face: pixels, a network of features, a network of identity and a detector."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from vidrestore.errors import RestorationError
 from vidrestore.evaluation.results import Score
 from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.metrics.chroma import ChromaErrors, chroma_errors
 from vidrestore.metrics.features import Describe, feature_distances, features_of
 from vidrestore.metrics.fidelity import mean_psnr, psnr, sharpness_ratio, ssim
 from vidrestore.metrics.identity import Embed, cosines, embeddings_of
@@ -47,6 +49,7 @@ class Measured:
     identity_cosine: tuple[float, ...]
     sharpness_ratio: tuple[float, ...]
     landmarks: LandmarkErrors
+    chroma: ChromaErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Judges:
             identity_cosine=_numbers(cosines(embeddings_of(self.embed, restored), truth.embeddings)),
             sharpness_ratio=_numbers(sharpness_ratio(restored, truth.images)),
             landmarks=landmark_errors(found, truth.landmarks),
+            chroma=chroma_errors(restored, truth.images, truth.landmarks),
         )
 
 
@@ -113,6 +117,7 @@ def summarise(contender: str, batches: Sequence[Measured]) -> Score:
     decibels = _joined([one.psnr for one in batches])
     ratios = _joined([one.sharpness_ratio for one in batches])
     landmarks = sum((one.landmarks for one in batches), start=LandmarkErrors(()))
+    chroma = sum((one.chroma for one in batches), start=ChromaErrors())
     return Score(
         contender=contender,
         faces=len(decibels),
@@ -125,6 +130,9 @@ def summarise(contender: str, batches: Sequence[Measured]) -> Score:
         landmark_percent=landmarks.mean_percent if landmarks.percents else None,
         landmark_missed=landmarks.missed,
         landmark_unknown=landmarks.unknown,
+        iris_chroma=_mean_or_none(chroma.irises),
+        mouth_chroma=_mean_or_none(chroma.mouths),
+        cheek_chroma=_mean_or_none(chroma.cheeks),
     )
 
 
@@ -140,6 +148,10 @@ def _numbers(values_B: Tensor) -> tuple[float, ...]:
 def _joined(batches: Sequence[tuple[float, ...]]) -> Tensor:
     """float64 [n]."""
     return torch.tensor([value for batch in batches for value in batch], dtype=torch.float64)
+
+
+def _mean_or_none(values: tuple[float, ...]) -> float | None:
+    return statistics.fmean(values) if values else None
 
 
 def _mean(batches: Sequence[tuple[float, ...]]) -> float:

@@ -32,6 +32,11 @@ class Score:
     """Faces that the detector finds in the truth and not in the restoration."""
     landmark_unknown: int
     """Faces that the detector does not find in the truth: in no landmark error."""
+    iris_chroma: float | None
+    """Mean distance in the a*b* plane of CIELAB, 0 or more, as are the next two; lower is closer. None where no
+    landmarks are known."""
+    mouth_chroma: float | None
+    cheek_chroma: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ _HEAD = (
     "identity",
     "sharpness",
     "landmarks %",
+    "iris",
+    "mouth",
+    "cheek",
     "not found",
     "faces",
 )
@@ -20,6 +23,7 @@ NOTES = (
     "PSNR, SSIM and identity: higher is better. Feature distance and landmarks: lower is better.",
     "Sharpness: energy of fine detail as a share of the truth's, mean (median); 1 is best, and noise counts.",
     "Landmarks: mean distance in per cent of the distance between the eyes; faces not found are counted beside it.",
+    "Iris, mouth and cheek: how far their colours are from the truth's, in the a*b* plane of CIELAB; lower is better.",
 )
 
 
@@ -55,7 +59,6 @@ def markdown(report: EvaluationReport) -> str:
 
 
 def _cells(score: Score) -> tuple[str, ...]:
-    landmarks = "-" if score.landmark_percent is None else f"{score.landmark_percent:.2f}"
     return (
         score.contender,
         f"{score.psnr_decibels:.2f}",
@@ -63,10 +66,15 @@ def _cells(score: Score) -> tuple[str, ...]:
         f"{score.feature_distance:.3f}",
         f"{score.identity_cosine:.3f}",
         f"{score.sharpness_ratio:.3f} ({score.sharpness_ratio_median:.3f})",
-        landmarks,
+        _number(score.landmark_percent),
+        *(_number(value) for value in (score.iris_chroma, score.mouth_chroma, score.cheek_chroma)),
         str(score.landmark_missed),
         str(score.faces),
     )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _weights(sha256: str | None) -> str:

@@ -21,6 +21,10 @@ MOUTH_MARGIN = 1.15
 """The mouth's box is at least this wide in units of the distance between the corners: a broad smile fits."""
 SMALLEST_HALF = 1 / 32
 """No box is less than this share of the picture's side from centre to edge, however the landmarks lie."""
+IRIS_SIGMA = 0.08
+"""How wide the weight of an iris is, as a share of the face's scale: an iris has a radius of about 0.09."""
+LIP_SIGMA = 0.14
+"""How high the weight of the mouth is, likewise; across, it is half the distance between the corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ def component_boxes(landmarks_B52: Tensor, size: int) -> Boxes:
     points = landmarks_B52.detach().float()
     left_eye, right_eye = points[:, 0], points[:, 1]
     left_corner, right_corner = points[:, 3], points[:, 4]
-    eyes, mouth = (left_eye + right_eye) / 2, (left_corner + right_corner) / 2
-    scale_B = torch.maximum((right_eye - left_eye).norm(dim=1), (mouth - eyes).norm(dim=1))
+    mouth = (left_corner + right_corner) / 2
+    scale_B = _scale(points)
     rise_B2 = torch.stack((torch.zeros_like(scale_B), EYE_RISE * scale_B), dim=1)
     mouth_width_B = (right_corner - left_corner).norm(dim=1)
     mouth_half_B = torch.maximum(MOUTH_HALF * scale_B, MOUTH_MARGIN / 2 * mouth_width_B)
@@ -68,6 +72,28 @@ def component_boxes(landmarks_B52: Tensor, size: int) -> Boxes:
         right_eye=_squares(right_eye - rise_B2, EYE_HALF * scale_B, size),
         mouth=_squares(mouth, mouth_half_B, size),
     )
+
+
+def colour_places(landmarks_B52: Tensor, size: int) -> Tensor:
+    """float32 [B, 1, size, size] in 0..1: where irises, lips and teeth are, whose colours people look at.
+
+    Soft spots, for the landmarks of an eye are those of its middle, and gaze moves the iris by a part of its width.
+
+    Args:
+        landmarks_B52: float [B, 5, 2], crop pixels, as `component_boxes` has them.
+        size: Side of the faces in pixels.
+    """
+    points = landmarks_B52.detach().float()
+    eyes, corners = points[:, :2], points[:, 3:]
+    scale_B = _scale(points)
+    lip_width_B = (corners[:, 1] - corners[:, 0]).norm(dim=1) / 2
+    centres = torch.cat((eyes, corners.mean(dim=1, keepdim=True)), dim=1)
+    widths = torch.stack((IRIS_SIGMA * scale_B, IRIS_SIGMA * scale_B, lip_width_B.clamp(min=1)), dim=1)
+    heights = torch.stack((IRIS_SIGMA * scale_B, IRIS_SIGMA * scale_B, LIP_SIGMA * scale_B), dim=1)
+    row = torch.arange(size, device=points.device, dtype=torch.float32)
+    x_B31W = ((row - centres[:, :, :1]) / widths[:, :, None])[:, :, None].square()
+    y_B3H1 = ((row - centres[:, :, 1:]) / heights[:, :, None])[:, :, :, None].square()
+    return torch.exp(-(x_B31W + y_B3H1) / 2).amax(dim=1, keepdim=True)
 
 
 def crop_components(images_BCHW: Tensor, boxes_B4: Tensor, side: int) -> Tensor:
@@ -91,6 +117,12 @@ def crop_components(images_BCHW: Tensor, boxes_B4: Tensor, side: int) -> Tensor:
         ]
         grid = F.affine_grid(torch.stack(rows, dim=1), [batch, channels, side, side], align_corners=False)
         return F.grid_sample(images_BCHW.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _scale(points_B52: Tensor) -> Tensor:
+    """[B] pixels: the larger of the distances from eye to eye and from eyes to mouth; a turned head shortens one."""
+    eyes, mouth = points_B52[:, :2].mean(dim=1), points_B52[:, 3:].mean(dim=1)
+    return torch.maximum((points_B52[:, 1] - points_B52[:, 0]).norm(dim=1), (mouth - eyes).norm(dim=1))
 
 
 def _squares(centres_B2: Tensor, half_B: Tensor, size: int) -> Tensor:

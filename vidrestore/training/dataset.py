@@ -24,6 +24,7 @@ from vidrestore.training.drawing_order import DrawingOrder, Indices
 from vidrestore.training.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
 from vidrestore.training.film_share import FilmShareConfig
 from vidrestore.training.image_header import IMAGE_SUFFIXES, image_size
+from vidrestore.training.people_table import PEOPLE_NAME, read_people
 from vidrestore.types import Float32
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class FaceFolder:
     folder: Path
     names: tuple[str, ...] = field(repr=False)
     """Paths below the folder, with slashes, sorted."""
+    people: tuple[str, ...] = field(repr=False)
+    """Who each picture shows, by the folder's `people.csv`; the picture's own name where it tells nothing."""
     landmarks: Float32 = field(repr=False)
     """float32 [N, 5, 2], pixels (x, y) of the picture at `size`: left eye, right eye, nose tip, mouth corners."""
     found: NDArray[np.bool_] = field(repr=False)
@@ -50,7 +53,7 @@ class FaceFolder:
     size: int
     """Side in pixels at which the pictures are given."""
     held_out_share: float
-    """0..1, the part of the names that is never trained on."""
+    """0..1, the part of the people that is never trained on."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,13 +87,14 @@ class FaceFolder:
 
     def _part(self, *, held_out: bool) -> "FaceFolder":
         return self._chosen(
-            [index for index, name in enumerate(self.names) if (_lot(name) < self.held_out_share) == held_out]
+            [index for index, person in enumerate(self.people) if (_lot(person) < self.held_out_share) == held_out]
         )
 
     def _chosen(self, chosen: list[int]) -> "FaceFolder":
         return replace(
             self,
             names=tuple(self.names[index] for index in chosen),
+            people=tuple(self.people[index] for index in chosen),
             landmarks=self.landmarks[chosen],
             found=self.found[chosen],
             sides=self.sides[chosen],
@@ -100,13 +104,14 @@ class FaceFolder:
 def open_face_folder(folder: Path, *, size: int, held_out_share: float = 0.05) -> FaceFolder:
     """List a folder of aligned faces (JPEG, PNG, WebP, at any depth) with the landmarks that its table knows.
 
-    Only headers are read. Pictures of another size are resized when they are drawn; lines of the table whose picture
+    Where a table `people.csv` lies beside the pictures, all pictures of a person are on one side of the split. Only
+    headers are read. Pictures of another size are resized when they are drawn; lines of the table whose picture
     is gone are passed over; hidden files and folders (leading dot) do not count.
 
     Raises:
         ConfigError: `size` or `held_out_share` is out of range.
         InputError: no folder, no pictures, a picture that is not square, is smaller than half of `size` or cannot be
-            read, or a damaged table of landmarks.
+            read, or a damaged table of landmarks or people.
     """
     if size < 1:
         raise ConfigError(f"size is {size}; wanted the side of a face in pixels, such as 256")
@@ -119,7 +124,7 @@ def open_face_folder(folder: Path, *, size: int, held_out_share: float = 0.05) -
         )
     sides = _sides(folder, names, size=size)
     landmarks, found = _landmarks(folder, names, sides, size=size)
-    return FaceFolder(folder, tuple(names), landmarks, found, sides, size, held_out_share)
+    return FaceFolder(folder, tuple(names), _people(folder, names), landmarks, found, sides, size, held_out_share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,6 +301,11 @@ def _sides(folder: Path, names: list[str], *, size: int) -> NDArray[np.int64]:
             f"such as {', '.join(wrong[:3])}; cut faces out with `vidrestore align`, or take these away"
         )
     return np.array([width for width, _ in sizes], dtype=np.int64)
+
+
+def _people(folder: Path, names: list[str]) -> tuple[str, ...]:
+    known = read_people(folder / PEOPLE_NAME) if (folder / PEOPLE_NAME).exists() else {}
+    return tuple(known.get(PurePosixPath(name).stem, name) for name in names)
 
 
 def _landmarks(

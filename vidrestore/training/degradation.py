@@ -120,6 +120,13 @@ _PRESETS: Mapping[str, DegradationConfig] = {
     "protocol": DegradationConfig(
         blur_sigma_pixels=(0.5, 7), downscale_ratio=(1, 8), noise_sigma_grey_levels=(0, 20), jpeg_quality=(60, 100)
     ),
+    "grey": DegradationConfig(
+        blur_sigma_pixels=(0.5, 7),
+        downscale_ratio=(1, 8),
+        noise_sigma_grey_levels=(0, 20),
+        jpeg_quality=(60, 100),
+        grey_probability=1,
+    ),
     "film": DegradationConfig(
         blur_sigma_pixels=(0.2, 5),
         downscale_ratio=(1, 8),
@@ -141,7 +148,8 @@ def preset(name: str) -> DegradationConfig:
 
     "paper" is section 4.1's for 512-pixel faces with the reference's colour steps (its loader draws r from 0.8, which
     enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", what the embedded model
-    trains on; "protocol", what models are compared under; "clean", "light", "medium", "heavy" for evaluation.
+    trains on; "protocol", what models are compared under, and "grey", the same in black and white; "clean", "light",
+    "medium", "heavy" for evaluation.
 
     Raises:
         ConfigError: no such name.

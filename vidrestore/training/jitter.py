@@ -26,6 +26,9 @@ class JitterConfig:
 
     probability: float = 0.5
     """Share of faces that are moved, and, drawn by itself, share of those that are recoloured."""
+    faded_probability: float = 0.0
+    """Share of faces that are shown as old film has them: half of these in black and white, a quarter toned, a quarter
+    with faded colours. The truth is so too: a restorer is to keep such colours, not to invent others."""
     turn_degrees: float = 5.0
     shift: float = 0.03
     """Share of the side, along x and y."""
@@ -37,13 +40,18 @@ class JitterConfig:
     saturation_octaves: float = 0.4
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ConfigError(f"jitter.probability is {self.probability}; give a share from 0 to 1")
+        for name in ("probability", "faded_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"jitter.{name} is {getattr(self, name)}; give a share from 0 to 1")
         for name, most in _MOST.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ConfigError(f"jitter.{name} is {getattr(self, name)}; give 0 to {most:g}")
 
 
+_GREY_BELOW, _TONED_BELOW = 0.5, 0.75
+"""Kinds of faded faces, by a uniform draw: black and white, toned, and from there on with a part of their colours."""
+_TONE_OCTAVES = 0.25
+"""How far each channel of a toned or faded face is brightened or darkened."""
 _MOST = {
     "turn_degrees": 45,
     "shift": 0.25,
@@ -105,4 +113,18 @@ def jitter(
     grey = torch.einsum("c,bchw->bhw", tinted.new_tensor(LUMA), tinted)[:, None]
     changed = (grey + saturation * (tinted - grey)).clamp(0, 1)
     images = torch.where(recoloured[:, None, None, None], changed, images.clamp(0, 1))
+    if config.faded_probability:
+        images = _faded(images, config.faded_probability, generator)
     return JitteredFaces(images, (places + 1) * (side / 2) - 0.5)
+
+
+def _faded(images_B3HW: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Some of the images in black and white, toned (sepia, blue), or faded as dyes do, red last."""
+    drawn = torch.rand((6, len(images_B3HW)), generator=generator, device=images_B3HW.device)
+    hit, kind, left, tone_B3 = drawn[0] < probability, drawn[1], drawn[2], drawn[3:].mT
+    grey = torch.einsum("c,bchw->bhw", images_B3HW.new_tensor(LUMA), images_B3HW)[:, None]
+    keeps_colour, is_toned = kind >= _TONED_BELOW, kind >= _GREY_BELOW
+    colour = torch.where(keeps_colour, 0.6 * left, 0.0)[:, None, None, None]
+    tone = torch.where(is_toned[:, None], (2 * tone_B3 - 1) * _TONE_OCTAVES, 0.0)
+    shown = (grey + colour * (images_B3HW - grey)) * torch.exp2(tone)[:, :, None, None]
+    return torch.where(hit[:, None, None, None], shown.clamp(0, 1), images_B3HW)

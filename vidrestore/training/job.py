@@ -133,6 +133,7 @@ def train_prior(
         told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
         save_safetensors(state, path, told)
         save_safetensors(_critics(face=trainer.discriminator), folder / CRITICS_FILE, told)
+    machine.wait()  # the next stage of every process reads these files
     return path
 
 
@@ -156,7 +157,7 @@ def train_restorer(
         prior: A trained decoder, or a whole GFP-GAN whose decoder is taken; None for a random one. The discriminator
             that `train_prior` left beside it is taken too.
         start: The folder of an earlier training of the same network to go on from, with its own schedule: its
-            weights and discriminators, not its step.
+            weights and discriminators, not its step. Or a file of weights alone, such as the package's.
         on_log: Hears of every line of the log.
 
     Returns:
@@ -174,6 +175,7 @@ def train_restorer(
         save_safetensors(halved, path, told)
         critics = _critics(face=trainer.discriminator, components=trainer.components)
         save_safetensors(critics, folder / CRITICS_FILE, told)
+    machine.wait()  # the next stage of every process reads these files
     return path
 
 
@@ -210,17 +212,17 @@ def restorer_trainer(
         yield trainer
 
 
-def go_on_from(trainer: RestorerTrainer, folder: Path) -> None:
-    """Take the weights, and the discriminators where they are kept, of an earlier training.
+def go_on_from(trainer: RestorerTrainer, start: Path) -> None:
+    """Take the weights, and the discriminators where they are kept, of an earlier training: its folder, or its weights.
 
     Raises:
         ModelError: They are missing, damaged or of another shape.
     """
-    path = folder / RESTORER_FILE
+    path = start if start.is_file() else start / RESTORER_FILE
     state = load_gfpgan(path).state_dict()
     for network in (trainer.network, trainer.averaged):
         _load(network, state, path)
-    _take_critics(folder / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
+    _take_critics(path.parent / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
 
 
 def go_on_from_prior(trainer: PriorTrainer, folder: Path) -> None:

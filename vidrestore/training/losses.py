@@ -36,6 +36,10 @@ class LossWeights:
     component_adversarial: float = 1.0
     component_style: float = 200.0
     identity: float = 10.0
+    chroma: float = 0.0
+    """Of the colours of large areas; see `chroma_l1`. The paper has neither this nor the next."""
+    component_chroma: float = 0.0
+    """Of the colours of irises, lips and teeth."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -68,6 +72,28 @@ def pyramid_weight(step: int, *, initial: float = 1.0, until: int = 50_000) -> f
     line ends at the same step without a jump that the optimiser's moments have not seen.
     """
     return initial * max(0.0, 1 - step / until) if until else 0.0
+
+
+def chroma_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, *, cell: int, places_B1HW: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of colour, apart from brightness, of cells of the picture.
+
+    L1 of RGB is mostly one of brightness: an iris of the wrong colour costs it next to nothing. Cells keep texture and
+    noise out, and are what a viewer sees as the colour of a thing.
+
+    Args:
+        restored_B3HW: RGB in about [-1, 1].
+        truth_B3HW: RGB in [-1, 1]; detached.
+        cell: Side of a cell in pixels; it divides the picture's.
+        places_B1HW: 0..1, what each pixel counts; every one alike if left out. Each image counts alike.
+    """
+    difference = restored_B3HW.float() - truth_B3HW.detach().float()
+    red, green, blue = difference.unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601, as are the two below
+    chroma = F.avg_pool2d(torch.stack(((blue - luma) / 1.772, (red - luma) / 1.402), dim=1), cell).abs()
+    if places_B1HW is None:
+        return chroma.mean()
+    counts = F.avg_pool2d(places_B1HW.detach().float(), cell)
+    return ((chroma * counts).mean(dim=(1, 2, 3)) / counts.mean(dim=(1, 2, 3)).clamp(min=1e-6)).mean()
 
 
 def perceptual(features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -61,6 +61,11 @@ class Machine:
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean)
 
+    def wait(self) -> None:
+        """Until every process has come here: what the first one wrote is then there for all."""
+        if self.world > 1:
+            distributed.barrier()
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
         if self.world > 1:

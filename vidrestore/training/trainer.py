@@ -18,7 +18,7 @@ from vidrestore.model.stylegan2 import to_channels_last
 from vidrestore.training import losses
 from vidrestore.training.augmentation import AdaptiveAugmentation, AugmentationConfig
 from vidrestore.training.averaging import average_into, averaged_copy, decay_of_half_life
-from vidrestore.training.components import component_boxes, crop_components, eye_side, mouth_side
+from vidrestore.training.components import colour_places, component_boxes, crop_components, eye_side, mouth_side
 from vidrestore.training.dataset import FaceBatch, FaceBatches
 from vidrestore.training.degradation import Degradation, DegradationConfig, Pair, preset
 from vidrestore.training.equalized import equalized_groups
@@ -33,6 +33,8 @@ from vidrestore.types import UInt8
 
 _PURPOSE_STEP = 11
 COMPONENTS = ("left_eye", "right_eye", "mouth")
+_AREA_CELL, _COMPONENT_CELL = 16, 2
+"""Pixels: sides of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class RestorerConfig:
     pyramid_until_step: int = 50_000
     """Where the pyramid loss has faded to nothing."""
     adversarial_from_step: int = 0
-    """Discriminators and what they teach start here; before, only the distances to the truth count."""
+    """What discriminators teach starts here; before, only the distances to the truth count."""
+    critics_ahead_steps: int = 0
+    """So many steps before that, discriminators begin to learn: those that start anew teach noise at first."""
     r1_gamma: float = 10.0
     r1_every_steps: int = 16
     r1_batch_share: float = 0.5
@@ -79,7 +83,10 @@ class RestorerConfig:
         for name in ("learning_rate", "discriminator_learning_rate", "clip", "average_half_life_images"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
-        for name in ("decoder_learning_rate", "r1_gamma", "adversarial_from_step", "pyramid_until_step"):
+        for name in (
+            *("decoder_learning_rate", "r1_gamma", "pyramid_until_step"),
+            *("adversarial_from_step", "critics_ahead_steps"),
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
         if self.r1_every_steps < 1 or not 0 < self.r1_batch_share <= 1:
@@ -99,6 +106,8 @@ class _Example(NamedTuple):
     damaged: Tensor
     truth: Tensor
     boxes: Boxed
+    landmarks: Tensor
+    """float32 [B, 5, 2], pixels."""
 
 
 class RestorerTrainer:
@@ -177,6 +186,7 @@ class RestorerTrainer:
         example = self._example(step, random)
         noises = self.network.stylegan_decoder.draw_noises(len(example.truth), random) if config.fresh_noise else None
         adversarial = step >= config.adversarial_from_step
+        critics_learn = step >= config.adversarial_from_step - config.critics_ahead_steps
 
         with machine.autocast():
             restored, pyramid = self._restore(example.damaged, noises)
@@ -191,7 +201,7 @@ class RestorerTrainer:
             decay_of_half_life(config.average_half_life_images, self.images_per_step),
         )
 
-        told |= self._train_critics(restored.detach(), example, random, rate) if adversarial else {}
+        told |= self._train_critics(restored.detach(), example, random, rate) if critics_learn else {}
         self.step_number += 1
         zero = torch.zeros((), device=machine.device)
         return {name: told.get(name, zero) for name in _TOLD} | {"total": total.detach(), "gradient": norm}
@@ -214,7 +224,10 @@ class RestorerTrainer:
         }
         layout = torch.channels_last
         return _Example(
-            damaged.contiguous(memory_format=layout), (pair.target * 2 - 1).contiguous(memory_format=layout), boxes
+            damaged.contiguous(memory_format=layout),
+            (pair.target * 2 - 1).contiguous(memory_format=layout),
+            boxes,
+            landmarks,
         )
 
     def _distances(self, restored: Tensor, pyramid: tuple[Tensor, ...], example: _Example) -> dict[str, Tensor]:
@@ -241,6 +254,12 @@ class RestorerTrainer:
                 with torch.no_grad():
                     wanted_who = self._recognise(truth)
             told["identity"] = weights.identity * losses.identity(who, wanted_who)
+        if weights.chroma:
+            told["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL)
+        if weights.component_chroma:
+            places = colour_places(example.landmarks, truth.shape[-1])
+            loss = losses.chroma_l1(restored, truth, cell=_COMPONENT_CELL, places_B1HW=places)
+            told["component_chroma"] = weights.component_chroma * loss
         return told
 
     def _persuasion(self, restored: Tensor, example: _Example, random: torch.Generator) -> dict[str, Tensor]:
@@ -362,7 +381,7 @@ def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, 
 
 
 _TOLD = (
-    *("l1", "pyramid", "perceptual", "style", "identity"),
+    *("l1", "pyramid", "perceptual", "style", "identity", "chroma", "component_chroma"),
     *("adversarial", "component_adversarial", "component_style"),
     *("discriminator", "component_discriminator", "real_sign", "augmentation"),
 )
