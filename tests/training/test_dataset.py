@@ -170,7 +170,7 @@ def other_table(folder: Path) -> None:
     [
         (no_person, "people.csv, line 2"),
         (two_people, "a second person"),
-        (other_table, "wanted the header file,person"),
+        (other_table, "wanted the header 'file,person'"),
         (not_square, "wide.png is 33x32"),
         (too_small, "tiny.png is 15x15"),
         (torn, "torn.jpg is damaged"),
