@@ -105,7 +105,7 @@ def test_a_stream_runs_nothing_of_it(hostile: Path, runtime: str) -> None:
 
 
 def test_looking_at_a_film_runs_nothing_of_it(hostile: Path) -> None:
-    assert "film.mp4" in run_in(hostile, "probe", "film.mp4")
+    assert "film.mp4" in run_in(hostile, "probe", "film.mp4", "--json")
 
 
 LOCAL = (

@@ -21,7 +21,8 @@ def a_report(**of_film: object) -> JobReport:
     return JobReport(
         ended=HOSTILE, seconds=1.0, films=(FilmReport(**film | of_film),), done=0, failed=1, frames=1,
         frames_of_this_run=1, frames_per_second=1.0, retries=1, unrestored_frames=0, ignored=(),
-        left_out=(), journal_notes=(), journal_lines_repaired=0, runtime=HOSTILE, model=HOSTILE, model_sha256=HOSTILE, samples=(), config={},
+        left_out=(), journal_notes=(), journal_lines_repaired=0, runtime=HOSTILE, model=HOSTILE,
+        model_sha256=HOSTILE, samples=(), config={},
     )  # fmt: skip
 
 

@@ -157,6 +157,8 @@ def probe_film(
         say_json(described)
         return
     table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")  # a long path is shown whole
     for name, value in described.items():
         table.add_row(cell(name, style="bold"), cell(str(value)))
     out.print(table)
