@@ -186,8 +186,9 @@ class Web:
                 answer = web.answers.get(self.path.partition("?")[0])
                 status, extra, body = answer(web, headers) if answer else none
                 begin, end = range_of(headers, len(body))
-                if status == 200 and "range" in headers and "Accept-Ranges" in extra:
+                if status == 200 and "range" in headers and {"Accept-Ranges", "X-Sends-Parts"} & extra.keys():
                     status = 206
+                    extra = extra | {"Content-Range": f"bytes {begin}-{end - 1}/{len(body)}"}
                     body = body[begin:end]
                 self.send_response(status)
                 for name, value in ({"Content-Length": str(len(body))} | extra).items():

@@ -1,7 +1,11 @@
 """What a web server may make a live source do, and to whom the source shows its password."""
 
+import socket
+import threading
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,11 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from vidrestore.config import update
 from vidrestore.errors import InputError
-from vidrestore.live import web_reader
+from vidrestore.live import web_requests, web_stream
 from vidrestore.live.addresses import parse_source
 from vidrestore.live.problems import SourceLost, SourceRefused
 from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.web_origin import LOOPBACK, PUBLIC, reach_of
 
 MakeWeb = Callable[..., Any]
 _USER = "admin:Hunter2"
@@ -74,7 +79,8 @@ def test_a_stream_a_playlist_and_a_film_are_read(make_web: MakeWeb, segment: byt
     web.serve("/hls/live.m3u8", playlist("a.ts"))
     web.serve("/hls/a.ts", segment)
     web.serve("/film.mp4", make_portrait_film(frames=12).read_bytes(), Accept_Ranges="bytes")
-    for path in ("/live.ts", "/hls/live.m3u8", "/film.mp4"):
+    web.serve("/unsaid.mp4", make_portrait_film(frames=12).read_bytes(), X_Sends_Parts="yes")
+    for path in ("/live.ts", "/hls/live.m3u8", "/film.mp4", "/unsaid.mp4"):
         assert watch(web.url(path)) >= 3
 
 
@@ -217,7 +223,7 @@ def test_a_playlist_leads_to_the_web_only(make_web: MakeWeb, name: str) -> None:
 
 @pytest.fixture
 def _few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_reader, "_REQUESTS_AT_ONCE", 30)
+    monkeypatch.setattr(web_requests, "_REQUESTS_AT_ONCE", 30)
 
 
 @pytest.mark.usefixtures("_few_requests")
@@ -241,7 +247,7 @@ def test_a_playlist_of_nothing_is_not_asked_for_ever(make_web: MakeWeb) -> None:
 
 def test_an_endless_playlist_is_given_up(make_web: MakeWeb) -> None:
     web = make_web()
-    web.serve("/live.m3u8", playlist("a.ts") + b"#" * (web_reader._MOST_PLAYLIST_BYTES + 1))
+    web.serve("/live.m3u8", playlist("a.ts") + b"#" * (web_stream._MOST_PLAYLIST_BYTES + 1))
     with pytest.raises(SourceLost, match="playlist of more than"):
         watch(web.url("/live.m3u8"))
 
@@ -250,8 +256,8 @@ def test_a_public_server_may_not_name_private_addresses(
     make_web: MakeWeb, segment: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public, private = make_web(), make_web(host="127.0.0.2")
-    reach = {"127.0.0.1": web_reader._PUBLIC, "127.0.0.2": web_reader._LOOPBACK}
-    monkeypatch.setattr(web_reader, "_reach", reach.__getitem__)
+    reach = {"127.0.0.1": PUBLIC, "127.0.0.2": LOOPBACK}
+    monkeypatch.setattr(web_requests, "reach_of", reach.__getitem__)
     private.serve("/reboot.ts", segment)
     public.serve("/live.m3u8", playlist(private.url("/reboot.ts")))
     public.serve("/x", b"", status=302, Location=private.url("/reboot.ts"))
@@ -277,23 +283,119 @@ def test_a_public_server_may_not_name_private_addresses(
         ("::ffff:10.0.0.7", 1),
         ("169.254.169.254", 2),
         ("fe80::1%eth0", 2),
+        ("64:ff9b::7f00:1", 2),
+        ("64:ff9b::5db8:d822", 0),
+        ("2002:7f00:1::", 2),
+        ("2002:a00:7::", 1),
+        ("::127.0.0.1", 2),
+        ("fec0::1", 1),
         ("0.0.0.0", 2),  # noqa: S104  it leads to this machine
     ],
 )
 def test_addresses_are_public_private_or_local(address: str, reach: int) -> None:
-    assert web_reader._reach(address) == reach
+    assert reach_of(address) == reach
 
 
-def test_a_server_that_dribbles_is_given_up(make_web: MakeWeb) -> None:
-    web = make_web()
+ODD = [
+    "http://{other}:P\\@{own}/x.ts",
+    "http://{other}\\@{own}/x.ts",
+    "http://{own}@{other}/x.ts",
+    "http://me:word@{other}/x.ts",
+    "http://{own}\t@{other}/x.ts",
+    "http://{other}#@{own}/x.ts",
+    "http://{other}?@{own}/x.ts",
+    "//{other}/x.ts",
+    "http:\\\\{other}/x.ts",
+    "/\\{other}/x.ts",
+]
+"""Addresses in which one parser finds the source's own server, and another some other server."""
 
-    def slowly(*_: object) -> tuple[int, dict[str, str], bytes]:
-        time.sleep(1)
-        return 200, {"Content-Length": "1000"}, b"G"
 
-    web.answers["/live.ts"] = slowly
-    with pytest.raises(SourceLost):
-        watch(web.url("/live.ts"), open_seconds=0.5, silence_seconds=0.5)
+@pytest.mark.parametrize("odd", ODD)
+def test_an_address_that_may_be_read_in_two_ways_gets_no_password(make_web: MakeWeb, odd: str) -> None:
+    own, other = make_web(), make_web(host="127.0.0.2")
+    address = odd.format(own=f"{own.host}:{own.port}", other=f"{other.host}:{other.port}")
+    secret = ("headers=X-Key: HeaderSecret99", "cookies=sid=CookieSecret99")
+    own.answers["/x"] = lambda _, headers: (
+        (302, {"Location": address}, b"")
+        if "authorization" in headers
+        else (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
+    )
+    own.serve("/live.m3u8", playlist(address))
+    for path in ("/x", "/live.m3u8"):
+        with pytest.raises(InputError):
+            watch(own.url(path, user=_USER), options=secret)
+    told = str(other.asked)
+    assert own.passwords()
+    assert not any(one in told for one in ("authorization", "HeaderSecret99", "CookieSecret99"))
+
+
+@contextmanager
+def a_dripper(head: bytes, drip: bytes, *, seconds: float = 0.05) -> Iterator[str]:
+    """A server that answers with a head, and then with the same few bytes for as long as somebody takes them."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            with line, suppress(OSError):
+                line.recv(65536)
+                line.sendall(head)
+                while not ended.wait(seconds):
+                    line.sendall(drip)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/live.ts"
+        ended.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+_DRIPS = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "one header": (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+    "go on": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "size of a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+}
+
+
+@pytest.mark.parametrize("drip", _DRIPS)
+def test_a_server_that_drips_is_given_up(drip: str) -> None:
+    """Each byte began the timeout anew."""
+    with a_dripper(*_DRIPS[drip]) as url:
+        begun = time.monotonic()
+        with pytest.raises(InputError):
+            watch(url, open_seconds=0.5, silence_seconds=0.5)
+        assert time.monotonic() - begun < 20
+
+
+def test_a_source_that_is_stopped_waits_for_no_server() -> None:
+    with a_dripper(*_DRIPS["one header"]) as url:
+        source = LiveSource(parse_source(url), SourceConfig(open_seconds=600, silence_seconds=600))
+        reading = threading.Thread(target=source.run, args=(Counter(1),), daemon=True)
+        reading.start()
+        time.sleep(0.3)
+        source.stop()
+        reading.join(20)
+        assert not reading.is_alive()
+
+
+@pytest.mark.parametrize(
+    "status", ["302 Found\r\nLocation: /y", '401 No\r\nWWW-Authenticate: Digest realm="x", nonce="y"']
+)
+def test_what_comes_with_a_refusal_is_not_read(status: str) -> None:
+    """It took all memory."""
+    with a_dripper(f"HTTP/1.1 {status}\r\n\r\n".encode(), b"x" * (1 << 20), seconds=0) as url:
+        tracemalloc.start()
+        try:
+            with pytest.raises(InputError):
+                watch(url.replace("127.0.0.1", f"{_USER}@127.0.0.1"), open_seconds=1.0)
+            assert tracemalloc.get_traced_memory()[1] < 48 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_certificates_are_checked_for_segments_too(make_web: MakeWeb, segment: bytes, authority: Any) -> None:
