@@ -18,6 +18,8 @@ _MAIN = "from vidrestore.cli import main; main()"
         ("vidrestore\0stream\0rtsp://me:it's@cam/x\0o.mkv\0", "vidrestore\0stream\0rtsp://***@cam/x\0o.mkv\0"),
         ("v\0rtmp://h/live/K3y\0", "v\0rtmp://h/live/***\0"),
         ('v\0--set\0source.options=["headers=Authorization: Bearer abcdef"]\0', None),
+        ('v\0--set\0source.options=["cookies=sid=abcdef","headers=X-Api: abcdef"]\0', "v\0--set\0source.options=***\0"),
+        ("v\0rtsp://h/Zq7XsecretKey9abcdef\0", "v\0rtsp://h/***\0"),
         ("v\0film.mp4\0", "v\0film.mp4\0"),
         ("v\0rtsp://a:b@c\0", "v\0rtsp://***@c\0"),
     ],

@@ -166,6 +166,12 @@ def test_names_and_other_addresses_are_checked_as_well(authority: Any, host: str
 def test_the_check_is_turned_off_by_its_own_option_only(authority: Any) -> None:
     with pytest.raises(ConfigError, match=r"source\.verify = false"):
         SourceConfig(options=("tls_verify=0",))
+    with pytest.raises(ConfigError, match=r"source\.verify"):
+        SourceConfig(options=("tls_verify=00",))
+    with pytest.raises(ConfigError, match="ca_file"):
+        SourceConfig(options=("ca_file=/tmp/mine.pem",))
+    with pytest.raises(ConfigError, match="no file"):
+        SourceConfig(ca_file="/nowhere/authority.pem")
     with (
         listening(authority.server("127.0.0.1", trusted=False)) as server,
         pytest.raises(SourceRefused, match="not trusted"),

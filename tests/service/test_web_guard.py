@@ -107,7 +107,7 @@ def test_guessing_is_slowed_down_and_does_not_lock_out_who_is_in(serve_page: Ser
         assert codes[:10] == [401] * 10
         assert codes.count(429) >= 15
         assert page.fetch("/?token=guess").status == 429, "another way to offer it is no way around"
-        assert page.fetch("/metrics", Authorization=f"Bearer {TOKEN}").status == 429, "nor does the right one show"
+        assert page.fetch("/metrics", Authorization=f"Bearer {TOKEN}").status == 200, "neighbours lock nobody out"
         assert page.fetch("/metrics", Cookie=cookie).status == 200
         assert page.fetch("/").status == 401, "who offers none guesses none"
         assert page.fetch("/health").status == 503

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from vidrestore.errors import ConfigError
-from vidrestore.redaction import hidden, redact, remember, remember_url
+from vidrestore.redaction import HIDDEN, hidden, redact, remember, remember_url
 
 SourceKind = Literal["rtsp", "rtmp", "http", "udp", "tcp", "device", "file"]
 TargetKind = Literal["rtsp", "rtmp", "udp", "tcp", "hls", "recording"]
@@ -152,7 +152,10 @@ def hide_argument(text: str) -> str:
     """An argument of the command line as all users of the machine may see it."""
     if _scheme(text) is not None:
         _remember(text)
-        return hidden(text)
+        return redact(hidden(text))
+    name, separator, _ = text.partition("=")
+    if separator and name.endswith(".options"):  # of FFmpeg: headers, cookies, keys ...
+        return f"{name}={HIDDEN}"
     return redact(text)
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from vidrestore.errors import ConfigError, OutputError
@@ -47,6 +48,8 @@ class OutputConfig:
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
 
     def __post_init__(self) -> None:
+        if self.ca_file and not Path(self.ca_file).is_file():
+            raise ConfigError(f"output.ca_file is {self.ca_file!r}, which is no file; name one of certificates, as PEM")
         if self.record_seconds <= 0 or self.queue_packets < 1 or self.stall_seconds <= 0:
             raise ConfigError(f"{self}: record_seconds and stall_seconds must be above 0, queue_packets at least 1")
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from vidrestore.live.certificates import trusted_file
 from vidrestore.live.problems import SourceRefused
@@ -44,7 +44,7 @@ def redirected(url: str, *, verify: bool, ca_file: str, seconds: float) -> str |
         seconds: for everything.
 
     Raises:
-        SourceRefused: it is another host's and there is a password, or leads from TLS to none.
+        SourceRefused: it is another server's and there is a password, or leads from TLS to none.
     """
     first = urlsplit(url)
     user = None if first.username is None else (unquote(first.username), unquote(first.password or ""))
@@ -52,21 +52,27 @@ def redirected(url: str, *, verify: bool, ca_file: str, seconds: float) -> str |
     try:
         leads = _asked(plain, user, verify=verify, ca_file=ca_file, deadline=time.monotonic() + seconds)
         other = urlsplit(leads or "")
-        is_other = (other.hostname or "").lower() != (first.hostname or "").lower()
+        is_other = _server(other) != _server(first)
     except (OSError, ValueError):
         return None
     if leads is None or other.scheme.lower() not in _PORTS:
         return None
     if is_other and user is not None:
         raise SourceRefused(
-            f"{hidden(url)} sends its clients to {hidden(leads)}, another host; the password is not taken there: "
-            "give this other address as the source, with its own"
+            f"{hidden(url)} sends its clients to {hidden(leads)}, another host or port; the password is not taken "
+            "there: give this other address as the source, with its own"
         )
     if first.scheme.lower() == "rtsps" and other.scheme.lower() != "rtsps":
         raise SourceRefused(f"{hidden(url)} sends its clients to {hidden(leads)}, without TLS; that is not followed")
     at, _, place = other.netloc.rpartition("@")
     own = first.netloc.rpartition("@")[0] if not is_other else at
     return other._replace(netloc=f"{own}@{place}" if own else place).geturl()
+
+
+def _server(parts: SplitResult) -> tuple[str, int | None]:
+    """Host and port; None for the port that its scheme has by itself, with TLS or without."""
+    port = parts.port or _PORTS.get(parts.scheme.lower())
+    return (parts.hostname or "").lower(), None if port in _PORTS.values() else port
 
 
 def _asked(url: str, user: tuple[str, str] | None, *, verify: bool, ca_file: str, deadline: float) -> str | None:

@@ -40,6 +40,7 @@ _WAITED = SECOND // 200
 _RTP_TICKS = 1 << 32
 """A turn of RTP's counter, in units of a track's time base."""
 _SECRET_OPTIONS = frozenset({"headers", "cookies", "http_proxy", "post_data", "key"})
+_TLS_OPTIONS = frozenset({"tls_verify", "verify", "verifyhost", "ca_file", "cafile"})
 _MOST_REDIRECTS = 5
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
@@ -80,9 +81,11 @@ class SourceConfig:
             raise ConfigError(f"{self}: open_seconds and silence_seconds must be above 0")
         if wrong := [option for option in self.options if "=" not in option]:
             raise ConfigError(f"source option {redact(wrong[0])!r} is not of the form key=value")
-        if any(option.replace(" ", "") in {"tls_verify=0", "verify=0"} for option in self.options):
-            raise ConfigError("source.options turns the check of certificates off; say source.verify = false")
+        if self.ca_file and not Path(self.ca_file).is_file():
+            raise ConfigError(f"source.ca_file is {self.ca_file!r}, which is no file; name one of certificates, as PEM")
         for name, value in (option.split("=", 1) for option in self.options):
+            if name.strip().lower() in _TLS_OPTIONS and (name, value) != ("tls_verify", "1"):
+                raise ConfigError(f"source.options has {name}; say source.verify = false, or source.ca_file")
             if name in _SECRET_OPTIONS:
                 remember(value, *_secrets_in(value))
 

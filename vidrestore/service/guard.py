@@ -144,13 +144,12 @@ class Guard:
         offered = _offered(request)
         if offered is None:
             return _Visitor.STRANGER
-        network = _network(request)
-        if self._guesses.seconds_over(network):
-            return _Visitor.GUESSING  # without a look at the token: else guessing would go on at full speed
         if _equal(offered, self._token):
-            return _Visitor.KNOWN
+            return _Visitor.KNOWN  # whoever guesses beside it: no neighbour may lock the owner out
+        network = _network(request)
+        is_over = self._guesses.seconds_over(network) > 0
         self._guesses.count(network)
-        return _Visitor.STRANGER
+        return _Visitor.GUESSING if is_over else _Visitor.STRANGER
 
     def _is_allowed_host(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
