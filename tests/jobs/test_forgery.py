@@ -177,7 +177,7 @@ def forget_signature(place: Path) -> None:
     """As if a version without signatures had begun the job."""
     entry = _entry(place / "out" / ".vidrestore")
     told = json.loads(entry.read_text())
-    del told["signed"]
+    told.pop("signed", None)
     entry.write_text(json.dumps(told))
 
 
@@ -205,6 +205,63 @@ def test_a_journal_of_another_user_is_not_believed(place: Path, monkeypatch: pyt
     monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of somebody else")
     report = run(place)
     assert (report.done, report.films[0].segments_resumed) == (1, 0)
+
+
+def test_a_run_with_another_key_costs_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `sudo`, from cron, or in a container without state."""
+    run(place)
+    with monkeypatch.context() as patch:
+        patch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of somebody else")
+        for _ in range(2):
+            report = run(place)
+            assert report.failed == 1
+            assert "exists already" in str(report.films[0].error)
+            assert "not signed with your key" in report.journal_notes[0], "it is told each time"
+    report = run(place)
+    assert (report.films[0].resumed, report.journal_notes) == (True, ())
+
+
+def test_parts_of_another_key_are_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, done = unfinished(place)
+    assert isinstance(done, PartDone)
+    (place / "src" / "a.mp4").rename(place / "later.mp4")
+    (place / "src" / "b.mp4").write_bytes(b"film")
+    with monkeypatch.context() as patch:
+        patch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of somebody else")
+        assert run(place).done == 1
+    assert Path(done.report.part).exists()
+    (place / "src" / "b.mp4").unlink()
+    (place / "later.mp4").rename(place / "src" / "a.mp4")
+    assert run(place).films[0].segments_resumed == 1
+
+
+def test_a_folder_that_is_moved_and_moved_back_costs_nothing(place: Path) -> None:
+    run(place)
+    (place / "out").rename(place / "aside")
+    crew = InstantCrew()
+
+    @contextmanager
+    def opened() -> Iterator[InstantCrew]:
+        yield crew
+
+    moved = [str(place / "src")], str(place / "aside"), BatchConfig(runtime="local")
+    for _ in range(2):
+        report = run_batch(*moved, open_crew=opened)
+        assert (report.failed, "the folder was moved" in report.journal_notes[0]) == (1, True)
+    (place / "aside").rename(place / "out")
+    assert run(place).films[0].resumed
+
+
+def test_damaged_lines_are_named(place: Path) -> None:
+    run(place)
+    with journal_of(place).open("ab") as file:
+        file.write(b"nonsense\n")
+    (note,) = run(place).journal_notes
+    assert "1 damaged lines" in note
+    kept = journal_of(place).with_suffix(".damaged-1.jsonl")
+    assert str(kept) in note
+    assert kept.read_bytes() == b"nonsense\n"
+    assert run(place).journal_notes == ()
 
 
 def test_drivers_that_share_a_key_share_jobs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_a_cut_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (_sealed({"what": "vidrestore job journal", "format": 3}), "of format 3, this version knows 2"),
+        (_sealed({"what": "vidrestore job journal", "format": 3}, SIGNER), "of format 3, this version knows 2"),
         (b"my notes\n", "not a journal"),
         (b"\0" * 500, "not a journal"),
         (b'{"crc":"00000000","what":"vidrestore job journal","format":1}\n', "not a journal"),
@@ -148,9 +148,58 @@ def test_what_is_not_signed_for_this_job_was_never_written(tmp_path: Path, other
     with Journal(path, SIGNER) as journal:
         assert journal.entries == ENTRIES
         assert (journal.repaired, journal.foreign) == (0, 1)
-    assert forged in path.with_suffix(".damaged-1.jsonl").read_bytes(), "kept for whoever wants to know"
+    for _ in range(2):
+        with Journal(path, SIGNER) as journal:
+            assert journal.foreign == 1, "it is told each time"
+    assert path.read_bytes() == data + forged, "and kept: the next run may have its key"
+    assert not path.with_suffix(".damaged-1.jsonl").exists()
+
+
+def test_lines_of_two_keys_live_in_one_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    other = replace(SIGNER, key=b"a key of somebody else")
+    data = written(tmp_path)
+    with Journal(path, other) as journal:
+        assert (journal.entries, journal.foreign) == ([], len(ENTRIES))
+        journal.write(ENTRIES[1])
+    assert path.read_bytes().count(data.split(b"\n", 1)[1]) == 1, "ours are there letter by letter"
+    damage = b"no line of a journal\n"
+    path.write_bytes(path.read_bytes() + damage)
+    for _ in range(2):
+        with Journal(path, SIGNER) as journal:
+            assert (journal.entries, journal.foreign) == (ENTRIES, 1)
+    assert path.with_suffix(".damaged-1.jsonl").read_bytes() == damage
+    with Journal(path, other) as journal:
+        assert (journal.entries, journal.foreign) == ([ENTRIES[1]], len(ENTRIES))
+    assert {path.name for path in tmp_path.iterdir()} == {"journal.jsonl", "journal.lock", "journal.damaged-1.jsonl"}
+
+
+def test_a_journal_that_somebody_filled_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(tmp_path)
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setattr("vidrestore.jobs.journal.MOST_BYTES", len(data))
     with Journal(path, SIGNER) as journal:
-        assert not journal.foreign, "and thrown out"
+        assert journal.entries == ENTRIES
+    path.write_bytes(data + _line(ENTRIES[0], None))
+    for read in (lambda: Journal(path, SIGNER), lambda: read_journal(path)):
+        with pytest.raises(InputError, match="move it away to begin anew, or remove the lines"):
+            read()
+    assert path.read_bytes().startswith(data), "nothing is touched"
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_header_that_anybody_can_write_stops_no_job(tmp_path: Path, *, trust: bool) -> None:
+    path = tmp_path / "journal.jsonl"
+    later = {"what": "vidrestore job journal", "format": 3}
+    for line in (_sealed(later), _sealed(later, replace(SIGNER, key=b"a key of somebody else"))):
+        path.write_bytes(line)
+        for _ in range(2):
+            with Journal(path, SIGNER, trust_unsigned=trust) as journal:
+                assert (journal.entries, journal.foreign) == ([], 1)
+        path.write_bytes(written(tmp_path / "good") + line)
+        with Journal(path, SIGNER, trust_unsigned=trust) as journal:
+            assert (len(journal.entries) % len(ENTRIES), journal.foreign) == (0, 1)
+        assert line in path.read_bytes()
 
 
 def test_a_signature_is_of_the_whole_line(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.journal import PartDone, Planned, _line, _sealed
+from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.tasks import find_tasks
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.runtime.orders import FilmPlan, PartReport
@@ -208,6 +209,36 @@ def test_a_forged_copy_of_a_journal_is_not_believed(
     assert (report.done, report.films[0].frames, report.films[0].resumed) == (1, 10, False)
     assert "not signed with your key" in report.journal_notes[0]
     assert (tmp_path / "victim" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_run_with_another_key_leaves_the_copy_in_the_store(
+    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.mkdir("keys")
+    address = "keys/out/.vidrestore/journal.jsonl"
+    store.put(str(make_clip(tmp_path, frames=10)), "keys/in/a.mp4")
+
+    def run(driver: str) -> JobReport:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / driver))
+        report = run_batch(["s3://keys/in"], "s3://keys/out", a_job(), open_crew=crew)
+        store.invalidate_cache()
+        return report
+
+    assert run("one").done == 1
+    first = store.cat(address)
+    store.pipe("keys/in/b.mp4", store.cat("keys/in/a.mp4"))
+    for _ in range(2):
+        other = run("other")
+        assert "not signed with your key" in other.journal_notes[0]
+    assert all(line in store.cat(address) for line in first.splitlines())
+    both = store.cat(address)
+    report = run("one")
+    assert "a.mkv" in [film.destination for film in report.films if film.resumed]
+    assert all(line in store.cat(address) for line in both.splitlines()), "nor does the first drop the other's"
+    monkeypatch.setattr("vidrestore.jobs.journal.MOST_BYTES", 10)
+    with pytest.raises(InputError, match="somebody else may have filled it"):
+        run("third")
+    assert len(store.cat(address)) > 10
 
 
 def test_a_planted_spool_is_not_used(tmp_path: Path, store: Any) -> None:

@@ -119,9 +119,10 @@ def run_batch(
     check_no_link(state)
     key = signer(out)
     copy = storage.beside(out, f"{STATE_FOLDER}/{JOURNAL}") if storage.is_remote(out) else None
-    mirror = JournalMirror(state / JOURNAL, copy, key)
-    foreign = mirror.fetch()
-    with Journal(state / JOURNAL, key, trust_unsigned=was_unsigned(state)) as journal, ExitStack() as stack:
+    unsigned = was_unsigned(state)
+    mirror = JournalMirror(state / JOURNAL, copy, key, trust_unsigned=unsigned)
+    mirror.fetch()
+    with Journal(state / JOURNAL, key, trust_unsigned=unsigned) as journal, ExitStack() as stack:
         register(out, state)
         stack.callback(mirror.push, now=True)
         parts = _parts_folder(out, state, config)
@@ -129,7 +130,7 @@ def run_batch(
         crew = stack.enter_context((open_crew or partial(_open_crew, config))())
         films = _films(tasks.films, crew.model_sha256)
         impossible = recall(films, journal.entries)
-        notes = _journal_notes(state / JOURNAL, foreign + journal.foreign, impossible)
+        notes = _journal_notes(state / JOURNAL, journal, impossible)
         _check_destinations(films, out, overwrite=config.overwrite, notes=notes)
         rules = Rules(
             out=out,
@@ -145,7 +146,8 @@ def run_batch(
         job.run()
         report = job_report(films, job.samples, crew, config, tasks, journal.repaired, notes, job.seconds)
         write_job_reports(report, out)
-        if all(film.stage is Stage.DONE for film in films):
+        # with another key, or before the folder was moved, other films may have been begun: their parts are kept
+        if all(film.stage is Stage.DONE for film in films) and not journal.foreign_parts:
             storage.remove_job_folder(parts)
     return report
 
@@ -305,13 +307,18 @@ def _options_of(task: FilmTask, model_sha256: str) -> str:
     return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _journal_notes(path: Path, foreign: int, impossible: int) -> tuple[str, ...]:
+def _journal_notes(path: Path, journal: Journal, impossible: int) -> tuple[str, ...]:
     notes = []
-    if foreign:
+    if journal.foreign:
         notes.append(
-            f"{foreign} lines of the journal {path} are not signed with your key for this folder and were not believed:"
-            f" somebody else, another machine or an earlier version wrote them, or the folder was moved; machines share"
-            f" a key through {KEY_VARIABLE}"
+            f"{journal.foreign} lines of the journal {path} are not signed with your key for this folder and were not "
+            "believed: somebody else, another machine or an earlier version wrote them, or the folder was moved; they "
+            "stay in the journal and count again with their key, or in their place; machines share a key through "
+            f"{KEY_VARIABLE}"
+        )
+    if journal.repaired:
+        notes.append(
+            f"{journal.repaired} damaged lines of the journal {path} were taken out; they are in {journal.kept_aside}"
         )
     if impossible:
         notes.append(f"{impossible} lines of the journal {path} tell what cannot be and were not used")
@@ -360,6 +367,7 @@ def _sweep(parts: str, journal: Journal) -> None:
     if not folder.is_dir():
         return
     known = {entry.report.part.rpartition("/")[2] for entry in journal.entries if isinstance(entry, PartDone)}
+    known |= journal.foreign_parts  # another key's progress, or that of the folder before it was moved
     for path in folder.iterdir():
         if _SCRATCH.fullmatch(path.name) and path.is_dir():
             storage.remove_job_folder(str(path))

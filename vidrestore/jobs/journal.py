@@ -4,14 +4,19 @@ Every line carries a checksum. A line that a crash cut short, or that was damage
 written: what it told of is done again. A journal of a later format is refused.
 
 And every line is signed with the user's key: the journal lies with the results, where others may write. A line that is
-not signed, or for another job, or with another key, is as if it had never been written, too.
+not signed, or for another job, or with another key, is not believed; but it stays where it is, for it may be the user's
+own, written with the key that the next run has, or before the folder was moved.
 """
 
 import fcntl
+import io
 import json
 import os
+import re
 import socket
 import zlib
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,6 +35,9 @@ UNSIGNED = 1
 """The format of lines without signatures."""
 _HEADER = "vidrestore job journal"
 _MOST_OWNER_BYTES = 200
+MOST_BYTES = 1 << 30
+"""Of a journal that is read; a job of a million segments needs less."""
+_PART_NAME = re.compile(rb"[0-9a-f]{40}\.mp4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ Entry: TypeAlias = Planned | PartDone | Finished | Trouble | Dropped
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Planned, PartDone, Finished, Trouble, Dropped)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JournalContent:
     """What the bytes of a journal tell."""
 
@@ -109,7 +117,15 @@ class JournalContent:
     """Lines that are no good."""
     foreign: int = 0
     """Good lines that are not signed as they have to be."""
-    format: int = FORMAT
+    foreign_parts: set[bytes] = field(default_factory=set)
+    """Names of parts in them: their files are somebody's progress, too."""
+    format: int = UNSIGNED
+    headed: bool = False
+    """Whether there is a header that is believed."""
+    kept: bytearray = field(default_factory=bytearray)
+    """What the journal is to hold from now on: foreign lines as they are, those that are believed signed."""
+    gone: bytearray = field(default_factory=bytearray)
+    """Lines that are not kept as they are: damaged ones, and those that are signed only now."""
 
 
 class Journal:
@@ -122,7 +138,7 @@ class Journal:
             are signed then.
 
     Raises:
-        InputError: it is not a journal, of a later format, or another process writes to it.
+        InputError: it is not a journal, of a later format, too large, or another process writes to it.
         OutputError: it cannot be written, or it is a link or the like.
     """
 
@@ -130,6 +146,8 @@ class Journal:
         self._path = path
         self._signer = signer
         self._trust_unsigned = trust_unsigned
+        self.kept_aside: Path | None = None
+        """Where lines went that are no longer in the journal, if there were any."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = open_regular(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
@@ -140,6 +158,7 @@ class Journal:
             self._take_lock()
             content = self._load()
             self.entries, self.repaired, self.foreign = content.entries, content.damaged, content.foreign
+            self.foreign_parts = {name.decode() for name in content.foreign_parts}
             self._file = os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND), "ab")
         except OSError as error:
             self._lock.close()
@@ -161,28 +180,27 @@ class Journal:
     def _load(self) -> JournalContent:
         """What is in the journal; what is no good is kept beside it, and the journal is written anew."""
         try:
-            with os.fdopen(open_regular(self._path, os.O_RDONLY), "rb") as file:
-                data = file.read()
+            data = _read(self._path)
         except FileNotFoundError:
             data = b""
         if not data:
             replace_bytes(self._path, _header(self._signer))
             return JournalContent()
         found = read_entries(data, self._path, self._signer, trust_unsigned=self._trust_unsigned)
-        if found.damaged or found.foreign or found.format != FORMAT or not data.endswith(b"\n"):
-            self._keep_aside(data)
-            replace_bytes(
-                self._path, _header(self._signer) + b"".join(_line(entry, self._signer) for entry in found.entries)
-            )
+        if found.gone or not found.headed or not data.endswith(b"\n"):
+            if found.gone:
+                self.kept_aside = self._keep_aside(bytes(found.gone))
+            replace_bytes(self._path, (b"" if found.headed else _header(self._signer)) + found.kept)
             sync(self._path)
         return found
 
-    def _keep_aside(self, data: bytes) -> None:
+    def _keep_aside(self, data: bytes) -> Path:
         number = 1
         while os.path.lexists(kept := self._path.with_suffix(f".damaged-{number}.jsonl")):
             number += 1
         replace_bytes(kept, data)
         sync(kept)
+        return kept
 
     def write(self, entry: Entry) -> None:
         """Add an entry; it is on the disk when this returns.
@@ -214,11 +232,10 @@ def read_journal(path: Path) -> list[Entry]:
     """The entries of a journal that somebody else may be writing, and may have signed: to be shown, never acted on.
 
     Raises:
-        InputError: there is none, or it is of a later format.
+        InputError: there is none, or it is of a later format, or too large.
     """
     try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-            return read_entries(file.read(), path, None).entries
+        return read_entries(_read(path), path, None).entries
     except OSError as error:
         raise InputError(f"there is no journal at {path}: {error.strerror}") from error
     except OutputError as error:
@@ -237,7 +254,9 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def read_entries(data: bytes, path: Path, signer: Signer | None, *, trust_unsigned: bool = False) -> JournalContent:
+def read_entries(
+    data: bytes, path: Path | str, signer: Signer | None, *, trust_unsigned: bool = False
+) -> JournalContent:
     """What a journal's bytes tell.
 
     Args:
@@ -247,42 +266,108 @@ def read_entries(data: bytes, path: Path, signer: Signer | None, *, trust_unsign
         trust_unsigned: whether lines without a signature are believed, too.
 
     Raises:
-        InputError: it is not a journal, or of a later format.
+        InputError: it is not a journal, or its header, if it is believed, is of a later format.
     """
-    lines = [line for line in data.split(b"\n") if line.strip()]
-    rows = [_decoded(line) for line in lines]
-    written = _format(rows, path)
-    if written > FORMAT:
-        raise InputError(
-            f"{path} is of format {written}, this version knows {FORMAT}: it was written by a later one; use that, or "
-            "another output folder"
-        )
-    entries: list[Entry] = []
-    damaged = foreign = 0
-    for line, row in zip(lines, rows, strict=True):
+    found = JournalContent()
+    known = False
+    for line in _lines(data):
+        row = _decoded(line)
         if row is None:
-            damaged += 1
-        elif row.get("what") == _HEADER:
+            found.damaged += 1
+            found.gone += line + b"\n"
             continue
-        elif signer is not None and not _is_believed(line, signer, trust_unsigned=trust_unsigned):
-            foreign += 1
+        header = row.get("what") == _HEADER
+        known = known or header or str(row.get("kind")) in _KINDS
+        believed = signer is None or _signed_by(line, signer)
+        unsigned = not believed and trust_unsigned and not _is_signed(line)
+        if header:
+            _take_header(found, line, row.get("format"), believed=believed, unsigned=unsigned)
+        elif believed or unsigned:
+            _take_entry(found, line, _entry(row), signer if unsigned else None)
         else:
-            entry = _entry(row)
-            damaged += entry is None
-            entries += [entry] if entry is not None else []
-    return JournalContent(entries, damaged, foreign, written)
+            found.foreign += 1
+            found.foreign_parts.update(_PART_NAME.findall(line))
+            found.kept += line + b"\n"
+    if not known:
+        raise InputError(f"{path} is not a journal of vidrestore, or nothing of it is left; move it away to begin anew")
+    if found.format > FORMAT:
+        raise LaterFormatError(
+            f"{path} is of format {found.format}, this version knows {FORMAT}: it was written by a later one; use that,"
+            " or another output folder"
+        )
+    return found
 
 
-def _format(rows: list[dict[str, Any] | None], path: Path) -> int:
-    """The highest that a header names; where the header is damaged, the rest is known by its checksums."""
-    good = [row for row in rows if row]
-    headers = [row.get("format") for row in good if row.get("what") == _HEADER]
-    versions = [version for version in headers if isinstance(version, int)]
-    if versions:
-        return max(versions)
-    if any(str(row.get("kind")) in _KINDS for row in good):
-        return UNSIGNED
-    raise InputError(f"{path} is not a journal of vidrestore, or nothing of it is left; move it away to begin anew")
+class LaterFormatError(InputError):
+    """A journal of this user that a later version wrote."""
+
+
+def check_size(size: int, path: Path | str) -> None:
+    """Refuse a journal that is larger than any job's.
+
+    Raises:
+        InputError: it is.
+    """
+    if size > MOST_BYTES:
+        raise InputError(
+            f"the journal {path} has more than the {MOST_BYTES} bytes that a job of a million segments needs: somebody "
+            "else may have filled it; move it away to begin anew, or remove the lines that are not yours"
+        )
+
+
+def with_foreign_lines(data: bytes, other: bytes, signer: Signer, *, trust_unsigned: bool = False) -> bytes:
+    """A journal's bytes, and those lines of another copy of it that are not believed and that it lacks."""
+
+    def is_foreign(line: bytes) -> bool:
+        unsigned = trust_unsigned and not _is_signed(line)
+        return _decoded(line) is not None and not unsigned and not _signed_by(line, signer)
+
+    more = [line for line in _lines(other) if is_foreign(line)]
+    if not more:
+        return data
+    held = Counter(_lines(data))
+    added = []
+    for line in more:
+        held[line] -= 1
+        added += [line + b"\n"] if held[line] < 0 else []
+    return data + (b"" if data.endswith(b"\n") or not data else b"\n") + b"".join(added)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a journal, which is neither a link nor larger than a job's."""
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    check_size(len(data), path)
+    return data
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """One by one: a list of a million short lines takes many times the memory of the text."""
+    return (line.rstrip(b"\n") for line in io.BytesIO(data) if line.strip())
+
+
+def _take_header(found: JournalContent, line: bytes, version: object, *, believed: bool, unsigned: bool) -> None:
+    version = version if isinstance(version, int) else UNSIGNED
+    if believed:
+        found.format = max(found.format, version)
+        found.headed = True
+    elif unsigned and version <= FORMAT:
+        found.gone += line + b"\n"  # one that is signed takes its place
+        return
+    else:
+        found.foreign += version > FORMAT  # of others' journals that this version knows, the lines count
+    found.kept += line + b"\n"
+
+
+def _take_entry(found: JournalContent, line: bytes, entry: Entry | None, signer: Signer | None) -> None:
+    """Of a line that is believed; with a signer it is signed now."""
+    if entry is None:
+        found.damaged += 1
+        found.gone += line + b"\n"
+        return
+    found.entries.append(entry)
+    found.kept += line + b"\n" if signer is None else _line(entry, signer)
+    found.gone += b"" if signer is None else line + b"\n"
 
 
 def _header(signer: Signer) -> bytes:
@@ -326,13 +411,18 @@ def _body(line: bytes) -> bytes | None:
     return b"{" + line[end + 1 :]
 
 
-def _is_believed(line: bytes, signer: Signer, *, trust_unsigned: bool) -> bool:
-    body = _body(line) or b""
-    prefix, digits = b'{"mac":"', len(signer.sign(b""))
-    if not body.startswith(prefix):
-        return trust_unsigned
-    signature, rest = body[len(prefix) : len(prefix) + digits], body[len(prefix) + digits :]
-    return rest.startswith(b'",') and signer.accepts(b"{" + rest[2:], signature)
+_MAC = b'{"mac":"'
+
+
+def _is_signed(line: bytes) -> bool:
+    """Whether somebody has signed a line."""
+    return (_body(line) or b"").startswith(_MAC)
+
+
+def _signed_by(line: bytes, signer: Signer) -> bool:
+    body, digits = _body(line) or b"", len(signer.sign(b""))
+    signature, rest = body[len(_MAC) : len(_MAC) + digits], body[len(_MAC) + digits :]
+    return body.startswith(_MAC) and rest.startswith(b'",') and signer.accepts(b"{" + rest[2:], signature)
 
 
 @cache

@@ -5,14 +5,12 @@ import time
 from pathlib import Path
 
 from vidrestore import storage
-from vidrestore.errors import VidrestoreError
+from vidrestore.errors import InputError, VidrestoreError
 from vidrestore.files import replace_bytes
-from vidrestore.jobs.journal import read_entries
+from vidrestore.jobs.journal import LaterFormatError, check_size, read_entries, with_foreign_lines
 from vidrestore.jobs.signing import Signer
 
 _EVERY_SECONDS = 30.0
-_MOST_BYTES = 1 << 30
-"""Of a copy; a job of a million segments needs less."""
 _log = logging.getLogger(__name__)
 
 
@@ -24,43 +22,46 @@ class JournalMirror:
     Args:
         path: of the journal.
         address: of the copy; None where there is none, for the journal lies with the results.
-        signer: of the job. What others have written to the store is not believed.
+        signer: of the job. What others have written to the store is not believed, and stays there.
+        trust_unsigned: whether lines without a signature are believed of the journal; of the copy they never are.
     """
 
-    def __init__(self, path: Path, address: str | None, signer: Signer) -> None:
+    def __init__(self, path: Path, address: str | None, signer: Signer, *, trust_unsigned: bool = False) -> None:
         self._path = path
         self._address = address
         self._signer = signer
+        self._trust_unsigned = trust_unsigned
         self._pushed = time.monotonic()
         self._size = -1
 
-    def fetch(self) -> int:
-        """Take the copy, where it has more to tell than the journal here: journals only grow.
-
-        Returns:
-            How many lines of the copy are not signed with this user's key for this job, and are not believed.
+    def fetch(self) -> None:
+        """Take the copy, where it has more to tell than the journal here, and whatever others wrote there: it is kept.
 
         Raises:
+            InputError: the copy is of a later format, or too large.
             StorageError: the store cannot be reached.
         """
         if self._address is None or not storage.exists(self._address):
-            return 0
-        size = int(storage.info(self._address).get("size") or 0)
-        if size > _MOST_BYTES:
-            _log.warning("the journal's copy %s has %d bytes and is not read", self._address, size)
-            return 0
+            return
+        check_size(int(storage.info(self._address).get("size") or 0), self._address)
         with storage.fetched(self._address, storage.fingerprint(self._address)) as copy:
             there = copy.read_bytes()
         try:
-            found = read_entries(there, copy, self._signer)
-        except VidrestoreError as error:
+            told = len(read_entries(there, self._address, self._signer).entries)
+        except LaterFormatError:
+            raise
+        except InputError as error:
             _log.warning("the journal's copy %s is not used: %s", self._address, error.message)
-            return 0
-        if len(found.entries) > self._held():
+            return
+        here, held = self._held()
+        if told > held:
+            merged = with_foreign_lines(there, here, self._signer, trust_unsigned=self._trust_unsigned)
+        else:
+            merged = with_foreign_lines(here, there, self._signer)
+        if merged != here:
+            check_size(len(merged), self._path)
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            replace_bytes(self._path, there)
-            return 0  # the journal will tell
-        return found.foreign
+            replace_bytes(self._path, merged)
 
     def push(self, *, now: bool = False) -> None:
         """Renew the copy if it is time; that it cannot be costs only what a lost driver would do again."""
@@ -76,9 +77,12 @@ class JournalMirror:
         except VidrestoreError as error:
             _log.warning("the journal could not be copied to the store: %s", error.message)
 
-    def _held(self) -> int:
-        """Entries of the journal here; believed whoever wrote them, for they lie in the user's own folder."""
+    def _held(self) -> tuple[bytes, int]:
+        """The journal here, and how many of its entries are believed; nothing and -1 where there is none."""
         try:
-            return len(read_entries(self._path.read_bytes(), self._path, None).entries)
-        except (OSError, VidrestoreError):
-            return -1
+            here = self._path.read_bytes()
+            return here, len(read_entries(here, self._path, self._signer, trust_unsigned=self._trust_unsigned).entries)
+        except LaterFormatError:
+            raise
+        except (OSError, InputError):
+            return b"", -1
