@@ -232,6 +232,17 @@ def test_result_does_not_depend_on_the_number_of_threads(crops: list[Crop], prec
     assert np.array_equal(results[0], results[2])
 
 
+def test_weights_that_are_too_large_are_refused_before_they_are_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.pth"
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+    monkeypatch.setattr("vidrestore.model.zoo._hash", lambda _path: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match="no network that is used here has over"):
+        FaceRestorer(RestorerConfig(model=str(path), device="cpu"))
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="not a clean GFP-GAN"):

@@ -69,8 +69,7 @@ def load_state_dict(path: Path, *, check: Callable[[Mapping[str, Tensor]], objec
     """
     if not path.is_file():
         raise ModelError(f"{path} does not exist or is not a file; give the path of a .pth or .safetensors file")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ModelError(f"{path} has {path.stat().st_size} bytes; no network that is used here has over {_MOST_BYTES}")
+    check_weights_size(path)
     try:
         if path.suffix == ".safetensors":
             _check(_header(path), path, check)
@@ -80,6 +79,20 @@ def load_state_dict(path: Path, *, check: Callable[[Mapping[str, Tensor]], objec
         return {name: tensor.clone() for name, tensor in state.items()}
     except _UNREADABLE as error:
         raise ModelError(_explain(path, error)) from error
+
+
+def check_weights_size(path: Path) -> None:
+    """Refuse a file that is larger than any network's weights, before it is hashed or read.
+
+    Raises:
+        ModelError: It is, or it cannot be looked at.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    if size > _MOST_BYTES:
+        raise ModelError(f"{path} has {size} bytes; no network that is used here has over {_MOST_BYTES}")
 
 
 def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.model import zoo
-from vidrestore.model.checkpoint import load_gfpgan
+from vidrestore.model.checkpoint import check_weights_size, load_gfpgan
 from vidrestore.model.cuda_graph import Replayed
 from vidrestore.model.devices import choose_device
 from vidrestore.types import CodedCrop, Float32, UInt8
@@ -87,6 +87,7 @@ class FaceRestorer:
         self.dtype = choose_dtype(self.config.precision, self.device)
         self._set_threads()
         path = zoo.resolve(self.config.model)
+        check_weights_size(path)
         self.model_sha256 = zoo.sha256_of(path)
         """Of the file of weights, in hexadecimal."""
         network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
