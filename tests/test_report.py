@@ -96,7 +96,15 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
     for content in (others["empty"], others["own"], '{"streams": [], "problems": {}}'):
         report.write_text(content)
         check_report(report)
-    for content in ("{}", "[1]", "text", '{"versions": 3}', "[" * 100_000, '{"streams": 1, "problems": 2, "more": 3}'):
+    for content in (
+        "{}",
+        "[1]",
+        "text",
+        '{"versions": 3}',
+        '{"versions": {"python": "3"}}',
+        "[" * 100_000,
+        '{"streams": 1, "problems": 2, "more": 3}',
+    ):
         report.write_text(content)
         with pytest.raises(OutputError, match="is no report of vidrestore"):
             check_report(report)

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidrestore import __version__
 from vidrestore.errors import OutputError
 from vidrestore.files import open_regular, replace_text
 
@@ -150,7 +151,10 @@ def is_report(data: bytes) -> bool:
         return False
     versions = told.get("versions")
     # what earlier versions wrote of streams names no versions
-    return (isinstance(versions, dict) and "python" in versions) or told.keys() == {"streams", "problems"}
+    return (isinstance(versions, dict) and {"python", "vidrestore"} <= versions.keys()) or told.keys() == {
+        "streams",
+        "problems",
+    }
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -172,7 +176,7 @@ def _is_free(path: Path) -> bool:
 
 def installed_versions() -> dict[str, str]:
     """Versions of this package, its important parts and Python."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "vidrestore": __version__}
     for package in _REPORTED_PACKAGES:
         try:
             found[package] = version(package)
