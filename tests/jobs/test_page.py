@@ -9,7 +9,7 @@ from vidrestore.jobs.report import FilmReport, JobReport
 HOSTILE = "<script>alert(1)</script>\"'&\n\u202egpj\u2066\x1b]0;x\x07\udcff\u05d0"
 
 
-def a_report(**of_film: object) -> JobReport:
+def a_report(*, left_out: tuple[str, ...] = (), notes: tuple[str, ...] = (), **of_film: object) -> JobReport:
     trouble = Trouble(HOSTILE, HOSTILE, 1, HOSTILE, died=False, node=HOSTILE, seconds=1.0)
     film = {
         "source": HOSTILE, "destination": HOSTILE, "state": "failed", "error": HOSTILE, "resumed": False, "frames": 1,
@@ -21,7 +21,7 @@ def a_report(**of_film: object) -> JobReport:
     return JobReport(
         ended=HOSTILE, seconds=1.0, films=(FilmReport(**film | of_film),), done=0, failed=1, frames=1,
         frames_of_this_run=1, frames_per_second=1.0, retries=1, unrestored_frames=0, ignored=(),
-        left_out=(), journal_notes=(), journal_lines_repaired=0, runtime=HOSTILE, model=HOSTILE,
+        left_out=left_out, journal_notes=notes, journal_lines_repaired=0, runtime=HOSTILE, model=HOSTILE,
         model_sha256=HOSTILE, samples=(), config={},
     )  # fmt: skip
 
@@ -43,3 +43,12 @@ def test_a_film_with_thousands_of_warnings_does_not_fill_the_page() -> None:
     assert "warning 19<" in written
     assert "warning 20<" not in written
     assert "and 4980 more" in written
+
+
+def test_what_was_left_out_and_not_believed_is_told() -> None:
+    written = page(a_report(notes=("7 lines <b>",), left_out=tuple(f"{number} is a link" for number in range(5000))))
+    assert "<li><bdi>7 lines &lt;b&gt;</bdi></li>" in written
+    assert "19 is a link" in written
+    assert "20 is a link" not in written
+    assert "and 4980 more" in written
+    assert "<li>" not in page(a_report())

@@ -41,6 +41,7 @@ through unrestored. Ended $ended; runtime $runtime, model $model (sha256 $sha).<
 <th class="n">worker s</th><th class="n">retries</th><th>told</th></tr>
 $rows</table>
 $trouble
+$notes
 </body></html>
 """)
 
@@ -71,6 +72,7 @@ def page(report: JobReport) -> str:
         plots="\n".join(plots),
         rows="\n".join(map(_row, report.films)),
         trouble=_troubles(report.films),
+        notes=_list("The journal", report.journal_notes) + _list("Left out", report.left_out),
     )
 
 
@@ -86,6 +88,11 @@ def _row(film: FilmReport) -> str:
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
     kind = ' class="failed"' if film.error else ""
     return f"<tr><td>{_plain(film.destination)}</td><td{kind}>{state}</td>{cells}<td>{told}</td></tr>"
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{_plain(line)}</li>" for line in few(lines))
+    return f"<h2>{title}</h2>\n<ul>{items}</ul>\n" if items else ""
 
 
 def _troubles(films: Sequence[FilmReport]) -> str:
