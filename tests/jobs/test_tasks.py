@@ -316,3 +316,54 @@ def test_encoder_options_of_the_picture_stay_allowed(archive: Path, tmp_path: Pa
     manifest = archive / "films.jsonl"
     manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode": {"options": options}}}))
     assert tasks_of(out=tmp_path, manifest=manifest).films[0].config.encode.options == tuple(options)
+
+
+def test_why_a_folder_of_links_holds_no_film_is_told(archive: Path, tmp_path: Path) -> None:
+    farm = tmp_path / "farm"
+    farm.mkdir()
+    for number in range(5):
+        (farm / f"{number}.mp4").symlink_to(archive / "a.mp4")
+    with pytest.raises(InputError, match=r"leads out of the folder; .*and 2 more; name films that are linked one by"):
+        found(farm, out=tmp_path / "out")
+    assert found(farm / "3.mp4", out=tmp_path / "out") == {"3.mp4": str(farm / "3.mp4")}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty holds no film; check the name"):
+        found(tmp_path / "empty", out=tmp_path / "out")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "device", "large", "folder"])
+def test_a_manifest_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    manifest = tmp_path / "m.csv"
+    says = {"pipe": "a pipe or a device", "device": "a pipe or a device", "large": "more than 50 bytes"}
+    if kind == "pipe":
+        os.mkfifo(manifest)
+    elif kind == "device":
+        manifest = Path("/dev/zero")
+    elif kind == "folder":
+        manifest.mkdir()
+    else:
+        monkeypatch.setattr("vidrestore.jobs.tasks._MOST_MANIFEST_BYTES", 50)
+        manifest.write_text("source\n" + "x" * 50)
+    with pytest.raises(ConfigError, match=says.get(kind, "cannot be read")):
+        find_tasks([], str(tmp_path), CONFIG, manifest=manifest)
+
+
+def test_a_manifest_may_be_a_link_and_of_any_system(archive: Path, tmp_path: Path) -> None:
+    (archive / "films.csv").write_bytes(b"\xef\xbb\xbfsource,destination\r\na.mp4,\r\n")
+    (archive / "link.csv").symlink_to(archive / "films.csv")
+    assert found(out=tmp_path, manifest=archive / "link.csv") == {"a.mp4": str(archive / "a.mp4")}
+
+
+@pytest.mark.parametrize("name", [".VIDRESTORE", ".Vidrestore"])
+def test_the_state_folder_is_known_in_any_case(tmp_path: Path, name: str) -> None:
+    """Disks of other systems take the one for the other."""
+    for path in (tmp_path / "a.mp4", tmp_path / name / "q.mp4"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(json.dumps({"source": "a.mp4", "destination": f"{name}/q.mp4"}) + "\n")
+    with pytest.raises(ConfigError, match="leaves the output folder"):
+        find_tasks([], str(tmp_path / "out"), CONFIG, manifest=manifest)
+    with pytest.raises(InputError, match="matches no film"):
+        found(tmp_path / ".*" / "*", out=tmp_path / "out")

@@ -66,7 +66,8 @@ def as_text(name: str) -> str:
 
 
 def _check_stays(parts: list[str], name: str) -> None:
-    if not parts or ".." in parts or STATE_FOLDER in parts:
+    # folded: on disks of macOS and Windows, .VIDRESTORE is the same folder
+    if not parts or ".." in parts or STATE_FOLDER in {part.casefold() for part in parts}:
         raise ConfigError(f"the destination {name!r} leaves the output folder; name a place in it")
 
 

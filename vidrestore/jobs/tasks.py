@@ -19,6 +19,7 @@ from vidrestore.jobs.encoder_options import check_encoder_options
 from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
 from vidrestore.jobs.layout import STATE_FOLDER
 from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
+from vidrestore.printable import few
 from vidrestore.redaction import redact
 from vidrestore.video.output import CONTAINERS
 
@@ -34,6 +35,11 @@ _FILM_PARTS = frozenset(
     {"look", "shots", "tracker", "selection", "denoiser", "occlusion", "codes", "stabilizer", "compositor", "encode"}
 )
 """Of the options: what concerns one film's result, and may differ from film to film."""
+
+_MOST_REASONS = 3
+"""Why things in a folder are no films, where none is: so many are told."""
+_MOST_MANIFEST_BYTES = 1 << 28
+"""Of a manifest: a million films."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def _expand(source: str, out: str, config: RestoreConfig, extension: str | None,
     else:
         named = not patterned and not os.path.isdir(source)  # noqa: PTH112
         found = _one_local(source) if named else _in_folder(source, out, patterned=patterned, seen=seen)
-    some = False
+    some, before = False, len(seen.left_out)
     for address, relative, size in found:
         some = True
         film = FilmTask(address, relative, size, config, named=named)
@@ -125,7 +131,11 @@ def _expand(source: str, out: str, config: RestoreConfig, extension: str | None,
         except ConfigError as error:
             yield replace(film, error=error.message)
     if not some:
-        raise InputError(f"{source} {'matches' if patterned and not remote else 'holds'} no film; check the name")
+        verb, why = "matches" if patterned and not remote else "holds", seen.left_out[before:]
+        if why:
+            told = "; ".join(few(why, most=_MOST_REASONS))
+            raise InputError(f"{source} {verb} no film that is taken: {told}; name films that are linked one by one")
+        raise InputError(f"{source} {verb} no film; check the name")
 
 
 def _one_local(source: str) -> Iterator[tuple[str, str, int]]:
@@ -147,7 +157,7 @@ def _in_folder(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterat
     found = find_files(root, pattern, but=out, is_wanted=_is_called_like_a_film)
     seen.left_out += found.left_out
     for path in found.paths:
-        if f"/{STATE_FOLDER}/" in path:
+        if _is_of_a_job(path):
             continue
         if not _is_called_like_a_film(path):
             seen.ignored.append(path)
@@ -166,12 +176,16 @@ def _in_store(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterato
     for address, size in storage.listing(source):
         if inside and address.startswith(f"{out}/"):
             continue
-        if not _is_called_like_a_film(address) or f"/{STATE_FOLDER}/" in address:
+        if not _is_called_like_a_film(address) or _is_of_a_job(address):
             seen.ignored.append(address)
         elif not address.startswith(root):
             seen.left_out.append(f"{address} is listed in {root} and lies elsewhere")
         else:
             yield address, address.removeprefix(root), size
+
+
+def _is_of_a_job(path: str) -> bool:
+    return f"/{STATE_FOLDER}/" in path.casefold()
 
 
 def _is_called_like_a_film(name: str) -> bool:
@@ -224,8 +238,17 @@ def _of_row(manifest: Path, row: dict[str, Any], config: RestoreConfig, extensio
 
 def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        # a pipe would wait for somebody at its other end, a device never ends
+        with open(os.open(manifest, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  a handle
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"the manifest {manifest} is a pipe or a device; name a file, or a link to one")
+            data = file.read(_MOST_MANIFEST_BYTES + 1)
+        if len(data) > _MOST_MANIFEST_BYTES:
+            raise ConfigError(
+                f"the manifest {manifest} has more than {_MOST_MANIFEST_BYTES} bytes; give the films in several jobs"
+            )
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
+    except (OSError, ValueError) as error:  # a ValueError tells of bytes that are not UTF-8, or a NUL in the name
         raise ConfigError(f"the manifest {manifest} cannot be read: {error}") from error
     yield from _table(manifest, text) if manifest.suffix.lower() == ".csv" else _json_lines(manifest, text)
 
