@@ -45,7 +45,8 @@ def clean(address: str) -> str:
     """An absolute path for a local address, `file://` included; any other address as it is.
 
     Raises:
-        ConfigError: it holds a user, a password or a token, its scheme is not allowed, or it is a chain of addresses.
+        ConfigError: it holds a user, a password or a token, its scheme is not allowed, it names no host or bucket, or
+            it is a chain of addresses.
     """
     if holds_credentials(address):
         raise ConfigError(
@@ -58,6 +59,9 @@ def clean(address: str) -> str:
             return os.path.abspath(address[found.end() :])  # noqa: PTH100  links stay
         if "::" in _IPV6.sub("://", address):
             raise ConfigError(_chain(address))
+        if not address[found.end() :].partition("/")[0]:
+            named = "host" if scheme in _WEB else "bucket"
+            raise ConfigError(f"the address {redact(address)} names no {named}; write {scheme}://{named.upper()}/NAME")
         return address.rstrip("/")
     if _CHAIN.match(address) and "://" in address and not os.path.lexists(address):
         raise ConfigError(_chain(address))
@@ -153,6 +157,11 @@ def exists(address: str) -> bool:
         return bool(files.exists(path))
 
 
+def is_folder(address: str) -> bool:
+    """Whether a local folder is there; stores have none that a file could not lie beside."""
+    return not is_remote(address) and os.path.isdir(address)  # noqa: PTH112  as exists()
+
+
 def beginning(address: str, most: int) -> bytes:
     """The first bytes of a file, all of them where it has no more.
 
@@ -195,7 +204,13 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
         _download(address, target, most=most)
 
     with shared_copy(name, download, most_bytes=most) as copy:
-        yield copy
+        try:
+            yield copy
+        except VidrestoreError as error:  # the name of the copy tells nobody which file it is
+            shown = redact(address)
+            error.message = error.message.replace(str(copy), shown).replace(copy.name, shown)
+            error.args = (error.message,)
+            raise
 
 
 def publish(local: Path, address: str) -> None:

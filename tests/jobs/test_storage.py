@@ -172,6 +172,10 @@ def test_one_bad_key_costs_one_film(
         "github://o:r@main/a.mp4",
         "blockcache://x.mp4",
         "FTP://host/a.mp4",
+        "s3://",
+        "s3:///",
+        "s3:///key.mp4",
+        "https://",
     ],
 )
 def test_addresses_that_lead_elsewhere_are_refused(address: str, tmp_path: Path) -> None:
@@ -185,6 +189,13 @@ def test_addresses_that_lead_elsewhere_are_refused(address: str, tmp_path: Path)
     manifest.write_text(json.dumps({"source": address}) + "\n")
     (film,) = find_tasks([], str(tmp_path / "out"), a_job().restore, manifest=manifest).films
     assert film.error is not None
+
+
+def test_messages_name_the_address_and_not_the_copy(store: Any, tmp_path: Path, crew: Callable[[], LocalCrew]) -> None:
+    store.pipe("films/bad/x.mp4", b"this is no film")
+    (film,) = run_batch(["s3://films/bad"], str(tmp_path / "out"), a_job(), open_crew=crew).films
+    assert "s3://films/bad/x.mp4" in str(film.error)
+    assert "spool" not in str(film.error)
 
 
 def test_addresses_of_people_are_taken(tmp_path: Path) -> None:

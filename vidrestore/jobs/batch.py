@@ -344,6 +344,8 @@ def _destination_problem(film: FilmState, out: str, *, overwrite: bool, notes: t
     destination = storage.beside(out, film.task.destination)
     if not storage.is_remote(out) and storage.leads_out(out, film.task.destination):
         return f"{destination} leads out of the output folder through a link; remove the link"
+    if storage.is_folder(destination):
+        return f"{destination} is a folder, and the result is called so; move it away, or name another destination"
     there = storage.fingerprint(destination) if storage.exists(destination) else None
     if film.finished is not None and there != film.finished.joined.mark:
         film.finished, film.stage = None, Stage.NEW

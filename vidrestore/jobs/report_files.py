@@ -18,9 +18,11 @@ def check_job_reports(out: str, *, overwrite: bool) -> None:
     """Make sure that the report will replace nothing but an earlier one, before any work.
 
     Raises:
-        OutputError: something else is called so.
+        OutputError: something else is called so; what is a folder is not replaced with `overwrite` either.
     """
     for name in (REPORT, PAGE):
+        if storage.is_folder(storage.beside(out, name)):
+            raise OutputError(f"{storage.beside(out, name)} is a folder, and a report is called so; move it away")
         if not overwrite and not _is_free(storage.beside(out, name), json=name == REPORT):
             raise OutputError(
                 f"{storage.beside(out, name)} is no report of a job and would be replaced by one; move it away, or add "
