@@ -5,9 +5,11 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -432,6 +434,45 @@ def test_reports_replace_nothing_but_reports(place: Path) -> None:
     (out / "job_report.json").write_text('{"my": "notes"}')
     assert run(place, overwrite=True).done == 1
     assert "films" in json.loads((out / "job_report.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["job_report.json", "job_report.html"])
+def test_a_folder_in_a_reports_place_is_told_before_any_work(place: Path, name: str) -> None:
+    (place / "out" / name).mkdir(parents=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        run(place, overwrite=True)
+    assert not journal_of(place).exists()
+
+
+def test_a_folder_in_a_results_place_is_told_before_any_work(place: Path) -> None:
+    (place / "out" / "a.mp4").mkdir(parents=True)
+    report = run(place, overwrite=True)
+    assert "is a folder" in str(report.films[0].error)
+    assert report.films[0].segments == 0
+
+
+def test_processes_that_need_a_key_at_once_have_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(function: Callable[..., None]) -> Callable[..., None]:
+        def slow(*paths: Any, **options: Any) -> None:
+            function(*paths, **options)
+            time.sleep(0.1)
+
+        return slow
+
+    for name in ("link", "replace", "rename"):
+        monkeypatch.setattr(os, name, slowly(getattr(os, name)))
+    together = Barrier(4)
+
+    def key(_: int) -> bytes:
+        together.wait(timeout=10)
+        time.sleep(0.02 * _)
+        return signer(str(place / "out")).key
+
+    with ThreadPoolExecutor(4) as others:
+        assert len(set(others.map(key, range(4)))) == 1
+    assert not caplog.records
 
 
 def test_a_key_that_others_may_read_is_refused(place: Path) -> None:

@@ -4,6 +4,7 @@ The key is the user's own and never leaves the driver. It is made at the first u
 on several machines share one through the environment, or a copy of the file.
 """
 
+import fcntl
 import hashlib
 import hmac
 import logging
@@ -78,16 +79,24 @@ def _key() -> bytes:
 
 
 def _make(path: Path) -> None:
+    """Make the key, unless another process was faster.
+
+    It never has a second name, not for a moment: who reads it then would take it for one that somebody planted.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(part_name(path.name))
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  a handle
-            file.write(f"{secrets.token_hex(32)}\n")
-        with suppress(FileExistsError):  # another process was faster: its key is the one
-            os.link(part, path)
-    finally:
-        part.unlink()
+    with os.fdopen(open_regular(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT), "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.lexists(path):
+            return
+        part = path.with_name(part_name(path.name))
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  a handle
+                file.write(f"{secrets.token_hex(32)}\n")
+            part.replace(path)
+        finally:
+            with suppress(OSError):  # it was renamed
+                part.unlink()
 
 
 def _read(path: Path) -> bytes:
