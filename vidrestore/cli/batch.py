@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vidrestore import storage
-from vidrestore.cli.terminal import fail, given, live_bar, parse_faces, remark, say, show_table, warn
+from vidrestore.cli.terminal import fail, given, live_bar, parse_faces, remark, say, show_table, warn, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import InputError, Interrupted
@@ -161,8 +161,7 @@ def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
                 f", and {len(report.left_out) - _MOST_LEFT_OUT} more" if len(report.left_out) > _MOST_LEFT_OUT else ""
             )
             warn(f"{len(report.left_out)} left out: {'; '.join(report.left_out[:_MOST_LEFT_OUT])}{more}")
-        for note in report.journal_notes:
-            warn(note)
+        warn_all(report.journal_notes)
         if report.journal_lines_repaired:
             warn(
                 f"{report.journal_lines_repaired} damaged lines of the journal were dropped; what they told was redone"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from vidrestore.live.addresses import hide_argument
+from vidrestore.redaction import redact
 
 _STATE, _START, _END = 3, 48, 49
 """Numbers of fields of /proc/self/stat (proc(5)): the first behind the name; where the arguments begin and end."""
@@ -35,6 +36,7 @@ def hide_arguments() -> None:
 def hidden_arguments(written: bytes) -> bytes:
     """Arguments, each with a zero byte behind it, without secrets; as long as they were."""
     arguments = written.removesuffix(b"\0").split(b"\0")
-    shown = [hide_argument(one.decode(errors="surrogateescape")).encode(errors="surrogateescape") for one in arguments]
-    joined = b"\0".join(shown)
+    shown = [hide_argument(one.decode(errors="surrogateescape")) for one in arguments]
+    shown = [redact(one) for one in shown]  # once more: a later one may say what of an earlier one is secret
+    joined = b"\0".join(one.encode(errors="surrogateescape") for one in shown)
     return joined[: len(written) - 1].ljust(len(written), b"\0")

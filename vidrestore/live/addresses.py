@@ -34,7 +34,7 @@ _TARGETS: dict[str, TargetKind] = {
     "udp": "udp",
     "tcp": "tcp",
 }
-_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 _HOSTLESS = frozenset({"udp", "rtp", "tcp"})
 """Where a port alone is an address: all of this machine's."""
 _LOCAL = frozenset({"device", "file", "hls", "recording"})
@@ -45,6 +45,9 @@ _KEY_LIKE = re.compile(
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 """Part of a path that is a key: nobody names a camera so."""
+_SETTING = re.compile(r"(?P<name>--set=\w+|(?:--set=)?[a-z_]\w*(?:\.\w+)+)=(?P<value>.*)", re.DOTALL)
+"""As `--set` takes it. A file called so is hidden as well, which does no harm."""
+_PLAIN_VALUE = re.compile(r"""[+-]?[0-9.]{1,20}|(?P<quote>["']?)[A-Za-z0-9_-]{1,20}(?P=quote)""")
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
 
@@ -149,21 +152,23 @@ def parse_target(text: str) -> Target:
 
 
 def hide_argument(text: str) -> str:
-    """An argument of the command line as all users of the machine may see it."""
+    """An argument of the command line as all users of the machine may see it: of an option's value, plain words."""
     if _scheme(text) is not None:
         _remember(text)
         return redact(hidden(text))
-    name, separator, _ = text.partition("=")
-    if separator and name.endswith(".options"):  # of FFmpeg: headers, cookies, keys ...
-        return f"{name}={HIDDEN}"
-    return redact(text)
+    setting = _SETTING.fullmatch(text)
+    if setting is None:
+        return redact(text)
+    is_plain = _PLAIN_VALUE.fullmatch(setting["value"]) and not _KEY_LIKE.fullmatch(setting["value"].strip("\"'"))
+    shown = setting["value"] if is_plain and not setting["name"].endswith(".options") else HIDDEN
+    return f"{setting['name']}={redact(shown)}"
 
 
 def _remember(url: str) -> None:
     """Take note of what is secret in it, so that it is replaced in every message of this process."""
     remember_url(url)
     path = urlsplit(url).path if _is_splittable(url) else ""
-    remember(*(segment for segment in path.split("/") if _KEY_LIKE.fullmatch(segment)))
+    remember(*(segment for segment in re.split(r"[/._~;,=&]", path) if _KEY_LIKE.fullmatch(segment)))
 
 
 def _is_splittable(url: str) -> bool:
@@ -177,7 +182,7 @@ def _is_splittable(url: str) -> bool:
 def endpoint(url: str) -> tuple[str, int] | None:
     """Host and port that a URL leads to; None for what is no URL."""
     parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme)
+    port = parts.port or PORTS.get(parts.scheme)
     return (parts.hostname, port) if parts.hostname and port else None
 
 

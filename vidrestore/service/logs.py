@@ -36,7 +36,7 @@ def show_secret(line: str) -> bool:
     collected = any(isinstance(handler.formatter, JsonLines) for handler in LOG.handlers)
     if collected or _others_may_read(sys.stderr):
         return False
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the log would hide the secret
+    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201  the log would hide the secret
     return True
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import errno
 import hashlib
+import json
 import re
 import socket
 import threading
@@ -119,7 +120,8 @@ class _Pages:
         return self._previews.get(name)
 
     def _told(self) -> bytes:
-        return bytes(JSONResponse([_told(self._service, status) for status in self._service.statuses()]).body)
+        told = [_told(self._service, status) for status in self._service.statuses()]
+        return json.dumps(told, allow_nan=False, separators=(",", ":")).encode("ascii")  # names need not be UTF-8
 
 
 def _answer(compute: Callable[[], bytes], thread: str) -> SharedAnswer[bytes]:
