@@ -36,6 +36,8 @@ def test_an_evaluation_leaves_report_table_and_pictures(
     code, printed, errors = run("--model", tiny_model, "--faces", folder, *options, "--device", "cpu", "--out", out)
     assert (code, errors) == (0, "")
     assert re.search(r"^tiny( +-?[\d.]+){5} \([\d.]+\) +([\d.]+|-) +\d +2 *$", printed, re.MULTILINE | re.ASCII)
+    assert re.search(r"^tiny( +[\d.]+){3} *$", printed, re.MULTILINE | re.ASCII), "colours"
+    assert "…" not in printed
     assert "2 of 3 faces (all)" in printed
     assert sorted(path.name for path in out.iterdir()) == ["grid-clean.png", "grid.png", "report.json", "table.md"]
     report = EvaluationReport.from_json((out / "report.json").read_text())

@@ -13,7 +13,7 @@ from vidrestore.config import update
 from vidrestore.evaluation.evaluate import STRENGTHS, EvaluationConfig, OnProgress
 from vidrestore.evaluation.results import EvaluationReport
 from vidrestore.evaluation.run import evaluate_models, write_evaluation
-from vidrestore.evaluation.table import NOTES, setting, tables
+from vidrestore.evaluation.table import NOTES, parted, setting, tables
 from vidrestore.files import open_folder
 from vidrestore.restoration.restorer import RestorerConfig
 from vidrestore.training.film import MEDIA
@@ -70,7 +70,8 @@ def evaluate(
 
 def _print(report: EvaluationReport) -> None:
     for found in tables(report):
-        show_table(found.title, found.head, found.body)
+        for part in parted(found):
+            show_table(part.title, part.head, part.body)
     for line in (setting(report), *NOTES):
         say(line)
 

@@ -19,6 +19,7 @@ _HEAD = (
     "not found",
     "faces",
 )
+_COLOURS = slice(_HEAD.index("iris"), _HEAD.index("cheek") + 1)
 NOTES = (
     "PSNR, SSIM and identity: higher is better. Feature distance and landmarks: lower is better.",
     "Sharpness: energy of fine detail as a share of the truth's, mean (median); 1 is best, and noise counts.",
@@ -39,6 +40,17 @@ class Table:
 def tables(report: EvaluationReport) -> list[Table]:
     """One for each strength."""
     return [Table(result.strength, _HEAD, tuple(map(_cells, result.scores))) for result in report.results]
+
+
+def parted(table: Table) -> tuple[Table, Table]:
+    """A table of `tables` as two that a terminal of 80 columns holds: colours have one of their own."""
+    rows = (table.head, *table.body)
+    rest = tuple((*row[: _COLOURS.start], *row[_COLOURS.stop :]) for row in rows)
+    colours = tuple((row[0], *row[_COLOURS]) for row in rows)
+    return (
+        Table(table.title, rest[0], rest[1:]),
+        Table(f"{table.title}: distance of colours", colours[0], colours[1:]),
+    )
 
 
 def setting(report: EvaluationReport) -> str:
