@@ -78,7 +78,7 @@ def test_restoring_a_film_on_ray_runs_nothing_of_it(hostile: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.nightly  # its workers are begun as those of the two tests beside it
 def test_a_batch_on_ray_runs_nothing_of_it(hostile: Path) -> None:
     run_in(hostile, "batch", "film.mp4", "--out", "out", "--model", "own.safetensors", "--work", "work")
     assert (hostile / "out" / "film.mp4").stat().st_size

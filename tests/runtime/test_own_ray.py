@@ -91,6 +91,7 @@ def test_it_is_for_its_own_processes_alone(tmp_path: Path, monkeypatch: pytest.M
     assert "RAY_AUTH_MODE" not in os.environ.keys() - before.keys()
 
 
+@pytest.mark.nightly  # three starts of Ray; each of the other tests of Ray begins where another ended, too
 def test_another_ray_may_follow_in_the_same_process_whoever_ended_the_first() -> None:
     tokens = set()
     for end in (_ray.shutdown, disconnect):
