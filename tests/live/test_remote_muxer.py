@@ -104,7 +104,7 @@ def listener() -> Iterator[tuple[str, int]]:
 def test_the_password_is_in_no_argument_of_the_process(packets: list[Packet], listener: tuple[str, int]) -> None:
     target = parse_target(f"tcp://me:hunter2@127.0.0.1:{listener[1]}")
     muxer = RemoteMuxer(target, {"video": packets[0].track}, origin=0, transport="tcp", stall_seconds=2)
-    arguments = [part for child in psutil.Process().children() for part in child.cmdline()]
+    arguments = psutil.Process(muxer._process.pid).cmdline()
     muxer._end()
     assert any("muxer_process" in part for part in arguments)
     assert not any("hunter2" in part for part in arguments)
