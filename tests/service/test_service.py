@@ -437,10 +437,12 @@ def test_the_command_restores_reloads_and_drains(tmp_path: Path, make_portrait_f
     until(lambda: any("not reloaded" in line for line in lines))
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0, lines
+    code = process.wait(60)
     reader.join(10)
     assert process.stdout is not None
-    out = process.stdout.read()  # not communicate(): it would take some of the lines from the thread
+    with process.stdout, process.stderr:
+        out = process.stdout.read()  # not communicate(): it would take some of the lines from the thread
+    assert code == 0, lines
     assert SECRET not in out + "".join(lines) + report.read_text()
     assert all(json.loads(line)["time"] for line in lines)
     assert len(list(tmp_path.glob("one-*.mkv"))) == 1, "completed"

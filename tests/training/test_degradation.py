@@ -256,7 +256,9 @@ def test_images_of_another_type_or_layout_are_refused() -> None:
 
 
 def test_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'hevy' is unknown.*clean, film, heavy, light, medium, paper, paper-256"):
+    with pytest.raises(
+        ConfigError, match=r"'hevy' is unknown.*clean, film, grey, heavy, light, medium, paper, paper-256"
+    ):
         preset("hevy")
 
 

@@ -115,12 +115,12 @@ def test_a_batch_has_no_twins_unless_they_are_asked_for(faces: FaceFolder) -> No
         assert plain.batch_at(0).twins is None
 
 
-def test_a_picture_that_cannot_be_decoded_stops_the_training_with_its_name(faces: FaceFolder) -> None:
+def test_a_picture_that_cannot_be_read_stops_the_training_with_its_name(faces: FaceFolder) -> None:
     gone = replace(faces, names=("gone.png", *faces.names[1:]))
     with FaceBatches(faces, batch=4, seed=3, device="cpu", cache="memory", films=FILMS) as batches:
         assert batches._feed is not None
         batches._feed._paths = [gone.folder / "gone.png"] * len(gone)
-        with pytest.raises(InputError, match=r"gone\.png cannot be decoded"):
+        with pytest.raises(InputError, match=r"gone\.png cannot be read"):
             batches.batch_at(0)
 
 
