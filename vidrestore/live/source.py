@@ -219,10 +219,11 @@ class LiveSource:
         if self._source.kind != "http":
             return nullcontext()
         from vidrestore.live.web_reader import WebReader  # noqa: PLC0415  loads for a while
+        from vidrestore.live.web_requests import WebRequests  # noqa: PLC0415  likewise
 
         config = self._config
         opened = self._clock() + round(config.open_seconds * SECOND)
-        return WebReader(
+        requests = WebRequests(
             self._source.url,
             dict(option.split("=", 1) for option in config.options),
             verify=config.verify,
@@ -232,6 +233,7 @@ class LiveSource:
             silence_seconds=config.silence_seconds,
             is_over=lambda: self._stopped.is_set() or self._is_silent(opened),
         )
+        return WebReader(requests)
 
     def _open(self, reader: "WebReader | None") -> InputContainer:
         if self._source.kind == "rtsp":

@@ -6,7 +6,7 @@ what holds here.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urldefrag
@@ -25,32 +25,12 @@ class WebReader:
     """Opens what FFmpeg asks for, for one session of a source; use as a context manager.
 
     Args:
-        As `WebRequests` takes them.
+        requests: of the session; closed with the reader.
     """
 
-    def __init__(
-        self,
-        url: str,
-        options: Mapping[str, str],
-        *,
-        verify: bool,
-        ca_file: str,
-        private_addresses: bool,
-        open_seconds: float,
-        silence_seconds: float,
-        is_over: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._requests = WebRequests(
-            url,
-            options,
-            verify=verify,
-            ca_file=ca_file,
-            private_addresses=private_addresses,
-            open_seconds=open_seconds,
-            silence_seconds=silence_seconds,
-            is_over=is_over,
-        )
-        self.url = self._requests.url
+    def __init__(self, requests: WebRequests) -> None:
+        self._requests = requests
+        self.url = requests.url
         """Without user and password: FFmpeg need not know them."""
         self.problem: InputError | None = None
         """What went wrong with something that the source named; the next that comes clears it."""

@@ -31,10 +31,6 @@ from vidrestore.live.problems import SourceLost, SourceRefused, untrusted
 from vidrestore.live.web_origin import DEFAULT_PORTS, LOOPBACK, REACHES, Origin, named_origin, origin_of, reach_of
 from vidrestore.redaction import hidden, redact
 
-HTTP_OPTIONS = frozenset(
-    {"headers", "user_agent", "user-agent", "referer", "cookies", "cert_file", "key_file", "http_proxy"}
-)
-"""Of FFmpeg's options for HTTP: those that count here."""
 _MOST_REDIRECTS = 8
 _REQUESTS_AT_ONCE = 200
 _REQUESTS_A_SECOND = 10.0
@@ -53,7 +49,7 @@ class WebRequests:
 
     Args:
         url: of the source, with its user and password.
-        options: as FFmpeg's HTTP has them, of `HTTP_OPTIONS`.
+        options: of FFmpeg's HTTP headers, user_agent, referer, cookies, cert_file, key_file and http_proxy; no others.
         verify: whether certificates are checked.
         ca_file: trusted authorities; empty: those of the machine.
         private_addresses: whether a public server may name private addresses.
