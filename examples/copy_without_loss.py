@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from vidrestore.video.encoding import EncodeConfig
-from vidrestore.video.join import join
-from vidrestore.video.output import aside, workspace
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.writer import VideoWriter
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.output import aside, workspace
+from vidrestore.media.reader import VideoReader
+from vidrestore.media.remux.mux import join
+from vidrestore.media.writer import VideoWriter
 
 
 def main(source: str, destination: str) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidrestore.engine import RestoreConfig, restore_frames
+from vidrestore.media.output import aside, workspace
+from vidrestore.media.reader import VideoReader
+from vidrestore.media.remux.mux import join
+from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
+from vidrestore.restoration.pipeline import RestoreConfig, restore_frames
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.stages import Inline
 from vidrestore.types import UInt8
-from vidrestore.video.join import join
-from vidrestore.video.output import aside, workspace
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.writer import VideoWriter
 
 
 def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:

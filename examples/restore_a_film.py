@@ -2,10 +2,10 @@
 
 import sys
 
+from vidrestore.media.probe import VideoInfo
 from vidrestore.printable import printable
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
-from vidrestore.video.info import VideoInfo
 
 
 def show(progress: Progress, info: VideoInfo) -> None:

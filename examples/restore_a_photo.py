@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import cv2
 
-from vidrestore.engine import RestoreConfig, restore_frames
 from vidrestore.report import Recorder
+from vidrestore.restoration.pipeline import RestoreConfig, restore_frames
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.types import Frame
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from vidrestore.faces.detector import FaceDetector, scale
 from vidrestore.faces.tracker import Tracker
+from vidrestore.media.geometry import make_preview, preview_scale
+from vidrestore.media.reader import VideoReader
 from vidrestore.stages import run
 from vidrestore.types import Detection, FrameFaces
-from vidrestore.video.geometry import make_preview, preview_scale
-from vidrestore.video.reader import VideoReader
 
 
 def main(source: str) -> None:

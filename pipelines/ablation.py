@@ -17,7 +17,7 @@ from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.files import replace_text
 from vidrestore.markdown import markdown_table
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
-from vidrestore.training.journal import last_figures
+from vidrestore.training.loop.log import last_figures
 
 WEIGHTS = replace(FINISH.weights, pyramid=1)
 FULL = replace(COMMON, restorer=replace(REBUILD, weights=WEIGHTS, r1_gamma=FINISH.r1_gamma))

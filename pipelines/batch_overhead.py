@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.batch_overhead import measure_overhead
+from benchmarks.batch_overhead import measure_overhead
 from vidrestore.cli.terminal import run_to_exit, say
 
 

@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.measure import BenchmarkConfig, measure
-from vidrestore.benchmark.memory import compare_lengths
-from vidrestore.benchmark.results import Benchmark
-from vidrestore.benchmark.table import footnotes, tables, update_readme
+from benchmarks.measure import BenchmarkConfig, measure
+from benchmarks.memory import compare_lengths
+from benchmarks.results import Benchmark
+from benchmarks.table import footnotes, tables, update_readme
 from vidrestore.cli.terminal import run_to_exit, say, show_table
 from vidrestore.config import update
 from vidrestore.demo import make_archival_film

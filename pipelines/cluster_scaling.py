@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.scaling import ScalingConfig, measure_scaling, scaling_table
+from benchmarks.scaling import ScalingConfig, measure_scaling, scaling_table
 from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.config import apply_settings, update
 

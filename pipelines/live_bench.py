@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.live import Scene, measure_live
+from benchmarks.live import Scene, measure_live
 from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.config import apply_settings
 from vidrestore.live.stream import StreamConfig

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.live_share import ShareConfig, measure_share, share_table
+from benchmarks.live_share import ShareConfig, measure_share, share_table
 from vidrestore.cli.terminal import run_to_exit, say_lines
 from vidrestore.config import apply_settings
 

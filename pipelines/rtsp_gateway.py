@@ -17,9 +17,9 @@ from vidrestore.config import update
 from vidrestore.errors import ConfigError
 from vidrestore.live.stream import StreamConfig
 from vidrestore.runtime.streams import StreamSpec
-from vidrestore.service.logs import start_logging
-from vidrestore.service.run import serve
-from vidrestore.service.settings import ServiceConfig
+from vidrestore.server.logs import start_logging
+from vidrestore.server.run import serve
+from vidrestore.server.settings import ServiceConfig
 
 GATEWAY = {
     "mode": "realtime",

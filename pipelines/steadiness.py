@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from vidrestore.benchmark.clips import cut
-from vidrestore.benchmark.steadiness import markdown, measure_steadiness
-from vidrestore.benchmark.table import replace_between
+from benchmarks.clips import cut
+from benchmarks.steadiness import markdown, measure_steadiness
+from benchmarks.table import replace_between
 from vidrestore.cli.terminal import run_to_exit, say, say_lines
 from vidrestore.files import replace_text
 

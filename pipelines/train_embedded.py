@@ -17,18 +17,18 @@ from typing import Annotated
 import typer
 
 from vidrestore.cli.terminal import run_to_exit, say
-from vidrestore.model import zoo
-from vidrestore.training.augmentation import AugmentationConfig
-from vidrestore.training.degradation import preset
-from vidrestore.training.film_share import FilmShareConfig
-from vidrestore.training.jitter import JitterConfig
+from vidrestore.degradation.image.model import preset
+from vidrestore.models import zoo
+from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.gan.augmentation import AugmentationConfig
+from vidrestore.training.gan.jitter import JitterConfig
+from vidrestore.training.gan.losses import LossWeights
+from vidrestore.training.gan.trainer import RestorerConfig
 from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
-from vidrestore.training.journal import last_step
-from vidrestore.training.losses import LossWeights
-from vidrestore.training.presets import training_preset
-from vidrestore.training.run import RunConfig
-from vidrestore.training.schedule import ScheduleConfig
-from vidrestore.training.trainer import RestorerConfig
+from vidrestore.training.loop.log import last_step
+from vidrestore.training.loop.run import RunConfig
+from vidrestore.training.loop.schedule import ScheduleConfig
+from vidrestore.training.recipes import training_preset
 
 # First the distances to the truth alone; what discriminators add comes last, and starts from the prior's own.
 REBUILD = RestorerConfig(

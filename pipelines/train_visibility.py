@@ -2,7 +2,7 @@
 
     python -m pipelines.train_visibility FACES OUT
 
-OUT gets `visibility.safetensors`, for `vidrestore/model/weights/`, the figures of held-out faces as
+OUT gets `visibility.safetensors`, for `vidrestore/models/weights/`, the figures of held-out faces as
 `visibility.json`, and `visibility.png`: faces, truths and answers side by side.
 """
 
@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 
 from vidrestore.cli.terminal import run_to_exit, say, say_lines
-from vidrestore.training.visibility import train_visibility
-from vidrestore.training.visibility_report import REPORT_FILE
-from vidrestore.training.visibility_samples import VisibilityConfig
+from vidrestore.training.visibility.report import REPORT_FILE
+from vidrestore.training.visibility.samples import VisibilityConfig
+from vidrestore.training.visibility.train import train_visibility
 
 RECIPE = VisibilityConfig()
 

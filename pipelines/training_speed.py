@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.training import measure_training
 from pipelines.train_embedded import STAGES
-from vidrestore.benchmark.training import measure_training
 from vidrestore.cli.terminal import run_to_exit, say
-from vidrestore.training.presets import training_preset
+from vidrestore.training.recipes import training_preset
 
 EMBEDDED = replace(STAGES["fine-tune"], films=None)  # all damage on the device: films are as fast as the CPU's cores
 WAYS = {

@@ -17,7 +17,7 @@ import torch
 from skimage.data import astronaut
 
 from vidrestore import cli
-from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.types import UInt8
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

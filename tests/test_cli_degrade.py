@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.damage.looks import LOOK_NAMES
-from vidrestore.video.reader import probe
+from vidrestore.degradation.medium.profiles import LOOK_NAMES
+from vidrestore.media.reader import probe
 
 MakeFilm = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]

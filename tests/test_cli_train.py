@@ -17,10 +17,10 @@ import pytest
 
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import ConfigError
-from vidrestore.model.checkpoint import load_gfpgan
-from vidrestore.training.augmentation import AugmentationConfig
+from vidrestore.models.checkpoint import load_gfpgan
+from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.job import TrainingConfig
-from vidrestore.training.presets import training_preset
+from vidrestore.training.recipes import training_preset
 
 Run = Callable[..., tuple[int, str, str]]
 

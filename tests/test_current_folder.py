@@ -12,7 +12,7 @@ import cv2
 import pytest
 from skimage.data import astronaut
 
-from vidrestore.model import zoo
+from vidrestore.models import zoo
 from vidrestore.safe_path import module_command, spawn_context
 
 MakeFilm = Callable[..., Path]

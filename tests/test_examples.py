@@ -12,7 +12,7 @@ from skimage.data import astronaut
 
 from vidrestore.config import read_toml
 from vidrestore.runtime.film import JobConfig
-from vidrestore.service.settings import read_settings
+from vidrestore.server.settings import read_settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MakeFilm = Callable[..., Path]

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_bytes
-from vidrestore.model.perceptual import MobileNetV2Features, feature_distance
+from vidrestore.media.opening import open_source
+from vidrestore.media.output import writing
+from vidrestore.media.probe import VideoInfo
+from vidrestore.models.perceptual import MobileNetV2Features, feature_distance
 from vidrestore.report import RunReport
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
 from vidrestore.types import Float64, UInt8
-from vidrestore.video.info import VideoInfo
-from vidrestore.video.opening import open_source
-from vidrestore.video.output import writing
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
 _FACE = (224.0, 116.0)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from vidrestore.config import update
+from vidrestore.media.colour import Box, region_to_rgb
+from vidrestore.media.reader import VideoReader
 from vidrestore.report import RunReport
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.types import Frame
-from vidrestore.video.colour import Box, region_to_rgb
-from vidrestore.video.reader import VideoReader
 
 MakeFilm = Callable[..., Path]
 JOB = update(JobConfig(), {"runtime": "local", "restore": {"encode": {"lossless": True}}})

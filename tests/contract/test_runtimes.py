@@ -12,9 +12,9 @@ import pytest
 
 from vidrestore.config import update
 from vidrestore.errors import InputError, RestorationError, VidrestoreError
+from vidrestore.media.reader import VideoReader
 from vidrestore.report import RunReport
 from vidrestore.runtime.film import JobConfig, restore_film
-from vidrestore.video.reader import VideoReader
 
 RUNTIMES = [pytest.param("local", id="local"), pytest.param("ray", id="ray", marks=pytest.mark.ray)]
 MakeFilm = Callable[..., Path]
@@ -113,15 +113,15 @@ def test_a_frozen_film_stays_frozen(
 
 
 STAGES = {
-    "decode": "vidrestore.video.reader.VideoReader.__iter__",
-    "preview": "vidrestore.engine.make_preview",
+    "decode": "vidrestore.media.reader.VideoReader.__iter__",
+    "preview": "vidrestore.restoration.pipeline.make_preview",
     "detect": "vidrestore.faces.detector.FaceDetector.__call__",
     "track": "vidrestore.faces.tracker.Tracker.push",
-    "align": "vidrestore.restoration.aligner.Aligner.__call__",
-    "restore": "vidrestore.restoration.restorer.FaceRestorer.__call__",
-    "stabilize": "vidrestore.restoration.stabilizer.Stabilizer.push",
-    "composite": "vidrestore.restoration.compositor.Compositor.__call__",
-    "encode": "vidrestore.video.writer.VideoWriter.write",
+    "align": "vidrestore.restoration.face.cropper.Aligner.__call__",
+    "restore": "vidrestore.restoration.face.restorer.FaceRestorer.__call__",
+    "stabilize": "vidrestore.restoration.temporal.stabilizer.Stabilizer.push",
+    "composite": "vidrestore.restoration.face.compositor.Compositor.__call__",
+    "encode": "vidrestore.media.writer.VideoWriter.write",
     "join": "vidrestore.runtime.film.join",
 }
 

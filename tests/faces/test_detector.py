@@ -11,7 +11,7 @@ import torch
 from vidrestore.errors import ConfigError, ModelError, RestorationError
 from vidrestore.faces.detector import DetectorConfig, FaceDetector, overlaps, scale, suppress
 from vidrestore.faces.retinaface import anchors, load_network
-from vidrestore.model.torchvision_ops import ensure_torchvision_imports
+from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 from vidrestore.types import UInt8
 
 

@@ -11,13 +11,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from vidrestore.errors import VidrestoreError
-from vidrestore.video.encoding import EncodeConfig
-from vidrestore.video.gaps import refuse_long_gaps
-from vidrestore.video.join import join
-from vidrestore.video.join_plan import check_join
-from vidrestore.video.reader import VideoReader, probe
-from vidrestore.video.segments import index_film
-from vidrestore.video.writer import VideoWriter
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.gaps import refuse_long_gaps
+from vidrestore.media.reader import VideoReader, probe
+from vidrestore.media.remux.mux import join
+from vidrestore.media.remux.plan import check_join
+from vidrestore.media.segments import index_film
+from vidrestore.media.writer import VideoWriter
 
 _MEMORY = 2 * 2**30
 _SECONDS = 20

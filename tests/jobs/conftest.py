@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.benchmark.simulated import CROP, face_in_the_middle
-from vidrestore.engine import Parts
+from benchmarks.simulated import CROP, face_in_the_middle
+from vidrestore.restoration.pipeline import Parts
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.stages import Inline
 

@@ -12,17 +12,17 @@ import pytest
 
 from vidrestore import storage
 from vidrestore.config import update
-from vidrestore.engine import Parts, restore_frames
 from vidrestore.errors import ConfigError, InputError, OutputError, RestorationError
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.journal import Entry, Finished, PartDone, Planned, read_journal
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
+from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder
+from vidrestore.restoration.pipeline import Parts, restore_frames
 from vidrestore.runtime import orders
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.stages import Inline
-from vidrestore.video.reader import VideoReader
 
 OpenCrew = Callable[[], LocalCrew]
 MakeClip = Callable[..., Path]

@@ -10,8 +10,8 @@ import pytest
 
 from vidrestore.jobs import batch
 from vidrestore.jobs.batch import run_batch
+from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.crew import LocalCrew
-from vidrestore.video.reader import VideoReader
 
 Run = Callable[..., tuple[int, str, str]]
 MakeClip = Callable[..., Path]

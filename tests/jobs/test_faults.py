@@ -19,16 +19,16 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from vidrestore.benchmark.simulated import simulated
+from benchmarks.simulated import simulated
 from vidrestore.config import update
 from vidrestore.errors import WorkerError
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.journal import PartDone, Trouble, read_journal
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
+from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.runtime.crew_on_ray import RayCrew
-from vidrestore.video.reader import VideoReader
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -211,7 +211,7 @@ def test_deaths_cost_time_and_no_frame(
 DRIVER = """
 import sys
 from functools import partial
-from vidrestore.benchmark.simulated import simulated
+from benchmarks.simulated import simulated
 from vidrestore.config import update
 from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.runtime.crew_on_ray import RayCrew

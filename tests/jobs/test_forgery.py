@@ -38,12 +38,12 @@ from vidrestore.jobs.register import _entry
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.signing import signer
 from vidrestore.jobs.tasks import FilmTask
+from vidrestore.media.reader import ReadStatistics, Span
+from vidrestore.media.remux.mux import JoinReport
 from vidrestore.runtime import orders
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.orders import FilmPlan, Joined, JoinOrder, Order, PartReport, PlanOrder, RestoreOrder
 from vidrestore.runtime.segment import Progress, SegmentReport
-from vidrestore.video.join import JoinReport
-from vidrestore.video.reader import ReadStatistics, Span
 
 SPANS = (Span(None, None, 10, 12), Span(8, 10, 20, 22, 6), Span(18, 20, None, None, 16))
 PLAN = FilmPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)

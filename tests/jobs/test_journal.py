@@ -26,10 +26,10 @@ from vidrestore.jobs.journal import (
     read_journal,
 )
 from vidrestore.jobs.signing import Signer
+from vidrestore.media.reader import ReadStatistics, Span
+from vidrestore.media.remux.mux import JoinReport
 from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 from vidrestore.runtime.segment import SegmentReport
-from vidrestore.video.join import JoinReport
-from vidrestore.video.reader import ReadStatistics, Span
 
 SIGNER = Signer("/out", b"a key of the user")
 SPANS = (Span(None, None, 900, 1200), Span(700, 900, None, None, 512))

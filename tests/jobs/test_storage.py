@@ -19,10 +19,10 @@ from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.journal import PartDone, Planned, _line, _sealed
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.tasks import find_tasks
+from vidrestore.media.reader import ReadStatistics, Span, VideoReader
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.runtime.orders import FilmPlan, PartReport
 from vidrestore.runtime.segment import SegmentReport
-from vidrestore.video.reader import ReadStatistics, Span, VideoReader
 
 pytest.importorskip("moto", reason="no server of S3's protocol")
 pytest.importorskip("s3fs", reason="no client of S3's protocol")

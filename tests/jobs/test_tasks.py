@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from vidrestore.config import update
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.jobs.tasks import Tasks, find_tasks
+from vidrestore.restoration.pipeline import RestoreConfig
 
 CONFIG = RestoreConfig()
 

@@ -18,12 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vidrestore.benchmark.rtsp_relay import RtspRelay
+from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
-from vidrestore.engine import Parts
 from vidrestore.live.addresses import parse_source, parse_target
-from vidrestore.live.guard import GuardCounts
+from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.restoration.pipeline import Parts
 from vidrestore.runtime.face_answers import live_parts
 from vidrestore.runtime.workers import Description
 

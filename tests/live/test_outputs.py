@@ -103,10 +103,10 @@ def test_one_output_that_cannot_be_written_leaves_the_others_alone(
 CRASH = """
 import sys
 from vidrestore.live.addresses import parse_source, parse_target
-from vidrestore.live.guard import GuardCounts
+from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.stream import LiveStream, StreamConfig
 from vidrestore.config import update
-from vidrestore.engine import Parts
+from vidrestore.restoration.pipeline import Parts
 from vidrestore.stages import Inline
 
 parts = Parts(Inline(lambda batch: [() for _ in batch]), Inline(list), crop_size=64, batch_size=1)

@@ -19,7 +19,7 @@ from unittest import mock
 import av
 import pytest
 
-from vidrestore.benchmark.rtsp_relay import RtspRelay
+from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.live.stream import LiveStream
 
 MakeStream = Callable[..., LiveStream]

@@ -18,10 +18,10 @@ from vidrestore.live.addresses import parse_target
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.packets import Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.reader import VideoReader
 from vidrestore.types import Frame
-from vidrestore.video.encoding import EncodeConfig
-from vidrestore.video.info import VideoInfo
-from vidrestore.video.reader import VideoReader
 
 
 @pytest.fixture

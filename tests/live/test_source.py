@@ -11,16 +11,16 @@ import av
 import numpy as np
 import pytest
 
-from vidrestore.benchmark.live_peers import Camera, moving_ball
-from vidrestore.benchmark.rtsp_relay import RtspRelay
+from benchmarks.live_peers import Camera, moving_ball
+from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
 from vidrestore.errors import InputError
 from vidrestore.live.addresses import parse_source
 from vidrestore.live.packets import Packet
-from vidrestore.live.problems import SourceLost, SourceRefused
 from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.source_errors import SourceLost, SourceRefused
+from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
-from vidrestore.video.info import VideoInfo
 
 
 class Heard:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.benchmark.live_peers import BALL_SIZE, Camera, Viewer, Viewing, moving_ball
-from vidrestore.benchmark.rtsp_relay import RtspRelay
+from benchmarks.live_peers import BALL_SIZE, Camera, Viewer, Viewing, moving_ball
+from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.errors import ConfigError
 from vidrestore.live.stream import LiveStream
 from vidrestore.types import UInt8

@@ -13,16 +13,16 @@ from typing import Any
 import av
 import pytest
 
-from vidrestore.benchmark.rtsp_relay import RtspRelay
+from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.certificates import trusted_file
+from vidrestore.live.codec_parameters import Track
 from vidrestore.live.muxers import connection_options
-from vidrestore.live.problems import SourceRefused
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.source import LiveSource, SourceConfig
-from vidrestore.live.track import Track
+from vidrestore.live.source_errors import SourceRefused
 
 
 class Listener:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines import ablation
-from vidrestore.model.checkpoint import load_gfpgan, save_safetensors
-from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
+from vidrestore.models.checkpoint import load_gfpgan, save_safetensors
+from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training.job import RESTORER_FILE
 
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results import Benchmark
+from benchmarks.table import START, STOP, markdown
 from pipelines.benchmark import main
-from vidrestore.benchmark.results import Benchmark
-from vidrestore.benchmark.table import START, STOP, markdown
 
 
 @pytest.mark.nightly

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vidrestore.jobs.jobs import find_job
-from vidrestore.video.reader import VideoReader
+from vidrestore.media.reader import VideoReader
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] is not installed: no dashboard to submit to")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

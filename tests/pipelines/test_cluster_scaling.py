@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.benchmark.batch_overhead import measure_overhead
-from vidrestore.benchmark.scaling import ScalingConfig, measure_scaling, scaling_table
+from benchmarks.batch_overhead import measure_overhead
+from benchmarks.scaling import ScalingConfig, measure_scaling, scaling_table
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.nightly]
 

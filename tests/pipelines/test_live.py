@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.live_peers import Camera, moving_ball
+from benchmarks.rtsp_relay import RtspRelay
 from pipelines import live_bench
-from vidrestore.benchmark.live_peers import Camera, moving_ball
-from vidrestore.benchmark.rtsp_relay import RtspRelay
 
 MakeFilm = Callable[..., Path]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vidrestore.benchmark.live_share import ShareConfig, measure_share, share_table
+from benchmarks.live_share import ShareConfig, measure_share, share_table
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.nightly]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import cv2
 import pytest
 
+from benchmarks import steadiness
+from benchmarks.steadiness import ALL, DAMAGED, LIVE, REFERENCE, WAYS, Steadiness, measure_steadiness, table
 from pipelines import steadiness as pipeline
-from vidrestore.benchmark import steadiness
-from vidrestore.benchmark.steadiness import ALL, DAMAGED, LIVE, REFERENCE, WAYS, Steadiness, measure_steadiness, table
 from vidrestore.config import update
 from vidrestore.demo import make_archival_film
-from vidrestore.engine import RestoreConfig
+from vidrestore.restoration.pipeline import RestoreConfig
 
 CHOSEN = (REFERENCE, "+ tracked, smoothed alignment", ALL)
 

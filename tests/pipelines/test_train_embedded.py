@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipelines import train_embedded
-from vidrestore.model.checkpoint import load_gfpgan, save_safetensors
-from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
-from vidrestore.training.film_share import FilmShareConfig
+from vidrestore.models.checkpoint import load_gfpgan, save_safetensors
+from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
+from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
 
@@ -66,5 +66,5 @@ def test_the_second_edition_goes_on_from_weights_that_are_given(
 
 def test_the_recipe_makes_what_the_package_can_carry() -> None:
     network = train_embedded.COMMON.network
-    embedded = load_gfpgan(Path(train_embedded.__file__).parents[1] / "vidrestore/model/weights/gfpgan256.safetensors")
+    embedded = load_gfpgan(Path(train_embedded.__file__).parents[1] / "vidrestore/models/weights/gfpgan256.safetensors")
     assert network == embedded.config

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines import train_visibility
-from vidrestore.model.visibility import FaceVisibility, VisibilityNetwork
-from vidrestore.training.visibility import folded, visibility_loss
-from vidrestore.training.visibility_samples import VisibilityConfig
+from vidrestore.models.visibility import FaceVisibility, VisibilityNetwork
+from vidrestore.training.visibility.samples import VisibilityConfig
+from vidrestore.training.visibility.train import folded, visibility_loss
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import training_speed
-from vidrestore.model.gfpgan import GFPGANConfig
+from vidrestore.models.gfpgan import GFPGANConfig
 
 
 def test_the_ways_differ_in_what_their_names_say() -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.aligner import Aligner, footprint
-from vidrestore.restoration.compositor import Compositor, CompositorConfig, face_mask
+from vidrestore.media.colour import code_values, plane_steps
+from vidrestore.media.pixel_formats import plane_shapes
+from vidrestore.restoration.face.compositor import Compositor, CompositorConfig, face_mask
+from vidrestore.restoration.face.cropper import Aligner, footprint
 from vidrestore.types import FaceTrack, Frame, FrameFaces, Restoration
-from vidrestore.video.colour import code_values, plane_steps
-from vidrestore.video.pixel_formats import plane_shapes
 
 MakeItem = Callable[..., FrameFaces[FaceTrack]]
 

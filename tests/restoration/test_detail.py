@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.detail import match_detail
+from vidrestore.restoration.temporal.detail import match_detail
 
 
 def picture(seed: int = 0) -> np.ndarray:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.flow import compose, grid_grey, link, positions, warp
+from vidrestore.restoration.temporal.flow import compose, grid_grey, link, positions, warp
 from vidrestore.types import FlowField
 
 CENTRE = (slice(24, 104), slice(24, 104))

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidrestore.errors import ConfigError, ModelError, RestorationError
-from vidrestore.model import zoo
-from vidrestore.model.checkpoint import load_gfpgan
-from vidrestore.restoration import restorer as module
-from vidrestore.restoration.restorer import (
+from vidrestore.models import zoo
+from vidrestore.models.checkpoint import load_gfpgan
+from vidrestore.restoration.face import restorer as module
+from vidrestore.restoration.face.restorer import (
     FaceRestorer,
     RestorerConfig,
     choose_dtype,
@@ -238,7 +238,7 @@ def test_weights_that_are_too_large_are_refused_before_they_are_hashed(
     path = tmp_path / "large.pth"
     with path.open("wb") as file:
         file.truncate(3 << 30)
-    monkeypatch.setattr("vidrestore.model.zoo._hash", lambda _path: pytest.fail("it was read"))
+    monkeypatch.setattr("vidrestore.models.zoo._hash", lambda _path: pytest.fail("it was read"))
     with pytest.raises(ModelError, match="no network that is used here has over"):
         FaceRestorer(RestorerConfig(model=str(path), device="cpu"))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.aligner import Aligner
-from vidrestore.restoration.effort import Effort
-from vidrestore.restoration.selection import FACE_WIDTH, FaceSelector, SelectionConfig, weigh
+from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.restoration.face.selection import FACE_WIDTH, FaceSelector, SelectionConfig, weigh
+from vidrestore.restoration.quality_limits import Effort
 from vidrestore.types import FaceTrack, FrameFaces
 
 MakeItem = Callable[..., FrameFaces[FaceTrack]]

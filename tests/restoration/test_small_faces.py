@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.aligner import magnification
-from vidrestore.restoration.compositor import Compositor, CompositorConfig
-from vidrestore.restoration.denoiser import Denoiser
-from vidrestore.restoration.stabilizer import Stabilizer
-from vidrestore.restoration.temporal_blend import changed, working
+from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
+from vidrestore.restoration.face.cropper import magnification
+from vidrestore.restoration.temporal.blend import changed, working
+from vidrestore.restoration.temporal.denoiser import Denoiser
+from vidrestore.restoration.temporal.stabilizer import Stabilizer
 from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.stabilizer import Stabilizer, StabilizerConfig
+from vidrestore.restoration.temporal.stabilizer import Stabilizer, StabilizerConfig
 from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
 

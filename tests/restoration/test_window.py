@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.code_smoother import CodesConfig, CodeSmoother
-from vidrestore.restoration.denoiser import Denoiser, DenoiserConfig
-from vidrestore.restoration.fader import Fader
-from vidrestore.restoration.selection import SelectionConfig
-from vidrestore.restoration.stabilizer import Stabilizer
-from vidrestore.restoration.window import aligned, track_of
+from vidrestore.restoration.face.selection import SelectionConfig
+from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.temporal.stabilizer import Stabilizer
+from vidrestore.restoration.temporal.style_smoother import CodesConfig, CodeSmoother
+from vidrestore.restoration.temporal.weight_ramp import Fader
+from vidrestore.restoration.temporal.window import aligned, track_of
 from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
 

@@ -9,11 +9,11 @@ import pytest
 
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, WorkerError
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.face_pool import RayConfig
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress
-from vidrestore.video.info import VideoInfo
-from vidrestore.video.reader import VideoReader
 
 MakeFilm = Callable[..., Path]
 JOB = update(JobConfig(), {"restore": {"encode": {"lossless": True}}})

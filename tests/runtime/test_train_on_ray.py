@@ -12,11 +12,11 @@ import ray
 import torch
 
 from vidrestore.config import update
+from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, InputError, OutputError, TrainingError
-from vidrestore.model.checkpoint import load_gfpgan, load_training_state
+from vidrestore.models.checkpoint import load_gfpgan, load_training_state
 from vidrestore.runtime.ray_connection import connect
 from vidrestore.runtime.train_on_ray import _check_shared, _Job, train_on_ray
-from vidrestore.training.degradation import DegradationConfig
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
 
 pytestmark = pytest.mark.ray

@@ -10,10 +10,10 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ModelError
 from vidrestore.faces.detector import DetectorConfig, FaceDetector
-from vidrestore.restoration.restorer import FaceRestorer, RestorerConfig
+from vidrestore.restoration.face.restorer import FaceRestorer, RestorerConfig
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.workers import Description, FaceWorker, LiveFaceWorker
 from vidrestore.types import UInt8
 

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.faces.landmark_table import FaceLandmarks, write_landmarks
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.model.identity import IdentityEmbedding, WholeCrop
-from vidrestore.model.perceptual import PerceptualFeatures
-from vidrestore.training.augmentation import AugmentationConfig
-from vidrestore.training.dataset import FaceBatches, FaceFolder, open_face_folder
-from vidrestore.training.degradation import DegradationConfig
-from vidrestore.training.machine import Machine
-from vidrestore.training.prior import PriorConfig, PriorTrainer
-from vidrestore.training.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.validation import Judges
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.models.identity import IdentityEmbedding, WholeCrop
+from vidrestore.models.perceptual import PerceptualFeatures
+from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
+from vidrestore.training.gan.augmentation import AugmentationConfig
+from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
+from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
+from vidrestore.training.gan.validation import Judges
+from vidrestore.training.loop.distributed import Machine
 
 SIZE = 64
 FACES = 12

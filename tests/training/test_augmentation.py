@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
-from vidrestore.training import augmentation
-from vidrestore.training.augmentation import AdaptiveAugmentation, AugmentationConfig, augment
-from vidrestore.training.machine import Machine
+from vidrestore.training.gan import augmentation
+from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig, augment
+from vidrestore.training.loop.distributed import Machine
 
 MACHINE = Machine(torch.device("cpu"), compile=False)
 RESAMPLING = 1e-4

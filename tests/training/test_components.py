@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.faces.alignment import TEMPLATE
-from vidrestore.training.components import (
+from vidrestore.training.gan.components import (
     Boxes,
     colour_places,
     component_boxes,

@@ -14,8 +14,8 @@ import torch
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import FaceLandmarks, read_landmarks, write_landmarks
-from vidrestore.training.dataset import FaceBatches, FaceFolder, open_face_folder
-from vidrestore.training.image_header import image_size
+from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
+from vidrestore.training.data.image_header import image_size
 
 SIZE = 32
 CACHES = ["device", "memory", "disk"]
@@ -310,5 +310,5 @@ def test_what_cannot_be_drawn_is_refused(folder: Path, faces: FaceFolder) -> Non
 
 def test_the_training_set_needs_none_of_the_films_packages() -> None:
     missing = ["av", "ray", "facexlib", "filterpy", "pydantic", "scipy", "scenedetect", "typer", "rich"]
-    program = f"import sys; sys.modules.update(dict.fromkeys({missing})); import vidrestore.training.dataset"
+    program = f"import sys; sys.modules.update(dict.fromkeys({missing})); import vidrestore.training.data.dataset"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from vidrestore.model.discriminators import ComponentDiscriminator, StyleDiscriminator
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.model.stylegan2 import StyleDecoder
-from vidrestore.training.equalized import equalized_groups
+from vidrestore.models.discriminators import ComponentDiscriminator, StyleDiscriminator
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.models.stylegan2 import StyleDecoder
+from vidrestore.training.loop.equalized import equalized_groups
 
 RATE = 0.002
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ModelError
-from vidrestore.model.checkpoint import save_safetensors
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.model.stylegan2 import StyleDecoder
-from vidrestore.training.initialization import MEAN_CODE, initialised, read_prior
+from vidrestore.models.checkpoint import save_safetensors
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.models.stylegan2 import StyleDecoder
+from vidrestore.training.gan.initialization import MEAN_CODE, initialised, read_prior
 
 WIDE = GFPGANConfig(out_size=64, num_style_feat=32, channel_multiplier=1, num_mlp=2, narrow=1 / 8)
 """Wide enough that means over channels are means."""

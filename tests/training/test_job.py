@@ -13,21 +13,21 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, InputError, ModelError
-from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
-from vidrestore.model.gfpgan import GFPGAN, GFPGANConfig
+from vidrestore.models.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training import job
-from vidrestore.training import journal as journal_module
-from vidrestore.training.dataset import FaceBatches
-from vidrestore.training.degradation import DegradationConfig
-from vidrestore.training.initialization import MEAN_CODE
+from vidrestore.training.data.dataset import FaceBatches
+from vidrestore.training.gan.initialization import MEAN_CODE
+from vidrestore.training.gan.prior import PriorConfig
+from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
+from vidrestore.training.gan.validation import Judges
 from vidrestore.training.job import CRITICS_FILE, RESTORER_FILE, TrainingConfig, go_on_from, machine_of
-from vidrestore.training.journal import last_figures
-from vidrestore.training.machine import Machine
-from vidrestore.training.prior import PriorConfig
-from vidrestore.training.run import RunConfig
-from vidrestore.training.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.validation import Judges
+from vidrestore.training.loop import log as journal_module
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.log import last_figures
+from vidrestore.training.loop.run import RunConfig
 
 TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
 CONFIG = TrainingConfig(

@@ -9,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
-from vidrestore.training import losses
-from vidrestore.training.losses import LossWeights
+from vidrestore.training.gan import losses
+from vidrestore.training.gan.losses import LossWeights
 
 SOFTPLUS_0 = math.log(2)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.compositor import face_mask
-from vidrestore.training import accessory_sprites, hand_sprites, object_sprites
-from vidrestore.training.occluders import OccluderConfig, dress, face_ellipse, occlude
-from vidrestore.training.sprite_bank import Paint, SpriteBank, draw_bank
-from vidrestore.training.sprite_placing import sampled, sampling_matrix
-from vidrestore.training.sprite_shapes import SIDE, Sprite
+from vidrestore.restoration.face.compositor import face_mask
+from vidrestore.training.occluders import accessory_sprites, hand_sprites, object_sprites
+from vidrestore.training.occluders.occlude import OccluderConfig, dress, face_ellipse, occlude
+from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_bank
+from vidrestore.training.occluders.sprite_placing import sampled, sampling_matrix
+from vidrestore.training.occluders.sprite_shapes import SIDE, Sprite
 
 PLAIN = OccluderConfig(probability=1, second_probability=0, accessory_probability=0, light_probability=0)
 DRAWINGS = [

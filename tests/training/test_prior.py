@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError, TrainingError
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.training import journal as journal_module
-from vidrestore.training import prior as prior_module
-from vidrestore.training.augmentation import AugmentationConfig
-from vidrestore.training.prior import PriorConfig, PriorTrainer
-from vidrestore.training.run import Checkpoints, RunConfig, run
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.training.gan import prior as prior_module
+from vidrestore.training.gan.augmentation import AugmentationConfig
+from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
+from vidrestore.training.loop import log as journal_module
+from vidrestore.training.loop.run import Checkpoints, RunConfig, run
 
 Make = Callable[..., PriorTrainer]
 

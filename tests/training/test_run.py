@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ConfigError, ModelError, TrainingError
-from vidrestore.training import journal as journal_module
-from vidrestore.training import run as run_module
-from vidrestore.training.machine import Machine
-from vidrestore.training.run import Checkpoints, LossWatch, RunConfig, _differing, _first_broken, run
+from vidrestore.training.loop import log as journal_module
+from vidrestore.training.loop import run as run_module
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.run import Checkpoints, LossWatch, RunConfig, _differing, _first_broken, run
 from vidrestore.types import UInt8
 
 ONE_PROCESS = Machine(torch.device("cpu"), compile=False, precision="fp32")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.training.schedule import ScheduleConfig
+from vidrestore.training.loop.schedule import ScheduleConfig
 
 
 def test_the_rate_warms_up_stays_and_falls_along_half_a_cosine() -> None:

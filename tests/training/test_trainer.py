@@ -11,22 +11,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, TrainingError
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.training import journal as journal_module
-from vidrestore.training import losses
-from vidrestore.training.augmentation import AugmentationConfig
-from vidrestore.training.components import component_boxes, crop_components
-from vidrestore.training.dataset import FaceBatches, FaceFolder
-from vidrestore.training.degradation import DegradationConfig
-from vidrestore.training.film_share import FilmShareConfig
-from vidrestore.training.jitter import JitterConfig, jitter
-from vidrestore.training.losses import LossWeights
-from vidrestore.training.machine import Machine
-from vidrestore.training.run import Checkpoints, RunConfig, run
-from vidrestore.training.schedule import ScheduleConfig
-from vidrestore.training.trainer import COMPONENTS, RestorerConfig, RestorerTrainer
-from vidrestore.training.validation import Judges
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.training.data.dataset import FaceBatches, FaceFolder
+from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.gan import losses
+from vidrestore.training.gan.augmentation import AugmentationConfig
+from vidrestore.training.gan.components import component_boxes, crop_components
+from vidrestore.training.gan.jitter import JitterConfig, jitter
+from vidrestore.training.gan.losses import LossWeights
+from vidrestore.training.gan.trainer import COMPONENTS, RestorerConfig, RestorerTrainer
+from vidrestore.training.gan.validation import Judges
+from vidrestore.training.loop import log as journal_module
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.run import Checkpoints, RunConfig, run
+from vidrestore.training.loop.schedule import ScheduleConfig
 
 Make = Callable[..., RestorerTrainer]
 FIXED = DegradationConfig(blur_sigma_pixels=(2, 2), anisotropic_probability=0)

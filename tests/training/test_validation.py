@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.training.dataset import FaceBatches, FaceFolder
-from vidrestore.training.initialization import initialised
-from vidrestore.training.machine import Machine
-from vidrestore.training.validation import Judges, Validation
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.training.data.dataset import FaceBatches, FaceFolder
+from vidrestore.training.gan.initialization import initialised
+from vidrestore.training.gan.validation import Judges, Validation
+from vidrestore.training.loop.distributed import Machine
 
 NAMES = ("psnr", "sharpness", "feature_distance", "identity")
 

@@ -9,11 +9,11 @@ import typer
 
 from vidrestore.cli.terminal import given, live_bar, say, warn_all
 from vidrestore.config import apply_settings, update
-from vidrestore.damage.degrade import DegradeConfig, OnFrame, degrade_film
-from vidrestore.damage.looks import LOOK_NAMES, look_preset
-from vidrestore.damage.report import DegradeReport
+from vidrestore.degradation.medium.profiles import LOOK_NAMES, look_preset
+from vidrestore.degradation.report import DegradeReport
+from vidrestore.degradation.video import DegradeConfig, OnFrame, degrade_film
+from vidrestore.media.probe import VideoInfo
 from vidrestore.report import check_report
-from vidrestore.video.info import VideoInfo
 
 
 def degrade(

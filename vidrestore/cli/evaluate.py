@@ -10,13 +10,13 @@ import typer
 from vidrestore.cli.terminal import given, live_bar, say, show_table
 from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import update
-from vidrestore.evaluation.evaluate import STRENGTHS, EvaluationConfig, OnProgress
-from vidrestore.evaluation.results import EvaluationReport
-from vidrestore.evaluation.run import evaluate_models, write_evaluation
-from vidrestore.evaluation.table import NOTES, parted, setting, tables
+from vidrestore.degradation.medium.clip import MEDIA
+from vidrestore.evaluation.images.evaluate import STRENGTHS, EvaluationConfig, OnProgress
+from vidrestore.evaluation.images.results import EvaluationReport
+from vidrestore.evaluation.images.run import evaluate_models, write_evaluation
+from vidrestore.evaluation.images.table import NOTES, parted, setting, tables
 from vidrestore.files import open_folder
-from vidrestore.restoration.restorer import RestorerConfig
-from vidrestore.training.film import MEDIA
+from vidrestore.restoration.face.restorer import RestorerConfig
 
 
 def evaluate(

@@ -10,9 +10,9 @@ import typer
 from vidrestore.cli.terminal import given, live_bar, say, warn
 from vidrestore.cli.zoo import fetch_weights
 from vidrestore.config import update
-from vidrestore.model import zoo
-from vidrestore.training.gathering import GatheringConfig, gather_faces
-from vidrestore.training.gathering_record import GatheringReport
+from vidrestore.models import zoo
+from vidrestore.training.photographs.build_dataset import GatheringConfig, gather_faces
+from vidrestore.training.photographs.build_record import GatheringReport
 
 _NAMED = 5
 """Unusable photographs that are named on the terminal; the report names all."""

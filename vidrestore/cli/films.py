@@ -13,11 +13,11 @@ from rich.table import Table
 from vidrestore.cli.terminal import cell, given, live_bar, out, parse_faces, say, say_json, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.media.inspection import inspect
+from vidrestore.media.probe import VideoInfo
 from vidrestore.report import RunReport, check_report
 from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.runtime.segment import Progress as SegmentProgress
-from vidrestore.video.info import VideoInfo
-from vidrestore.video.inspection import inspect
 
 
 def restore(

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from vidrestore.cli.terminal import given, live_bar, say, show_table
-from vidrestore.comparison.compare import OnProgress, compare_films
-from vidrestore.comparison.config import ComparisonConfig
-from vidrestore.comparison.output import open_folder, write_comparison
-from vidrestore.comparison.results import FilmComparison
-from vidrestore.comparison.table import NOTES, remarks, setting, tables
 from vidrestore.config import update
+from vidrestore.evaluation.videos.compare import OnProgress, compare_films
+from vidrestore.evaluation.videos.config import ComparisonConfig
+from vidrestore.evaluation.videos.output import open_folder, write_comparison
+from vidrestore.evaluation.videos.results import FilmComparison
+from vidrestore.evaluation.videos.table import NOTES, remarks, setting, tables
 
 
 def metrics(

@@ -24,10 +24,10 @@ from vidrestore.redaction import redact
 from vidrestore.report import check_report, installed_versions
 from vidrestore.report_json import to_json
 from vidrestore.runtime.streams import StreamSpec
-from vidrestore.service.logs import LOG, Style, start_logging
-from vidrestore.service.run import serve
-from vidrestore.service.service import Service
-from vidrestore.service.settings import ServiceConfig, address, read_settings
+from vidrestore.server.logs import LOG, Style, start_logging
+from vidrestore.server.run import serve
+from vidrestore.server.service import Service
+from vidrestore.server.settings import ServiceConfig, address, read_settings
 
 _REDRAW_SECONDS = 0.5
 _SUMMARY_SECONDS = 60.0

@@ -14,10 +14,10 @@ from vidrestore.cli.terminal import err, fail, given, live_bar, say
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import ConfigError, Interrupted, OutputError
 from vidrestore.files import replace_bytes, replace_text
-from vidrestore.model.devices import choose_device
+from vidrestore.models.devices import choose_device
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
-from vidrestore.training.presets import training_preset
-from vidrestore.training.run import Checkpoints, OnLog
+from vidrestore.training.loop.run import Checkpoints, OnLog
+from vidrestore.training.recipes import training_preset
 
 What = Literal["restorer", "prior"]
 RECORD_FILE = "training.json"

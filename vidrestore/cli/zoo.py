@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from vidrestore.cli.terminal import cell, live_bar, out, say
-from vidrestore.engine import RestoreConfig
-from vidrestore.model import zoo
+from vidrestore.models import zoo
+from vidrestore.restoration.pipeline import RestoreConfig
 
 models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
 

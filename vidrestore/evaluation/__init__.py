@@ -1,1 +1,1 @@
-"""`vidrestore evaluate`: one model against faces whose truth is known, per strength of damage."""
+"""Measuring quality: metrics of arrays, models against held-out faces, videos against a reference."""

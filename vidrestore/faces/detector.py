@@ -12,8 +12,8 @@ from torch import nn
 
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.faces.retinaface import NetworkName, anchors, decode, load_network
-from vidrestore.model.cuda_graph import Replayed
-from vidrestore.model.devices import choose_device
+from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.devices import choose_device
 from vidrestore.types import Detection, Float32, UInt8
 
 _MEAN_BGR = (104.0, 117.0, 123.0)

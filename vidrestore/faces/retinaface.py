@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidrestore.errors import ModelError
-from vidrestore.model import zoo
-from vidrestore.model.checkpoint import load_state_dict
-from vidrestore.model.torchvision_ops import ensure_torchvision_imports
+from vidrestore.models import zoo
+from vidrestore.models.checkpoint import load_state_dict
+from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 
 NetworkName = Literal["retinaface-mobile0.25", "retinaface-resnet50"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from vidrestore import __version__, storage
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, StorageError, VidrestoreError
 from vidrestore.files import check_no_link
 from vidrestore.jobs.films import FilmState, Stage, recall
@@ -27,6 +26,7 @@ from vidrestore.jobs.report import JobReport, Sample, job_report
 from vidrestore.jobs.report_files import check_job_reports, write_job_reports
 from vidrestore.jobs.signing import KEY_VARIABLE, signer
 from vidrestore.jobs.tasks import FilmTask, find_tasks
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.crew import Crew, LocalCrew, OpenCrew
 from vidrestore.runtime.crew_on_ray import RayCrew
 from vidrestore.runtime.face_pool import RayConfig

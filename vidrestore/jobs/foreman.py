@@ -9,6 +9,7 @@ from vidrestore import storage
 from vidrestore.errors import RestorationError, StorageError, VidrestoreError, WorkerError
 from vidrestore.jobs.films import FilmState, Stage
 from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble
+from vidrestore.media.reader import Span
 from vidrestore.runtime.crew import Done, Event, Failed
 from vidrestore.runtime.orders import (
     DamagedParts,
@@ -20,7 +21,6 @@ from vidrestore.runtime.orders import (
     PlanOrder,
     RestoreOrder,
 )
-from vidrestore.video.reader import Span
 
 OnError = Literal["fail", "passthrough"]
 

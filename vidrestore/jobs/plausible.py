@@ -6,8 +6,8 @@ from dataclasses import asdict
 from itertools import pairwise
 
 from vidrestore.jobs.journal import Finished, PartDone
+from vidrestore.media.reader import Span
 from vidrestore.runtime.orders import FilmPlan
-from vidrestore.video.reader import Span
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST = 1 << 53

@@ -10,11 +10,11 @@ from vidrestore.jobs.films import FilmState, Stage
 from vidrestore.jobs.journal import Trouble
 from vidrestore.jobs.names import as_text
 from vidrestore.jobs.tasks import Tasks
+from vidrestore.media.reader import ReadStatistics
+from vidrestore.media.remux.mux import JoinReport
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew import Crew
 from vidrestore.runtime.segment import SegmentReport
-from vidrestore.video.join import JoinReport
-from vidrestore.video.reader import ReadStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ from typing import Any
 
 from vidrestore import storage
 from vidrestore.config import apply_settings, update
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, InputError, VidrestoreError
 from vidrestore.jobs.encoder_options import check_encoder_options
 from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
 from vidrestore.jobs.layout import STATE_FOLDER
 from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
+from vidrestore.media.output import CONTAINERS
 from vidrestore.printable import few
 from vidrestore.redaction import redact
-from vidrestore.video.output import CONTAINERS
+from vidrestore.restoration.pipeline import RestoreConfig
 
 FILM_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"}

@@ -8,14 +8,14 @@ from typing import Any
 import av
 
 from vidrestore.errors import OutputError
+from vidrestore.live.codec_parameters import Track
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
-from vidrestore.live.track import Track
+from vidrestore.media.coded_picture import CodedPictures, configure_encoder
+from vidrestore.media.encoding import EncodeConfig, EncodingPlan, plan_encoding
+from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
-from vidrestore.video.coded_picture import CodedPictures, configure_encoder
-from vidrestore.video.encoding import EncodeConfig, EncodingPlan, plan_encoding
-from vidrestore.video.info import VideoInfo
 
 _KEY_FRAME = 1
 """FFmpeg's number of an intra picture."""

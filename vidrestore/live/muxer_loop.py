@@ -6,10 +6,10 @@ from typing import Any, BinaryIO
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target, endpoint, parse_target
 from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem, distrust
+from vidrestore.live.codec_parameters import Track
 from vidrestore.live.messages import receive, send
 from vidrestore.live.muxers import Muxer, connection_options
 from vidrestore.live.packets import Kind, Packet
-from vidrestore.live.track import Track
 from vidrestore.redaction import redact
 
 

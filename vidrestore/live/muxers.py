@@ -19,9 +19,9 @@ from vidrestore.errors import OutputError
 from vidrestore.files import is_own_file
 from vidrestore.live.addresses import Target
 from vidrestore.live.certificates import TLS_SCHEMES, tls_options
+from vidrestore.live.codec_parameters import Track
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.timeline import SECOND
-from vidrestore.live.track import Track
 from vidrestore.redaction import redact
 
 _NANOSECOND = Fraction(1, SECOND)

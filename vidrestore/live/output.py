@@ -12,14 +12,14 @@ from typing import Literal
 
 from vidrestore.errors import ConfigError, OutputError
 from vidrestore.live.addresses import Target
+from vidrestore.live.audio import AacSound, holds
 from vidrestore.live.backoff import Backoff, BackoffConfig
-from vidrestore.live.histogram import Histogram
+from vidrestore.live.codec_parameters import Track
+from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
-from vidrestore.live.sound import AacSound, holds
 from vidrestore.live.timeline import SECOND
-from vidrestore.live.track import Track
 from vidrestore.redaction import redact
 
 OutputState = Literal["waiting", "connecting", "live", "ended"]

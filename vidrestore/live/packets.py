@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vidrestore.live.track import Track
+from vidrestore.live.codec_parameters import Track
 
 Kind = Literal["video", "audio"]
 

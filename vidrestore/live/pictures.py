@@ -7,12 +7,12 @@ import av
 from av.container import InputContainer
 from av.video.reformatter import Interpolation
 
-from vidrestore.live.problems import SourceRefused
+from vidrestore.live.source_errors import SourceRefused
 from vidrestore.live.timeline import SECOND
+from vidrestore.media.picture_size import is_too_large, why_too_large
+from vidrestore.media.pixel_formats import Layout, bit_depth, is_rgb, layout_of, plane_shapes, views
+from vidrestore.media.probe import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, rotation_of
 from vidrestore.types import Frame, Planes
-from vidrestore.video.info import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, rotation_of
-from vidrestore.video.picture_size import is_too_large, why_too_large
-from vidrestore.video.pixel_formats import Layout, bit_depth, is_rgb, layout_of, plane_shapes, views
 
 TICKS = 90_000
 """Units of a frame's time in a second."""

@@ -8,9 +8,9 @@ from typing import Any, BinaryIO, cast
 
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target
+from vidrestore.live.codec_parameters import Track
 from vidrestore.live.messages import receive, send
 from vidrestore.live.packets import Kind, Packet
-from vidrestore.live.track import Track
 from vidrestore.redaction import redact
 from vidrestore.safe_path import module_command
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from vidrestore.live.certificates import trusted_file
-from vidrestore.live.problems import SourceRefused
+from vidrestore.live.source_errors import SourceRefused
 from vidrestore.redaction import hidden
 
 _MOST_BYTES = 1 << 16

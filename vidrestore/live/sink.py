@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
 from vidrestore.live.addresses import Target
 from vidrestore.live.encoder import LiveEncoder
-from vidrestore.live.histogram import Histogram
+from vidrestore.live.latency_histogram import Histogram
+from vidrestore.live.no_signal_frame import slate
 from vidrestore.live.output import Output, OutputConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
-from vidrestore.live.slate import slate
 from vidrestore.live.timeline import SECOND
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
 from vidrestore.types import Frame
-from vidrestore.video.encoding import EncodeConfig
-from vidrestore.video.info import VideoInfo
 
 _WAITING_FRAMES = 2
 _NAP_SECONDS = 1.0

@@ -15,19 +15,19 @@ from av.container import InputContainer
 
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.live.addresses import Source
+from vidrestore.live.audio import SourceSound
 from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
-from vidrestore.live.problems import SourceLost, SourceRefused, problem
 from vidrestore.live.rtsp_redirects import redirected
-from vidrestore.live.sound import SourceSound
+from vidrestore.live.source_errors import SourceLost, SourceRefused, problem
 from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
+from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
+from vidrestore.media.probe import VideoInfo, codec_context
+from vidrestore.media.time_base import exact, time_base_of
 from vidrestore.redaction import redact, remember
 from vidrestore.types import Frame
-from vidrestore.video.info import VideoInfo, codec_context
-from vidrestore.video.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
-from vidrestore.video.rationals import exact, time_base_of
 
 if TYPE_CHECKING:
     from vidrestore.live.web_reader import WebReader

@@ -8,7 +8,7 @@ from typing import Final
 
 from vidrestore.live.addresses import Source, SourceKind
 from vidrestore.live.certificates import TLS_SCHEMES, tls_options
-from vidrestore.video.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
+from vidrestore.media.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
 
 _QUICK = {"analyzeduration": "500000", "probesize": "500000"}
 """Not `nobuffer`: it throws away what was read to find out what comes, the first key frame with it."""

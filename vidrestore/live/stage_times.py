@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vidrestore.live.histogram import Histogram
+from vidrestore.live.latency_histogram import Histogram
 from vidrestore.report import Recorder
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vidrestore.live.histogram import Histogram
+from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.sink import SinkCounts
 from vidrestore.live.source import SourceCounts

@@ -13,29 +13,29 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vidrestore.engine import Parts, RestoreConfig, restore_frames
 from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
 from vidrestore.faces.detector import DetectorConfig
 from vidrestore.faces.tracker import TrackerConfig
 from vidrestore.live.addresses import Source, Target
 from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.certificates import TLS_SCHEMES
-from vidrestore.live.guard import GuardCounts
-from vidrestore.live.handover import Handover
-from vidrestore.live.histogram import Histogram
-from vidrestore.live.ladder import Ladder, LadderConfig
+from vidrestore.live.fallback import GuardCounts
+from vidrestore.live.frame_queue import Handover
+from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.output import OutputConfig
 from vidrestore.live.packets import Packet
+from vidrestore.live.quality import Ladder, LadderConfig
 from vidrestore.live.sink import Finished, Sink, SinkConfig
 from vidrestore.live.source import LiveSource, SourceConfig
 from vidrestore.live.stage_times import StageTimes
 from vidrestore.live.status import StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
+from vidrestore.media.geometry import make_preview
+from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
-from vidrestore.restoration.restorer import RestorerConfig
+from vidrestore.restoration.face.restorer import RestorerConfig
+from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames
 from vidrestore.types import Frame
-from vidrestore.video.geometry import make_preview
-from vidrestore.video.info import VideoInfo
 
 Mode = Literal["realtime", "complete"]
 

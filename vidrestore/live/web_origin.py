@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from urllib3.util import parse_url
 
 from vidrestore.errors import InputError
-from vidrestore.live.problems import SourceRefused
+from vidrestore.live.source_errors import SourceRefused
 from vidrestore.redaction import redact
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

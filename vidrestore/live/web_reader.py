@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import urldefrag
 
 from vidrestore.errors import InputError
-from vidrestore.live.problems import SourceRefused
+from vidrestore.live.source_errors import SourceRefused
 from vidrestore.live.web_requests import WebRequests
 from vidrestore.live.web_stream import Decrypted, WebStream
 from vidrestore.redaction import hidden

@@ -27,7 +27,7 @@ from requests.utils import get_environ_proxies, parse_dict_header
 
 from vidrestore.errors import InputError
 from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem, trusted_file
-from vidrestore.live.problems import SourceLost, SourceRefused, untrusted
+from vidrestore.live.source_errors import SourceLost, SourceRefused, untrusted
 from vidrestore.live.web_origin import DEFAULT_PORTS, LOOPBACK, REACHES, Origin, named_origin, origin_of, reach_of
 from vidrestore.redaction import hidden, redact
 

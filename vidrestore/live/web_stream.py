@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from requests import Response
 
 from vidrestore.errors import InputError
-from vidrestore.live.problems import SourceLost, SourceRefused
+from vidrestore.live.source_errors import SourceLost, SourceRefused
 from vidrestore.live.web_requests import WebRequests
 from vidrestore.redaction import hidden
 

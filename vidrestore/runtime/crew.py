@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
-from vidrestore.engine import Parts
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.restoration.pipeline import Parts
 from vidrestore.runtime.orders import Order, Outcome, carry_out
 from vidrestore.runtime.segment import Progress
 

@@ -13,8 +13,8 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayActorError
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig

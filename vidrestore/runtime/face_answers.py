@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from vidrestore.engine import Parts, RestoreConfig
-from vidrestore.live.guard import GuardCounts, Guarded
+from vidrestore.live.fallback import GuardCounts, Guarded
 from vidrestore.live.stream import StreamConfig
-from vidrestore.model.visibility import MASK_SIDE
+from vidrestore.models.visibility import MASK_SIDE
+from vidrestore.restoration.pipeline import Parts, RestoreConfig
 from vidrestore.runtime.workers import Description, LiveFaceWorker
 from vidrestore.types import Detection, UInt8
 

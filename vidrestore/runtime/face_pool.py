@@ -10,9 +10,9 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import ActorDiedError
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import ConfigError, WorkerError
-from vidrestore.model import zoo
+from vidrestore.models import zoo
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
 from vidrestore.runtime.workers import Description, FaceWorker
 

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import InputError, OutputError
+from vidrestore.media.inspection import inspect_to_rewrite
+from vidrestore.media.output import aside, check_destination, workspace
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.remux.mux import JoinReport, join
+from vidrestore.media.remux.plan import check_join
+from vidrestore.media.writer import check_encoding
 from vidrestore.report import RunReport, installed_versions
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.face_pool import RayConfig
 from vidrestore.runtime.local import LocalRunner
 from vidrestore.runtime.on_ray import RayRunner
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport
-from vidrestore.video.info import VideoInfo
-from vidrestore.video.inspection import inspect_to_rewrite
-from vidrestore.video.join import JoinReport, join
-from vidrestore.video.join_plan import check_join
-from vidrestore.video.output import aside, check_destination, workspace
-from vidrestore.video.writer import check_encoding
 
 Runtime = Literal["ray", "local"]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.faces.detector import FaceDetector
-from vidrestore.model.visibility import FaceVisibility
-from vidrestore.restoration.restorer import FaceRestorer
+from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.face.restorer import FaceRestorer
+from vidrestore.restoration.pipeline import Parts, RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.stages import Inline

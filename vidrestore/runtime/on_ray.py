@@ -17,8 +17,8 @@ import cv2
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from vidrestore.engine import Parts, RestoreConfig
 from vidrestore.errors import WorkerError
+from vidrestore.restoration.pipeline import Parts, RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.ray_connection import fetch

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vidrestore import storage
-from vidrestore.engine import Parts, RestoreConfig, reach
 from vidrestore.errors import InputError, OutputError
 from vidrestore.files import check_no_link, is_own_file
+from vidrestore.media.gaps import refuse_long_gaps
+from vidrestore.media.inspection import inspect_and_index
+from vidrestore.media.output import container_format, result_mode
+from vidrestore.media.reader import Span
+from vidrestore.media.remux.mux import JoinReport, join
+from vidrestore.media.remux.plan import check_join
+from vidrestore.media.segments import plan_spans
+from vidrestore.media.writer import check_encoding
+from vidrestore.restoration.pipeline import Parts, RestoreConfig, reach
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
-from vidrestore.video.gaps import refuse_long_gaps
-from vidrestore.video.inspection import inspect_and_index
-from vidrestore.video.join import JoinReport, join
-from vidrestore.video.join_plan import check_join
-from vidrestore.video.output import container_format, result_mode
-from vidrestore.video.reader import Span
-from vidrestore.video.segments import plan_spans
-from vidrestore.video.writer import check_encoding
 
 OnProgress = Callable[[Progress], None]
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vidrestore.engine import Parts, RestoreConfig, restore_frames, within_budget
+from vidrestore.media.pixel_formats import frame_bytes
+from vidrestore.media.reader import ReadStatistics, Span, VideoReader
+from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
-from vidrestore.video.pixel_formats import frame_bytes
-from vidrestore.video.reader import ReadStatistics, Span, VideoReader
-from vidrestore.video.writer import VideoWriter
+from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames, within_budget
 
 
 @dataclass(frozen=True, slots=True)

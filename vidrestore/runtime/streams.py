@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.live.addresses import parse_source, parse_target
-from vidrestore.live.guard import GuardCounts
+from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream, StreamConfig, warnings
 from vidrestore.redaction import redact
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.face_answers import LocalFaces, live_parts
 
 OnEvent = Callable[[str, str], None]

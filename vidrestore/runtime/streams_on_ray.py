@@ -9,12 +9,12 @@ from typing import Any, Self
 import cv2
 import ray
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.live.addresses import parse_source, parse_target
-from vidrestore.live.guard import GuardCounts
+from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.face_answers import live_parts
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig

@@ -25,7 +25,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError, WorkerError
 from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
-from vidrestore.training.run import OnLog
+from vidrestore.training.loop.run import OnLog
 
 What = Literal["restorer", "prior"]
 

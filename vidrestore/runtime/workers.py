@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import torch
 
-from vidrestore.engine import RestoreConfig
 from vidrestore.faces.detector import FaceDetector
-from vidrestore.model.visibility import FaceVisibility
-from vidrestore.restoration.restorer import FaceRestorer
+from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.face.restorer import FaceRestorer
+from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.stages import BatchStage

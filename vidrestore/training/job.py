@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.model.checkpoint import load_gfpgan, load_state_dict, save_safetensors
-from vidrestore.model.devices import choose_device
-from vidrestore.model.gfpgan import GFPGANConfig
-from vidrestore.model.identity import load_identity
-from vidrestore.model.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
-from vidrestore.training.dataset import FaceBatches, FaceFolder, open_face_folder
-from vidrestore.training.face_cache import Cache
-from vidrestore.training.film_share import FilmShareConfig
-from vidrestore.training.initialization import MEAN_CODE, read_prior
-from vidrestore.training.machine import Machine
-from vidrestore.training.prior import PriorConfig, PriorTrainer
-from vidrestore.training.run import OnLog, RunConfig, run
-from vidrestore.training.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.validation import Judges
+from vidrestore.models.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.models.devices import choose_device
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.models.identity import load_identity
+from vidrestore.models.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
+from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
+from vidrestore.training.data.face_cache import Cache
+from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.gan.initialization import MEAN_CODE, read_prior
+from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
+from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
+from vidrestore.training.gan.validation import Judges
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.run import OnLog, RunConfig, run
 
 PRIOR_FILE = "prior.safetensors"
 RESTORER_FILE = "gfpgan.safetensors"

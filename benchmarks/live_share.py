@@ -1,0 +1,212 @@
+"""Live streams that share one face worker, against the same films done offline on it: what being live costs.
+
+Streams wait for their restoration (`mode=complete`) and give nothing up, so that both sides do the same work on as many
+processes: detection, crops, networks, blending, encoding. Rates are taken in the midst of either. A stream plays no
+faster than its film: one that keeps up says nothing of what could be done, and is an error.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.clips import repeat
+from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.scaling import await_workers
+from vidrestore.config import update
+from vidrestore.errors import WorkerError
+from vidrestore.files import replace_text
+from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.live.status import StreamStatus
+from vidrestore.live.stream import StreamConfig
+from vidrestore.media.reader import VideoReader
+from vidrestore.report_json import to_json
+from vidrestore.restoration.face.restorer import FaceRestorer
+from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.runtime.face_pool import RayConfig
+from vidrestore.runtime.ray_connection import pretended
+from vidrestore.runtime.streams import RunningStream, StreamSpec
+from vidrestore.runtime.streams_on_ray import RayPlace
+
+_START_SECONDS = 300.0
+_MIDDLE = (0.2, 0.8)
+"""Of a job, the part in which all films are under way and none is at its start or end."""
+_WHOLE = 1e9
+_KEEPS_UP = 0.95
+"""Of a film's rate."""
+_NETWORK_ROUNDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ShareConfig:
+    """What is compared."""
+
+    film: Path
+    """H.264 in mp4, with faces; it is shown again and again."""
+    streams: int = 4
+    model: str = "embedded"
+    frames: int = 600
+    """Of each film, offline."""
+    seconds: float = 60.0
+    """For which the streams are watched."""
+    warm_up_seconds: float = 20.0
+    """Before that, all streams being under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareResult:
+    """Faces a second."""
+
+    offline: float
+    live: float
+    """Of all streams together."""
+    each: tuple[float, ...]
+    """Of each stream."""
+    network: float
+    """Of GFP-GAN alone, in full passes, with nothing else to do."""
+    mean_batch: float
+    """Crops in a call of the shared face worker, live."""
+    config: ShareConfig
+    machine: Machine
+    checkout: Checkout
+
+    @property
+    def share(self) -> float:
+        """That being live keeps of the offline rate."""
+        return self.live / self.offline
+
+
+def measure_share(config: ShareConfig, out: Path) -> ShareResult:
+    """Do the films offline, then live, and write `live_share.json`.
+
+    Raises:
+        WorkerError: not every face was restored, on either side.
+    """
+    stream = update(
+        StreamConfig(),
+        {
+            "mode": "complete",
+            "ladder": {"enabled": False},
+            "source": {"loop": True},
+            "patience_seconds": _START_SECONDS,
+            "restore": {"restorer": {"model": config.model}},
+        },
+    )
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch)
+        films = [folder / f"film{number}.mp4" for number in range(config.streams)]
+        for number, film in enumerate(films):
+            repeat(config.film, film, frames=config.frames + number)  # of different lengths: a batch does twins once
+        with pretended(config.streams + 2, torch.cuda.device_count()):
+            offline = _offline(films, stream, folder / "offline")
+            each, mean_batch = _live(films, stream, config, folder)
+    result = ShareResult(
+        offline,
+        sum(each),
+        each,
+        _network(stream),
+        mean_batch,
+        config,
+        describe_machine(),
+        describe_checkout(),
+    )
+    replace_text(out / "live_share.json", to_json(result))
+    return result
+
+
+def share_table(result: ShareResult) -> str:
+    """In Markdown."""
+    count = len(result.each)
+    return (
+        "| what | faces/s | of offline |\n| :-- | --: | --: |\n"
+        f"| {count} films offline, one face worker | {result.offline:.1f} | 1.000 |\n"
+        f"| {count} live streams, one face worker | {result.live:.1f} | {result.share:.3f} |\n"
+        f"| the network alone | {result.network:.1f} | {result.network / result.offline:.3f} |\n"
+    )
+
+
+def _offline(films: Sequence[Path], stream: StreamConfig, out: Path) -> float:
+    """Faces a second, while all films are under way."""
+    job = update(BatchConfig(segment_seconds=_WHOLE), {"ray": {"face_workers": 1}})
+    job = replace(job, restore=replace(stream.restore, encode=stream.sink.encode))
+    seen: list[JobProgress] = []
+    with RayCrew(job.restore, job.ray, most=len(films)) as crew:
+        await_workers(crew, len(films))
+        report = run_batch(
+            [str(film) for film in films], str(out), job, on_progress=seen.append, open_crew=lambda: nullcontext(crew)
+        )
+    if report.failed or report.retries or report.unrestored_frames:
+        raise WorkerError(f"a film was not restored: {[film.error for film in report.films]}")
+    low, high = (share * report.frames for share in _MIDDLE)
+    middle = [one for one in seen if low <= one.frames_done <= high]
+    if len(middle) < 2:  # noqa: PLR2004  a rate wants two
+        raise WorkerError("the films were done at once; use more frames")
+    first, last = middle[0], middle[-1]
+    faces_per_frame = sum(film.faces for film in report.films) / report.frames
+    return faces_per_frame * (last.frames_done - first.frames_done) / (last.seconds - first.seconds)
+
+
+def _live(
+    films: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
+) -> tuple[tuple[float, ...], float]:
+    """Faces a second of each stream, and the mean batch."""
+    with RayPlace(stream.restore, RayConfig(face_workers=1), lambda _, __: None) as place:
+        streams = [
+            place.start(StreamSpec(film.stem, str(film), (str(folder / f"{film.stem}.mkv"),), stream)) for film in films
+        ]
+        deadline = time.monotonic() + _START_SECONDS
+        while any((status := one.status()) is None or status.faces == 0 for one in streams):
+            if time.monotonic() > deadline or not all(one.running() for one in streams):
+                raise WorkerError(f"not all streams came to be live in {_START_SECONDS:.0f} s")
+            time.sleep(0.5)
+        time.sleep(config.warm_up_seconds)
+        calls, items = place.batches()["restore"]
+        before = [(time.monotonic(), _status(one)) for one in streams]
+        time.sleep(config.seconds)
+        after = [(time.monotonic(), _status(one)) for one in streams]
+        calls_after, items_after = place.batches()["restore"]
+        for one in streams:
+            status = _status(one)
+            if (
+                status.faces_carried
+                or status.worker_failures
+                or status.answers_replaced
+                or sum(status.dropped.values())
+            ):
+                raise WorkerError(f"stream {status.name} did not restore every face: {status}")
+        for one in streams:
+            one.stop()
+        for one in streams:
+            one.join(_START_SECONDS)
+    pairs = [(later, one, at - since) for (since, one), (at, later) in zip(before, after, strict=True)]
+    with VideoReader(films[0]) as reader:
+        most = _KEEPS_UP * float(reader.info.average_rate or 0)
+    if any((later.frames_in - one.frames_in) / seconds > most for later, one, seconds in pairs):
+        raise WorkerError("the streams kept up with their films; use a larger picture, more faces or more streams")
+    rates = tuple((later.faces - one.faces) / seconds for later, one, seconds in pairs)
+    return rates, (items_after - items) / max(1, calls_after - calls)
+
+
+def _network(stream: StreamConfig) -> float:
+    """Faces a second of the restorer in full passes."""
+    restorer = FaceRestorer(stream.restore.restorer)
+    noise = np.random.default_rng(0).integers(0, 255, (restorer.crop_size, restorer.crop_size, 3), np.uint8)
+    crops = [noise] * restorer.batch_size
+    restorer(crops)
+    started = time.perf_counter()
+    for _ in range(_NETWORK_ROUNDS):
+        restorer(crops)
+    return _NETWORK_ROUNDS * len(crops) / (time.perf_counter() - started)
+
+
+def _status(stream: RunningStream) -> StreamStatus:
+    status = stream.status()
+    if status is None:
+        raise WorkerError(f"a stream does not answer: {stream.problem}")
+    return status

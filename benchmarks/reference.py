@@ -1,0 +1,175 @@
+"""The rival: GFP-GAN on a film as its users run it, one whole frame after the other.
+
+Each frame becomes BGR; facexlib's `FaceRestoreHelper` searches it at full size, aligns each face, spandrel's network
+restores the crops one by one in float32, the helper pastes them back into the whole frame, and x264 encodes the result
+(crf 17, medium, as ours). Only the network's noise differs from common use: it is the stored one instead of fresh
+noise in each call, so that results can be compared (unless asked for); that costs nothing either way.
+
+Two variants bracket what people run:
+
+- *lightest*: the small detector, and a square mask with soft edges;
+- *as shipped*: GFP-GAN's own defaults, RetinaFace ResNet-50 and ParseNet's mask. Their weights cannot be had offline,
+  so both run with random weights on the real pictures and what they say is not used: faces come from the list of the
+  lightest variant, and the mask is the whole square. Only the time of this variant means something.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.reference_networks import MOBILENET, RESNET, UnusedParser, load_generator, load_helper
+from benchmarks.results import Run, with_rest
+from vidrestore.errors import InputError
+from vidrestore.media.opening import open_source
+from vidrestore.report import Recorder
+from vidrestore.types import Float32, UInt8
+
+_ENCODER_OPTIONS = {"crf": "17", "preset": "medium"}
+_LEAST_EYE_DISTANCE = 5
+"""Pixels; GFP-GAN's own choice."""
+
+Faces = NDArray[np.float64]
+"""[n, 15]: left, top, right, bottom, score, then five landmarks (x, y), all in frame pixels."""
+
+
+class ReferenceFlow:
+    """The flow with its networks loaded, on the CPU.
+
+    Args:
+        weights: of GFP-GAN, as for our own restorer.
+        known_faces: the faces of each frame, which turns the variant *as shipped* on; None means the lightest.
+        fresh_noise: draw the network's noise anew in each call, as is common.
+
+    Raises:
+        ConfigError: spandrel is not installed.
+        ModelError: the weights cannot be read.
+    """
+
+    def __init__(self, weights: Path, *, known_faces: Sequence[Faces] | None = None, fresh_noise: bool = False) -> None:
+        self._network, self.crop_size = load_generator(weights)
+        as_shipped = known_faces is not None
+        self._helper = load_helper(RESNET if as_shipped else MOBILENET, face_size=self.crop_size, use_parse=as_shipped)
+        self._known_faces = known_faces
+        self._fresh_noise = fresh_noise
+        self._detector = self._helper.face_det
+        if as_shipped:
+            self._helper.face_parse = UnusedParser(self._helper.face_parse)
+
+    def run(self, source: Path, destination: Path, *, frames: int | None = None) -> tuple[Run, list[Faces]]:
+        """Restore a film, or its first frames.
+
+        Returns:
+            The timing, and the faces of each frame.
+
+        Raises:
+            InputError: the source has no constant frame rate to encode with.
+        """
+        recorder = Recorder()
+        found: list[Faces] = []
+        started = perf_counter()
+        with open_source(source) as film, av.open(str(destination), "w") as result:
+            stream = film.streams.video[0]
+            stream.thread_type = "AUTO"
+            encoder = _encoder(result, stream, source)
+            for index, picture in enumerate(recorder.timed("decode", islice(_pictures(film), frames))):
+                restored, faces = self._frame(picture, index, recorder)
+                found.append(faces)
+                with recorder.timing("encode"):
+                    result.mux(encoder.encode(_coded(restored, index)))
+            with recorder.timing("encode"):
+                result.mux(encoder.encode(None))
+        seconds = perf_counter() - started
+        return Run(seconds, len(found), sum(map(len, found)), with_rest(recorder.seconds, seconds)), found
+
+    def crops(self, source: Path, *, frames: int) -> list[UInt8]:
+        """The aligned faces of the first frames, uint8 [S, S, 3] RGB."""
+        crops = []
+        with open_source(source) as film:
+            for index, picture in enumerate(islice(_pictures(film), frames)):
+                self._find(picture, index)
+                self._helper.align_warp_face()
+                crops += [np.ascontiguousarray(crop[..., ::-1]) for crop in self._helper.cropped_faces]
+        return crops
+
+    def restore(self, crop: UInt8) -> UInt8:
+        """One crop through the network, uint8 [S, S, 3] RGB in and out."""
+        return _restored(self._network, np.ascontiguousarray(crop[..., ::-1]), fresh_noise=False)[..., ::-1]
+
+    def _frame(self, picture: UInt8, index: int, recorder: Recorder) -> tuple[UInt8, Faces]:
+        helper = self._helper
+        with recorder.timing("detect"):
+            faces = self._find(picture, index)
+        with recorder.timing("align"):
+            helper.align_warp_face()
+        with recorder.timing("restore"):
+            for crop in helper.cropped_faces:
+                helper.add_restored_face(_restored(self._network, crop, fresh_noise=self._fresh_noise))
+        with recorder.timing("composite"):
+            helper.get_inverse_affine(None)
+            pasted: UInt8 = helper.paste_faces_to_input_image()
+        return pasted, faces
+
+    def _find(self, picture: UInt8, index: int) -> Faces:
+        helper = self._helper
+        helper.clean_all()
+        helper.read_image(picture)
+        if self._known_faces is not None:
+            helper.face_det = _Known(self._detector, self._known_faces[index])
+        helper.get_face_landmarks_5(eye_dist_threshold=_LEAST_EYE_DISTANCE)
+        landmarks = np.array(helper.all_landmarks_5, np.float64).reshape(-1, 10)
+        return np.hstack([np.array(helper.det_faces, np.float64).reshape(-1, 5), landmarks])
+
+
+class _Known:
+    """A detector whose faces are known: it works, and says what it was told."""
+
+    def __init__(self, detector: Any, faces: Faces) -> None:  # noqa: ANN401  facexlib has no types
+        self._detector = detector
+        self._faces = faces
+
+    def detect_faces(self, picture: UInt8, threshold: float) -> Faces:
+        """Search, and return the known faces."""
+        self._detector.detect_faces(picture, threshold)
+        return self._faces
+
+
+@torch.no_grad()
+def _restored(network: nn.Module, crop: UInt8, *, fresh_noise: bool) -> UInt8:
+    """One crop uint8 [S, S, 3] BGR through the network."""
+    from facexlib.utils import img2tensor  # noqa: PLC0415  torchvision was mended when the networks were loaded
+    from torchvision.transforms.functional import normalize  # noqa: PLC0415  likewise
+
+    face = img2tensor(crop / 255.0, bgr2rgb=True, float32=True)
+    normalize(face, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), inplace=True)
+    output = network(face[None], return_rgb=False, randomize_noise=fresh_noise)[0]
+    levels: Float32 = ((output[0].float().clamp(-1, 1) + 1) * 127.5).numpy()
+    return np.ascontiguousarray(levels.transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8))
+
+
+def _pictures(film: av.container.InputContainer) -> Iterator[UInt8]:
+    """Whole frames, uint8 [h, w, 3] BGR."""
+    for frame in film.decode(video=0):
+        yield np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
+
+
+def _encoder(result: av.container.OutputContainer, stream: av.VideoStream, source: Path) -> av.VideoStream:
+    if not stream.average_rate:
+        raise InputError(f"{source} has no frame rate, and the reference flow knows no other time; use another film")
+    encoder = result.add_stream("libx264", rate=Fraction(stream.average_rate), options=dict(_ENCODER_OPTIONS))
+    encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"
+    return encoder
+
+
+def _coded(picture: UInt8, index: int) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+    frame.pts = index
+    return frame

@@ -1,0 +1,131 @@
+"""The networks of the reference flow: spandrel's GFP-GAN and facexlib's helper, with weights that need no download.
+
+facexlib looks for files of fixed names and downloads those that are missing; here they are written first. The
+detector RetinaFace mobilenet0.25 gets the embedded weights. RetinaFace ResNet-50 and ParseNet get random ones: theirs
+cannot be had offline, and the time of a forward pass does not depend on the values.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import ConfigError
+from vidrestore.models import zoo
+from vidrestore.models.checkpoint import load_gfpgan, load_state_dict
+from vidrestore.models.torchvision_ops import ensure_torchvision_imports
+
+MOBILENET, RESNET = "retinaface_mobile0.25", "retinaface_resnet50"
+_FILES = {
+    MOBILENET: "detection_mobilenet0.25_Final.pth",
+    RESNET: "detection_Resnet50_Final.pth",
+    "parsenet": "parsing_parsenet.pth",
+}
+_SEED = 0
+_PARSING_SIDE, _PARSING_CLASSES = 512, 19
+
+
+def load_generator(weights: Path) -> tuple[nn.Module, int]:
+    """Spandrel's GFP-GAN in float32 on the CPU with the weights of a file of ours, and the side of its crops, pixels.
+
+    Raises:
+        ConfigError: spandrel is not installed.
+        ModelError: the weights cannot be read.
+    """
+    if importlib.util.find_spec("spandrel") is None:
+        raise ConfigError("the reference flow needs spandrel; install it with: pip install 'vidrestore[oracle]'")
+    ensure_torchvision_imports()
+    from spandrel.architectures.GFPGAN import GFPGAN  # noqa: PLC0415  optional, and torchvision must be mended first
+
+    ours = load_gfpgan(weights)
+    config = ours.config
+    network: nn.Module = GFPGAN(
+        out_size=config.out_size,
+        num_style_feat=config.num_style_feat,
+        channel_multiplier=config.channel_multiplier,
+        num_mlp=config.num_mlp,
+        input_is_latent=config.input_is_latent,
+        different_w=config.different_w,
+        narrow=config.narrow,
+        sft_half=config.sft_half,
+    )
+    network.load_state_dict(ours.state_dict(), strict=True)
+    return network.requires_grad_(requires_grad=False).eval(), config.out_size
+
+
+def load_helper(detector: str, *, face_size: int, use_parse: bool) -> Any:  # noqa: ANN401  facexlib has no types
+    """Build facexlib's `FaceRestoreHelper` on the CPU.
+
+    Args:
+        detector: `MOBILENET` or `RESNET`.
+        face_size: side of the crops, pixels.
+        use_parse: whether pasting back asks ParseNet for a mask.
+    """
+    ensure_torchvision_imports()
+    from facexlib.utils.face_restoration_helper import FaceRestoreHelper  # noqa: PLC0415  mended first
+
+    with TemporaryDirectory(prefix="vidrestore-reference-") as folder, _quiet():
+        torch.save(_detector_state(detector), Path(folder, _FILES[detector]))
+        # the helper loads ParseNet even when it will not use it
+        torch.save(_parser_state(), Path(folder, _FILES["parsenet"]))
+        return FaceRestoreHelper(
+            upscale_factor=1,
+            face_size=face_size,
+            det_model=detector,
+            use_parse=use_parse,
+            device=torch.device("cpu"),
+            model_rootpath=folder,
+        )
+
+
+class UnusedParser:
+    """Runs a ParseNet with random weights, drops what it says, and calls every pixel skin.
+
+    facexlib then pastes the whole square: its own code path, at its own cost, with a sound picture.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __call__(self, faces_B3HW: Tensor) -> tuple[Tensor]:
+        """Logits [B, 19, H, W] whose greatest is class 1, skin."""
+        logits_BKHW: Tensor = torch.zeros_like(self._network(faces_B3HW)[0])
+        logits_BKHW[:, 1] = 1
+        return (logits_BKHW,)
+
+
+def _detector_state(detector: str) -> dict[str, Tensor]:
+    if detector == MOBILENET:
+        return load_state_dict(zoo.resolve("retinaface-mobile0.25"))
+    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
+
+    state = _random_state(lambda: RetinaFace("resnet50", device=torch.device("cpu")))
+    # a score of one half everywhere: nothing is found, so that no time goes into sorting random boxes
+    return {name: torch.zeros_like(value) if name.startswith("ClassHead") else value for name, value in state.items()}
+
+
+def _parser_state() -> dict[str, Tensor]:
+    from facexlib.parsing.parsenet import ParseNet  # noqa: PLC0415  torchvision must be mended first
+
+    side = _PARSING_SIDE
+    return _random_state(lambda: ParseNet(in_size=side, out_size=side, parsing_ch=_PARSING_CLASSES))
+
+
+def _random_state(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return dict(build().state_dict())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torchvision's warnings about how facexlib builds its backbone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
+        yield

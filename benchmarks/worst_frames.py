@@ -1,0 +1,66 @@
+"""The frames in which a restored film is worst, as a picture: figures tell that something is wrong, eyes tell what."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from vidrestore.evaluation.images.grid import Grid, write_grid
+from vidrestore.evaluation.videos.aligned_reader import Companion
+from vidrestore.evaluation.videos.config import ComparisonConfig
+from vidrestore.evaluation.videos.reference_faces import Scene, scenes
+from vidrestore.evaluation.videos.results import FilmFigures, FrameFigures
+from vidrestore.faces.detector import FaceDetector
+from vidrestore.media.reader import VideoReader
+from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.types import Frame, FrameFaces, UInt8
+
+_RANKED = {"warp_error": -1, "jitter_percent": -1, "identity_cosine": 1, "temporal_feature_distance": -1}
+"""Figures by which frames are ranked: 1 where more is better, -1 where less is."""
+
+
+def worst_frames(film: FilmFigures, *, count: int = 10) -> list[int]:
+    """Positions in `film.frames`, rising, of the frames that rank worst over all figures; of all where fewer have any.
+
+    The ranks in warp error, landmark jitter, identity and feature flicker are added, and so count alike.
+    """
+    ranks: dict[int, int] = {}
+    for name, sign in _RANKED.items():
+        measured = [
+            (index, value) for index, one in enumerate(film.frames) if (value := _figure(one, name)) is not None
+        ]
+        for rank, (index, _) in enumerate(sorted(measured, key=lambda pair: (-sign * pair[1], pair[0]))):
+            ranks[index] = ranks.get(index, 0) + rank
+    return sorted(sorted(ranks, key=lambda index: (-ranks[index], index))[:count])
+
+
+def draw_frames(path: Path, truth: Path, films: Mapping[str, Path], positions: Sequence[int]) -> None:
+    """Write the largest face of some frames as it is in the truth and in every film, a row for each frame, as PNG.
+
+    Raises:
+        InputError: a film cannot be read, or its frames are others than the truth's.
+        OutputError: the picture cannot be written.
+    """
+    rows = [tuple(crops) for position, crops in _faces(truth, films) if position in set(positions)]
+    if rows:
+        write_grid(Grid(truth.stem, ("truth", *films), tuple(rows)), path)
+
+
+def _faces(truth: Path, films: Mapping[str, Path]) -> Iterator[tuple[int, list[UInt8]]]:
+    config, align = ComparisonConfig(), Aligner(ComparisonConfig().crop_size)
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(truth))
+        others = [Companion(film, stack.enter_context(VideoReader(film)), reader.info) for film in films.values()]
+        for position, scene in enumerate(scenes(reader, FaceDetector(), config)):
+            frames = [scene.frame, *(other.beside(scene.frame) for other in others)]
+            if scene.tracks:
+                yield position, [crop for frame in frames for crop in _largest(align, frame, scene)]
+
+
+def _largest(align: Aligner, frame: Frame, scene: Scene) -> list[UInt8]:
+    track = max(scene.tracks, key=lambda one: one.size)
+    return [face.crop for face in align(FrameFaces(frame, (track,), scene.shot)).faces]
+
+
+def _figure(frame: FrameFigures, name: str) -> float | None:
+    value: float | None = getattr(frame, name)
+    return value

@@ -1,0 +1,148 @@
+"""Tracks in which nothing is, and gaps that no container holds: they never cost the film."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import av
+import pytest
+
+from vidrestore import storage
+from vidrestore.errors import InputError, OutputError
+from vidrestore.media.gaps import longest_gap, may_have_long_gaps, refuse_long_gaps
+from vidrestore.media.inspection import inspect
+from vidrestore.media.remux.mux import JoinReport, join
+from vidrestore.media.remux.plan import check_join
+from vidrestore.media.segments import index_film
+from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.runtime.orders import PlanOrder, carry_out
+from vidrestore.runtime.segment import Segment, restore_segment
+
+RESULTS = ("mp4", "mov", "mkv", "ts")
+
+
+def hollowed(film: Path, result: Path, keep: Sequence[int]) -> Path:
+    """A copy of a film with all of its tracks, and only the packets of some."""
+    with av.open(str(film)) as source, av.open(str(result), "w") as output:
+        tracks = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and packet.stream.index in keep:
+                packet.stream = tracks[packet.stream.index]
+                output.mux(packet)
+    return result
+
+
+def restored(film: Path, result: Path) -> JoinReport:
+    """A film that went all the way, without faces being looked for."""
+    plan = check_join(film, result)
+    done = restore_segment(Segment(film, result.with_name("part")), None, RestoreConfig(), lambda _: None)
+    return join([done.part], film, result, plan=plan)
+
+
+@pytest.mark.parametrize("suffix", RESULTS)
+@pytest.mark.parametrize("keep", [(0,), (0, 1), (0, 2), (0, 1, 2)])
+def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path: Path, films: ModuleType) -> None:
+    whole = films.make_film(tmp_path / "whole.mkv", audio="aac", subtitles="subrip")
+    film = hollowed(whole, tmp_path / "film.mkv", keep)
+    result = tmp_path / f"result.{suffix}"
+    told = restored(film, result)
+    assert told.frames == 12
+    with av.open(str(result)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(container.streams.video[0])) == 12
+        # whatever is reported as kept is there, and nothing else is
+        kept = len(told.copied) + len(told.converted)
+        assert len(container.streams) == 1 + kept
+    if 1 in keep:
+        assert any(line.startswith("audio 1 (aac)") for line in told.copied)
+    elif suffix in {"mp4", "mov"}:
+        assert any("audio 1 (aac)" in line and "empty" in line for line in told.left_out)
+
+
+@pytest.mark.parametrize("suffix", RESULTS)
+@pytest.mark.parametrize("source", ["mkv", "nut", "ts"])
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_empty_track_before_one_that_is_not(
+    kind: str, source: str, suffix: str, tmp_path: Path, films: ModuleType
+) -> None:
+    """The sound's language must not be looked for in another track."""
+    film, result = tmp_path / f"film.{source}", tmp_path / f"result.{suffix}"
+    whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
+    with av.open(str(whole)) as template, av.open(str(film), "w") as output:
+        tracks = [output.add_stream_from_template(template.streams[0])]
+        output.add_stream_from_template(template.streams[int(kind == "audio")])
+        tracks.append(output.add_stream_from_template(template.streams[1]))
+        tracks[1].metadata["language"] = "deu"
+        for packet in template.demux():
+            if packet.size:
+                packet.stream = tracks[packet.stream.index]
+                output.mux(packet)
+    told = restored(film, result)
+    with av.open(str(result)) as container:
+        wanted = "ger" if suffix == "mov" else "deu"  # QuickTime's own name
+        sounds = [track for track in container.streams.audio if track.metadata.get("language") == wanted]
+        assert len(sounds) == 1
+        assert sum(packet.size > 0 for packet in container.demux(sounds[0])) > 20
+    gone = [line for line in told.left_out if line.startswith(f"{kind} 1")]
+    assert len(gone) == (suffix in {"mp4", "mov"} or (source == "ts" and (kind, suffix) != ("video", "ts"))), told
+
+
+def film_with_gap(path: Path, films: ModuleType, *, unit: Fraction, gap: int) -> Path:
+    step = max(1, round(Fraction(1, 25) / unit))
+    times = [0, step, 2 * step, 2 * step + gap, 3 * step + gap]
+    return films.make_film(path, pts=times, time_base=unit, options={"bf": "0"})
+
+
+def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> None:
+    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1_000_000), gap=2_500_000_000)
+    assert may_have_long_gaps(inspect(film))
+    with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
+        refuse_long_gaps(film, index_film(film))
+    order = PlanOrder(
+        str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), RestoreConfig(), 100.0, None
+    )
+    with pytest.raises(InputError, match="a gap of 2,500 s"):
+        carry_out(order, None, lambda _: None)
+
+
+@pytest.mark.parametrize(("suffix", "unit"), [("nut", Fraction(1, 1_000_000)), ("mkv", Fraction(1, 1000))])
+def test_longest_gap_that_is_allowed_keeps_all_times(
+    suffix: str, unit: Fraction, tmp_path: Path, films: ModuleType
+) -> None:
+    gap = longest_gap(unit) - 4 * max(1, round(Fraction(1, 25) / unit))
+    film = film_with_gap(tmp_path / f"film.{suffix}", films, unit=unit, gap=gap)
+    refuse_long_gaps(film, index_film(film))
+    for container in RESULTS:
+        assert restored(film, tmp_path / f"result.{container}").frames == 5
+    there, here = index_film(tmp_path / "result.mp4"), index_film(film)
+    assert [time * there.time_base for time in there.times] == [time * here.time_base for time in here.times]
+
+
+def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path, films: ModuleType) -> None:
+    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1000), gap=135_000_000)
+    with pytest.raises(OutputError, match="the film has a gap of 135,000 s"):
+        restore_segment(Segment(film, tmp_path / "part"), None, RestoreConfig(), lambda _: None)
+
+
+def test_usual_films_are_not_searched_for_gaps(tmp_path: Path, films: ModuleType) -> None:
+    for suffix in ("mp4", "mkv", "ts", "avi"):
+        assert not may_have_long_gaps(inspect(films.make_film(tmp_path / f"film.{suffix}", codec="mpeg4")))
+
+
+@pytest.mark.parametrize("suffix", RESULTS)
+def test_sound_after_a_long_gap_does_not_cost_the_film(suffix: str, tmp_path: Path, films: ModuleType) -> None:
+    whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
+    film = tmp_path / "film.mkv"
+    with av.open(str(whole)) as source, av.open(str(film), "w") as output:
+        tracks = [output.add_stream_from_template(stream) for stream in source.streams]
+        for number, packet in enumerate(source.demux()):
+            if packet.size:
+                if packet.stream.type == "audio" and number > 20:
+                    packet.pts += 50_000_000  # ms: 2.4 thousand million samples of 1/48000 s
+                    packet.dts += 50_000_000
+                packet.stream = tracks[packet.stream.index]
+                output.mux(packet)
+    told = restored(film, tmp_path / f"result.{suffix}")
+    assert told.frames == 12
+    if suffix in {"mp4", "mov"}:
+        assert any("after a gap" in line for line in told.losses)

@@ -1,0 +1,320 @@
+"""The whole composition, without files: what holds for a film wherever it is cut, and for a stream as it runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from vidrestore.config import update
+from vidrestore.errors import ConfigError
+from vidrestore.faces.detector import FaceDetector
+from vidrestore.media.reader import VideoReader
+from vidrestore.models.visibility import FaceVisibility
+from vidrestore.report import Recorder
+from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames, within_budget
+from vidrestore.restoration.quality_limits import Effort
+from vidrestore.stages import Inline
+from vidrestore.types import Frame, UInt8
+
+WIDTH, HEIGHT = 320, 240
+RATE = 25
+LIVE = {"tracker": {"lookahead": 0, "coast_seconds": 0.3, "min_hits": 1}}
+
+
+def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:
+    """A restorer that makes of noise what a network makes of it: more."""
+    return [cv2.addWeighted(crop, 2.5, cv2.GaussianBlur(crop, (0, 0), 2), -1.5, 8).astype(np.uint8) for crop in crops]
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return Parts(Inline(FaceDetector()), Inline(sharpen), crop_size=128, batch_size=1)
+
+
+def frame_of(picture: UInt8, index: int, rate: Fraction | int = RATE) -> Frame:
+    planes = tuple(np.ascontiguousarray(picture[..., channel]) for channel in (1, 2, 0))  # gbrp
+    return Frame(index, index, 1 / Fraction(rate), 1, WIDTH, HEIGHT, "gbrp", planes)
+
+
+def face_at(x: float, y: float, *, scale: float = 0.65, flip: bool = False) -> np.ndarray:
+    """float64 [2, 3]: portrait pixels -> picture pixels with the middle of the face at (x, y)."""
+    matrix = np.array([[scale, 0, x - 224 * scale], [0, scale, y - 116 * scale]])
+    return np.array([[-scale, 0, x + 224 * scale], matrix[1]]) if flip else matrix
+
+
+def draw(matrix: np.ndarray, onto: UInt8 | None = None) -> UInt8:
+    """The portrait; onto another picture, its head alone."""
+    portrait = astronaut()
+    if onto is None:
+        return cv2.warpAffine(
+            portrait, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
+        )
+    head = np.zeros(portrait.shape[:2], np.float32)
+    cv2.ellipse(head, (224, 110), (62, 88), 0, 0, 360, 1.0, -1)
+    drawn = cv2.warpAffine(portrait, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA)
+    share = cv2.GaussianBlur(cv2.warpAffine(head, matrix, (WIDTH, HEIGHT)), (0, 0), 1.5)[..., None]
+    return (onto + share * (drawn.astype(np.float32) - onto)).astype(np.uint8)
+
+
+def grainy(pictures: Sequence[UInt8], seed: int = 0) -> list[UInt8]:
+    generator = np.random.default_rng(seed)
+    return [(picture + generator.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8) for picture in pictures]
+
+
+def walking(frames: int) -> list[Frame]:
+    """A face that drifts in front of a camera, with grain."""
+    pictures = [draw(face_at(110 + 1.3 * index, 120 + 6 * np.sin(index / 9))) for index in range(frames)]
+    return [frame_of(picture, index) for index, picture in enumerate(grainy(pictures))]
+
+
+def restored(frames: Sequence[Frame], parts: Parts, options: Mapping[str, Any] | None = None) -> list[Frame]:
+    return [*restore_frames(frames, parts, update(RestoreConfig(), options or {}), Recorder())]
+
+
+def same(one: Frame, other: Frame) -> bool:
+    return all(np.array_equal(mine, yours) for mine, yours in zip(one.planes, other.planes, strict=True))
+
+
+def changed(before: Frame, after: Frame) -> np.ndarray:
+    """bool [h, w]."""
+    return np.any([mine != yours for mine, yours in zip(before.planes, after.planes, strict=True)], axis=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(60, 75), *(pytest.param(*span, marks=pytest.mark.nightly) for span in ((47, 61), (88, 100)))],
+)
+def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: Parts, start: int, stop: int) -> None:
+    frames = walking(120)
+    whole = restored(frames, parts)
+    assert changed(frames[70], whole[70]).sum() > 1000
+    lead_in, lead_out = round(1.6 * RATE), round(0.9 * RATE)
+    first = start - lead_in
+    part = restored(frames[first : stop + lead_out], parts)
+    for index in range(start, stop):
+        assert same(part[index - first], whole[index]), f"frame {index} differs"
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_segments_equal_the_film_where_little_can_be_held_back(parts: Parts) -> None:
+    """As of frames so large that the budget holds six of them."""
+    usual = RestoreConfig()
+    bounded = within_budget(usual, usual.buffer_mib * 2**20 // 12)
+    assert (bounded.tracker.lookahead, bounded.look.frames_per_batch) == (6, 1)
+    small = replace(parts, frames_per_batch=1)
+    frames = walking(120)
+    whole = [*restore_frames(frames, small, bounded, Recorder())]
+    assert changed(frames[70], whole[70]).sum() > 1000
+    first = 60 - round(1.6 * RATE)
+    part = [*restore_frames(frames[first : 75 + round(0.9 * RATE)], small, bounded, Recorder())]
+    for index in range(60, 75):
+        assert same(part[index - first], whole[index]), f"frame {index} differs"
+
+
+@pytest.mark.parametrize(("lag", "held"), [(0, 0), (2, 8)])
+def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: Parts, lag: int, held: int) -> None:
+    options = update(RestoreConfig(), {**LIVE, "tracker": {**LIVE["tracker"], "lookahead": lag}})
+    frames = walking(30)
+    settled = 12
+    other = [*frames[:20], *(frame_of(255 - draw(face_at(200, 90)), index) for index in range(20, 30))]
+    one, two = ([*restore_frames(film, parts, options, Recorder())] for film in (frames, other))
+    alike = [same(mine, yours) for mine, yours in zip(one, two, strict=True)]
+    assert all(alike[: 20 - held])
+    assert not any(alike[20:])
+    assert all(changed(frames[index], one[index]).any() for index in range(settled, 20))
+
+
+def test_a_live_stream_gives_each_frame_before_it_asks_for_more_than_its_lag(parts: Parts) -> None:
+    asked = 0
+
+    def source() -> Iterator[Frame]:
+        nonlocal asked
+        for frame in walking(24):
+            asked += 1
+            yield frame
+
+    options = {**LIVE, "look": {"batch_size": 1, "frames_per_batch": 1}}
+    live = Parts(parts.detector, parts.restorer, crop_size=128, batch_size=1, frames_per_batch=1)
+    stream = restore_frames(source(), live, update(RestoreConfig(), options), Recorder())
+    for given, _ in enumerate(stream, 1):
+        assert asked == given
+
+
+def test_a_cut_between_two_faces_mixes_nothing(parts: Parts) -> None:
+    """Each side of the cut comes out as if the other were not there."""
+    first = grainy([draw(face_at(160 + index, 120)) for index in range(14)], seed=1)
+    second = grainy([draw(face_at(165 - index, 118, flip=True))[:, :, ::-1] for index in range(14)], seed=2)
+    frames = [frame_of(picture, index) for index, picture in enumerate([*first, *second])]
+    together = restored(frames, parts)
+    apart = [*restored(frames[:14], parts), *restored(frames[14:], parts)]
+    assert all(changed(before, after).any() for before, after in zip(frames, together, strict=True))
+    different = [index for index, (one, other) in enumerate(zip(together, apart, strict=True)) if not same(one, other)]
+    assert different == []
+
+
+@pytest.mark.parametrize("rate", [12, 25])
+def test_a_face_that_leaves_and_comes_back_does_not_pop(parts: Parts, rate: int) -> None:
+    """The share of the restored face in the picture never jumps by more than a quarter."""
+    empty = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    there = [not 3 * rate / 2 < index < 3 * rate for index in range(4 * rate)]
+    pictures = [draw(face_at(160, 120), empty) if shown else empty for shown in there]
+    frames = [frame_of(picture, index, rate) for index, picture in enumerate(pictures)]
+    invert = Parts(parts.detector, Inline(lambda crops: [255 - crop for crop in crops]), crop_size=128, batch_size=1)
+    options = {"stabilizer": {"blend": False, "colour_lock": 0.0}}
+    results = restored(frames, invert, options)
+    shares = [_share(before, after) for before, after in zip(frames, results, strict=True)]
+    assert max(shares) > 0.95
+    assert min(shares) == 0
+    assert 0 < np.abs(np.diff(shares)).max() <= 0.27
+
+
+def _share(before: Frame, after: Frame) -> float:
+    """How much of the inverted face shows in a patch of the cheeks."""
+    patch = (slice(108, 128), slice(146, 174))
+    film = np.stack([plane[patch] for plane in before.planes]).astype(float)
+    result = np.stack([plane[patch] for plane in after.planes]).astype(float)
+    wanted = 255 - 2 * film
+    return float((wanted * (result - film)).sum() / (wanted**2).sum())
+
+
+@pytest.mark.parametrize("lookahead", [0, 128])
+def test_two_faces_that_cross_keep_their_identities(parts: Parts, lookahead: int) -> None:
+    """One walks before the other: each frame's track ids are read off a selection of one face at a time."""
+    frames, truth = crossing()
+    options = update(RestoreConfig(), {"tracker": {"lookahead": lookahead, "coast_seconds": 0.3, "min_hits": 1}})
+    found = tracks_of(frames, parts, options)
+    near = {0: set[int](), 1: set[int]()}
+    for centres, tracks in zip(truth, found, strict=True):
+        for who, x in enumerate(centres):
+            close = [track for track, at in tracks.items() if abs(at - x) < 18]
+            other = abs(centres[0] - centres[1])
+            if close and other > 60:
+                near[who].update(close)
+    assert [len(ids) for ids in near.values()] == [1, 1]
+    assert near[0] != near[1]
+
+
+@pytest.mark.parametrize("lookahead", [0, 128])
+def test_walkers_keep_their_identities(shared: Path, parts: Parts, lookahead: int) -> None:
+    """A real film: a woman on the left and a man on the right, side by side, towards the camera."""
+    with VideoReader(shared / "clips" / "face-demographics-walking.gif") as reader:
+        config = update(RestoreConfig(), {"tracker": {"lookahead": lookahead, "coast_seconds": 0.3}})
+        found = tracks_of([*reader], parts, config)
+    known = {track for tracks in found for track in tracks}
+    assert len(known) == 2
+    both = [tracks for tracks in found if len(tracks) == 2]
+    assert len(both) > 10
+    assert len({min(tracks, key=lambda track: tracks[track]) for tracks in both}) == 1
+
+
+@pytest.fixture(scope="module")
+def seeing(parts: Parts) -> Parts:
+    """A restorer that turns faces into their negatives, so that it shows wherever it is."""
+    negative = Inline(lambda crops: [255 - crop for crop in crops])
+    return Parts(parts.detector, negative, crop_size=128, batch_size=1, visibility=Inline(FaceVisibility("cpu")))
+
+
+@pytest.mark.parametrize("colour", [(90, 90, 90), (196, 148, 122)], ids=["grey", "skin"])
+def test_a_bar_that_crosses_a_face_stays_whole(seeing: Parts, colour: tuple[int, int, int]) -> None:
+    frames, bars = [], []
+    for index in range(24):
+        picture, bar = draw(face_at(160, 120, scale=0.9)).copy(), np.zeros((HEIGHT, WIDTH), np.uint8)
+        left = 100 + 4 * index
+        cv2.rectangle(bar, (left, 0), (left + 22, HEIGHT), 1, -1)
+        picture[bar > 0] = colour
+        frames.append(frame_of(cv2.GaussianBlur(picture, (0, 0), 0.7), index))
+        bars.append(cv2.erode(bar, np.ones((5, 5), np.uint8)) > 0)
+    options = {"stabilizer": {"colour_lock": 0.0}}
+    careless = restored(frames, seeing, {**options, "occlusion": {"enabled": False}})
+    careful = restored(frames, seeing, options)
+    damage = []
+    for before, all_over, kept, bar in zip(frames, careless, careful, bars, strict=True):
+        painted = changed(before, all_over) & bar
+        if painted.sum() > 200:
+            damage.append([np.abs(_green(after) - _green(before))[painted].mean() for after in (kept, all_over)])
+        assert (changed(before, kept) & ~bar).sum() > 1500, "the rest of the face is restored"
+    assert len(damage) > 8
+    with_mask, without = np.mean(damage, axis=0)
+    assert with_mask < 0.25 * without
+
+
+def _green(frame: Frame) -> np.ndarray:
+    return frame.planes[0].astype(np.float32)
+
+
+def test_steady_codes_want_a_restorer_that_has_codes(parts: Parts) -> None:
+    with pytest.raises(ConfigError, match=r"codes\.frames is above 0"):
+        restored(walking(2), parts, {"codes": {"frames": 2}})
+
+
+def crossing() -> tuple[list[Frame], list[tuple[float, float]]]:
+    empty = cv2.GaussianBlur(np.random.default_rng(3).integers(60, 130, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 3)
+    pictures, truth = [], []
+    for index in range(70):
+        behind, before = 60 + 2.9 * index, 260 - 2.9 * index
+        picture = draw(face_at(behind, 112, scale=0.5), empty)
+        pictures.append(draw(face_at(before, 132, scale=0.62, flip=True), picture))
+        truth.append((behind, before))
+    return [frame_of(picture, index) for index, picture in enumerate(pictures)], truth
+
+
+def tracks_of(frames: Sequence[Frame], parts: Parts, config: RestoreConfig) -> list[dict[int, float]]:
+    """For every frame, the middle of each track's face, x."""
+    from vidrestore.restoration import pipeline  # noqa: PLC0415  its stages, one by one
+
+    looks = pipeline._previews(frames, config, Recorder())
+    found = pipeline.map_faces(parts.detector, looks, batch_size=4, longest=16)
+    detected = pipeline._in_display_pixels(found, config.look.preview_side)
+    tracked = pipeline._track(detected, config.tracker, Recorder())
+    return [{track.id: float((track.to_display @ [0.5, 0.55, 1])[0]) for track in item.faces} for item in tracked]
+
+
+@pytest.mark.parametrize("lag", range(9))
+def test_a_lag_is_divided_among_the_stages(lag: int) -> None:
+    from vidrestore.restoration import pipeline  # noqa: PLC0415  how it divides
+
+    shares = pipeline._lags(RestoreConfig(lag=lag))
+    assert shares.tracker + shares.denoiser + shares.codes + shares.fader + shares.stabilizer == lag
+
+
+@pytest.mark.parametrize("lag", [0, 1, 4, 8])
+def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: Parts, lag: int) -> None:
+    frames = crossing()[0][:12]
+    config = update(RestoreConfig(), {"lag": lag, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
+    drawn: list[int] = []
+
+    def draw() -> Iterator[Frame]:
+        for frame in frames:
+            drawn.append(frame.index)
+            yield frame
+
+    restored = restore_frames(draw(), one_by_one, config, Recorder(), effort=Effort())
+    for index, frame in enumerate(restored):
+        assert frame.index == index
+        assert len(drawn) <= min(len(frames), index + 1 + lag)
+    assert len(drawn) == 12
+
+
+def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: Parts) -> None:
+    recorder = Recorder()
+    one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
+    config = update(RestoreConfig(), {"lag": 0, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    frames = crossing()[0][:8]
+    restored = [*restore_frames(frames, one_by_one, config, recorder, effort=Effort(restore_every=4))]
+    assert len(restored) == 8
+    assert recorder.counts["faces_carried"] > 0
+    assert recorder.seconds["network"] > 0
+
+
+def test_a_lag_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ConfigError, match="lag is 9"):
+        RestoreConfig(lag=9)

@@ -1,0 +1,118 @@
+"""Looks: what a medium does to a whole film; one is drawn for a film and lasts from its first frame to its last."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from vidrestore.degradation.medium.clip import MEDIA, FilmConfig, FilmParameters, draw, film_preset
+from vidrestore.degradation.medium.codec import CodecConfig
+from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, draw_dropouts
+from vidrestore.degradation.medium.rng import Purpose, generator_at
+from vidrestore.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LookConfig:
+    """How far the damage of a film may go."""
+
+    film: FilmConfig = field(default_factory=FilmConfig)
+    """What befalls every picture, and how the film is coded."""
+    dropouts: DropoutConfig = field(default_factory=DropoutConfig)
+    mix: tuple[str, ...] = ()
+    """Names of presets: one of them is drawn, and the fields above do not matter."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.mix if name not in MEDIA]
+        if unknown:
+            raise ConfigError(f"look.mix is {self.mix!r}; give names out of {', '.join(MEDIA)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The damage of one film."""
+
+    film: FilmParameters
+    dropouts: Dropouts
+
+
+def _coded(medium: str, *codecs: CodecConfig, scale: tuple[float, float]) -> FilmConfig:
+    """The damage of face clips of that medium, coded at a rate: the control of it is half of how such films look."""
+    return replace(film_preset(medium), scale=scale, codecs=codecs)
+
+
+_LOOKS: Final = {
+    # Half an hour of a worn cassette on a DVD of 4 to 6 Mbit/s, or straight to a file.
+    "vhs": LookConfig(
+        film=_coded(
+            "vhs",
+            CodecConfig("mpeg2", bits_per_pixel=(0.3, 0.7), group=(12, 15), b_frames=(2, 2), interlaced=True),
+            CodecConfig("h264", bits_per_pixel=(0.08, 0.2)),
+            CodecConfig("mpeg4", bits_per_pixel=(0.15, 0.35), group=(50, 250), b_frames=(0, 2)),
+            scale=(1.5, 3),
+        ),
+        dropouts=DropoutConfig(streaks=(0.3, 3)),
+    ),
+    # A print that has been through many projectors.
+    "film16": LookConfig(
+        film=replace(
+            _coded(
+                "film16",
+                CodecConfig("h264", bits_per_pixel=(0.1, 0.3), presets=("medium", "slow")),
+                CodecConfig("mpeg2", bits_per_pixel=(0.4, 0.9), group=(12, 15), b_frames=(2, 2)),
+                scale=(1, 2.5),
+            ),
+            # the coarsest stock is for faces far away; over a whole picture it hides everything
+            grain_strength=(0.015, 0.05),
+            grain_size=(0.45, 0.85),
+        ),
+        dropouts=DropoutConfig(dust=(0.5, 4), scratches=(0.005, 0.03)),
+    ),
+    "webcam": LookConfig(
+        film=_coded(
+            "webcam",
+            CodecConfig(
+                "h264",
+                bits_per_pixel=(0.05, 0.15),
+                presets=("ultrafast", "superfast", "veryfast"),
+                group=(50, 300),
+                b_frames=(0, 0),
+            ),
+            scale=(1.5, 3.5),
+        ),
+    ),
+    "lowbitrate": LookConfig(
+        film=_coded(
+            "lowbitrate",
+            CodecConfig("h264", bits_per_pixel=(0.012, 0.04), presets=("veryfast", "medium", "slow")),
+            CodecConfig("mpeg4", bits_per_pixel=(0.03, 0.08), group=(50, 250), b_frames=(0, 2)),
+            scale=(1.2, 3),
+        ),
+    ),
+    # A crowded multiplex: 0.8 to 2.5 Mbit/s for a picture of standard definition.
+    "broadcast": LookConfig(
+        film=_coded(
+            "broadcast",
+            CodecConfig("mpeg2", bits_per_pixel=(0.08, 0.25), group=(12, 15), b_frames=(2, 2), interlaced=True),
+            scale=(1.2, 3),
+        ),
+    ),
+    "mixed": LookConfig(mix=MEDIA),
+}
+LOOK_NAMES: Final = tuple(_LOOKS)
+
+
+def look_preset(name: str) -> LookConfig:
+    """The looks of a medium by its name, one of LOOK_NAMES; ConfigError for another name."""
+    if name not in _LOOKS:
+        raise ConfigError(f"preset {name!r} is unknown; give one of {', '.join(LOOK_NAMES)}")
+    return _LOOKS[name]
+
+
+def draw_look(config: LookConfig, *, seed: int) -> Look:
+    """The look of the film with that seed."""
+    generator = generator_at(seed, Purpose.LOOK)
+    if config.mix:
+        config = _LOOKS[config.mix[int(generator.integers(len(config.mix)))]]
+    film = draw(config.film, generator)
+    # a face is cut out of somewhere in a frame, a film begins at a block's corner
+    film = replace(film, codec=replace(film.codec, corner=(0, 0)))
+    return Look(film, draw_dropouts(config.dropouts, generator))

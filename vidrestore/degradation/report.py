@@ -1,0 +1,35 @@
+"""What a run of the damage simulator did."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidrestore.degradation.medium.profiles import Look
+from vidrestore.files import replace_text
+from vidrestore.report_json import to_json
+
+
+@dataclass(frozen=True, slots=True)
+class DegradeReport:
+    """Everything worth knowing of a degraded film; `write` keeps it for machines."""
+
+    source: str
+    destination: str
+    frames: int
+    seconds: float
+    """Wall-clock time from the call to the renamed result."""
+    seed: int
+    look: Look
+    """What was drawn: the damage of all frames."""
+    streams: dict[str, tuple[str, ...]]
+    """What became of the other streams: `copied`, `converted`, `left_out`."""
+    warnings: tuple[str, ...]
+    versions: dict[str, str]
+
+    @property
+    def frames_per_second(self) -> float:
+        """End to end."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def write(self, path: Path) -> None:
+        """Write the JSON beside its place and rename it there; OutputError when it cannot be written."""
+        replace_text(path, to_json(self))

@@ -1,0 +1,192 @@
+"""The damage simulator's main job: a film in, its archival twin out, which can be compared with it frame by frame."""
+
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vidrestore.degradation.frame_sizes import enlarge_picture, shrink_frame
+from vidrestore.degradation.medium.clip import SMALLEST_SIDE
+from vidrestore.degradation.medium.profiles import Look, LookConfig, draw_look, look_preset
+from vidrestore.degradation.medium.whole_video import through_medium
+from vidrestore.degradation.report import DegradeReport
+from vidrestore.degradation.timing_check import rounded_times
+from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.inspection import inspect_to_rewrite
+from vidrestore.media.output import aside, check_destination, workspace
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.reader import ReadStatistics, VideoReader
+from vidrestore.media.remux.mux import JoinReport, join
+from vidrestore.media.remux.plan import JoinPlan, check_join
+from vidrestore.media.writer import VideoWriter, check_encoding
+from vidrestore.report import installed_versions
+from vidrestore.types import Frame, UInt8
+
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+OnFrame = Callable[[int, VideoInfo], None]
+"""Called with the frames written so far, and what is known of the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class DegradeConfig:
+    """Which damage, and how its result is stored."""
+
+    look: LookConfig = field(default_factory=lambda: look_preset("mixed"))
+    seed: int = 0
+    """0 or more; the look and the damage of every frame follow from it."""
+    encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(crf=10))
+    """Much finer than what a film is restored to: what is measured is to be the damage, not this encoding."""
+    overwrite: bool = False
+    """Whether an existing destination may be replaced."""
+    strict: bool = False
+    """Whether a damaged source is an error instead of a warning."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; give 0 or more")
+
+
+def degrade_film(
+    source: Path | str,
+    destination: Path | str,
+    config: DegradeConfig | None = None,
+    *,
+    on_frame: OnFrame | None = None,
+) -> DegradeReport:
+    """Give a film the damage of an archive.
+
+    The result has the frames of the source, of the same size and at the same times; sound, subtitles, chapters and
+    metadata are copied. The same source, configuration and seed give the same pictures, on the same machine at least:
+    another processor may round otherwise.
+
+    Args:
+        source: a progressive film that FFmpeg reads.
+        destination: its extension names the container. The file appears there when it is whole, or not at all.
+        config: the defaults draw a medium by the seed 0.
+        on_frame: called after each frame.
+
+    Returns:
+        What was done, including the look that was drawn and all that could not be kept.
+
+    Raises:
+        VidrestoreError: one line that says what came, what was wanted and what to do.
+    """
+    source, destination = Path(source), Path(destination)
+    config = config or DegradeConfig()
+    started = time.perf_counter()
+    info = inspect_to_rewrite(source)
+    check_destination(source, destination, overwrite=config.overwrite)
+    _check_picture(info)
+    encode = _repeatable(config.encode)
+    plan = check_join(source, destination, video_codec=check_encoding(info, encode).codec)
+    look = draw_look(config.look, seed=config.seed)
+    with workspace(destination) as folder:
+        part = folder / "video"
+        times, read, notes = _degrade(source, part, look, replace(config, encode=encode), on_frame)
+        _refuse(read.losses(), source, strict=config.strict)
+        joined, rounded = _join(part, source, destination, plan, info, times, strict=config.strict)
+    warnings = [*read.losses(), *_notices(info, read), *notes, *_not_kept(joined), *rounded]
+    return DegradeReport(
+        source=str(source),
+        destination=str(destination),
+        frames=len(times),
+        seconds=time.perf_counter() - started,
+        seed=config.seed,
+        look=look,
+        streams={name: getattr(joined, name) for name in ("copied", "converted", "left_out")},
+        warnings=tuple(warnings),
+        versions=installed_versions(),
+    )
+
+
+def degrade_frames(frames: Iterable[Frame], look: Look, *, seed: int) -> Iterator[Frame]:
+    """Damage a stream of frames: as many come out, in order, of the same size, format and times.
+
+    Lazy; holds what `through_medium` holds, in the film's small size, and as many times.
+
+    Raises:
+        InputError: a frame is interlaced.
+    """
+    waiting: deque[Frame] = deque()
+    scale = look.film.scale
+
+    def pictures() -> Iterator[UInt8]:
+        for frame in frames:
+            if frame.interlaced:
+                raise InputError(_interlaced(f"frame {frame.index}"))
+            waiting.append(replace(frame, planes=()))
+            yield shrink_frame(frame, scale=scale)
+
+    for picture in through_medium(pictures(), look, seed=seed):
+        yield enlarge_picture(picture, waiting.popleft(), look.film)
+
+
+def _degrade(
+    source: Path, part: Path, look: Look, config: DegradeConfig, on_frame: OnFrame | None
+) -> tuple["array[int]", ReadStatistics, tuple[str, ...]]:
+    """Write the degraded video; gives the times of its frames, what was read and what the encoder does not keep."""
+    times = array("q")
+    with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
+        for frame in degrade_frames(reader, look, seed=config.seed):
+            writer.write(frame)
+            times.append(frame.pts)
+            if on_frame:
+                on_frame(len(times), reader.info)
+    return times, reader.statistics, writer.notes
+
+
+def _join(
+    part: Path, source: Path, destination: Path, plan: JoinPlan, info: VideoInfo, times: "array[int]", *, strict: bool
+) -> tuple[JoinReport, list[str]]:
+    with aside(destination) as result:
+        joined = join([part], source, result, plan=plan)
+        if joined.frames != len(times):
+            raise OutputError(f"{joined.frames} frames came out of {len(times)}; this is a bug, please report it")
+        _refuse(joined.losses, source, strict=strict)
+        return joined, rounded_times(times, info.time_base, result, shift=joined.shift)
+
+
+def _check_picture(info: VideoInfo) -> None:
+    if info.interlaced:
+        raise InputError(_interlaced(str(info.path)))
+    if min(info.width, info.height) < SMALLEST_SIDE:
+        raise InputError(
+            f"{info.path} is {info.width}x{info.height}; the damage needs sides of {SMALLEST_SIDE} pixels or more"
+        )
+
+
+def _interlaced(what: str) -> str:
+    return (
+        f"{what} is interlaced, and its two fields would be mixed when the picture is shrunk; deinterlace the film "
+        f"first, for a ground truth is progressive"
+    )
+
+
+def _repeatable(encode: EncodeConfig) -> EncodeConfig:
+    """Without x264's macroblock tree, with which PyAV's wheel codes small pictures otherwise from call to call."""
+    if encode.codec != "libx264" or encode.lossless or any("mbtree" in option for option in encode.options):
+        return encode
+    return replace(encode, options=("mbtree=0", *encode.options))
+
+
+def _refuse(losses: Iterable[str], source: Path, *, strict: bool) -> None:
+    told = "; ".join(losses)
+    if told and strict:
+        raise InputError(f"{source} is damaged: {told}; without --strict, what can be read is degraded")
+
+
+def _notices(info: VideoInfo, read: ReadStatistics) -> list[str]:
+    notices = read.changes()
+    if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
+        notices.append(f"the film is HDR ({transfer}), which no such medium was: its code values were damaged as SDR's")
+    return [*info.notes, *notices]
+
+
+def _not_kept(joined: JoinReport) -> list[str]:
+    moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
+    if joined.retimed_packets:
+        moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
+    return [*joined.losses, *joined.converted, *joined.left_out, *moved]

@@ -1,0 +1,235 @@
+"""The evaluation: known faces are damaged, every contender restores the same pictures, and judges compare.
+
+Faces pass in batches, and of each batch only numbers stay, and the few pictures of a grid.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vidrestore.errors import ConfigError, InputError
+from vidrestore.evaluation.images.candidates import Contender
+from vidrestore.evaluation.images.degraded_faces import Degrade, damage, degrade_as
+from vidrestore.evaluation.images.grid import Grid
+from vidrestore.evaluation.images.metric_models import Judges, Measured, pictures, summarise
+from vidrestore.evaluation.images.results import ContenderInfo, EvaluationReport, StrengthResult
+from vidrestore.report import installed_versions
+from vidrestore.training.data.dataset import FaceFolder, open_face_folder
+from vidrestore.training.data.face_reading import read_face
+from vidrestore.types import Float32, UInt8
+
+Part = Literal["held-out", "all"]
+OnProgress = Callable[[int, int, str], None]
+"""Called with the restorations done, those in all, and the strength at work."""
+
+STRENGTHS = ("clean", "light", "medium", "heavy", "protocol")
+_CODED_BLOCK = 16
+"""Pixels; the JPEG step of the damage takes sides that this divides."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """What is evaluated; together with the folder it determines every picture that a contender sees.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    strengths: tuple[str, ...] = STRENGTHS
+    """Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."""
+    part: Part = "held-out"
+    """held-out: only faces that training on this folder never shows. all: for a folder that nobody trains on."""
+    count: int | None = None
+    """At most so many faces, a fixed choice among all names; None takes all."""
+    seed: int = 0
+    """Of the damage."""
+    size: int = 256
+    """Side of the pictures in pixels."""
+    batch_size: int = 16
+    """Faces that are held at once."""
+    grid_faces: int = 24
+    """Faces whose pictures are kept for the grids."""
+    grid_strengths: tuple[str, ...] = ("protocol", "medium", "clean")
+    """Strengths whose pictures are kept, if they are evaluated."""
+
+    def __post_init__(self) -> None:
+        least = {"count": (self.count, 1), "batch_size": (self.batch_size, 1)}
+        least |= {"grid_faces": (self.grid_faces, 0), "seed": (self.seed, 0)}
+        for name, (value, lowest) in least.items():
+            if value is not None and value < lowest:
+                raise ConfigError(f"{name} is {value}; give {lowest} or more")
+        if self.size < 1 or self.size % _CODED_BLOCK:
+            raise ConfigError(f"size is {self.size}; give a multiple of {_CODED_BLOCK} pixels, such as 256")
+        if self.part not in {"held-out", "all"}:
+            raise ConfigError(f"part is {self.part!r}; give held-out or all")
+        if not self.strengths or len(set(self.strengths)) < len(self.strengths):
+            raise ConfigError(f"strengths are {list(self.strengths)}; give one or more, each once")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of it: the numbers, and pictures of some faces."""
+
+    report: EvaluationReport
+    grids: tuple[Grid, ...]
+    """One for each evaluated strength of `grid_strengths`; none where `grid_faces` is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A face on disk."""
+
+    name: str
+    path: Path
+    tabled: Float32 | None
+    """float32 [5, 2], pixels of the picture as evaluated: its landmarks, where the folder's table has them."""
+
+
+def evaluate(
+    folder: Path,
+    contenders: Sequence[Contender],
+    judges: Judges,
+    config: EvaluationConfig | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Damage the faces of a folder, let every contender restore them, and compare with the truth.
+
+    Args:
+        folder: of aligned square faces, as `vidrestore align` makes it.
+        contenders: each with its own name.
+        judges: what compares.
+        config: which faces and which damage.
+        on_progress: called after every batch of a contender.
+
+    Raises:
+        ConfigError: there is no such strength, or contenders share a name.
+        InputError: the folder is missing or has no faces in that part, or a picture cannot be read.
+        RestorationError: a contender failed.
+    """
+    config = config or EvaluationConfig()
+    if not contenders or len({one.name for one in contenders}) < len(contenders):
+        raise ConfigError(
+            f"contenders are {[one.name for one in contenders]}; give one or more, each with its own name"
+        )
+    degrades = {strength: degrade_as(strength) for strength in config.strengths}
+    available = _part(folder, config)
+    order = _order(available)[: config.count]
+    faces = [_face(available, index) for index in order]
+    tell = _counted(on_progress, len(faces) * len(contenders) * len(degrades))
+    runs = [_Run(contenders, judges, config, strength, degrades[strength]) for strength in config.strengths]
+    for run in runs:
+        run.pass_through(faces, tell)
+    report = EvaluationReport(
+        folder=str(folder),
+        part=config.part,
+        faces=len(faces),
+        faces_available=len(available),
+        faces_enlarged=int((available.sides[order] < config.size).sum()),
+        size=config.size,
+        seed=config.seed,
+        contenders=tuple(ContenderInfo(one.name, one.what, one.sha256) for one in contenders),
+        versions=installed_versions(),
+        results=tuple(run.result() for run in runs),
+    )
+    return Evaluation(report, tuple(run.grid() for run in runs if run.rows))
+
+
+class _Run:
+    """All contenders at one strength."""
+
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        judges: Judges,
+        config: EvaluationConfig,
+        strength: str,
+        degrade: Degrade,
+    ) -> None:
+        self._contenders = contenders
+        self._judges = judges
+        self._config = config
+        self._strength = strength
+        self._degrade = degrade
+        self._seen = hashlib.sha256()
+        self._measured: dict[str, list[Measured]] = {one.name: [] for one in contenders}
+        self._rows_wanted = config.grid_faces if strength in config.grid_strengths else 0
+        self.rows: list[tuple[UInt8, ...]] = []
+        """Of the grid: a picture of each contender and the truth, for at most `grid_faces` faces."""
+
+    def pass_through(self, faces: Sequence[_Face], tell: Callable[[int, str], None]) -> None:
+        """Show all faces to all contenders."""
+        for batch in _batches(faces, self._config.batch_size):
+            names = [face.name for face in batch]
+            shown = torch.stack([torch.from_numpy(read_face(face.path, self._config.size)) for face in batch])
+            damaged, target = damage(
+                shown, names, strength=self._strength, seed=self._config.seed, degrade=self._degrade
+            )
+            self._seen.update(damaged.numpy().tobytes())
+            truth = self._judges.know(target, [face.tabled for face in batch])
+            columns = []
+            for contender in self._contenders:
+                restored = contender(damaged.clone())  # a contender that writes on its input spoils it for no other
+                self._measured[contender.name].append(self._judges.measure(restored, truth))
+                columns.append(restored)
+                tell(len(batch), self._strength)
+            self._keep([*columns, target])
+
+    def result(self) -> StrengthResult:
+        """The scores so far."""
+        scores = tuple(summarise(name, measured) for name, measured in self._measured.items())
+        return StrengthResult(self._strength, self._seen.hexdigest(), scores)
+
+    def grid(self) -> Grid:
+        """The pictures kept."""
+        labels = (*(one.name for one in self._contenders), "truth")
+        return Grid(self._strength, labels, tuple(self.rows))
+
+    def _keep(self, columns: Sequence[Tensor]) -> None:
+        missing = self._rows_wanted - len(self.rows)
+        if missing > 0:
+            self.rows += zip(*(pictures(column[:missing]) for column in columns), strict=True)
+
+
+def _part(folder: Path, config: EvaluationConfig) -> FaceFolder:
+    faces = open_face_folder(folder, size=config.size)
+    part = faces.held_out if config.part == "held-out" else faces
+    if not len(part):
+        raise InputError(
+            f"none of the {len(faces)} faces in {folder} is held out; give more faces, or --all if no model was "
+            "trained on them"
+        )
+    return part
+
+
+def _order(faces: FaceFolder) -> list[int]:
+    """A fixed shuffle by name: the first few are of all kinds, whatever the names begin with."""
+    lots = [hashlib.sha256(name.encode()).digest() for name in faces.names]
+    return sorted(range(len(faces)), key=lots.__getitem__)
+
+
+def _face(faces: FaceFolder, index: int) -> _Face:
+    name = faces.names[index]
+    return _Face(name, faces.folder / name, faces.landmarks[index] if faces.found[index] else None)
+
+
+def _batches(faces: Sequence[_Face], size: int) -> Iterator[Sequence[_Face]]:
+    for start in range(0, len(faces), size):
+        yield faces[start : start + size]
+
+
+def _counted(on_progress: OnProgress | None, total: int) -> Callable[[int, str], None]:
+    done = 0
+
+    def tell(more: int, strength: str) -> None:
+        nonlocal done
+        done += more
+        if on_progress:
+            on_progress(done, total, strength)
+
+    return tell

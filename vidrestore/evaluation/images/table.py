@@ -1,0 +1,93 @@
+"""An evaluation as tables: one for each strength of damage, made from the report and from nothing else."""
+
+from dataclasses import dataclass
+
+from vidrestore.evaluation.images.results import EvaluationReport, Score
+from vidrestore.markdown import markdown_table, markdown_text
+
+_HEAD = (
+    "contender",
+    "PSNR dB",
+    "SSIM",
+    "feature distance",
+    "identity",
+    "sharpness",
+    "landmarks %",
+    "iris",
+    "mouth",
+    "cheek",
+    "not found",
+    "faces",
+)
+_COLOURS = slice(_HEAD.index("iris"), _HEAD.index("cheek") + 1)
+NOTES = (
+    "PSNR, SSIM and identity: higher is better. Feature distance and landmarks: lower is better.",
+    "Sharpness: energy of fine detail as a share of the truth's, mean (median); 1 is best, and noise counts.",
+    "Landmarks: mean distance in per cent of the distance between the eyes; faces not found are counted beside it.",
+    "Iris, mouth and cheek: how far their colours are from the truth's, in the a*b* plane of CIELAB; lower is better.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text; the first column names the row."""
+
+    title: str
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+def tables(report: EvaluationReport) -> list[Table]:
+    """One for each strength."""
+    return [Table(result.strength, _HEAD, tuple(map(_cells, result.scores))) for result in report.results]
+
+
+def parted(table: Table) -> tuple[Table, Table]:
+    """A table of `tables` as two that a terminal of 80 columns holds: colours have one of their own."""
+    rows = (table.head, *table.body)
+    rest = tuple((*row[: _COLOURS.start], *row[_COLOURS.stop :]) for row in rows)
+    colours = tuple((row[0], *row[_COLOURS]) for row in rows)
+    return (
+        Table(table.title, rest[0], rest[1:]),
+        Table(f"{table.title}: distance of colours", colours[0], colours[1:]),
+    )
+
+
+def setting(report: EvaluationReport) -> str:
+    """What was measured, on what, in one sentence."""
+    enlarged = f", {report.faces_enlarged} of them enlarged" if report.faces_enlarged else ""
+    chosen = f"{report.faces} of {report.faces_available} faces ({report.part}{enlarged})"
+    return f"{chosen} of {report.folder} at {report.size} px, seed {report.seed}."
+
+
+def markdown(report: EvaluationReport) -> str:
+    """All tables with their setting, contenders and how to read them."""
+    parts = [f"# Evaluation\n\n{markdown_text(setting(report))}"]
+    parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
+    contenders = [
+        f"- *{markdown_text(one.name)}*: {markdown_text(one.what)}{_weights(one.sha256)}" for one in report.contenders
+    ]
+    return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *contenders])]) + "\n"
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    return (
+        score.contender,
+        f"{score.psnr_decibels:.2f}",
+        f"{score.ssim:.4f}",
+        f"{score.feature_distance:.3f}",
+        f"{score.identity_cosine:.3f}",
+        f"{score.sharpness_ratio:.3f} ({score.sharpness_ratio_median:.3f})",
+        _number(score.landmark_percent),
+        *(_number(value) for value in (score.iris_chroma, score.mouth_chroma, score.cheek_chroma)),
+        str(score.landmark_missed),
+        str(score.faces),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _weights(sha256: str | None) -> str:
+    return f", sha256 {sha256[:12]}" if sha256 else ""

@@ -1,0 +1,90 @@
+"""Films read in step: for every frame of the reference, the frame of another film that should look like it."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from vidrestore.errors import InputError
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.reader import ReadStatistics, VideoReader
+from vidrestore.types import Frame
+
+
+class Companion:
+    """A film beside the reference; both are open, and `reader` is at its beginning.
+
+    Times count from each film's first frame, for containers begin where they like, and may differ by one tick of
+    each container's clock, for each rounds to its own.
+
+    Raises:
+        InputError: the films do not show pictures of one size.
+    """
+
+    def __init__(self, path: Path, reader: VideoReader, reference: VideoInfo) -> None:
+        self.path = path
+        self._reader = reader
+        self._reference = reference
+        self._frames: Iterator[Frame] = iter(reader)
+        self._tolerance = reference.time_base + reader.info.time_base
+        self._seen = 0
+        ours, theirs = _picture(reader.info), _picture(reference)
+        if ours != theirs:
+            raise InputError(
+                f"{path} shows {ours} and {reference.path} {theirs}; metrics compare pictures of one size, so scale "
+                "one of the films first"
+            )
+
+    @property
+    def statistics(self) -> ReadStatistics:
+        """What became of its packets so far."""
+        return self._reader.statistics
+
+    def beside(self, frame: Frame) -> Frame:
+        """The next frame of this film, which is that of `frame`; frames of the reference come one by one, in order.
+
+        Raises:
+            InputError: this film has ended, or its frame is of another time.
+        """
+        mine = next(self._frames, None)
+        if mine is None:
+            raise InputError(
+                f"{self.path} ends after {self._seen} frames and {self._reference.path} goes on; metrics compare films "
+                "frame by frame, so give films of the same frames"
+            )
+        self._seen += 1
+        here, there = _since(mine, self._reader.info), _since(frame, self._reference)
+        if abs(here - there) > self._tolerance:
+            raise InputError(
+                f"frame {frame.index} of {self.path} comes {float(here):.4f} s after its first and that of "
+                f"{self._reference.path} {float(there):.4f} s; metrics compare films frame by frame, so give films "
+                "with the same timestamps"
+            )
+        return mine
+
+    def end(self) -> None:
+        """The reference has ended.
+
+        Raises:
+            InputError: this film goes on.
+        """
+        if next(self._frames, None) is not None:
+            raise InputError(
+                f"{self._reference.path} ends after {self._seen} frames and {self.path} goes on; metrics compare films "
+                "frame by frame, so give films of the same frames"
+            )
+
+
+def losses(path: Path, read: ReadStatistics) -> tuple[str, ...]:
+    """What of a film could not be read, in words: it is not in the figures, or counts against them."""
+    return tuple(f"{path}: {loss}" for loss in read.losses())
+
+
+def _since(frame: Frame, info: VideoInfo) -> Fraction:
+    return frame.seconds - info.start_pts * info.time_base
+
+
+def _picture(info: VideoInfo) -> str:
+    """Size and what a viewer does to it, in words: equal words mean that pixels lie upon each other."""
+    turned = f" turned by {info.rotation} degrees" if info.rotation else ""
+    shape = f" with pixels of {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else ""
+    return f"{info.width}x{info.height}{turned}{shape}"

@@ -1,0 +1,190 @@
+"""What a comparison found: values that go to JSON and come back the same."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vidrestore.evaluation.metrics.expression import ExpressionMatch
+from vidrestore.files import replace_text
+from vidrestore.report_json import from_json, to_json
+
+Role = Literal["reference", "input", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFigures:
+    """One frame of one film; means over its faces. None where there is nothing to measure."""
+
+    index: int
+    seconds: float
+    """Since the reference's first frame."""
+    faces: int
+    """Measured."""
+    psnr_faces: float | None
+    """dB, in the faces' regions; identical pictures count with `fidelity.PSNR_CEILING_DECIBELS`."""
+    ssim_faces: float | None
+    """-1..1."""
+    psnr_elsewhere: float | None
+    """dB, where no face's mask reaches."""
+    ssim_elsewhere: float | None
+    warp_error: float | None
+    """Grey levels 0..255, in the faces: change against the frame before that the truth's motion does not explain, nor
+    the input's sway (see `InputSway`)."""
+    sharpness_ratio: float | None
+    """Energy of fine detail in the inner face as a share of the truth's; 1 is as sharp."""
+    jitter_percent: float | None
+    """Second difference of the landmarks' offsets in this frame and the two before, per cent of the eye distance;
+    where the input's whole picture lies does not count."""
+    temporal_feature_distance: float | None
+    """How much more or less a face changes since the frame before than it should, to MobileNetV2; 0 is best."""
+    identity_cosine: float | None
+    """-1..1, with the truth's face."""
+    seam_energy: float | None
+    """(Grey levels per crop pixel)^2 across the border of the pasted mask, beyond the truth's."""
+    seam_energy_over_both: float | None
+    """Likewise, beyond the truth's and the input's, whichever is more: what pasting added. None without an input."""
+    flicker_faces: float | None
+    """Grey levels: change since the frame before where the truth is still, in the faces, without the input's sway."""
+    flicker_elsewhere: float | None
+    """Likewise, where no face's mask reaches."""
+    landmarks_missed: int
+    """Faces that the detector did not find in their crops: none, or only a neighbour's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFigures:
+    """One face over a stretch of one film."""
+
+    track: int
+    first_frame: int
+    last_frame: int
+    frames: int
+    """In which it was measured."""
+    identity_cosine: float
+    """Mean."""
+    identity_deviation: float
+    """Standard deviation of the cosine."""
+    identity_spread: float
+    """Mean distance of its embeddings from their mean."""
+    mouth: ExpressionMatch
+    eyes: ExpressionMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One film in a row: means over the frames, or over the tracks weighted by their frames; None: not measured.
+
+    Units and ranges are those of `FrameFigures` and `TrackFigures`.
+    """
+
+    psnr_faces: float | None
+    ssim_faces: float | None
+    psnr_elsewhere: float | None
+    ssim_elsewhere: float | None
+    warp_error: float | None
+    sharpness_ratio: float | None
+    jitter_percent: float | None
+    """Root mean square over the frames: a single jump counts."""
+    jitter_median_percent: float | None
+    """What most frames are like, jumps aside."""
+    temporal_feature_distance: float | None
+    identity_cosine: float | None
+    identity_deviation: float | None
+    identity_spread: float | None
+    seam_energy: float | None
+    seam_energy_over_both: float | None
+    flicker_faces: float | None
+    flicker_elsewhere: float | None
+    mouth_correlation: float | None
+    mouth_gain: float | None
+    eyes_correlation: float | None
+    eyes_gain: float | None
+    frames_measured: dict[str, int]
+    """For each figure of `FrameFigures`, in how many frames it could be measured."""
+    landmarks_missed: int
+    """Faces that the detector did not find in their crops: none, or only a neighbour's."""
+    expressions_unmeasured: dict[str, int]
+    """Stretches of tracks without a correlation, by feature and reason, such as `mouth too short`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFigures:
+    """One film against the reference.
+
+    The reference is among the films, against itself: what is not perfect there is the measure's own floor. Its
+    jitter is that of the detector against the smoothed track.
+    """
+
+    name: str
+    path: str
+    role: Role
+    summary: Summary
+    tracks: tuple[TrackFigures, ...] = field(repr=False)
+    frames: tuple[FrameFigures, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSway:
+    """What the input's whole picture does that the truth's does not: its gate weaves, its lamp flickers.
+
+    Every restoration that keeps pictures in their place does the same: it is taken out of warp error, jitter and
+    flicker of all films but the reference.
+    """
+
+    weave_pixels: float | None
+    """Root mean square of its way from frame to frame, frame pixels; None where no frame follows another."""
+    lamp_levels: float | None
+    """Likewise, of the change of mid-grey, grey levels 0..255."""
+    frames_unknown: int
+    """In which place or light could not be told, and counted as the truth's."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmComparison:
+    """Everything that one comparison measured; the same films and machine give the same."""
+
+    reference: str
+    width: int
+    """Frame pixels."""
+    height: int
+    frames: int
+    frames_without_faces: int
+    shots: int
+    tracks: int
+    """Faces that were followed and measured."""
+    faces: int
+    """Measured, summed over the frames."""
+    faces_too_small: int
+    """Not measured, summed over the frames."""
+    min_face: float
+    """Width in display pixels below which a face is too small."""
+    crop_size: int
+    """Side in pixels of the aligned faces."""
+    input_sway: InputSway | None
+    """None without an input."""
+    films: tuple[FilmFigures, ...]
+    """The reference, the input if one was given, and the tests in their order."""
+    notes: tuple[str, ...]
+    """What of the films could not be read."""
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Serialise."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "FilmComparison":
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: the text is something else.
+        """
+        return from_json(cls, text, what="a comparison of films")
+
+    def write(self, path: Path) -> None:
+        """Write the JSON.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        replace_text(path, self.to_json())

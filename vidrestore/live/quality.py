@@ -1,0 +1,143 @@
+"""What a stream gives up, in order, while its machine cannot keep up; and how it gets it back."""
+
+from dataclasses import dataclass
+
+from vidrestore.errors import ConfigError
+from vidrestore.restoration.quality_limits import Effort
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to work."""
+
+    name: str
+    effort: Effort
+
+
+RUNGS: tuple[Rung, ...] = (
+    Rung("everything", Effort()),
+    Rung("look for faces less often", Effort(interval_seconds=0.3)),
+    Rung("restore every second frame, carry between", Effort(interval_seconds=0.3, restore_every=2)),
+    Rung("restore every third frame", Effort(interval_seconds=0.4, restore_every=3)),
+    Rung("restore every fourth frame", Effort(interval_seconds=0.4, restore_every=4)),
+    Rung("restore every eighth frame", Effort(interval_seconds=0.4, restore_every=8)),
+    Rung("the two largest faces", Effort(interval_seconds=0.4, restore_every=8, faces=2)),
+    Rung("the largest face", Effort(interval_seconds=0.4, restore_every=8, faces=1)),
+    Rung("pass through", Effort(interval_seconds=0.9, restore_every=8, faces=0)),
+)
+"""From the best to the cheapest."""
+
+
+_FULL = 0.95
+"""Share of the time from which on a better way is expected to be too much; it is tried now and then all the same."""
+_LOST_SECONDS = 2
+_TRIAL_SECONDS = 20.0
+"""For which a better way must last, or the next trial waits longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LadderConfig:
+    """When a stream steps down, and when up again."""
+
+    enabled: bool = True
+    most_dropped: float = 0.1
+    """Share of a second's frames, 0..1, whose loss is too much, where it is lost again in the next."""
+    idle: float = 0.75
+    """Share below which there is room to try the next better way."""
+    up_after_seconds: float = 5.0
+    """Of such idleness before that; doubled, up to `longest_seconds`, each time the better way proves too much. Where
+    the network's time will hardly do it is `longest_seconds` at once."""
+    longest_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.most_dropped < 1 and 0 < self.idle < 1 and self.up_after_seconds > 0):
+            raise ConfigError(f"{self}: wanted 0 <= most_dropped < 1, 0 < idle < 1, up_after_seconds > 0")
+
+
+class Ladder:
+    """Steps down after a second with too many drops, and up after a while with room; changes `effort` in place."""
+
+    def __init__(self, config: LadderConfig) -> None:
+        self.effort = Effort()
+        self.rung = 0
+        self.steps_down = 0
+        self.steps_up = 0
+        self._config = config
+        self._idle_seconds = 0.0
+        self._since_step = 0.0
+        self._up_after = config.up_after_seconds
+        self._climbed = False
+        self._lost = 0
+        """Seconds in a row with too many drops."""
+
+    @property
+    def name(self) -> str:
+        """Of the way in use."""
+        return RUNGS[self.rung].name
+
+    def judge(self, *, seconds: float, came: int, dropped: int, busy: float, faces: int, network: float = 0.0) -> None:
+        """Look at the last second.
+
+        Args:
+            seconds: how long it was.
+            came: frames that the source gave.
+            dropped: frames of those that the engine never saw.
+            busy: share of the time, 0..1, in which the engine worked.
+            faces: most faces in one frame; ways that would leave as many are passed over.
+            network: share of the time, 0..1, in which the network worked for this stream, be it waited for or not.
+        """
+        if not self._config.enabled or not came:
+            return
+        self._since_step += seconds
+        self._lost = self._lost + 1 if dropped > self._config.most_dropped * came and busy > self._config.idle else 0
+        if self._lost >= _LOST_SECONDS:
+            self._down(faces)
+        elif busy < self._config.idle and not dropped:
+            self._idle_seconds += seconds
+            bears = self._expected(busy, network, faces) < _FULL
+            if self._idle_seconds >= (self._up_after if bears else self._config.longest_seconds):
+                self._up(faces)
+        else:
+            self._idle_seconds = 0.0
+
+    def _expected(self, busy: float, network: float, faces: int) -> float:
+        """Share of the time, 0 and more, in which the engine or the network would be busy one step up."""
+        now, then = (RUNGS[rung].effort.restore_every for rung in (self.rung, self._above(faces)))
+        if now == then:
+            return busy
+        more = network * now / then
+        return busy + more if then == 1 else max(busy, more)  # only who restores every frame waits for the network
+
+    def _above(self, faces: int) -> int:
+        return next((rung for rung in range(self.rung - 1, -1, -1) if _matters(rung, faces)), 0)
+
+    def _down(self, faces: int) -> None:
+        below = next((rung for rung in range(self.rung + 1, len(RUNGS)) if _matters(rung, faces)), None)
+        if below is not None:
+            if self._climbed and self._since_step < _TRIAL_SECONDS:
+                self._up_after = min(self._config.longest_seconds, 2 * self._up_after)
+            self.steps_down += 1
+            self._step(below)
+            self._climbed = False
+
+    def _up(self, faces: int) -> None:
+        if self.rung:
+            if self._since_step > 4 * self._up_after:
+                self._up_after = self._config.up_after_seconds
+            self.steps_up += 1
+            self._step(self._above(faces))
+            self._climbed = True
+
+    def _step(self, rung: int) -> None:
+        self.rung = rung
+        self._idle_seconds = self._since_step = 0.0
+        self._lost = 0
+        wanted = RUNGS[rung].effort
+        self.effort.interval_seconds = wanted.interval_seconds
+        self.effort.restore_every = wanted.restore_every
+        self.effort.faces = wanted.faces
+
+
+def _matters(rung: int, faces: int) -> bool:
+    limit = RUNGS[rung].effort.faces
+    return not limit or limit < faces

@@ -1,0 +1,300 @@
+"""What is known about a video before its frames are read."""
+
+import io
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import SupportsBytes
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideData
+
+from vidrestore.media.pixel_formats import Layout, is_rgb
+from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.types import Colour
+
+UNSPECIFIED = 2
+_TIMED = frozenset({"video", "audio", "subtitle", "data"})
+_SEGMENT = bytes.fromhex("18538067")
+"""The element that holds the whole of a Matroska file, after its header."""
+_LONGEST_HEADER = 4096
+"""Bytes."""
+_TITLES = ("title", "name", "filename")
+"""Where containers keep what a stream is called."""
+LIMITED_RANGE = 1
+FULL_RANGE = 2
+INTERLACED_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
+"""FFmpeg's field orders of interlaced streams -> which field comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a container."""
+
+    index: int
+    type: str
+    """video, audio, subtitle, data, attachment or unknown."""
+    codec: str
+    """FFmpeg's name of the codec, "unknown" where it has none."""
+    language: str | None
+    title: str | None
+    disposition: int
+    """FFmpeg's disposition bits."""
+    cover: bool
+    """Whether it is an attached picture, not a film."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasteringDisplay:
+    """The screen that a HDR10 film was graded on (SMPTE ST 2086)."""
+
+    primaries: tuple[tuple[Fraction, Fraction], ...]
+    """CIE 1931 (x, y) of red, green and blue."""
+    white_point: tuple[Fraction, Fraction]
+    minimum_luminance: Fraction
+    """cd/m2."""
+    maximum_luminance: Fraction
+    """cd/m2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLight:
+    """How bright a HDR10 film gets (CTA-861.3)."""
+
+    maximum: int
+    """MaxCLL, cd/m2."""
+    maximum_frame_average: int
+    """MaxFALL, cd/m2."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """The first video stream of a file, as its container and its first frame describe it."""
+
+    path: Path
+    container: str
+    """FFmpeg's name of the demuxer, such as "mov,mp4,m4a,3gp,3g2,mj2"."""
+    codec: str
+    stream_index: int
+    width: int
+    """Of the coded picture, before rotation and sample aspect ratio."""
+    height: int
+    source_pixel_format: str
+    """FFmpeg's name of what the decoder gives."""
+    pixel_format: str
+    """The native format of every frame that the reader hands out."""
+    time_base: Fraction
+    start_pts: int
+    """Of the first frame, in units of `time_base`."""
+    average_rate: Fraction | None
+    """Frames a second."""
+    frames: int | None
+    """The container's count, which can be wrong; None when it does not say."""
+    duration: Fraction | None
+    """Seconds."""
+    rotation: int
+    """Degrees a viewer turns the coded picture, counter-clockwise: 0, 90, 180 or 270."""
+    display_matrix: tuple[int, ...] | None
+    """The nine numbers that rotation was read from, as FFmpeg holds them."""
+    sample_aspect_ratio: Fraction
+    colour: Colour
+    interlaced: bool
+    field_order: str | None
+    """"tff" or "bff" when the stream says which field comes first."""
+    bit_rate: int | None
+    """Bits a second."""
+    mastering_display: MasteringDisplay | None
+    content_light: ContentLight | None
+    streams: tuple[StreamInfo, ...]
+    chapters: int
+    metadata: tuple[tuple[str, str], ...]
+    """The container's, sorted by key."""
+    notes: tuple[str, ...] = ()
+    """What of the picture is not handed out or not exact, one sentence each."""
+
+
+def describe(
+    path: Path, container: InputContainer, stream: av.VideoStream, frame: av.VideoFrame, layout: Layout, start: int
+) -> VideoInfo:
+    """Collect what `stream` and its first decoded `frame` say; `start` is that frame's time in stream units."""
+    order = INTERLACED_ORDERS.get(stream.codec_context.field_order)
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        stream_index=stream.index,
+        width=frame.width,
+        height=frame.height,
+        source_pixel_format=frame.format.name,
+        pixel_format=layout.native,
+        time_base=time_base_of(stream),
+        start_pts=start,
+        average_rate=exact(stream.average_rate) or exact(stream.guessed_rate),
+        frames=stream.frames or None,
+        duration=_duration(container, stream),
+        rotation=rotation_of(frame),
+        display_matrix=_display_matrix(frame),
+        sample_aspect_ratio=aspect_of(stream),
+        colour=colour_of(frame, stream, layout),
+        interlaced=frame.interlaced_frame or order is not None,
+        field_order=order,
+        bit_rate=stream.bit_rate,
+        mastering_display=_mastering_display(frame),
+        content_light=_content_light(frame),
+        streams=tuple(map(stream_info, container.streams)),
+        chapters=len(container.chapters()),
+        metadata=tuple(sorted((_printable(key), _printable(value)) for key, value in container.metadata.items())),
+        notes=_notes(frame.format.name, layout),
+    )
+
+
+def stream_info(stream: av.stream.Stream) -> StreamInfo:
+    """Describe one stream of a container."""
+    if stream.type == "attachment":
+        codec = stream.metadata.get("mimetype", "attachment")
+    elif context := codec_context(stream):
+        codec = context.codec.canonical_name
+    else:
+        codec = (stream.name if stream.type == "data" else None) or "unknown"
+    return StreamInfo(
+        index=stream.index,
+        type=stream.type,
+        codec=codec,
+        language=stream.metadata.get("language"),
+        title=next((_printable(stream.metadata[key]) for key in _TITLES if stream.metadata.get(key)), None),
+        disposition=int(stream.disposition),
+        cover=bool(stream.disposition & av.stream.Disposition.attached_pic),
+    )
+
+
+def _printable(text: str) -> str:
+    """Text as it came, save for bytes that are not UTF-8, which PyAV 19 hands on as lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def codec_context(stream: av.stream.Stream) -> av.CodecContext | None:
+    """The stream's decoder, None where this build of FFmpeg has none (PyAV's own annotation says otherwise)."""
+    return getattr(stream, "codec_context", None)
+
+
+def colour_of(frame: av.VideoFrame, stream: av.VideoStream, layout: Layout) -> Colour:
+    """The frame's own colour tags, the stream's where it has none."""
+    codec = stream.codec_context
+    full = layout.full_range or is_rgb(layout.native) or (frame.color_range or codec.color_range) == FULL_RANGE
+    return Colour(
+        matrix=_tag(frame.colorspace, codec.colorspace),
+        primaries=_tag(frame.color_primaries, codec.color_primaries),
+        transfer=_tag(frame.color_trc, codec.color_trc),
+        full_range=full,
+    )
+
+
+def _tag(own: int, inherited: int) -> int:
+    return int(own if own != UNSPECIFIED else inherited)
+
+
+def rotation_of(frame: av.VideoFrame) -> int:
+    """Counter-clockwise degrees of the display matrix, to the nearest of 0, 90, 180 and 270."""
+    return round(frame.rotation / 90) % 4 * 90
+
+
+def aspect_of(stream: av.VideoStream) -> Fraction:
+    """Width over height of a coded pixel; 1 where the stream does not say or says nonsense."""
+    ratio = exact(stream.sample_aspect_ratio)
+    return ratio if ratio and ratio > 0 else Fraction(1)
+
+
+def _duration(container: InputContainer, stream: av.VideoStream) -> Fraction | None:
+    if stream.duration:
+        return stream.duration * time_base_of(stream)
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """How long a file that does not count its frames says that its video is."""
+
+    end: Fraction
+    """Seconds, when the last frame leaves the screen."""
+    certain: bool
+    """Whether it is said of the video itself, and not of the file as a whole."""
+
+
+def promise_of(path: Path, container: InputContainer, stream: av.VideoStream) -> Promise | None:
+    """What a Matroska or WebM file promises; None for other files, whose length FFmpeg takes from what is there."""
+    if "matroska" not in container.format.name:
+        return None
+    if (own := _seconds_of(stream.metadata.get("DURATION", ""))) is not None:
+        return Promise(own, certain=True)
+    if not container.duration:
+        return None
+    others = any(other.type in _TIMED and other.index != stream.index for other in container.streams)
+    if others and not _is_cut_off(path):
+        # sound may go on after the last picture
+        return None
+    return Promise(Fraction(container.duration, av.time_base), certain=False)
+
+
+def _seconds_of(duration: str) -> Fraction | None:
+    """Seconds of Matroska's tag, such as "00:00:02.400000000"."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", duration.strip("\0 "), re.ASCII)
+    return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a Matroska file is shorter than its segment says."""
+    with path.open("rb") as file:
+        head = file.read(_LONGEST_HEADER)
+        length = file.seek(0, io.SEEK_END)
+    start = head.find(_SEGMENT) + len(_SEGMENT)
+    if start < len(_SEGMENT) or start >= len(head) or not head[start]:
+        return False
+    # the zero bits before the first one say how many bytes follow; all ones mean that the length is not known
+    width = 9 - head[start].bit_length()
+    mask = (1 << 7 * width) - 1
+    size = int.from_bytes(head[start : start + width], "big") & mask
+    return size != mask and start + width + size > length
+
+
+def _notes(source: str, layout: Layout) -> tuple[str, ...]:
+    notes = []
+    if layout.alpha:
+        notes.append(f"transparency is not kept: {source} is read as {layout.native}")
+    if not layout.exact:
+        notes.append(f"sample values are rounded: {source} is read as {layout.native}")
+    return tuple(notes)
+
+
+def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes | None:
+    side_data: Mapping[SideData, SupportsBytes] = frame.side_data  # type: ignore[assignment]  # by type, says PyAV's code
+    return bytes(side_data[kind]) if kind in side_data else None
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    data = _side_data(frame, SideData.DISPLAYMATRIX)
+    return struct.unpack("=9i", data[:36]) if data else None
+
+
+def _mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
+    data = _side_data(frame, SideData.MASTERING_DISPLAY_METADATA)
+    if data is None:
+        return None
+    numbers = struct.unpack("=22i", data[:88])
+    if not (numbers[20] and numbers[21] and all(numbers[1:20:2])):
+        return None
+    values = [Fraction(*numbers[i : i + 2]) for i in range(0, 20, 2)]
+    return MasteringDisplay(
+        primaries=((values[0], values[1]), (values[2], values[3]), (values[4], values[5])),
+        white_point=(values[6], values[7]),
+        minimum_luminance=values[8],
+        maximum_luminance=values[9],
+    )
+
+
+def _content_light(frame: av.VideoFrame) -> ContentLight | None:
+    data = _side_data(frame, SideData.CONTENT_LIGHT_LEVEL)
+    return ContentLight(*struct.unpack("=2I", data[:8])) if data else None

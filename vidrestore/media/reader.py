@@ -1,0 +1,403 @@
+"""Reading a video: a lazy stream of frames in their native planes, with exact times."""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import av
+from av.container import InputContainer
+from av.video.reformatter import Interpolation
+
+from vidrestore.errors import InputError
+from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
+from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
+from vidrestore.media.pixel_formats import Layout, layout_of, views
+from vidrestore.media.probe import VideoInfo, colour_of, describe, promise_of, rotation_of
+from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.timestamps import GrowingTimestamps
+from vidrestore.types import Frame
+
+_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+_FULL = 2
+_ROUNDED = Fraction(2, 1000)
+"""Seconds by which the length in an edit list may be off: it has a coarse unit of its own."""
+_AHEAD_BYTES = 2**29
+"""Of the frames that a decoder works at ahead of time, one a thread: all threads that there are, up to 4K."""
+_BYTES_PER_PIXEL = 3
+_MOST_THREADS = 16
+"""That FFmpeg takes by itself."""
+_FRAMES_SHORT = Fraction(3, 2)
+_SECONDS_SHORT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a film, as `segments.plan_spans` cuts it; times in the stream's unit.
+
+    Read are the frames of `begin <= pts < end`; what counts are those of `start <= pts < stop`, the others are there
+    for what looks at neighbours. `None` is the film's own beginning or end.
+    """
+
+    begin: int | None = None
+    start: int | None = None
+    stop: int | None = None
+    end: int | None = None
+    seek: int | None = None
+    """Time of a key frame from which on all frames from `begin` decode soundly."""
+
+    def holds(self, pts: int) -> bool:
+        """Whether a frame counts."""
+        return (self.start is None or self.start <= pts) and (self.stop is None or pts < self.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStatistics:
+    """What became of a source's packets and frames so far; all counts."""
+
+    frames: int = 0
+    """Handed out."""
+    undecodable_packets: int = 0
+    """Refused by the decoder; their pictures are missing."""
+    oversized_pictures: int = 0
+    """Of these, pictures larger than `max_pixels` allows in the middle of a film of smaller ones."""
+    empty_packets: int = 0
+    """Without data: the film's own way of saying that the last picture stays."""
+    corrupt_frames: int = 0
+    """Handed out although the decoder found damage and hid it."""
+    invented_timestamps: int = 0
+    """Frames that came without a time."""
+    reordered_timestamps: int = 0
+    """Frames whose time was not later than the one before, and was moved."""
+    adapted_frames: int = 0
+    """Frames of another size or format than the first, scaled or converted to it."""
+    missing_frames: int = 0
+    """Promised by the container and not there; known at the end only.
+
+    From the container's count where it has one, less what an edit list cuts; in Matroska estimated from the promised
+    length, and 0 where nothing is promised.
+    """
+    read_error: str | None = None
+    """Why reading stopped before the end of the file, if it did."""
+
+    def losses(self) -> list[str]:
+        """What could not be read, in words."""
+        told = {
+            "{} frames are missing": self.missing_frames,
+            "{} packets could not be decoded": self.undecodable_packets,
+            "of them, {} hold pictures larger than restore.max_pixels allows": self.oversized_pictures,
+            "{} frames were decoded with damage": self.corrupt_frames,
+        }
+        losses = [words.format(number) for words, number in told.items() if number]
+        return [*losses, f"reading stopped early: {self.read_error}"] if self.read_error else losses
+
+    def changes(self) -> list[str]:
+        """What had to be changed, in words."""
+        told = {
+            "{} frames came without a time and were given one": self.invented_timestamps,
+            "{} frames were not later than the one before and were moved": self.reordered_timestamps,
+            "{} frames changed size or format in mid-film and were scaled to the first one's": self.adapted_frames,
+        }
+        return [words.format(number) for words, number in told.items() if number]
+
+
+class VideoReader:
+    """The frames of the first video stream of a file, in presentation order.
+
+    Use as a context manager and iterate once. Holds what the decoder holds back, plus one frame. Entering raises
+    InputError when `path` is not a readable video; `info` is known from then on.
+
+    With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
+    It is for films whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
+    to where it should, the film is decoded from its beginning.
+
+    Films of pictures of more than `max_pixels` pixels are refused; such pictures in the middle of a film of smaller
+    ones are never decoded, and counted. Without `frame_threads` fewer of them are in memory, and decoding is slower.
+    """
+
+    def __init__(
+        self, path: str | Path, span: Span | None = None, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True
+    ) -> None:
+        self._path = Path(path)
+        self._span = span
+        self._max_pixels = max_pixels
+        self._threads: Literal["AUTO", "SLICE"] = "AUTO" if frame_threads else "SLICE"
+        self._resources = ExitStack()
+        self._empty = self._undecodable = self._corrupt = self._adapted = self._frames = self._missing = 0
+        self._oversized = 0
+        self._read_error: str | None = None
+        self._problem: str | None = None
+        self._decoded = False
+        """Whether there was a picture that is restored."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            container = self._open(stack)
+            self._pictures = self._decode(container, self._stream)
+            self._first = self._first_picture()
+            self._layout = self._layout_of(self._first)
+            self._timestamps = self._clock(self._stream)
+            self.info = self._describe(container)
+            self._promise = promise_of(self._path, container, self._stream)
+            self._resources = stack.pop_all()
+            if self._span is not None and self._span.begin is not None:
+                self._go_to(container, self._span.begin, self._span.seek)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pictures.close()
+        self._resources.close()
+
+    @property
+    def statistics(self) -> ReadStatistics:
+        """A snapshot of the counts."""
+        return ReadStatistics(
+            frames=self._frames,
+            undecodable_packets=self._undecodable,
+            oversized_pictures=self._oversized,
+            empty_packets=self._empty,
+            corrupt_frames=self._corrupt,
+            invented_timestamps=self._timestamps.invented,
+            reordered_timestamps=self._timestamps.reordered,
+            adapted_frames=self._adapted,
+            missing_frames=self._missing,
+            read_error=self._read_error,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._span is not None:
+            yield from self._within(self._span)
+            return
+        if self._frames == 0:
+            yield self._frame(self._first, self.info.start_pts)
+        for picture in self._pictures:
+            yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
+        self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
+
+    def _within(self, span: Span) -> Iterator[Frame]:
+        """The frames of a span; `_frames` counts those that count."""
+        if span.begin is None:
+            yield self._frame(self._first, self.info.start_pts)
+        for picture in self._pictures:
+            if span.begin is not None and (picture.pts is None or picture.pts < span.begin):
+                continue
+            pts = self._timestamps.next(picture.pts, picture.dts, picture.duration)
+            if span.end is not None and pts >= span.end:
+                break
+            yield self._frame(picture, pts)
+
+    def _go_to(self, container: InputContainer, begin: int, seek: int | None) -> None:
+        """Set the decoder on, so that the frames from `begin` on come next, among others before them."""
+        self._pictures.close()
+        for target in (seek, None) if seek is not None else (None,):
+            self._undecodable = self._oversized = self._empty = 0
+            self._read_error = None
+            if target is None or not _seeks(container, target, self._stream):
+                container, target = self._open(self._resources), None  # noqa: PLW2901  there is no better place
+            pictures = self._decode(container, self._stream)
+            first = next(pictures, None)
+            if target is None or (first is not None and first.pts is not None and first.pts <= begin):
+                self._pictures = _chained(first, pictures)
+                return
+            pictures.close()
+
+    def _open(self, stack: ExitStack) -> InputContainer:
+        container = stack.enter_context(open_source(self._path, max_pixels=self._max_pixels))
+        self._stream = video_stream(self._path, container)
+        self._stream.thread_type = self._threads
+        decoder = self._stream.codec_context
+        decoder.options = decoder_options(self._max_pixels)
+        self._refuse_larger(decoder.width, decoder.height)
+        most = _AHEAD_BYTES // max(1, decoder.width * decoder.height * _BYTES_PER_PIXEL)
+        if most < min(_MOST_THREADS, (os.cpu_count() or 1) + 1):
+            decoder.thread_count = max(2, most)
+        return container
+
+    def _refuse_larger(self, width: int, height: int) -> None:
+        if is_too_large(width, height, max_pixels=self._max_pixels):
+            raise InputError(f"{self._path} {why_too_large(width, height, max_pixels=self._max_pixels)}")
+
+    def _missing_of_count(self, promised: int) -> int:
+        """Of what the container counts; in MP4 it counts also the frames that an edit list cuts."""
+        lacking = promised - self._frames - self._empty
+        counted = lacking - self._undecodable
+        if self._stream.duration is not None:
+            end = (self._stream.start_time or 0) + self._stream.duration
+            tail = max(0, round((end - self._timestamps.end) / self._step()))
+            # within the length that is left nothing tells a lost picture from a cut one
+            counted = min(lacking, tail) if self._is_edited(promised) else max(counted, min(lacking, tail))
+        return max(0, counted)
+
+    def _is_edited(self, promised: int) -> bool:
+        """Whether an edit list makes the film shorter than the frames that the container counts."""
+        rate, duration = self.info.average_rate, self.info.duration
+        if "mp4" not in self.info.container or not rate or duration is None:
+            return False
+        return duration + _ROUNDED < promised / rate
+
+    def _missing_of_length(self) -> int:
+        """Estimated from the promised length; a last picture may stay as long as any before it did, unsaid."""
+        if self._promise is None:
+            return 0
+        step = self._step() * self.info.time_base
+        longest = self._timestamps.longest * self.info.time_base
+        shortfall = self._promise.end - self._timestamps.end * self.info.time_base
+        least = step * _FRAMES_SHORT if self._promise.certain else _SECONDS_SHORT
+        return round(shortfall / step) if shortfall > max(least, longest) else 0
+
+    def _step(self) -> Fraction:
+        """Between two frames, in the stream's unit: by the average rate where the frames bear it out."""
+        mean = self._timestamps.mean_step
+        rate = self.info.average_rate
+        promised = 1 / (rate * self.info.time_base) if rate else mean
+        # one long picture makes FFmpeg guess absurd rates for Matroska
+        return promised if mean / 2 <= promised <= mean * 2 else mean
+
+    def _decode(self, container: InputContainer, stream: av.VideoStream) -> Generator[av.VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                # a truncated file: what the decoder still holds is good
+                self._read_error = str(error)
+                packet = None
+            if packet is None:
+                break
+            if packet.size:
+                yield from self._decode_one(stream, packet)
+            elif packet.dts is not None:
+                # to a decoder an empty packet means the end, and it would take nothing after it
+                self._empty += self._counts(packet.pts)
+        yield from self._decode_one(stream, None)
+
+    def _decode_one(self, stream: av.VideoStream, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
+        try:
+            pictures = stream.decode(packet)
+        except EOFError:
+            return []
+        except (av.FFmpegError, ValueError) as error:
+            counts = self._counts(packet.pts if packet is not None else None)
+            decoder = stream.codec_context
+            self._undecodable += counts
+            self._oversized += counts and is_too_large(decoder.width, decoder.height, max_pixels=self._max_pixels)
+            problem = needs_too_much_memory(self._path) if is_out_of_memory(error) else str(error)
+            self._problem = self._problem or problem
+            return []
+        return [picture for picture in pictures if self._fits(picture)]
+
+    def _fits(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture is no larger than allowed: containers and decoders may each say something else."""
+        if not is_too_large(picture.width, picture.height, max_pixels=self._max_pixels):
+            self._decoded = True
+            return True
+        if not self._decoded:
+            self._refuse_larger(picture.width, picture.height)
+        counts = self._counts(picture.pts)
+        self._undecodable += counts
+        self._oversized += counts
+        return False
+
+    def _counts(self, pts: int | None) -> bool:
+        return self._span is None or (pts is not None and self._span.holds(pts))
+
+    def _first_picture(self) -> av.VideoFrame:
+        picture = next(self._pictures, None)
+        if picture is None:
+            if self._oversized:
+                decoder = self._stream.codec_context
+                self._refuse_larger(decoder.width, decoder.height)
+            reason = self._problem or self._read_error
+            because = f" ({reason})" if reason else ""
+            raise InputError(
+                f"{self._path} has a video stream, but not one frame can be decoded{because}; is it damaged?"
+            )
+        return picture
+
+    def _layout_of(self, picture: av.VideoFrame) -> Layout:
+        try:
+            return layout_of(picture.format.name)
+        except ValueError as error:
+            raise InputError(f"{self._path} decodes to pictures that cannot be read: {error}") from error
+
+    def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
+        time_base = time_base_of(stream)
+        rate = exact(stream.average_rate) or exact(stream.guessed_rate)
+        step = round(1 / (rate * time_base)) if rate else 1
+        return GrowingTimestamps(time_base, first=stream.start_time or 0, step=step)
+
+    def _describe(self, container: InputContainer) -> VideoInfo:
+        first = self._first
+        start = self._timestamps.next(first.pts, first.dts, first.duration)
+        return describe(self._path, container, self._stream, first, self._layout, start)
+
+    def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
+        counts = self._counts(pts)
+        self._corrupt += picture.is_corrupt and counts
+        frame = Frame(
+            index=self._frames,
+            pts=pts,
+            time_base=self.info.time_base,
+            duration=max(0, picture.duration),
+            width=self.info.width,
+            height=self.info.height,
+            pixel_format=self.info.pixel_format,
+            planes=views(self._adapt(picture, counts=counts), self.info.pixel_format),
+            colour=colour_of(picture, self._stream, self._layout),
+            rotation=rotation_of(picture),
+            sample_aspect_ratio=self.info.sample_aspect_ratio,
+            interlaced=picture.interlaced_frame,
+        )
+        self._frames += counts
+        return frame
+
+    def _adapt(self, picture: av.VideoFrame, *, counts: bool) -> av.VideoFrame:
+        """The picture in the layout of the first one."""
+        info, layout = self.info, self._layout
+        same = (picture.width, picture.height, picture.format.name) == (
+            info.width,
+            info.height,
+            info.source_pixel_format,
+        )
+        if same and not layout.converted:
+            return picture
+        self._adapted += counts and not same
+        # the same range on both sides, so that swscale moves samples and never rescales them
+        return picture.reformat(
+            info.width,
+            info.height,
+            layout.viewed_as,
+            interpolation=_EXACT,
+            src_color_range=_FULL,
+            dst_color_range=_FULL,
+            threads=1,
+        )
+
+
+def _seeks(container: InputContainer, target: int, stream: av.VideoStream) -> bool:
+    try:
+        container.seek(target, stream=stream)
+    except (av.FFmpegError, OSError):
+        return False
+    return True
+
+
+def _chained(first: av.VideoFrame | None, others: Generator[av.VideoFrame]) -> Generator[av.VideoFrame]:
+    if first is not None:
+        yield first
+    yield from others
+
+
+def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True) -> VideoInfo:
+    """What is known about a video: opens it and decodes its first frame, here; `inspection.inspect` does it with care.
+
+    Raises InputError when `path` is not a readable video, or one of larger pictures than `max_pixels`.
+    """
+    with VideoReader(path, max_pixels=max_pixels, frame_threads=frame_threads) as reader:
+        return reader.info

@@ -1,0 +1,1 @@
+"""Joining encoded segments and everything else of the source into one file, without re-encoding."""

@@ -1,0 +1,1 @@
+"""One face of one frame: chosen, cropped, restored and pasted back."""

@@ -1,0 +1,145 @@
+"""Putting restored faces back: in the region only, in the frame's own planes and depth, under a soft mask."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from vidrestore.errors import ConfigError
+from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
+from vidrestore.media.colour import Box, Writable, code_values, mix, plane_steps
+from vidrestore.restoration.face.cropper import coarser_side, footprint, resized_to_original, shift
+from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
+
+_FACE = (
+    FACE_CENTRE[0] - FACE_RADII[0],
+    FACE_CENTRE[1] - FACE_RADII[1],
+    FACE_CENTRE[0] + FACE_RADII[0],
+    FACE_CENTRE[1] + FACE_RADII[1],
+)
+"""What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
+_ENLARGED = 4
+"""How far a crop is enlarged of which less than half a pixel falls on one of the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompositorConfig:
+    """How restored faces enter the picture."""
+
+    strength: float = 1.0
+    """0..1: 0 gives the input back, 1 the restored face."""
+    feather: float = 0.25
+    """0..1: the outer share of the face ellipse over which the mask falls from one to zero."""
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "feather"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                message = f"compositor.{name} is {value}; it must lie between 0 and 1"
+                raise ConfigError(message)
+
+
+class Compositor:
+    """Blends restorations into copies of the planes of their frame.
+
+    A sample outside every face's ellipse, and every frame without faces, comes out bit-identical.
+    """
+
+    def __init__(self, config: CompositorConfig) -> None:
+        self._config = config
+
+    def __call__(self, item: FrameFaces[Restoration]) -> Frame:
+        """Return the frame with its faces restored; with no faces, or at strength 0, the very same frame."""
+        shown = [face for face in item.faces if face.weight * self._config.strength > 0]
+        if not shown:
+            return item.frame
+        planes: tuple[Writable, ...] = tuple(plane.copy() for plane in item.frame.planes)
+        for face in shown:
+            self._paste(planes, item.frame, face)
+        return replace(item.frame, planes=planes)
+
+    def _paste(self, planes: tuple[Writable, ...], frame: Frame, restoration: Restoration) -> None:
+        crop, to_crop = _coarser(restoration.crop, restoration.face.to_crop)
+        box = footprint(to_crop, crop.shape[0], frame, part=_FACE)
+        if box.empty:
+            return
+        mask = face_mask(crop.shape[0], self._config.feather)
+        shown = restoration.face.shown
+        if shown is not None:
+            mask = np.asarray(mask * cv2.resize(shown, mask.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        mask = mask * np.float32(self._config.strength * restoration.weight)
+        shares: dict[tuple[int, int], Float32] = {}
+        for plane, values in enumerate(code_values(crop, frame)):
+            steps = plane_steps(frame, plane)
+            if steps not in shares:
+                shares[steps] = _drawn(mask, to_crop, box, steps, cv2.BORDER_CONSTANT, smooth=False)
+            new = _drawn(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
+            mix(planes[plane], frame, plane, box, new, shares[steps])
+
+
+def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
+    """A crop that is many times finer than the frame, averaged down to twice as fine at least, and the map to it."""
+    side = crop.shape[0]
+    small = coarser_side(side, to_crop)
+    if small == side:
+        return crop, to_crop
+    coarse = np.asarray(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return coarse, (resized_to_original((side, side), (small, small)) @ np.vstack([to_crop, [0, 0, 1]]))[:2]
+
+
+def _drawn(
+    picture: Float32, to_crop: Float64, box: Box, steps: tuple[int, int], border: int, *, smooth: bool
+) -> Float32:
+    """A crop (or mask) where it belongs in a region, on the grid of a plane; float32 [rows, columns(, 3)].
+
+    A crop finer than the grid is drawn at a whole multiple of it first and then averaged down, so that little aliases
+    and nothing is blurred twice. One much coarser is enlarged first, cubically, and then drawn bilinearly: on average
+    that is within 0.06 levels of drawing it cubically (a photograph of a face), in a third of the time.
+
+    Args:
+        picture: float32 [S, S] or [S, S, 3].
+        to_crop: float64 [2, 3], frame pixels -> crop pixels.
+        box: of frame pixels.
+        steps: frame pixels, across and down, to a sample of the plane.
+        border: OpenCV's rule for what is beyond the crop.
+        smooth: whether to interpolate cubically, else bilinearly, as players do with chroma.
+    """
+    size = (-(-box.width // steps[0]), -(-box.height // steps[1]))
+    matrix = shift(to_crop, box) @ resized_to_original((1, 1), steps)
+    across, down = np.linalg.norm(matrix[:, :2], axis=0)
+    if smooth and max(across, down) < 1 / 2:
+        side = picture.shape[0]
+        picture = np.asarray(cv2.resize(picture, (side * _ENLARGED, side * _ENLARGED), interpolation=cv2.INTER_CUBIC))
+        matrix = resized_to_original((1, 1), (_ENLARGED, _ENLARGED))[:2] @ np.vstack([matrix, [0, 0, 1]])
+        smooth = False
+    whole = math.ceil if smooth else round
+    many = (size[0] * max(1, whole(across)), size[1] * max(1, whole(down)))
+    flags = (cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    drawn = cv2.warpAffine(
+        picture, (matrix @ resized_to_original(many, size))[:2], many, flags=flags, borderMode=border
+    )
+    if many != size:
+        drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(drawn, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def face_mask(size: int, feather: float) -> Float32:
+    """Draw the soft ellipse of the face in crop space.
+
+    Args:
+        size: side of the crop in pixels.
+        feather: 0..1, the outer share of the radius over which the mask falls (smoothstep).
+
+    Returns:
+        float32 [size, size], 0..1, read-only; exactly 0 on the crop's border.
+    """
+    axis = (np.arange(size) + 0.5) / size
+    across = (axis[None, :] - FACE_CENTRE[0]) / FACE_RADII[0]
+    down = (axis[:, None] - FACE_CENTRE[1]) / FACE_RADII[1]
+    inside = np.clip((1 - np.hypot(across, down)) / max(feather, 1e-6), 0, 1)
+    mask: Float32 = (inside * inside * (3 - 2 * inside)).astype(np.float32)
+    mask.setflags(write=False)
+    return mask

@@ -1,0 +1,232 @@
+"""The restorer: aligned crops in, restored crops out, on whatever hardware there is.
+
+The result of a crop does not depend on the other crops of its batch, nor on how crops are grouped, down to the
+last bit: a film restored on one machine equals the film restored on many of the same kind. Convolution libraries
+choose other kernels for other batch sizes, which changes last bits (measured: on a CPU in bf16, one value in
+twenty), but not for other content or another place in the batch. So the network always runs on one batch shape,
+and what is missing from it is filled up. Two exceptions were found: fp32 on CUDA, where the last place of a batch has
+other last bits, and fp32 on a CPU with AMX, where they follow the number of threads; bf16, the default on both, keeps
+to the rule.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidrestore.errors import ConfigError, RestorationError
+from vidrestore.models import zoo
+from vidrestore.models.checkpoint import check_weights_size, load_gfpgan
+from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.devices import choose_device
+from vidrestore.types import CodedCrop, Float32, UInt8
+
+Result = TypeVar("Result", UInt8, Float32)
+Network = Callable[..., Tensor]
+"""[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
+
+_LEAST_CPU_THREADS = 2
+"""oneDNN's kernels for one thread give other last bits than those for two, three or more, which agree."""
+_AMPERE = (8, 0)
+"""The first compute capability with bf16 arithmetic."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RestorerConfig:
+    """Which weights restore faces, and how they run.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    model: str = "embedded"
+    """A name of the zoo, or the path of a clean GFP-GAN (`.pth`, `.safetensors`)."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu, cuda, cuda:1, ..."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware computes in it, else fp32. Never fp16, which overflows on plain colours."""
+    batch_size: int | None = None
+    """Crops a pass; short passes are filled up, so that results do not depend on grouping. None: 1 on a CPU, where
+    more is no faster, and `cuda_batch` on CUDA."""
+    cuda_batch: int = 8
+    """Crops a pass on CUDA where `batch_size` is none: more are faster, fewer are sooner (on one H100 9 ms for eight,
+    3 ms for one)."""
+    compile: bool = False
+    """Run through torch.compile: over twice as fast on CUDA, after a minute at the start. Another kernel, so other
+    last bits."""
+    threads: int | None = None
+    """CPU threads of torch in this process; None leaves torch's choice. A network on the CPU takes two or more."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in {"auto", "fp32", "bf16"}:
+            raise ConfigError(f"precision is {self.precision!r}; give auto, fp32 or bf16")
+        for name in ("batch_size", "cuda_batch", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; give 1 or more, or nothing for the default")
+
+
+class FaceRestorer:
+    """A batch stage from uint8 [S, S, 3] RGB crops to restored ones of the same shape.
+
+    Raises:
+        ConfigError: The device is not there.
+        ModelError: The weights are unknown, missing, damaged or of another architecture.
+    """
+
+    def __init__(self, config: RestorerConfig | None = None) -> None:
+        self.config = config or RestorerConfig()
+        self.device = choose_device(self.config.device)
+        self.dtype = choose_dtype(self.config.precision, self.device)
+        self._set_threads()
+        path = zoo.resolve(self.config.model)
+        check_weights_size(path)
+        self.model_sha256 = zoo.sha256_of(path)
+        """Of the file of weights, in hexadecimal."""
+        network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
+        self.crop_size = network.config.out_size
+        """S: the side of the crops, in pixels."""
+        self.batch_size = self.config.batch_size or (self.config.cuda_batch if self.device.type == "cuda" else 1)
+        """Crops a pass now: halved when the device ran out of memory."""
+        self._code_shape = (network.config.num_latent, network.config.num_style_feat)
+        self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
+        if self.device.type == "cuda" and not self.config.compile:
+            self._network = Replayed(network)
+        self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
+
+    def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
+        """Restore any number of crops.
+
+        Args:
+            crops: uint8 [S, S, 3] RGB each, S being `crop_size`.
+
+        Returns:
+            As many restored crops, uint8 [S, S, 3] RGB, in the same order; arrays of their own.
+
+        Raises:
+            RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
+                the device has no memory for a single crop.
+        """
+        return self._run(self._network, crops, _to_uint8)
+
+    def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
+        """The style codes of any number of crops, float32 [N, D] each; also a batch stage. Raises as restoring does."""
+        return self._run(self._codes, crops, lambda codes: codes.cpu().numpy())
+
+    def restore_coded(self, coded: Sequence[CodedCrop], /) -> list[UInt8]:
+        """Restore crops with given style codes instead of their own; also a batch stage. Raises as restoring does."""
+        wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
+        if wrong:
+            raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
+        return self._run(self._network, [one.crop for one in coded], _to_uint8, [one.codes for one in coded])
+
+    def _run(
+        self,
+        network: Network,
+        crops: Sequence[UInt8],
+        finish: Callable[[Tensor], Result],
+        codes: Sequence[Float32] = (),
+    ) -> list[Result]:
+        """One result per crop, in passes of `batch_size`; each is finished where the network runs."""
+        for index, crop in enumerate(crops):
+            self._check(index, crop)
+        results: list[Result] = []
+        while len(results) < len(crops):
+            done = len(results)
+            chunk = slice(done, done + self.batch_size)
+            try:
+                with torch.inference_mode():
+                    found = self._pass(network, crops[chunk], codes[chunk])
+                    self._check_finite(found, first=done)
+                    finished = finish(found)
+            except torch.cuda.OutOfMemoryError:
+                finished = None  # a retry in here would find the failed pass still alive in the traceback
+            if finished is None:
+                self._halve()
+            else:
+                results += [one.copy() for one in finished]
+        return results
+
+    def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor:
+        """float32 [n, ...] on the device for n crops, at most `batch_size`."""
+        batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
+        for slot, crop in zip(batch, crops, strict=False):
+            slot[:] = crop
+        faces_BHW3 = torch.from_numpy(batch).to(self.device)
+        faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
+        given = [self._filled(codes)] if len(codes) else []
+        return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()[: len(crops)]
+
+    def _filled(self, codes: Sequence[Float32]) -> Tensor:
+        """[batch_size, N, D] on the device."""
+        batch = np.zeros((self.batch_size, *self._code_shape), np.float32)
+        batch[: len(codes)] = codes
+        return torch.from_numpy(batch).to(self.device, self.dtype)
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise RestorationError(
+                f"{self.device} has no memory left for one crop of {self.crop_size} px; free it (other processes, "
+                "workers per GPU), use a smaller model, or device='cpu'"
+            )
+        self.batch_size //= 2
+        _log.warning("%s ran out of memory: going on with batches of %d", self.device, self.batch_size)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check(self, index: int, crop: UInt8) -> None:
+        wanted = (self.crop_size, self.crop_size, 3)
+        if crop.dtype != np.uint8 or crop.shape != wanted:
+            raise RestorationError(
+                f"crop {index} is {crop.dtype} {list(crop.shape)}; {self.config.model} wants uint8 {list(wanted)} RGB"
+            )
+
+    def _check_finite(self, results: Tensor, *, first: int) -> None:
+        broken = (~torch.isfinite(results)).flatten(1).sum(dim=1).tolist()
+        for index, count in enumerate(broken, first):
+            if count:
+                raise RestorationError(
+                    f"{self.config.model} in {str(self.dtype).removeprefix('torch.')} on {self.device} gave {count} "
+                    f"values that are not finite for crop {index}; try precision='fp32' or other weights"
+                )
+
+    def _set_threads(self) -> None:
+        threads = self.config.threads or torch.get_num_threads()
+        if self.device.type == "cpu":
+            threads = max(threads, _LEAST_CPU_THREADS)
+        torch.set_num_threads(threads)
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the network computes in: auto is bf16 where the device has arithmetic for it."""
+    if precision == "auto":
+        if device.type == "cuda":
+            fast = torch.cuda.get_device_capability(device) >= _AMPERE
+        else:
+            fast = device.type == "cpu" and cpu_computes_bf16()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX, or Arm's BF16); emulation is slower than fp32."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return False
+    flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _to_uint8(images_B3HW: Tensor) -> UInt8:
+    """Float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3], rounded."""
+    levels = (images_B3HW.clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
+    array: UInt8 = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array

@@ -1,0 +1,65 @@
+"""What is in front of a face stays in front of it: where the face is not seen, the film stays as it is.
+
+A small network (`model.visibility`) says for every crop of the film where the face itself is seen. Its answers are
+averaged along the film's motion, so that the border of a hand does not flicker, and become a share of the mask that
+faces are pasted with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidrestore.errors import ConfigError
+from vidrestore.restoration.temporal.flow import positions, warp
+from vidrestore.types import Float32, FlowField, UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class OcclusionConfig:
+    """What is taken for being in front of a face.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    enabled: bool = True
+    """Whether crops are searched for what is in front of faces; if not, whole faces are restored."""
+    hidden: float = 0.3
+    """0..1: probability of seeing the face up to which the film stays as it is ..."""
+    seen: float = 0.7
+    """... and from which the face is restored in full."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hidden < self.seen <= 1:
+            raise ConfigError(
+                f"occlusion.hidden is {self.hidden} and occlusion.seen {self.seen}; both must lie between 0 and 1, "
+                "hidden below seen"
+            )
+
+
+def share_of(answer: UInt8, config: OcclusionConfig) -> Float32:
+    """float32 [64, 64], 0..1: how much of the restored face to show, from what `FaceVisibility` says (0..255)."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    part = np.clip((levels - config.hidden) / (config.seen - config.hidden), 0, 1)
+    shares: Float32 = (part * part * (3 - 2 * part)).astype(np.float32)[answer]
+    return shares
+
+
+def steady_share(own: Float32, neighbours: Sequence[tuple[float, FlowField, Float32]]) -> Float32:
+    """Weighted mean float32 [m, m] of shares over frames, along the film's motion.
+
+    Args:
+        own: float32 [m, m], 0..1, of the frame itself, whose weight is 1.
+        neighbours: nearness, path to the neighbour's crop, and its share. Equal shares stay as they are.
+    """
+    side = own.shape[0]
+    change, total = np.zeros_like(own), np.ones_like(own)
+    for nearness, path, share in neighbours:
+        trust = cv2.resize(path.trust, (side, side), interpolation=cv2.INTER_AREA) * np.float32(nearness)
+        small = cv2.resize(path.shift, (side, side), interpolation=cv2.INTER_AREA)
+        places = positions(np.asarray(small * np.float32(side / path.shift.shape[0]), dtype=np.float32))
+        change += trust * (warp(share, places, border=cv2.BORDER_REPLICATE) - own)
+        total += trust
+    return np.asarray(own + change / total, dtype=np.float32)

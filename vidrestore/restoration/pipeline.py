@@ -1,0 +1,386 @@
+"""The one composition: frames in, frames with restored faces out. Files, live streams and clusters all call it.
+
+    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ──┐
+          frames <── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
+
+Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
+and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead, the
+denoiser's, the fader's and the stabilizer's.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from typing import TypeVar
+
+from vidrestore.errors import ConfigError
+from vidrestore.faces.detector import DetectorConfig, scale
+from vidrestore.faces.tracker import Tracker, TrackerConfig
+from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.geometry import make_preview, preview_scale
+from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
+from vidrestore.media.segments import Reach
+from vidrestore.media.shots import ShotConfig, ShotDetector
+from vidrestore.report import Recorder
+from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
+from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.restoration.face.restorer import RestorerConfig
+from vidrestore.restoration.face.selection import FaceSelector, SelectionConfig, weigh
+from vidrestore.restoration.face.visibility_alpha import OcclusionConfig, share_of
+from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.temporal.residual_propagator import Carrier
+from vidrestore.restoration.temporal.stabilizer import Stabilizer, StabilizerConfig
+from vidrestore.restoration.temporal.style_smoother import CodesConfig, CodeSmoother
+from vidrestore.restoration.temporal.weight_ramp import Fader
+from vidrestore.stages import Executor, map_faces, run, run_ahead
+from vidrestore.types import (
+    AlignedFace,
+    CodedCrop,
+    Detection,
+    FaceTrack,
+    Float32,
+    Frame,
+    FrameFaces,
+    Restoration,
+    UInt8,
+)
+
+_REMEMBERED_TRACKS = 1024
+"""Latest tracks that are told apart when they are counted; a live stream has no last one."""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Joined = TypeVar("Joined")
+
+
+@dataclass(frozen=True, slots=True)
+class LookConfig:
+    """How the film is looked at."""
+
+    preview_side: int = 960
+    """Longer side, in pixels, of the small picture that faces and cuts are searched in."""
+    interval_seconds: float = 1 / 12
+    """Time between two searches for faces in a shot, on average; tracking fills the frames between. 0: every frame.
+    Searched is the first frame of each such interval of the film's own time, wherever a stream begins."""
+    batch_size: int = 4
+    """Previews a detector call."""
+    frames_per_batch: int = 16
+    """Frames after which a detector call goes out even if it is not full."""
+
+    def __post_init__(self) -> None:
+        if self.preview_side < 64 or self.batch_size < 1 or self.frames_per_batch < 1:  # noqa: PLR2004
+            raise ConfigError(f"{self}: preview_side must be at least 64, the batches at least 1")
+        if self.interval_seconds < 0:
+            raise ConfigError(f"look.interval_seconds is {self.interval_seconds}; use 0 (every frame) or more")
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreConfig:
+    """Every option of a restoration, each owned by the part it configures."""
+
+    look: LookConfig = field(default_factory=LookConfig)
+    shots: ShotConfig = field(default_factory=ShotConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
+    codes: CodesConfig = field(default_factory=CodesConfig)
+    restorer: RestorerConfig = field(default_factory=RestorerConfig)
+    stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
+    compositor: CompositorConfig = field(default_factory=CompositorConfig)
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    lag: int | None = None
+    """Most frames held back, 0..8, for live video: divided among the stages, in place of `tracker.lookahead`. None:
+    each stage waits for what it wants, up to `tracker.lookahead`."""
+    max_pixels: int = MAX_PIXELS
+    """Pixels of the largest pictures that are restored; films of larger ones are refused."""
+    buffer_mib: int = 4096
+    """Of the frames that the stages hold back, at most; of huge frames they wait for fewer. Nothing changes up to 4K
+    at 60 frames a second, or at 250 in eight bits. What decoder and encoder hold comes on top, about as much."""
+
+    def __post_init__(self) -> None:
+        if self.lag is not None and not 0 <= self.lag <= len(_LAGS):
+            raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAGS)}, or none for films")
+        if self.buffer_mib < 1:
+            raise ConfigError(f"buffer_mib is {self.buffer_mib}; use 1 or more")
+        if not 1 <= self.max_pixels <= MAX_SIDE**2:
+            raise ConfigError(f"max_pixels is {self.max_pixels}; use 1 to {MAX_SIDE**2} ({MAX_SIDE} x {MAX_SIDE})")
+
+
+_LAGS = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
+"""Which stage may hold back one frame more with each frame of lag; the first gain most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lags:
+    """Frames that each stage may hold back."""
+
+    tracker: int
+    denoiser: int
+    codes: int
+    fader: int
+    stabilizer: int
+
+
+def _lags(config: RestoreConfig) -> _Lags:
+    most = config.tracker.lookahead
+    if config.lag is None:
+        return _Lags(most, most, most, most, most)
+    given = _LAGS[: config.lag]
+    tracker, denoiser, fader, stabilizer = (
+        given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
+    )
+    return _Lags(min(most, tracker), denoiser, 0, fader, stabilizer)
+
+
+def within_budget(config: RestoreConfig, frame_bytes: int) -> RestoreConfig:
+    """The configuration for frames of so many bytes, with which the stages hold no more than `buffer_mib` of them.
+
+    Half of it is the tracker's, the rest is divided among the batches that wait for a network: three kinds, each in up
+    to three batches under way. Batches of fewer frames give the same result; a shorter look-ahead does not, but it
+    depends on nothing else than the film, so that segments still make up what one pass gives.
+    """
+    frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
+    batch = max(1, frames // 18)
+    look = replace(config.look, frames_per_batch=min(config.look.frames_per_batch, batch))
+    tracker = replace(config.tracker, lookahead=min(config.tracker.lookahead, max(1, frames // 2)))
+    return replace(config, look=look, tracker=tracker)
+
+
+def reach(config: RestoreConfig) -> Reach:
+    """What a restoration sees of a film: lead-in and lead-out of a segment that comes out as in the film done whole.
+
+    The tracker's times, a lost face's memory among them, and the windows of the stages after it.
+    """
+    lags, tracker = _lags(config), config.tracker
+    windows = (
+        Denoiser(config.denoiser, lag=lags.denoiser),
+        CodeSmoother(config.codes, lag=lags.codes),
+        Fader(config.selection, lag=lags.fader),
+        Stabilizer(config.stabilizer, lag=lags.stabilizer),
+    )
+    return Reach(
+        past_seconds=tracker.history_seconds
+        + tracker.fade_seconds
+        + tracker.max_lost_seconds
+        + config.look.interval_seconds,
+        past_frames=sum(window.past for window in windows) + config.shots.min_shot_frames + 1,
+        future_seconds=tracker.lookahead_seconds + config.look.interval_seconds,
+        future_frames=sum(window.future for window in windows) + 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that run elsewhere, and what the rest must know of them."""
+
+    detector: Executor[UInt8, tuple[Detection, ...]]
+    """uint8 [h, w, 3] RGB previews -> detections in preview pixels."""
+    restorer: Executor[UInt8, UInt8]
+    """uint8 [S, S, 3] RGB crops -> restored crops of the same size."""
+    crop_size: int
+    """S."""
+    batch_size: int
+    """Crops a restorer call, gathered across frames."""
+    frames_per_batch: int = 16
+    """Frames after which a batch goes out even if it is not full."""
+    encoder: Executor[UInt8, Float32] | None = None
+    """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `codes.frames` is above 0."""
+    coded_restorer: Executor[CodedCrop, UInt8] | None = None
+    """Crops with style codes -> restored crops; likewise."""
+    visibility: Executor[UInt8, UInt8] | None = None
+    """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
+
+
+def restore_frames(
+    frames: Iterable[Frame],
+    parts: Parts,
+    config: RestoreConfig,
+    recorder: Recorder,
+    *,
+    effort: Effort | None = None,
+    overlap: bool = False,
+    counts: Callable[[Frame], bool] = lambda _: True,
+) -> Iterator[Frame]:
+    """Restore the faces of a stream of frames.
+
+    Args:
+        frames: in presentation order.
+        parts: where detection and restoration run.
+        config: everything else.
+        recorder: counts frames, looks, faces, tracks and shots, and times every stage.
+        effort: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
+        overlap: whether everything up to the network runs in a thread of its own, a frame ahead of the rest.
+        counts: which frames the recorder counts; the others are there for their neighbours.
+
+    Returns:
+        As many frames, in the same order, with the same times; those without faces are the same objects.
+    """
+    lags = _lags(config)
+    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, effort, counts))
+    look = config.look
+    found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
+    detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
+    tracker = replace(config.tracker, lookahead=lags.tracker)
+    tracked = recorder.timed("track", _track(detected, tracker, recorder))
+    selected = run(FaceSelector(config.selection, effort), tracked)
+    aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder, counts))
+    clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
+    if overlap:
+        clean = recorder.timed("wait", run_ahead(clean))
+    seen = recorder.timed("see", _see(clean, parts, config))
+    restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, effort))
+    faded = run(Fader(config.selection, lag=lags.fader), restored)
+    steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lags.stabilizer), faded))
+    return recorder.timed("composite", map(Compositor(config.compositor), steady))
+
+
+def _previews(
+    frames: Iterable[Frame],
+    config: RestoreConfig,
+    recorder: Recorder,
+    effort: Effort | None = None,
+    counts: Callable[[Frame], bool] = lambda _: True,
+) -> Iterator[FrameFaces[UInt8]]:
+    """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
+    shots, least = ShotDetector(config.shots), config.look.interval_seconds
+    shot, last, begun = 0, Fraction(0), False
+    for frame in frames:
+        interval = Fraction(max(least, effort.interval_seconds) if effort else least)
+        preview = make_preview(frame, longest_side=config.look.preview_side)
+        cut = shots.is_cut(preview)
+        shot += cut
+        # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
+        due = not interval or frame.seconds // interval != last // interval
+        opens = cut or not begun
+        looked = opens or due
+        last, begun = frame.seconds, True
+        if counts(frame):
+            recorder.counts["frames"] += 1
+            recorder.counts["looks"] += looked
+            recorder.counts["shots"] += opens
+        yield FrameFaces(frame, (preview,) if looked else (), shot, looked)
+
+
+def _in_display_pixels(
+    items: Iterable[FrameFaces[tuple[Detection, ...]]], preview_side: int
+) -> Iterator[FrameFaces[Detection]]:
+    for item in items:
+        factors = preview_scale(item.frame, longest_side=preview_side)
+        faces = tuple(scale(found, factors) for look in item.faces for found in look)
+        yield FrameFaces(item.frame, faces, item.shot, item.looked)
+
+
+def _track(
+    items: Iterable[FrameFaces[Detection]], config: TrackerConfig, recorder: Recorder
+) -> Iterator[FrameFaces[FaceTrack]]:
+    tracker = Tracker(config)
+    for item in run(tracker, items):
+        recorder.counts["detections_rejected"] = tracker.rejected
+        recorder.counts["tracks_in_frame"] = len(item.faces)
+        yield item
+
+
+def _counted(
+    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, counts: Callable[[Frame], bool]
+) -> Iterator[FrameFaces[AlignedFace]]:
+    seen: set[int] = set()
+    for item in items:
+        if not counts(item.frame):
+            yield item
+            continue
+        shown = {face.track.id for face in item.faces}
+        recorder.counts["tracks"] += len(shown - seen)
+        seen |= shown
+        if len(seen) > _REMEMBERED_TRACKS:
+            # numbers rise: what lies far below the highest and is not shown any more does not come back
+            oldest = max(seen) - _REMEMBERED_TRACKS
+            seen = {track for track in seen if track > oldest or track in shown}
+        recorder.counts["frames_with_faces"] += bool(item.faces)
+        recorder.counts["faces"] += len(item.faces)
+        yield item
+
+
+def _see(
+    items: Iterable[FrameFaces[AlignedFace]], parts: Parts, config: RestoreConfig
+) -> Iterable[FrameFaces[AlignedFace]]:
+    if parts.visibility is None or not config.occlusion.enabled:
+        return items
+    return _beside(items, parts, parts.visibility, lambda face: face.crop, partial(_shown, config=config.occlusion))
+
+
+def _shown(face: AlignedFace, answer: UInt8, *, config: OcclusionConfig) -> AlignedFace:
+    return replace(face, shown=share_of(answer, config))
+
+
+def _restore(
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    config: RestoreConfig,
+    lags: _Lags,
+    recorder: Recorder,
+    effort: Effort | None,
+) -> Iterator[FrameFaces[Restoration]]:
+    if config.codes.frames:
+        if parts.encoder is None or parts.coded_restorer is None:
+            raise ConfigError("codes.frames is above 0, but this restorer has no style codes; set it to 0")
+        encoded = _beside(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
+        steady = run(CodeSmoother(config.codes, lag=lags.codes), encoded)
+        return _beside(steady, parts, parts.coded_restorer, _coded, partial(weigh, config=config.selection))
+    if effort is not None:
+        return _spare(items, parts, config, recorder, effort)
+    return _beside(items, parts, parts.restorer, lambda face: face.crop, partial(weigh, config=config.selection))
+
+
+def _spare(
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    config: RestoreConfig,
+    recorder: Recorder,
+    effort: Effort,
+) -> Iterator[FrameFaces[Restoration]]:
+    """Restore no more faces than the effort allows, frame by frame."""
+
+    def restore(crops: Sequence[UInt8]) -> Sequence[UInt8]:
+        with recorder.timing("network"):
+            return next(parts.restorer.map([crops]))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
+        carrier = Carrier(lambda crops: aside.submit(restore, crops), config.selection, effort)
+        for item in run(carrier, items):
+            recorder.counts["faces_carried"] = carrier.carried
+            yield item
+
+
+def _beside(
+    items: Iterable[FrameFaces[AlignedFace]],
+    parts: Parts,
+    executor: Executor[In, Out],
+    take: Callable[[AlignedFace], In],
+    join: Callable[[AlignedFace, Out], Joined],
+) -> Iterator[FrameFaces[Joined]]:
+    """Send what an executor takes of each face through it while the faces wait here, and join the two again."""
+    waiting: deque[FrameFaces[AlignedFace]] = deque()
+
+    def taken() -> Iterator[FrameFaces[In]]:
+        for item in items:
+            waiting.append(item)
+            yield FrameFaces(item.frame, tuple(take(face) for face in item.faces), item.shot, item.looked)
+
+    for item in map_faces(executor, taken(), batch_size=parts.batch_size, longest=parts.frames_per_batch):
+        pairs = zip(waiting.popleft().faces, item.faces, strict=True)
+        yield FrameFaces(item.frame, tuple(join(face, out) for face, out in pairs), item.shot, item.looked)
+
+
+def _with_codes(face: AlignedFace, codes: Float32) -> AlignedFace:
+    return replace(face, codes=codes)
+
+
+def _coded(face: AlignedFace) -> CodedCrop:
+    assert face.codes is not None, "encoded just before"  # noqa: S101
+    return CodedCrop(face.crop, face.codes)

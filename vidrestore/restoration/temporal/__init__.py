@@ -1,0 +1,1 @@
+"""The same face over time: motion, denoising, stabilising and soft entries."""

@@ -1,0 +1,110 @@
+"""The same restored face from frame to frame: no flicker that the film itself does not have.
+
+    film crop ──> flow between neighbours ──┐
+    restored crop ──────────────────────────┴─> blend along the motion ──> fine detail ──> colour lock ──> crop
+
+A network turns the noise of the film into wrinkles that come and go. Crops of one track lie in one nearly still space,
+so what it found at the same point of the face in the frames around can be averaged; Lai et al. 2018 and Lei et al. 2020
+train networks for this, here a bounded window of frames does.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vidrestore.errors import ConfigError
+from vidrestore.media.colour import to_uint8
+from vidrestore.restoration.face.colour_match import enlarge, low_frequencies, steady_difference
+from vidrestore.restoration.face.visibility_alpha import steady_share
+from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, check_levels, view_of, working
+from vidrestore.restoration.temporal.detail import match_detail
+from vidrestore.restoration.temporal.window import FaceWindow, Near, check_frames
+from vidrestore.types import Float32, Restoration
+
+
+@dataclass(frozen=True, slots=True)
+class StabilizerConfig:
+    """How restored faces are held together over time; each part can be switched off alone.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    frames: int = 2
+    """Frames before, and as many after, that have a say in a face, 0..16; 0 leaves each frame to itself."""
+    blend: bool = True
+    """Whether faces are averaged along the motion over these frames."""
+    pattern_levels: float = 6.0
+    """Grey levels, 0..255, by which the film may differ beyond its noise; there a neighbour counts 1/e."""
+    look_levels: float = 14.0
+    """Levels, 0..255, by which restored faces may differ at low frequencies; there a neighbour counts 1/e."""
+    most_detail_gain: float = 2.0
+    """0..8: how far fine detail may be raised to the energy that it had before averaging; 0: not at all."""
+    colour_lock: float = 1.0
+    """0..1: the share of the film's low-frequency colour and light that the restored face takes; 0: none."""
+
+    def __post_init__(self) -> None:
+        check_frames("stabilizer", self.frames)
+        check_levels("stabilizer", pattern_levels=self.pattern_levels, look_levels=self.look_levels)
+        for name, least, most in (("most_detail_gain", 0, 8), ("colour_lock", 0, 1)):
+            if not least <= getattr(self, name) <= most:
+                message = f"stabilizer.{name} is {getattr(self, name)}; it must lie between {least} and {most}"
+                raise ConfigError(message)
+
+
+class Stabilizer(FaceWindow[Restoration, "_View"]):
+    """Replaces each restored crop, and what is shown of it, by a stabilised one; all else of a face stays as it is.
+
+    Support and latency are those of `FaceWindow`. Equal crops come out equal, and without colour lock unchanged.
+    Memory: per face `past + future + 1` views of 1.5 MB each at 256 px, flow included.
+
+    Args:
+        config: how much is done.
+        lag: most frames that may be held back, for live video; as many as `config.frames` when not given.
+    """
+
+    def __init__(self, config: StabilizerConfig | None = None, *, lag: int | None = None) -> None:
+        self._config = config or StabilizerConfig()
+        config = self._config
+        self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+        super().__init__(frames=config.frames, lag=lag, active=config.blend or config.colour_lock > 0)
+
+    def view(self, face: Restoration) -> "_View":
+        """What of a face its neighbours are compared with, and the colour that the film has and it has not."""
+        crop, film = (working(crop, face.face.to_crop) for crop in (face.crop, face.face.crop))
+        view = view_of(crop, film)
+        return _View(view, low_frequencies(film) - view.low, face.face.shown)
+
+    def settle(self, face: Restoration, own: "_View", neighbours: list[Near["_View"]]) -> Restoration:
+        """Blend along the motion, raise the detail again, and lock the colours."""
+        config = self._config
+        difference = steady_difference(own.difference, [(near.nearness, near.view.difference) for near in neighbours])
+        change = np.float32(config.colour_lock) * difference
+        result = restored = own.blend.picture.astype(np.float32)
+        if config.blend:
+            others = [Near(near.nearness, near.path, near.view.blend) for near in neighbours]
+            result = self._blender.mean(own.blend, others)
+            if config.most_detail_gain:
+                result = match_detail(result, restored, most_gain=config.most_detail_gain)
+            change += own.difference - difference
+        return replace(
+            face,
+            crop=to_uint8(changed(face.crop, own.blend.picture, result + enlarge(change, result.shape[0]))),
+            face=replace(face.face, shown=_steady_share(own, neighbours)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    blend: BlendView
+    difference: Float32
+    """float32 [32, 32, 3] RGB: the film's low frequencies less those of the restored crop."""
+    shown: Float32 | None
+    """float32 [m, m], 0..1, see `AlignedFace`."""
+
+
+def _steady_share(own: _View, neighbours: list[Near[_View]]) -> Float32 | None:
+    if own.shown is None:
+        return None
+    known = [(near.nearness, near.path, near.view.shown) for near in neighbours if near.view.shown is not None]
+    return steady_share(own.shown, known)

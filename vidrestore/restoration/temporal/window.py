@@ -1,0 +1,169 @@
+"""The same face in the frames around: what every stage that works over time looks at.
+
+A window reaches a stated number of frames back and ahead, within one shot and as long as the track goes on without a
+gap. Nothing else has a say in what leaves it, so that a film cut anywhere, with so many frames of lead-in and lead-out,
+gives the same faces.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from vidrestore.errors import ConfigError
+from vidrestore.restoration.temporal.flow import compose, grid_grey, link
+from vidrestore.types import AlignedFace, FlowField, FlowLink, FrameFaces, Restoration, UInt8
+
+Face = TypeVar("Face", AlignedFace, Restoration)
+View = TypeVar("View")
+
+MOST_FRAMES = 16
+"""Reach of a window in frames, to each side."""
+
+
+def check_frames(part: str, frames: int) -> None:
+    """ConfigError unless a part's `frames`, its reach to each side, lies in 0..16."""
+    if not 0 <= frames <= MOST_FRAMES:
+        raise ConfigError(f"{part}.frames is {frames}; it must lie between 0 and {MOST_FRAMES}")
+
+
+@dataclass(frozen=True, slots=True)
+class Near(Generic[View]):
+    """The face in a frame near."""
+
+    nearness: float
+    """Above 0, below 1: falls with the square of the distance in time (Epanechnikov's kernel)."""
+    path: FlowField
+    """From the frame's crop to this one's."""
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment(Generic[View]):
+    """A track in one frame."""
+
+    view: View
+    grey: UInt8 | None
+    """uint8 [g, g]: the film's crop, where the flow is found here."""
+    link: FlowLink | None
+    """To the frame before, if the track is there."""
+
+
+class FaceWindow(ABC, Generic[Face, View]):
+    """A stage that gives each face a new form, from what it was in the frames around.
+
+    Support: the form that comes out is a function of the same track's faces in the `past` frames before and the
+    `future` frames after, as far as shot and track reach; bit for bit, wherever the stream began.
+
+    Latency: frame t leaves when frame t + `future` was pushed, a shot began, or the stream was flushed.
+
+    Memory: `future` frames, and per face `past + future + 1` views.
+
+    Args:
+        frames: reach to each side.
+        lag: most frames that may be held back, for live video; as many as `frames` when not given.
+        active: if not, everything passes through at once, untouched.
+    """
+
+    def __init__(self, *, frames: int, lag: int | None, active: bool = True) -> None:
+        if lag is not None and lag < 0:
+            raise ConfigError(f"the lag is {lag} frames; use 0 or more")
+        self._frames = frames
+        self.past = frames if active else 0
+        """Frames before a frame that have a say in it."""
+        self.future = self.past if lag is None else min(self.past, lag)
+        """Frames after a frame that have a say in it, and that it waits for."""
+        self._active = active
+        self._shot: int | None = None
+        self._waiting: deque[FrameFaces[Face]] = deque()
+        self._moments: deque[dict[int, _Moment[View]]] = deque()
+
+    @abstractmethod
+    def view(self, face: Face) -> View:
+        """What of a face is kept as long as the window reaches."""
+
+    @abstractmethod
+    def settle(self, face: Face, own: View, neighbours: list[Near[View]]) -> Face:
+        """The new form of a face; the neighbours before it come first, the nearest first, then those after it."""
+
+    def push(self, item: FrameFaces[Face], /) -> Iterator[FrameFaces[Face]]:
+        """Take the faces of the next frame; give the frames whose window is complete."""
+        if item.shot != self._shot:
+            yield from self.flush()
+            self._shot = item.shot
+        if not self._active:
+            yield item
+            return
+        self._moments.append(self._look(item))
+        self._waiting.append(item)
+        if len(self._waiting) > self.future:
+            yield self._emit()
+
+    def flush(self) -> Iterator[FrameFaces[Face]]:
+        """Give the frames held back, and forget everything."""
+        while self._waiting:
+            yield self._emit()
+        self._moments.clear()
+
+    def _look(self, item: FrameFaces[Face]) -> dict[int, _Moment[View]]:
+        before = self._moments[-1] if self._moments else {}
+        moments = {track_of(face): self._moment(face, before) for face in item.faces}
+        assert len(moments) == len(item.faces), "a track is in a frame once"  # noqa: S101  the tracker numbers them
+        return moments
+
+    def _moment(self, face: Face, before: dict[int, _Moment[View]]) -> _Moment[View]:
+        """The flow that an earlier stage found is used again; `frames` of 0 needs none."""
+        joint, crop, grey = aligned(face).link, aligned(face).crop, None
+        earlier = before.get(track_of(face))
+        if joint is None and self._frames:
+            grey = grid_grey(crop)
+            if earlier is not None:
+                assert earlier.grey is not None, "a stage before links all faces or none"  # noqa: S101
+                joint = link(earlier.grey, grey)
+        return _Moment(self.view(face), grey, joint if earlier is not None else None)
+
+    def _emit(self) -> FrameFaces[Face]:
+        now = len(self._moments) - len(self._waiting)
+        item = self._waiting.popleft()
+        faces = tuple(self._settle(face, now) for face in item.faces)
+        for _ in range(now + 1 - self.past):
+            self._moments.popleft()
+        return replace(item, faces=faces)
+
+    def _settle(self, face: Face, now: int) -> Face:
+        track: int = track_of(face)
+        neighbours = [*self._neighbours(track, now, range(now - 1, now - 1 - self.past, -1))]
+        neighbours += self._neighbours(track, now, range(now + 1, now + 1 + self.future))
+        moment = self._moments[now][track]
+        return self.settle(linked(face, moment.link), moment.view, neighbours)
+
+    def _neighbours(self, track: int, now: int, moments: Iterable[int]) -> Iterator[Near[View]]:
+        """Follow a track from moment to moment, away from `now`, until the window or the track ends."""
+        path: FlowField | None = None
+        for moment in moments:
+            if not 0 <= moment < len(self._moments) or track not in self._moments[moment]:
+                return
+            joint = self._moments[moment + 1 if moment < now else moment][track].link
+            assert joint is not None, "a track that is in two frames in a row is linked"  # noqa: S101
+            step = joint.backward if moment < now else joint.forward
+            path = step if path is None else compose(path, step)
+            distance = (moment - now) / (self._frames + 1)
+            yield Near(1 - distance * distance, path, self._moments[moment][track].view)
+
+
+def aligned(face: AlignedFace | Restoration) -> AlignedFace:
+    """The aligned face that a face is or was restored from."""
+    return face.face if isinstance(face, Restoration) else face
+
+
+def track_of(face: AlignedFace | Restoration) -> int:
+    """The identity of a face."""
+    return aligned(face).track.id
+
+
+def linked(face: Face, joint: FlowLink | None) -> Face:
+    """The same face with its flow to the frame before."""
+    if isinstance(face, Restoration):
+        return replace(face, face=replace(face.face, link=joint))
+    return replace(face, link=joint)

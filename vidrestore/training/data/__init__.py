@@ -1,0 +1,1 @@
+"""Aligned faces as a training set: which, in which order, from where, and how damaged."""

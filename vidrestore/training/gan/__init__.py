@@ -1,0 +1,1 @@
+"""What GFP-GAN learns from: prior, restorer, losses, components, augmentation."""

@@ -1,0 +1,388 @@
+"""Training GFP-GAN: the restorer against a discriminator of the face and three of its components.
+
+Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior" (2021), sections 3.2 to
+3.5 for the losses and 4.1 for the training; what a section leaves open is said at the option.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.degradation.image.model import Degradation, DegradationConfig, Pair, preset
+from vidrestore.errors import ConfigError
+from vidrestore.models.discriminators import ComponentDiscriminator, StyleDiscriminator
+from vidrestore.models.gfpgan import GFPGANConfig
+from vidrestore.models.stylegan2 import to_channels_last
+from vidrestore.training.data.dataset import FaceBatch, FaceBatches
+from vidrestore.training.gan import losses
+from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig
+from vidrestore.training.gan.components import colour_places, component_boxes, crop_components, eye_side, mouth_side
+from vidrestore.training.gan.initialization import initialised
+from vidrestore.training.gan.jitter import JitterConfig, jitter
+from vidrestore.training.gan.losses import LossWeights
+from vidrestore.training.gan.validation import Judges, Validation
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.ema import average_into, averaged_copy, decay_of_half_life
+from vidrestore.training.loop.equalized import equalized_groups
+from vidrestore.training.loop.optimizer_step import Learner
+from vidrestore.training.loop.schedule import ScheduleConfig
+from vidrestore.types import UInt8
+
+_PURPOSE_STEP = 11
+COMPONENTS = ("left_eye", "right_eye", "mouth")
+_AREA_CELL, _COMPONENT_CELL = 16, 2
+"""Pixels: sides of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestorerConfig:
+    """How GFP-GAN is trained.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    seed: int = 0
+    weights: LossWeights = field(default_factory=LossWeights)
+    degradation: DegradationConfig = field(default_factory=lambda: preset("paper"))
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    learning_rate: float = 4e-4
+    """Of the U-Net."""
+    decoder_learning_rate: float = 1e-3
+    """Of the decoder, before the equalising division by the root of each layer's fan-in; 0 keeps the prior as it is."""
+    discriminator_learning_rate: float = 2e-3
+    """Of all discriminators, likewise before the division."""
+    betas: tuple[float, float] = (0.0, 0.99)
+    """Of Adam, for U-Net and decoder."""
+    discriminator_betas: tuple[float, float] = (0.0, 0.99)
+    """With momentum, the rare and large steps of R1 would go on in those after them."""
+    clip: float = 1.0
+    """Norm to which the generator's gradients are cut."""
+    pyramid_until_step: int = 50_000
+    """Where the pyramid loss has faded to nothing."""
+    adversarial_from_step: int = 0
+    """What discriminators teach starts here; before, only the distances to the truth count."""
+    critics_ahead_steps: int = 0
+    """So many steps before that, discriminators begin to learn: those that start anew teach noise at first."""
+    r1_gamma: float = 10.0
+    r1_every_steps: int = 16
+    r1_batch_share: float = 0.5
+    """Share of the batch that R1 is measured on."""
+    average_half_life_images: float = 20_000
+    augmentation: AugmentationConfig | None = None
+    """Of what the discriminator of the face sees; for a few thousand faces, not for FFHQ."""
+    jitter: JitterConfig | None = None
+    """Of the true faces, before the damage; for a few thousand faces."""
+    fresh_noise: bool = True
+    """Draw the decoder's noise for every face; otherwise train under the stored noise, which restoring uses."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "discriminator_learning_rate", "clip", "average_half_life_images"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
+        for name in (
+            *("decoder_learning_rate", "r1_gamma", "pyramid_until_step"),
+            *("adversarial_from_step", "critics_ahead_steps"),
+        ):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if self.r1_every_steps < 1 or not 0 < self.r1_batch_share <= 1:
+            raise ConfigError(
+                f"r1_every_steps is {self.r1_every_steps} and r1_batch_share {self.r1_batch_share}; give 1 or more, "
+                "and a share above 0 and up to 1"
+            )
+
+
+Boxed = dict[str, tuple[Tensor, int]]
+"""Of each component: squares [B, 4] and the side of its crops."""
+
+
+class _Example(NamedTuple):
+    """One batch, RGB in [-1, 1]."""
+
+    damaged: Tensor
+    truth: Tensor
+    boxes: Boxed
+    landmarks: Tensor
+    """float32 [B, 5, 2], pixels."""
+
+
+class RestorerTrainer:
+    """GFP-GAN on a folder of faces.
+
+    Args:
+        network: Its shape.
+        config: How to train.
+        faces: Batches of real faces; theirs is the batch size.
+        judges: The fixed networks that compare: perceptual features and identity.
+        machine: Where.
+        prior: Tensors of a trained decoder (`initialization.read_prior`); None starts from a random one.
+        held_out: Faces that are never trained on, for `evaluate` and `picture`.
+    """
+
+    def __init__(
+        self,
+        network: GFPGANConfig,
+        config: RestorerConfig,
+        faces: FaceBatches,
+        judges: Judges,
+        machine: Machine,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+        held_out: FaceBatches | None = None,
+    ) -> None:
+        self.config, self.machine, self.judges = config, machine, judges
+        self.step_number = 0
+        self.images_per_step = faces.batch * machine.world
+        self._faces = faces
+        self._degrade = Degradation(config.degradation)
+        self._degrade.damage = machine.compiled(self._degrade.damage)  # type: ignore[method-assign]
+        self.network = initialised(network, seed=config.seed, prior=prior).to(machine.device).to_channels_last()
+        self.averaged = averaged_copy(self.network)
+        self._holds_out = held_out is not None
+        self._validation = Validation(faces if held_out is None else held_out, judges, machine, seed=config.seed)
+        self._generator = self._generator_learner()
+
+        torch.manual_seed(config.seed + 1)  # the discriminators' first weights, equal in every process
+        self.discriminator = StyleDiscriminator(channels=network.channels, out_size=network.out_size)
+        width = max(8, round(64 * network.narrow))
+        self.components = nn.ModuleDict({name: ComponentDiscriminator(width) for name in COMPONENTS})
+        for critic in (self.discriminator, self.components):
+            to_channels_last(critic.to(machine.device))
+        self._critic = self._critic_learner(self.discriminator)
+        self._component_critic = self._critic_learner(self.components)
+        self._augmentation = config.augmentation and AdaptiveAugmentation(config.augmentation, machine)
+
+        self._restore = machine.compiled(self.network.forward_with_pyramid)
+        self._judge = machine.compiled(self.discriminator.forward)
+        self._look = machine.compiled(judges.perceptual.forward)
+        self._recognise = machine.compiled(judges.identity.forward)
+        self._teach_components = machine.compiled(self._component_lessons)
+        self._judge_components = machine.compiled(self._component_verdicts)
+
+    def _generator_learner(self) -> Learner:
+        config, decoder = self.config, self.network.stylegan_decoder
+        decoder.requires_grad_(requires_grad=config.decoder_learning_rate > 0)
+        inside = {id(parameter) for parameter in decoder.parameters()}
+        unet = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
+        groups: list[dict[str, Any]] = [{"params": unet, "lr": config.learning_rate}]
+        if config.decoder_learning_rate:
+            groups += equalized_groups(decoder, learning_rate=config.decoder_learning_rate)
+        return Learner([self.network], groups, betas=config.betas, clip=config.clip, machine=self.machine)
+
+    def _critic_learner(self, network: nn.Module) -> Learner:
+        groups = equalized_groups(network, learning_rate=self.config.discriminator_learning_rate)
+        betas, clip = self.config.discriminator_betas, 10 * self.config.clip
+        return Learner([network], groups, betas=betas, clip=clip, machine=self.machine)
+
+    def step(self) -> dict[str, Tensor]:
+        """One step of the restorer and of every discriminator that its losses use."""
+        config, machine, step = self.config, self.machine, self.step_number
+        random = machine.generator(config.seed, step, _PURPOSE_STEP)
+        rate = config.schedule.rate(step)
+        example = self._example(step, random)
+        noises = self.network.stylegan_decoder.draw_noises(len(example.truth), random) if config.fresh_noise else None
+        adversarial = step >= config.adversarial_from_step
+        critics_learn = step >= config.adversarial_from_step - config.critics_ahead_steps
+
+        with machine.autocast():
+            restored, pyramid = self._restore(example.damaged, noises)
+        told = self._distances(restored, pyramid, example)
+        if adversarial:
+            told |= self._persuasion(restored, example, random)
+        total = losses.total(list(told.values()))
+        norm = self._generator.learn(total, rate=rate)
+        average_into(
+            self.averaged,
+            self.network,
+            decay_of_half_life(config.average_half_life_images, self.images_per_step),
+        )
+
+        told |= self._train_critics(restored.detach(), example, random, rate) if critics_learn else {}
+        self.step_number += 1
+        zero = torch.zeros((), device=machine.device)
+        return {name: told.get(name, zero) for name in _TOLD} | {"total": total.detach(), "gradient": norm}
+
+    def _example(self, step: int, random: torch.Generator) -> _Example:
+        batch = self._faces.batch_at(step)
+        images, landmarks = batch.images.float() / 255, batch.landmarks
+        if self.config.jitter is not None:
+            images, landmarks = jitter(images, landmarks, self.config.jitter, random)
+        pair = self._degrade(images, random)
+        if batch.twins is not None:  # what a film did to the first faces, as they were before the jitter
+            pair, landmarks = _with_twins(pair, landmarks, batch)
+        damaged = (pair.degraded * 255).round() / 127.5 - 1  # films and cameras give 8 bits
+        found = component_boxes(landmarks, batch.images.shape[-1])
+        eye, mouth = eye_side(batch.images.shape[-1]), mouth_side(batch.images.shape[-1])
+        boxes = {
+            "left_eye": (found.left_eye, eye),
+            "right_eye": (found.right_eye, eye),
+            "mouth": (found.mouth, mouth),
+        }
+        layout = torch.channels_last
+        return _Example(
+            damaged.contiguous(memory_format=layout),
+            (pair.target * 2 - 1).contiguous(memory_format=layout),
+            boxes,
+            landmarks,
+        )
+
+    def _distances(self, restored: Tensor, pyramid: tuple[Tensor, ...], example: _Example) -> dict[str, Tensor]:
+        """The weighted losses that compare with the truth."""
+        weights, truth = self.config.weights, example.truth
+        told = {"l1": weights.l1 * losses.l1(restored, truth)}
+        pyramid_weight = losses.pyramid_weight(
+            self.step_number, initial=weights.pyramid, until=self.config.pyramid_until_step
+        )
+        if pyramid_weight:
+            told["pyramid"] = pyramid_weight * losses.pyramid_l1(pyramid, truth)
+        if weights.perceptual or weights.style:
+            layers = self.judges.perceptual.weights
+            with self.machine.autocast():
+                seen = self._look(restored)
+                with torch.no_grad():
+                    wanted = self._look(truth)
+            told["perceptual"] = weights.perceptual * losses.perceptual(seen, wanted, layers)
+            if weights.style:
+                told["style"] = weights.style * losses.style(seen, wanted, layers)
+        if weights.identity:
+            with self.machine.autocast():
+                who = self._recognise(restored)
+                with torch.no_grad():
+                    wanted_who = self._recognise(truth)
+            told["identity"] = weights.identity * losses.identity(who, wanted_who)
+        if weights.chroma:
+            told["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL)
+        if weights.component_chroma:
+            places = colour_places(example.landmarks, truth.shape[-1])
+            loss = losses.chroma_l1(restored, truth, cell=_COMPONENT_CELL, places_B1HW=places)
+            told["component_chroma"] = weights.component_chroma * loss
+        return told
+
+    def _persuasion(self, restored: Tensor, example: _Example, random: torch.Generator) -> dict[str, Tensor]:
+        """The weighted losses that the discriminators give the restorer."""
+        weights = self.config.weights
+        told: dict[str, Tensor] = {}
+        if weights.adversarial:
+            with self._critic.frozen(), self.machine.autocast():
+                logits = self._judge(self._shown(restored, random))
+            told["adversarial"] = weights.adversarial * losses.generator_adversarial(logits)
+        if not (weights.component_adversarial or weights.component_style):
+            return told
+        with self._component_critic.frozen(), self.machine.autocast():
+            fooling, styles = self._teach_components(restored, example.truth, example.boxes)
+        told["component_adversarial"] = weights.component_adversarial * fooling
+        told["component_style"] = weights.component_style * styles
+        return told
+
+    def _component_lessons(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> tuple[Tensor, Tensor]:
+        """What the components' discriminators, at rest, teach: adversarial and style loss, each summed over them."""
+        fooling, styles = [], []
+        for name, (places, side) in boxes.items():
+            logits, features = self.components[name](crop_components(restored, places, side))
+            with torch.no_grad():
+                _, wanted = self.components[name](crop_components(truth, places, side))
+            fooling.append(losses.generator_adversarial(logits))
+            styles.append(losses.component_style(features, wanted))
+        return losses.total(fooling), losses.total(styles)
+
+    def _component_verdicts(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> Tensor:
+        """The components' discriminators' own loss, summed over them."""
+        parts = []
+        for name, (places, side) in boxes.items():
+            crops = [crop_components(faces, places, side) for faces in (truth, restored)]
+            logits, _ = self.components[name](torch.cat(crops))
+            parts.append(losses.discriminator_adversarial(*logits.chunk(2)))
+        return losses.total(parts)
+
+    def _train_critics(
+        self, restored: Tensor, example: _Example, random: torch.Generator, rate: float
+    ) -> dict[str, Tensor]:
+        weights, told = self.config.weights, {}
+        if weights.adversarial:
+            with self.machine.autocast():
+                real = self._judge(self._shown(example.truth, random))
+                fake = self._judge(self._shown(restored, random))
+            loss = losses.discriminator_adversarial(real, fake)
+            self._critic.learn(loss, rate=rate)
+            told["discriminator"] = loss.detach()
+            mean_sign = self.machine.mean(real.detach().float().sign().mean())
+            told["real_sign"] = mean_sign
+            if self._augmentation:
+                self._augmentation.observe(mean_sign, self.images_per_step, self.step_number)
+                told["augmentation"] = self._augmentation.probability.clone()
+            if self.step_number % self.config.r1_every_steps == 0 and self.config.r1_gamma:
+                self._regularize(example.truth, random, rate)
+        if weights.component_adversarial or weights.component_style:
+            with self.machine.autocast():
+                loss = self._judge_components(restored, example.truth, example.boxes)
+            self._component_critic.learn(loss, rate=rate)
+            told["component_discriminator"] = loss.detach()
+        return told
+
+    def _regularize(self, truth: Tensor, random: torch.Generator, rate: float) -> None:
+        count = max(1, round(len(truth) * self.config.r1_batch_share))
+        seen = self._shown(truth[:count], random).detach().float().requires_grad_()
+        with self.machine.autocast():
+            penalty = losses.r1_penalty(self.discriminator(seen), seen)
+        self._critic.learn(penalty * (self.config.r1_gamma / 2 * self.config.r1_every_steps), rate=rate)
+
+    def _shown(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return self._augmentation(images, random) if self._augmentation else images
+
+    def evaluate(self) -> dict[str, float]:
+        """Figures on the held-out faces; none when there are no such faces."""
+        return self._validation.figures(self.averaged) if self._holds_out else {}
+
+    def picture(self) -> UInt8:
+        """Rows of held-out faces (of training faces when none are held out): damaged, restored, truth."""
+        return self._validation.picture(self.averaged)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that an exact resume needs."""
+        return {
+            "signature": {
+                "trainer": "restorer",
+                "network": asdict(self.network.config),
+                "config": asdict(self.config),
+                "faces": len(self._faces.faces),
+                "films": self._faces.films and asdict(replace(self._faces.films, workers=0)),  # they change no pixel
+                "images_per_step": self.images_per_step,
+            },
+            "generator": self._generator.state_dict(),
+            "critic": self._critic.state_dict(),
+            "component_critic": self._component_critic.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "augmentation": self._augmentation.state_dict() if self._augmentation else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a saved state."""
+        self._generator.load_state_dict(state["generator"])
+        self._critic.load_state_dict(state["critic"])
+        self._component_critic.load_state_dict(state["component_critic"])
+        self.averaged.load_state_dict(state["averaged"])
+        if self._augmentation:
+            self._augmentation.load_state_dict(state["augmentation"])
+
+
+def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, Tensor]:
+    """The batch with its first faces, and their landmarks, replaced by what the films' processes drew."""
+    assert batch.twins is not None  # noqa: S101  the caller's condition
+    count = len(batch.twins)
+    true = batch.images[:count].float() / 255
+    degraded = torch.cat((batch.twins.float() / 255, pair.degraded[count:]))
+    return Pair(degraded, torch.cat((true, pair.target[count:]))), torch.cat(
+        (batch.landmarks[:count], landmarks[count:])
+    )
+
+
+_TOLD = (
+    *("l1", "pyramid", "perceptual", "style", "identity", "chroma", "component_chroma"),
+    *("adversarial", "component_adversarial", "component_style"),
+    *("discriminator", "component_discriminator", "real_sign", "augmentation"),
+)
+"""What every step tells, by name; zero while it does not apply."""

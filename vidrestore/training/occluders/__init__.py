@@ -1,0 +1,1 @@
+"""Things in front of faces: sprites drawn, placed and relit."""

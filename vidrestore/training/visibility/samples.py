@@ -1,0 +1,150 @@
+"""What the visibility network learns from: faces dressed, moved, lit, occluded and damaged, each with the truth.
+
+Everything random is a function of seed and step.
+
+Shape suffixes: B batch, H and W space.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from torch import Tensor
+
+from vidrestore.degradation.image.model import Degradation, DegradationConfig
+from vidrestore.errors import ConfigError
+from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE
+from vidrestore.training.data.dataset import FaceBatch
+from vidrestore.training.gan.jitter import JitterConfig, jitter
+from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.occluders.occlude import OccluderConfig, dress, occlude
+from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_bank
+
+_SAMPLES, _DAMAGE = 0, 1
+"""Purposes of a step's random streams."""
+
+FILM_DAMAGE: Final = DegradationConfig(
+    blur_sigma_pixels=(0.05, 2.5),
+    downscale_ratio=(1, 5),
+    downscale_modes=("bilinear", "bicubic", "area"),
+    upscale_modes=("bilinear", "bicubic"),
+    noise_sigma_grey_levels=(0, 18),
+    grey_noise_probability=0.3,
+    jpeg_quality=(25, 100),
+    shift_probability=0.2,
+    jitter_probability=0.3,
+    brightness=(0.6, 1.4),
+    contrast=(0.6, 1.4),
+    saturation=(0.2, 1.5),
+    hue_turns=(-0.04, 0.04),
+    grey_probability=0.12,
+    clean_probability=0.15,
+)
+"""What films do to a face, in pixels of a crop of 128: half of what the restorer is trained on at 256."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisibilityConfig:
+    """The whole recipe.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    steps: int = 20_000
+    batch: int = 128
+    seed: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    """Largest norm of the gradients of a step."""
+    average_decay: float = 0.999
+    """Of the weights that are shipped, a step."""
+    outside_weight: float = 0.15
+    """What a pixel outside of the face's ellipse counts in the loss; one inside counts 1."""
+    border_weight: float = 2.0
+    """What pixels at an occluder's border count in addition."""
+    dice_weight: float = 0.5
+    held_out_share: float = 0.08
+    sprites: int = 8_000
+    accessories: int = 2_000
+    stop_after_seconds: float = float("inf")
+    """End by then; the learning rate falls with the time where that is short, so a clock has its say in the result."""
+    occluders: OccluderConfig = field(default_factory=OccluderConfig)
+    damage: DegradationConfig = FILM_DAMAGE
+    jitter: JitterConfig = field(
+        default_factory=lambda: JitterConfig(
+            probability=0.85,
+            turn_degrees=10,
+            shift=0.08,
+            zoom_octaves=0.17,
+            brightness_octaves=0.4,
+            tint_octaves=0.1,
+            saturation_octaves=0.5,
+        )
+    )
+    """As far as a tracker errs."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "sprites", "accessories"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.average_decay < 1:
+            raise ConfigError(f"average_decay is {self.average_decay}; give 0 up to, not including, 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """A batch to learn from or to be judged with, on the device."""
+
+    images: Tensor = field(repr=False)
+    """float32 [B, 3, 128, 128], RGB in [-1, 1]."""
+    visible: Tensor = field(repr=False)
+    """float32 [B, 1, 64, 64], 0..1: how much of the face is seen."""
+
+
+class SampleMaker:
+    """Makes samples of faces of 128 px, on the machine's device.
+
+    Args:
+        config: the recipe.
+        machine: where, and its random streams.
+        seed: of everything, sprites included.
+        processes: that draw sprites; None for as many as there are processors, 0 for none.
+    """
+
+    def __init__(self, config: VisibilityConfig, machine: Machine, *, seed: int, processes: int | None) -> None:
+        self._config = config
+        self._machine = machine
+        self._seed = seed
+        device = machine.device
+        self._occluders = draw_bank("occluders", config.sprites, seed=seed, device=device, processes=processes)
+        self._accessories = draw_bank("accessories", config.accessories, seed=seed, device=device, processes=processes)
+        self._degradation = Degradation(config.damage)
+
+    @torch.no_grad()
+    def samples(
+        self, faces: FaceBatch, step: int, *, occluders: OccluderConfig | None = None, paint: Paint | None = None
+    ) -> Samples:
+        """Samples of a batch as the step has them.
+
+        Args:
+            faces: 128 px.
+            step: from 0.
+            occluders: in place of the configuration's.
+            paint: have sprites of this paint alone in front of the faces.
+        """
+        recipe = occluders or self._config.occluders
+        generator = self._machine.generator(self._seed, step, _SAMPLES)
+        images = dress(faces.images.float() / 255, self._accessories, recipe, generator)
+        images = jitter(images, faces.landmarks, self._config.jitter, generator).images
+        images, visible = occlude(images, self._bank(paint), recipe, generator)
+        damaged = self._degradation(images, self._machine.generator(self._seed, step, _DAMAGE)).degraded
+        return Samples(damaged * 2 - 1, F.avg_pool2d(visible, CROP_SIDE // MASK_SIDE))
+
+    def _bank(self, paint: Paint | None) -> SpriteBank:
+        if paint is None:
+            return self._occluders
+        chosen = self._occluders.paints == paint
+        return replace(self._occluders, sprites=self._occluders.sprites[chosen], paints=self._occluders.paints[chosen])
