@@ -12,7 +12,7 @@ import av
 import numpy as np
 import psutil
 
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from benchmarks.simulated import simulated
 from vidrestore import storage
 from vidrestore.files import replace_text
@@ -46,7 +46,7 @@ class Overhead:
     """Of the driver, when a quarter of the films was done ..."""
     driver_mib_last: float
     """... and at the end."""
-    machine: Machine
+    machine: Host
     checkout: Checkout
 
 

@@ -50,7 +50,7 @@ def check_networks(flow: ReferenceFlow, config: RestorerConfig, crops: Sequence[
     yield _floor("in the precision in use, PSNR", _decibels(error), NETWORK_FLOOR_DB)
 
 
-def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *, contestant: str) -> Iterator[Check]:
+def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *, system: str) -> Iterator[Check]:
     """Compare two restored films inside the boxes of the faces, and with the film they were made from.
 
     Raises:
@@ -58,7 +58,7 @@ def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *
     """
     between = _decibels(_face_error(ours, rival, faces))
     changed = _decibels(_face_error(ours, source, faces))
-    yield _floor(f"faces of *{contestant}* against the lightest reference, PSNR", between, FILM_FLOOR_DB)
+    yield _floor(f"faces of *{system}* against the lightest reference, PSNR", between, FILM_FLOOR_DB)
     yield _floor("which is closer than to the source by", between - changed, CLOSER_FLOOR_DB)
 
 

@@ -12,7 +12,7 @@ def cores() -> list[int]:
 
 
 @contextmanager
-def kept_to(chosen: Sequence[int]) -> Iterator[None]:
+def pinned_to(chosen: Sequence[int]) -> Iterator[None]:
     """This thread, and all that it starts, on these cores only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, chosen)

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import psutil
 
-from benchmarks.cores import cores, kept_to
+from benchmarks.cores import cores, pinned_to
 from benchmarks.live_peers import Draw, Seen, Viewing
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from benchmarks.peer_process import PeersElsewhere
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
@@ -69,7 +69,7 @@ class Scene:
 class LiveResult:
     """What was measured."""
 
-    machine: Machine
+    machine: Host
     checkout: Checkout
     scene: Scene
     options: dict[str, str]
@@ -130,9 +130,9 @@ def measure_live(
             f"peer_cores is {scene.peer_cores}; use 0 to {len(every) - 1}, for this machine has {len(every)}"
         )
     with ExitStack() as stack:
-        with kept_to(every[: scene.peer_cores] or every):
+        with pinned_to(every[: scene.peer_cores] or every):
             peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
-        stack.enter_context(kept_to(every[scene.peer_cores :]))
+        stack.enter_context(pinned_to(every[scene.peer_cores :]))
         place = stack.enter_context(LocalPlace(config.restore, lambda _, message: on_step(message)))
         stream = place.start(StreamSpec("measured", peers.camera_url, (peers.viewer_url,), config))
         stack.enter_context(_ended(stream))

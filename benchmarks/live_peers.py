@@ -19,7 +19,7 @@ from av.stream import Stream
 
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import parse_target
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
@@ -177,10 +177,10 @@ class _Encoders:
         self._video.codec_context.time_base = _TICK
         self._audio = self._scratch.add_stream("aac", rate=_RATE) if sound else None
         self._scratch.start_encoding()
-        self.tracks: dict[Kind, Track] = {}
+        self.tracks: dict[Kind, CodecParameters] = {}
         if self._audio is not None:  # the first packet of sound comes late; any will do
             silence = av.Packet(bytes(8))
-            self.tracks["audio"] = Track.of(self._audio, silence)
+            self.tracks["audio"] = CodecParameters.of(self._audio, silence)
 
     def picture(self, pixels: UInt8, number: int) -> list[Packet]:
         """Code one picture."""
@@ -197,7 +197,7 @@ class _Encoders:
         made = []
         for packet in coded:
             if kind not in self.tracks:
-                self.tracks[kind] = Track.of(stream, packet)
+                self.tracks[kind] = CodecParameters.of(stream, packet)
             unit = time_base_of(packet)
             pts, dts = (round((time or 0) * unit * SECOND) for time in (packet.pts, packet.dts))
             key = packet.is_keyframe

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.clips import repeat
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from benchmarks.scaling import await_workers
 from vidrestore.config import update
 from vidrestore.errors import WorkerError
@@ -73,7 +73,7 @@ class ShareResult:
     mean_batch: float
     """Crops in a call of the shared face worker, live."""
     config: ShareConfig
-    machine: Machine
+    machine: Host
     checkout: Checkout
 
     @property

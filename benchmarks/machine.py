@@ -14,7 +14,7 @@ _BF16_FLAGS = ("avx512_bf16", "amx_tile", "amx_bf16")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Host:
     """One computer, as far as timings depend on it."""
 
     cpu: str
@@ -40,10 +40,10 @@ class Checkout:
     dirty: bool
 
 
-def describe_machine() -> Machine:
+def describe_machine() -> Host:
     """Describe this computer."""
     flags = _cpuinfo("flags").split()
-    return Machine(
+    return Host(
         cpu=_cpuinfo("model name") or platform.processor() or platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         bf16_flags=tuple(flag for flag in _BF16_FLAGS if flag in flags),

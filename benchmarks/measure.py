@@ -11,7 +11,7 @@ from benchmarks.checks import check_films, check_networks, require
 from benchmarks.clips import repeat
 from benchmarks.machine import describe_checkout, describe_machine
 from benchmarks.results import Benchmark, Check, Clip, Quartiles, Row, Run, stage_speeds, times
-from benchmarks.systems import Contestant, LightestReference, OurFlow, ReferenceAsShipped, open_ours
+from benchmarks.systems import LightestReference, OurFlow, ReferenceAsShipped, System, open_ours
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import DetectorConfig
 from vidrestore.media.reader import probe
@@ -79,8 +79,8 @@ def measure(film: Path, config: BenchmarkConfig | None = None, *, on_step: OnSte
         ours = [stack.enter_context(_start(runtime, config)) for runtime in config.runtimes]
         on_step("warming up and comparing")
         checks = _compare(source, config, lightest, ours, Path(folder))
-        contestants: list[Contestant] = [*ours, lightest, *_as_shipped(source, config, lightest, Path(folder))]
-        runs = _race(contestants, source, Path(folder), on_step)
+        systems: list[System] = [*ours, lightest, *_as_shipped(source, config, lightest, Path(folder))]
+        runs = _race(systems, source, Path(folder), on_step)
         return Benchmark(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=checkout.commit,
@@ -89,7 +89,7 @@ def measure(film: Path, config: BenchmarkConfig | None = None, *, on_step: OnSte
             versions=installed_versions(),
             clip=_clip(film, source, runs[lightest.name][0].frames),
             checks=tuple(checks),
-            rows=tuple(_rows(contestants, runs)),
+            rows=tuple(_rows(systems, runs)),
         )
 
 
@@ -119,7 +119,7 @@ def _compare(
     for flow in ours:
         result = folder / f"{flow.name}.mp4"
         flow.run(source, result)
-        checks += require(check_films(result, rival, source, lightest.faces, contestant=flow.name))
+        checks += require(check_films(result, rival, source, lightest.faces, system=flow.name))
     return checks
 
 
@@ -135,32 +135,32 @@ def _as_shipped(
     return [flow]
 
 
-def _race(contestants: Sequence[Contestant], source: Path, folder: Path, on_step: OnStep) -> dict[str, list[Run]]:
+def _race(systems: Sequence[System], source: Path, folder: Path, on_step: OnStep) -> dict[str, list[Run]]:
     """Run everybody once a round, every other round in the opposite order."""
-    runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
-    rounds = max(contestant.rounds for contestant in contestants)
+    runs: dict[str, list[Run]] = {system.name: [] for system in systems}
+    rounds = max(system.rounds for system in systems)
     for number in range(rounds):
-        for contestant in contestants if number % 2 == 0 else reversed(contestants):
-            if number < contestant.rounds:
-                run = contestant.run(source, folder / "timed.mp4")
-                runs[contestant.name].append(run)
-                on_step(f"round {number + 1} of {rounds}: {contestant.name} {run.frames_per_second:.2f} frames/s")
+        for system in systems if number % 2 == 0 else reversed(systems):
+            if number < system.rounds:
+                run = system.run(source, folder / "timed.mp4")
+                runs[system.name].append(run)
+                on_step(f"round {number + 1} of {rounds}: {system.name} {run.frames_per_second:.2f} frames/s")
     return runs
 
 
-def _rows(contestants: Sequence[Contestant], runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
-    references = [contestant.name for contestant in contestants if contestant.is_reference]
-    for contestant in contestants:
-        own = runs[contestant.name]
+def _rows(systems: Sequence[System], runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
+    references = [system.name for system in systems if system.is_reference]
+    for system in systems:
+        own = runs[system.name]
         yield Row(
-            name=contestant.name,
-            what=contestant.what,
-            is_reference=contestant.is_reference,
-            start_seconds=contestant.start_seconds,
+            name=system.name,
+            what=system.what,
+            is_reference=system.is_reference,
+            start_seconds=system.start_seconds,
             runs=tuple(own),
             frames_per_second=Quartiles.of(run.frames_per_second for run in own),
             stage_frames_per_second=stage_speeds(own),
-            times_reference={name: times(own, runs[name]) for name in references if name != contestant.name},
+            times_reference={name: times(own, runs[name]) for name in references if name != system.name},
         )
 
 

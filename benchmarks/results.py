@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benchmarks.machine import Machine
+from benchmarks.machine import Host
 from vidrestore.errors import InputError
 from vidrestore.files import replace_text
 from vidrestore.report_json import from_json, to_json
@@ -122,7 +122,7 @@ class Benchmark:
     """Of the checkout, or `unknown`."""
     dirty: bool
     """Whether the checkout differed from the commit."""
-    machine: Machine
+    machine: Host
     versions: dict[str, str]
     clip: Clip
     checks: tuple[Check, ...]

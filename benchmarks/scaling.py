@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.cores import cores, kept_to
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.cores import cores, pinned_to
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from benchmarks.simulated import simulated
 from vidrestore.config import update
 from vidrestore.errors import OutputError, WorkerError
@@ -91,7 +91,7 @@ class ScalingResult:
     difference: float
     """The largest mean difference of a frame between two runs, in levels."""
     config: ScalingConfig
-    machine: Machine
+    machine: Host
     checkout: Checkout
     versions: dict[str, str]
 
@@ -111,7 +111,7 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
         source = config.film or _texture(folder / "film.mp4", config)
         for repeat in range(config.repeats):
             for count in config.counts:
-                with kept_to(_cores(config, count)):
+                with pinned_to(_cores(config, count)):
                     seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
                 times.setdefault(count, []).append(seconds)
                 first_film = first_film or made

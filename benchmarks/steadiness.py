@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from benchmarks.reference import ReferenceFlow
 from benchmarks.worst_frames import draw_frames, worst_frames
 from vidrestore.config import update
@@ -72,7 +72,7 @@ WAYS = (
     Way("+ colour lock", _with("denoiser", "colour")),
     Way(ALL, {}),
     Way(LIVE, {"tracker": {"lookahead": 0} | _LIVE}),
-    Way("live, lag 4", {"tracker": {"lookahead": 1} | _LIVE}),
+    Way("live, lag 4", {"tracker": _LIVE, "lag": 4}),
 )
 """Style codes are steadied in their own row only: by default they are not."""
 
@@ -92,7 +92,7 @@ class Scene:
 class Steadiness:
     """All scenes, and what they were made on."""
 
-    machine: Machine
+    machine: Host
     checkout: Checkout
     model_sha256: str
     scenes: tuple[Scene, ...] = field(repr=False)

@@ -24,7 +24,7 @@ _AS_SHIPPED = (
 )
 
 
-class Contestant(Protocol):
+class System(Protocol):
     """A way to restore a film, with its networks loaded."""
 
     name: str

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.machine import Checkout, Machine, describe_checkout, describe_machine
+from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from vidrestore.files import replace_text
 from vidrestore.report_json import to_json
 from vidrestore.safe_path import spawn_context
@@ -40,7 +40,7 @@ class TrainingSpeed:
 class TrainingBenchmark:
     """Several ways on one machine, with what they ran on."""
 
-    machine: Machine
+    machine: Host
     checkout: Checkout
     torch: str
     speeds: tuple[TrainingSpeed, ...]

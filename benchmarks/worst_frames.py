@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vidrestore.evaluation.images.grid import Grid, write_grid
-from vidrestore.evaluation.videos.aligned_reader import Companion
+from vidrestore.evaluation.videos.aligned_reader import AlignedReader
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
 from vidrestore.evaluation.videos.results import FilmFigures, FrameFigures
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.media.reader import VideoReader
-from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.restoration.face.cropper import FaceCropper
 from vidrestore.types import Frame, FrameFaces, UInt8
 
 _RANKED = {"warp_error": -1, "jitter_percent": -1, "identity_cosine": 1, "temporal_feature_distance": -1}
@@ -46,17 +46,17 @@ def draw_frames(path: Path, truth: Path, films: Mapping[str, Path], positions: S
 
 
 def _faces(truth: Path, films: Mapping[str, Path]) -> Iterator[tuple[int, list[UInt8]]]:
-    config, align = ComparisonConfig(), Aligner(ComparisonConfig().crop_size)
+    config, align = ComparisonConfig(), FaceCropper(ComparisonConfig().crop_size)
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(truth))
-        others = [Companion(film, stack.enter_context(VideoReader(film)), reader.info) for film in films.values()]
+        others = [AlignedReader(film, stack.enter_context(VideoReader(film)), reader.info) for film in films.values()]
         for position, scene in enumerate(scenes(reader, FaceDetector(), config)):
             frames = [scene.frame, *(other.beside(scene.frame) for other in others)]
             if scene.tracks:
                 yield position, [crop for frame in frames for crop in _largest(align, frame, scene)]
 
 
-def _largest(align: Aligner, frame: Frame, scene: Scene) -> list[UInt8]:
+def _largest(align: FaceCropper, frame: Frame, scene: Scene) -> list[UInt8]:
     track = max(scene.tracks, key=lambda one: one.size)
     return [face.crop for face in align(FrameFaces(frame, (track,), scene.shot)).faces]
 

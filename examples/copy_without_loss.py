@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from vidrestore.media.encoding import EncodeConfig
-from vidrestore.media.output import aside, workspace
+from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.remux.mux import join
 from vidrestore.media.writer import VideoWriter
@@ -12,13 +12,13 @@ from vidrestore.media.writer import VideoWriter
 
 def main(source: str, destination: str) -> None:
     """Decode, encode as FFV1, and bring sound and subtitles over."""
-    with workspace(Path(destination)) as folder:
+    with scratch_dir(Path(destination)) as folder:
         part = folder / "video"
         with VideoReader(source) as reader, VideoWriter(part, reader.info, EncodeConfig(lossless=True)) as writer:
             for frame in reader:
                 writer.write(frame)
             print(f"{reader.statistics.frames} frames of {reader.info.pixel_format}")
-        with aside(Path(destination)) as result:
+        with atomic_output(Path(destination)) as result:
             join([part], Path(source), result)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidrestore.media.output import aside, workspace
+from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.remux.mux import join
 from vidrestore.media.writer import VideoWriter
@@ -34,13 +34,13 @@ def main(source: str, destination: str) -> None:
     """Use every other part as it is."""
     config = RestoreConfig()
     recorder = Recorder()
-    with LocalRunner(config) as runner, workspace(Path(destination)) as folder:
+    with LocalRunner(config) as runner, scratch_dir(Path(destination)) as folder:
         parts = replace(runner.parts, restorer=Inline(sharpen))
         part = folder / "video"
         with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
             for frame in restore_frames(reader, parts, config, recorder):
                 writer.write(frame)
-        with aside(Path(destination)) as result:
+        with atomic_output(Path(destination)) as result:
             join([part], Path(source), result)
     print(f"{recorder.counts['faces']} faces sharpened")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vidrestore.errors import OutputError
-from vidrestore.files import replace_bytes, replace_text, replacing
+from vidrestore.files import atomic_path, replace_bytes, replace_text
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, error: typ
     replace_bytes(path, b"old")
 
     def write_half() -> None:
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             part.write_bytes(b"half")
             raise error
 
@@ -43,7 +43,7 @@ def test_no_name_can_be_foreseen_and_no_link_is_written_through(tmp_path: Path) 
     path.symlink_to(victim)
     replace_bytes(path, b"new")
     assert not path.is_symlink()
-    with replacing(path) as part, replacing(path) as other:
+    with atomic_path(path) as part, atomic_path(path) as other:
         assert part.name != other.name
         assert part.stat().st_mode & 0o777 == 0o666 & ~current_umask()
         part.write_bytes(b"newer")

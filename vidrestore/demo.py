@@ -21,7 +21,7 @@ from torch import Tensor
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_bytes
 from vidrestore.media.opening import open_source
-from vidrestore.media.output import writing
+from vidrestore.media.output import translate_write_errors
 from vidrestore.media.probe import VideoInfo
 from vidrestore.models.perceptual import MobileNetV2Features, feature_distance
 from vidrestore.report import RunReport
@@ -86,13 +86,13 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
         ConfigError: the packages that the films come from are not installed.
         VidrestoreError: as restoring does.
     """
-    with writing(folder):
+    with translate_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     job = replace(job, overwrite=True)
     truth, damaged = folder / "archival_truth.mkv", folder / "archival.mp4"
     make_archival_film(damaged, truth)
     carphone = folder / "carphone.mp4"
-    with writing(carphone):
+    with translate_write_errors(carphone):
         shutil.copyfile(_carphone(), carphone)
     films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
     picture = folder / "before_after.png"
@@ -176,7 +176,7 @@ def _damage(frames: Iterator[UInt8]) -> Iterator[UInt8]:
 
 def _write(path: Path, frames: Iterator[UInt8], *, codec: str, options: dict[str, str]) -> None:
     """Encode a film with a quiet tone as its sound, so that there is sound to keep."""
-    with writing(path), av.open(str(path), "w") as container:
+    with translate_write_errors(path), av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=Fraction(RATE), options=options)
         audio = container.add_stream("aac" if codec != "ffv1" else "flac", rate=_SOUND_RATE)
         assert isinstance(video, av.VideoStream), codec  # noqa: S101  add_stream says only "a stream"

@@ -18,7 +18,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` to write to; it is renamed there when the block ends well, else removed.
 
     A reader never sees half of the file. Its name is random and it did not exist before, so that no link that somebody

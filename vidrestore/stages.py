@@ -158,4 +158,4 @@ def map_faces(
         assert len(results) == wanted, f"a batch stage gave {len(results)} results for {wanted} faces"  # noqa: S101
         remaining = iter(results)
         for item in group:
-            yield FrameFaces(item.frame, tuple(next(remaining) for _ in item.faces), item.shot, item.looked)
+            yield FrameFaces(item.frame, tuple(next(remaining) for _ in item.faces), item.shot, item.detector_ran)

@@ -91,7 +91,7 @@ class FaceTrack:
     """0..1: the detector's confidence, averaged over a few looks."""
     covariance: Float64 = field(repr=False)
     """float64 [4, 4] of (log size, angle in radians, centre x, centre y in display pixels)."""
-    misses: int = 0
+    time_since_update: int = 0
     """Detector looks since the face was last found, at this frame; 0 when it was found."""
     presence: float = 1.0
     """0..1: how fully the face is there; it rises after the face appears within a shot and falls before it goes."""
@@ -107,11 +107,11 @@ class FlowField(NamedTuple):
 
     shift: Float32
     """float32 [g, g, 2], grid pixels: the point shown at (x, y) lies at (x, y) + shift in the other crop."""
-    trust: Float32
+    confidence: Float32
     """float32 [g, g], 0..1."""
 
 
-class FlowLink(NamedTuple):
+class FlowPair(NamedTuple):
     """How a face in two neighbouring frames hangs together."""
 
     backward: FlowField
@@ -129,15 +129,15 @@ class AlignedFace:
     """uint8 [S, S, 3] RGB."""
     to_crop: Float64 = field(repr=False)
     """float64 [2, 3], frame pixels -> crop pixels."""
-    link: FlowLink | None = field(default=None, repr=False)
+    link: FlowPair | None = field(default=None, repr=False)
     """To the same face in the frame before, once a stage over time has found it."""
     codes: Float32 | None = field(default=None, repr=False)
     """float32 [N, D]: style codes to restore it with in place of its own."""
-    shown: Float32 | None = field(default=None, repr=False)
+    visibility: Float32 | None = field(default=None, repr=False)
     """float32 [m, m] over the crop, 0..1: how much to show of what is restored there; None: all of it."""
 
 
-class CodedCrop(NamedTuple):
+class StyledCrop(NamedTuple):
     """What a network restores with given style codes."""
 
     crop: UInt8
@@ -164,5 +164,5 @@ class FrameFaces(Generic[T_co]):
     frame: Frame
     faces: tuple[T_co, ...]
     shot: int = 0
-    looked: bool = True
+    detector_ran: bool = True
     """Whether the detector looked at this frame; no faces then means that none were found."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.machine import Machine
+from benchmarks.machine import Host
 from benchmarks.results import Benchmark, Check, Clip, MemoryUse, Quartiles, Row, Run, times
 
 
@@ -32,7 +32,7 @@ def made_up() -> Benchmark:
         date="2025-01-02T03:04:05+00:00",
         commit="0123456789abcdef",
         dirty=True,
-        machine=Machine("Some CPU", 2, ("amx_bf16",), "AVX512", 2, 8 * 2**30, (), "Linux"),
+        machine=Host("Some CPU", 2, ("amx_bf16",), "AVX512", 2, 8 * 2**30, (), "Linux"),
         versions={"python": "3.11.0", "torch": "2.13.0"},
         clip=Clip("film.mp4", 100, 640, 360, "ab" * 32),
         checks=(Check("difference", 0.5, 1.0, "grey levels", at_least=False),),

@@ -117,7 +117,7 @@ STAGES = {
     "preview": "vidrestore.restoration.pipeline.make_preview",
     "detect": "vidrestore.faces.detector.FaceDetector.__call__",
     "track": "vidrestore.faces.tracker.Tracker.push",
-    "align": "vidrestore.restoration.face.cropper.Aligner.__call__",
+    "align": "vidrestore.restoration.face.cropper.FaceCropper.__call__",
     "restore": "vidrestore.restoration.face.restorer.FaceRestorer.__call__",
     "stabilize": "vidrestore.restoration.temporal.stabilizer.Stabilizer.push",
     "composite": "vidrestore.restoration.face.compositor.Compositor.__call__",

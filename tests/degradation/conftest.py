@@ -15,7 +15,7 @@ import pytest
 from vidrestore.degradation.medium.clip import FilmConfig
 from vidrestore.degradation.medium.codec import CodecConfig
 from vidrestore.degradation.medium.dropouts import DropoutConfig
-from vidrestore.degradation.medium.profiles import Look, LookConfig, draw_look
+from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, sample_profile
 
 NONE = (0, 0)
 CLEAN = LookConfig(
@@ -45,11 +45,11 @@ def films() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def clean_look() -> Callable[..., Look]:
+def clean_look() -> Callable[..., DegradationProfile]:
     """A look without damage but what is named: parameters of the film, or `dropouts`."""
 
-    def make(*, dropouts: DropoutConfig | None = None, **film: object) -> Look:
-        look = draw_look(replace(CLEAN, dropouts=dropouts or DropoutConfig()), seed=0)
+    def make(*, dropouts: DropoutConfig | None = None, **film: object) -> DegradationProfile:
+        look = sample_profile(replace(CLEAN, dropouts=dropouts or DropoutConfig()), seed=0)
         return replace(look, film=replace(look.film, **film))
 
     return make

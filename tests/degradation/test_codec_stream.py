@@ -7,7 +7,7 @@ import pytest
 
 from vidrestore.degradation.medium import codec
 from vidrestore.degradation.medium.codec import CodecConfig, CodecParameters, compress, draw_codec
-from vidrestore.degradation.medium.codec_stream import FilmCoder
+from vidrestore.degradation.medium.codec_stream import VideoCodecRoundTrip
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.stages import run
 from vidrestore.types import UInt8
@@ -37,7 +37,7 @@ def ratio(ours: list[UInt8], truth: list[UInt8]) -> float:
 def test_every_picture_comes_out_in_its_place(name: str, interlaced: bool, frames: int) -> None:  # noqa: FBT001
     levels = [60 + 2 * (index % 50) for index in range(frames)]
     clip = [np.full((33, 50, 3), level, np.uint8) for level in levels]
-    shown = list(run(FilmCoder(coding(name, interlaced=interlaced)), clip))
+    shown = list(run(VideoCodecRoundTrip(coding(name, interlaced=interlaced)), clip))
     assert [picture.shape for picture in shown] == [(33, 50, 3)] * frames
     np.testing.assert_allclose([picture.mean() for picture in shown], levels, atol=3)
 
@@ -45,7 +45,7 @@ def test_every_picture_comes_out_in_its_place(name: str, interlaced: bool, frame
 @pytest.mark.parametrize("name", ["h264", "mpeg2", "mpeg4"])
 def test_fewer_bits_are_worse(name: str) -> None:
     clip = moving(60)
-    ratios = [ratio(list(run(FilmCoder(coding(name, bits)), clip)), clip) for bits in (1.0, 0.3, 0.05)]
+    ratios = [ratio(list(run(VideoCodecRoundTrip(coding(name, bits)), clip)), clip) for bits in (1.0, 0.3, 0.05)]
     assert ratios == sorted(ratios, reverse=True)
     assert ratios[0] > ratios[-1] + 2
 
@@ -53,14 +53,14 @@ def test_fewer_bits_are_worse(name: str) -> None:
 @pytest.mark.parametrize("name", ["h264", "mpeg2", "mpeg4"])
 def test_a_film_is_coded_the_same_every_time(name: str) -> None:
     clip = moving(30)
-    first = np.stack(list(run(FilmCoder(coding(name, 0.3, preset="medium")), clip)))
+    first = np.stack(list(run(VideoCodecRoundTrip(coding(name, 0.3, preset="medium")), clip)))
     for _ in range(5):
         compress(np.stack(clip[:5]), coding(name, None))  # other work in between, for its memory is found again
-        assert np.array_equal(first, np.stack(list(run(FilmCoder(coding(name, 0.3, preset="medium")), clip))))
+        assert np.array_equal(first, np.stack(list(run(VideoCodecRoundTrip(coding(name, 0.3, preset="medium")), clip))))
 
 
 def test_the_coder_starts_giving_before_the_film_ends() -> None:
-    coder = FilmCoder(coding("mpeg2"))
+    coder = VideoCodecRoundTrip(coding("mpeg2"))
     given = [len(coder.push(picture)) for picture in moving(20)]
     assert sum(given[:8]) > 0
     assert sum(given) + len(coder.flush()) == 20
@@ -68,7 +68,7 @@ def test_the_coder_starts_giving_before_the_film_ends() -> None:
 
 def test_quality_pumps_with_the_groups_of_pictures() -> None:
     still = moving(1) * 48
-    shown = list(run(FilmCoder(coding("mpeg2", 0.4)), still))
+    shown = list(run(VideoCodecRoundTrip(coding("mpeg2", 0.4)), still))
     errors = np.array([ratio([picture], still[:1]) for picture in shown[12:]])
     assert errors.std() > 0.05
 
@@ -86,14 +86,14 @@ def test_a_rate_is_drawn_within_its_bounds_and_leaves_other_draws_as_they_were()
 
 def test_errors_of_the_codec_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RestorationError, match="sluggish"):
-        list(run(FilmCoder(coding(preset="sluggish")), moving(2)))
+        list(run(VideoCodecRoundTrip(coding(preset="sluggish")), moving(2)))
     monkeypatch.setitem(codec._ENCODERS, "h264", "libnone264")
     with pytest.raises(ConfigError, match="libnone264"):
-        list(run(FilmCoder(coding()), moving(2)))
+        list(run(VideoCodecRoundTrip(coding()), moving(2)))
 
 
 def test_a_lost_picture_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    coder = FilmCoder(coding("mpeg2"))
+    coder = VideoCodecRoundTrip(coding("mpeg2"))
     for picture in moving(6):
         coder.push(picture)
     monkeypatch.setattr(coder, "_given", 0)

@@ -15,7 +15,7 @@ import pytest
 
 from vidrestore.degradation import video
 from vidrestore.degradation.medium.clip import MEDIA
-from vidrestore.degradation.medium.profiles import LOOK_NAMES, Look, draw_look, look_preset
+from vidrestore.degradation.medium.profiles import LOOK_NAMES, DegradationProfile, look_preset, sample_profile
 from vidrestore.degradation.video import DegradeConfig, degrade_film, degrade_frames
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError
 from vidrestore.media.encoding import EncodeConfig
@@ -26,7 +26,7 @@ from vidrestore.types import Colour, Frame
 Read = Callable[[Path], list[tuple[Fraction, np.ndarray]]]
 Decibels = Callable[[Path, Path], list[float]]
 MakeFilm = Callable[..., Path]
-MakeLook = Callable[..., Look]
+MakeLook = Callable[..., DegradationProfile]
 LOSSLESS = EncodeConfig(lossless=True)
 VARIABLE = (0, 512, 1100, 1101, 2500, 2512, 4000, 4777, 5000, 9000, 9100, 9200)
 
@@ -209,7 +209,7 @@ def grey_frames(
 def test_a_film_streams_through_and_is_never_held(films: ModuleType, preset: str) -> None:
     taken: list[int] = []
     alive: list[weakref.ref[np.ndarray]] = []
-    look = draw_look(look_preset(preset), seed=2)
+    look = sample_profile(look_preset(preset), seed=2)
     most = held = 0
     for given, frame in enumerate(degrade_frames(grey_frames(films, 160, taken, alive), look, seed=2)):
         assert (frame.index, frame.pts) == (given, given * 512)

@@ -13,12 +13,12 @@ from skimage.data import astronaut
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, add_dropouts, draw_dropouts
 from vidrestore.degradation.medium.motion import shift_between
-from vidrestore.degradation.medium.profiles import Look, draw_look, look_preset
+from vidrestore.degradation.medium.profiles import DegradationProfile, look_preset, sample_profile
 from vidrestore.degradation.medium.surface import scratches_at
 from vidrestore.degradation.medium.whole_video import exposed, through_medium
 from vidrestore.errors import ConfigError
 
-MakeLook = Callable[..., Look]
+MakeLook = Callable[..., DegradationProfile]
 GREY = np.full((120, 160, 3), 128, np.uint8)
 QUIET = draw_dropouts(DropoutConfig(), np.random.default_rng(0))
 
@@ -49,7 +49,7 @@ def test_without_damage_a_frame_is_exposed_as_it_was(face: np.ndarray, clean_loo
 
 @pytest.mark.parametrize("preset", MEDIA)
 def test_a_frame_is_damaged_by_seed_and_index_alone(face: np.ndarray, preset: str) -> None:
-    look = draw_look(look_preset(preset), seed=4)
+    look = sample_profile(look_preset(preset), seed=4)
 
     def frame(seed: int, index: int) -> np.ndarray:
         return add_dropouts(exposed(face, look.film, seed=seed, index=index), look.dropouts, seed=seed, index=index)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vidrestore.errors import ConfigError, ModelError, RestorationError
-from vidrestore.faces.detector import DetectorConfig, FaceDetector, overlaps, scale, suppress
+from vidrestore.faces.detector import DetectorConfig, FaceDetector, box_iou, nms, scale
 from vidrestore.faces.retinaface import anchors, load_network
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 from vidrestore.types import UInt8
@@ -92,9 +92,9 @@ def test_of_overlapping_boxes_the_best_stays() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40], [0, 0, 10, 5]], np.float32)
     scores = np.array([0.8, 0.9, 0.7, 0.8], np.float32)
 
-    assert suppress(boxes, scores, threshold=0.6) == [1, 3, 2]
-    assert suppress(boxes[:0], scores[:0], threshold=0.6) == []
-    np.testing.assert_allclose(overlaps(boxes[:1], boxes)[0], [1, 9 / 11, 0, 0.5])
+    assert nms(boxes, scores, threshold=0.6) == [1, 3, 2]
+    assert nms(boxes[:0], scores[:0], threshold=0.6) == []
+    np.testing.assert_allclose(box_iou(boxes[:1], boxes)[0], [1, 9 / 11, 0, 0.5])
 
 
 def test_another_training_of_the_same_network_sees_the_same_face(

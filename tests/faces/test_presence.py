@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from vidrestore.faces.presence import Clock, PresenceRules, misses, nanoseconds, strength
+from vidrestore.faces.presence import Clock, TrackLifecycleRules, nanoseconds, presence_weight, time_since_update
 
 EVERY, THIRD = range(12), range(0, 12, 3)
 
@@ -20,8 +20,8 @@ def clock(seconds: Sequence[Fraction | int] = range(12), *, first: int = 0) -> C
 def shares(hits: Sequence[int], *, coast: int = 0, fade: float = 0, lookahead: int = 12) -> list[float]:
     """Presence in 12 frames, one a second."""
     ahead, full = nanoseconds(lookahead), max(1, nanoseconds(fade))
-    rules = PresenceRules(3, min(ahead, nanoseconds(4)), nanoseconds(coast), full, ahead, lookahead)
-    return [strength(hits, EVERY, ordinal, clock=clock(), rules=rules) / full for ordinal in EVERY]
+    rules = TrackLifecycleRules(3, min(ahead, nanoseconds(4)), nanoseconds(coast), full, ahead, lookahead)
+    return [presence_weight(hits, EVERY, ordinal, clock=clock(), rules=rules) / full for ordinal in EVERY]
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def shares(hits: Sequence[int], *, coast: int = 0, fade: float = 0, lookahead: i
     ],
 )
 def test_presence(hits: Sequence[int], looks: Sequence[int], ordinal: int, *, expected: bool) -> None:
-    rules = PresenceRules(3, nanoseconds(4), 0, 1, nanoseconds(12), 12)
+    rules = TrackLifecycleRules(3, nanoseconds(4), 0, 1, nanoseconds(12), 12)
 
-    assert strength(hits, looks, ordinal, clock=clock(), rules=rules) == expected
+    assert presence_weight(hits, looks, ordinal, clock=clock(), rules=rules) == expected
 
 
 def test_coasting_ends_after_its_time() -> None:
@@ -82,5 +82,5 @@ def test_the_clock_forgets_by_time_and_by_number() -> None:
 
 
 def test_misses_count_looks_in_vain() -> None:
-    assert [misses([3], EVERY, ordinal) for ordinal in (2, 3, 5)] == [0, 0, 2]
-    assert [misses([3], THIRD, ordinal) for ordinal in (5, 6, 8, 9)] == [0, 1, 1, 2]
+    assert [time_since_update([3], EVERY, ordinal) for ordinal in (2, 3, 5)] == [0, 0, 2]
+    assert [time_since_update([3], THIRD, ordinal) for ordinal in (5, 6, 8, 9)] == [0, 1, 1, 2]

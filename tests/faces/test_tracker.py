@@ -35,16 +35,16 @@ def film(
     items = []
     for index in range(frames):
         frame = Frame(index, ticks[index] if ticks else 3000 * index, CLOCK, 0, 640, 360, "rgb24", ())
-        looked = index % every == 0
+        detector_ran = index % every == 0
         faces = []
         for path in paths:
             pose = path(float(frame.seconds))
             shake = generator.normal(size=(5, 2))
-            if pose is not None and looked:
+            if pose is not None and detector_ran:
                 landmarks = place(transform(pose)) + noise * np.exp(pose[0]) * shake
                 box = np.array([*landmarks.min(axis=0), *landmarks.max(axis=0)], np.float32)
                 faces.append(Detection(landmarks.astype(np.float32), box, 0.98))
-        items.append(FrameFaces(frame, tuple(faces), sum(index >= cut for cut in cuts), looked))
+        items.append(FrameFaces(frame, tuple(faces), sum(index >= cut for cut in cuts), detector_ran))
     return items
 
 
@@ -77,7 +77,7 @@ def test_every_frame_comes_out_once_and_in_order(lookahead: int, every: int) -> 
 
     assert [item.frame.index for item in result] == list(range(40))
     assert [item.shot for item in result] == [item.shot for item in items]
-    assert [item.looked for item in result] == [item.looked for item in items]
+    assert [item.detector_ran for item in result] == [item.detector_ran for item in items]
 
 
 def test_frames_are_held_back_no_longer_than_the_lookahead() -> None:
@@ -157,7 +157,7 @@ def test_a_gap_within_the_limit_is_filled_where_the_face_was() -> None:
     for item in result:
         truth = place(transform((np.log(100), 0.0, 100 + 120 * float(item.frame.seconds), 180.0)))
         np.testing.assert_allclose(place(item.faces[0].to_display), truth, atol=0.6)
-    assert [item.faces[0].misses for item in result][23:37] == [0, *range(1, 13), 0]
+    assert [item.faces[0].time_since_update for item in result][23:37] == [0, *range(1, 13), 0]
 
 
 def test_a_longer_gap_stays_empty_but_the_identity_survives() -> None:
@@ -183,7 +183,7 @@ def test_live_faces_coast_a_few_frames() -> None:
     result = tracked(film([moving(100, 60, hidden=(1.0, 9.0))]), lookahead=0, min_hits=1, coast_seconds=0.15)
 
     assert [len(item.faces) for item in result] == [1] * 34 + [0] * 26
-    assert [item.faces[0].misses for item in result[29:34]] == [0, 1, 2, 3, 4]
+    assert [item.faces[0].time_since_update for item in result[29:34]] == [0, 1, 2, 3, 4]
 
 
 def test_a_single_false_detection_is_never_shown() -> None:
@@ -255,7 +255,12 @@ def test_poses_do_not_depend_on_what_lies_beyond_the_window(lookahead: int, ever
         (face,), (same,) = whole[index].faces, part[index - start].faces
         assert np.array_equal(face.to_display, same.to_display)
         assert np.array_equal(face.covariance, same.covariance)
-        assert (face.score, face.misses, face.size, face.yaw) == (same.score, same.misses, same.size, same.yaw)
+        assert (face.score, face.time_since_update, face.size, face.yaw) == (
+            same.score,
+            same.time_since_update,
+            same.size,
+            same.yaw,
+        )
 
 
 def test_the_yaw_is_that_of_the_looks_without_their_jitter() -> None:
@@ -378,10 +383,10 @@ def looked_at(rate: int, hidden: Callable[[int], bool], *, seconds: float = 4, c
     items = film([still()], frames=int(seconds * rate), ticks=range(0, 90000 * 9, 90000 // rate), cuts=cuts, noise=0)
     result, last, looks = [], 0, 0
     for index, item in enumerate(items):
-        looked = index == 0 or index in cuts or Fraction(index + 1 - last, rate) > Fraction(1, 12)
-        faces = item.faces if looked and not hidden(looks) else ()
-        last, looks = (index, looks + 1) if looked else (last, looks)
-        result.append(FrameFaces(item.frame, faces, item.shot, looked))
+        detector_ran = index == 0 or index in cuts or Fraction(index + 1 - last, rate) > Fraction(1, 12)
+        faces = item.faces if detector_ran and not hidden(looks) else ()
+        last, looks = (index, looks + 1) if detector_ran else (last, looks)
+        result.append(FrameFaces(item.frame, faces, item.shot, detector_ran))
     return result
 
 

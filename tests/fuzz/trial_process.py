@@ -15,7 +15,7 @@ from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.gaps import refuse_long_gaps
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.remux.mux import join
-from vidrestore.media.remux.plan import check_join
+from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.segments import index_film
 from vidrestore.media.writer import VideoWriter
 
@@ -30,7 +30,7 @@ def trial(film: Path, result: Path) -> tuple[str, str]:
     try:
         probe(film)
         refuse_long_gaps(film, index_film(film))
-        plan = check_join(film, result)
+        plan = check_remux(film, result)
         with VideoReader(film) as reader, VideoWriter(part, reader.info, _QUICK) as writer:
             for frame in reader:
                 writer.write(frame)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from benchmarks.simulated import CROP, face_in_the_middle
-from vidrestore.restoration.pipeline import Parts
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.stages import Inline
 
 
 @pytest.fixture(scope="session")
-def simulated_parts() -> Parts:
+def simulated_parts() -> InferenceModels:
     """What the simulated face workers do, in this process."""
-    return Parts(
+    return InferenceModels(
         Inline(lambda previews: [(face_in_the_middle(preview),) for preview in previews]),
         Inline(lambda crops: [255 - crop for crop in crops]),
         crop_size=CROP,
@@ -29,7 +29,7 @@ def simulated_parts() -> Parts:
 
 
 @pytest.fixture
-def crew(simulated_parts: Parts) -> Callable[[], LocalCrew]:
+def crew(simulated_parts: InferenceModels) -> Callable[[], LocalCrew]:
     """Opens a crew of one in this process, whose networks are simulated and take no time."""
     return partial(LocalCrew, simulated_parts, "simulated")
 

@@ -19,7 +19,7 @@ from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import Parts, restore_frames
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.runtime import orders
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.stages import Inline
@@ -77,7 +77,7 @@ def clip(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole(clip: Path, simulated_parts: Parts) -> Pictures:
+def whole(clip: Path, simulated_parts: InferenceModels) -> Pictures:
     """What one pass gives."""
     with VideoReader(clip) as reader:
         return [
@@ -153,7 +153,7 @@ def test_a_source_that_was_only_touched_is_not_done_again(start: Start, clip: Pa
 
 @pytest.mark.parametrize("change", ["source", "options", "weights"])
 def test_what_changed_is_done_again_and_nothing_else(
-    start: Start, simulated_parts: Parts, make_clip: MakeClip, tmp_path: Path, change: str
+    start: Start, simulated_parts: InferenceModels, make_clip: MakeClip, tmp_path: Path, change: str
 ) -> None:
     films = tmp_path / "films"
     for name in ("a.mp4", "b.mp4"):
@@ -306,7 +306,7 @@ def test_one_bad_film_does_not_stop_the_others(start: Start, make_clip: MakeClip
 
 @pytest.mark.parametrize("on_error", ["fail", "passthrough"])
 def test_a_segment_that_cannot_be_restored(
-    simulated_parts: Parts, clip: Path, whole: Pictures, tmp_path: Path, on_error: str
+    simulated_parts: InferenceModels, clip: Path, whole: Pictures, tmp_path: Path, on_error: str
 ) -> None:
     """The network gives up on two pictures of the last segment."""
     parts = simulated_parts

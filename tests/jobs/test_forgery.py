@@ -38,14 +38,14 @@ from vidrestore.jobs.register import _entry
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.signing import signer
 from vidrestore.jobs.tasks import FilmTask
-from vidrestore.media.reader import ReadStatistics, Span
-from vidrestore.media.remux.mux import JoinReport
+from vidrestore.media.reader import ReadStatistics, SegmentRange
+from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.runtime import orders
 from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
 from vidrestore.runtime.orders import FilmPlan, Joined, JoinOrder, Order, PartReport, PlanOrder, RestoreOrder
 from vidrestore.runtime.segment import Progress, SegmentReport
 
-SPANS = (Span(None, None, 10, 12), Span(8, 10, 20, 22, 6), Span(18, 20, None, None, 16))
+SPANS = (SegmentRange(None, None, 10, 12), SegmentRange(8, 10, 20, 22, 6), SegmentRange(18, 20, None, None, 16))
 PLAN = FilmPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
 MODEL = "simulated"
 MOST_TURNS = 200
@@ -101,7 +101,7 @@ class InstantCrew:
             made.write_bytes(b"".join(part.read_bytes() for part in parts))
             storage.publish_inside(made, order.folder, order.destination)
         place = storage.beside(order.folder, order.destination)
-        return Joined(storage.fingerprint(place), "cd" * 32, 9, JoinReport(order.frames, (), (), ()))
+        return Joined(storage.fingerprint(place), "cd" * 32, 9, RemuxReport(order.frames, (), (), ()))
 
 
 def part_report(part: str, *, frames: int) -> PartReport:
@@ -333,8 +333,10 @@ def test_parts_beyond_the_film_do_not_keep_it_waiting(place: Path) -> None:
         replace(PLAN, spans=SPANS[::-1]),
         replace(PLAN, spans=(), frames_in_spans=(), frames=0),
         replace(PLAN, spans=(SPANS[0], SPANS[2]), frames_in_spans=(10, 20)),
-        replace(PLAN, spans=(Span(None, None, 10), Span(10, 10, 10), Span(None, 10))),
-        replace(PLAN, spans=(Span(None, None, 10**40), Span(0, 10**40, None), Span(0, 10, None))),
+        replace(PLAN, spans=(SegmentRange(None, None, 10), SegmentRange(10, 10, 10), SegmentRange(None, 10))),
+        replace(
+            PLAN, spans=(SegmentRange(None, None, 10**40), SegmentRange(0, 10**40, None), SegmentRange(0, 10, None))
+        ),
         replace(PLAN, frames_in_spans=(10, 30, -10)),
         replace(PLAN, frames=10**30, frames_in_spans=(10**30, 0, 0)),
         replace(PLAN, width=0),
@@ -507,7 +509,7 @@ def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
     spans = (
         SPANS
         if draw(st.booleans())
-        else tuple(Span(*(draw(times) for _ in range(5))) for _ in range(draw(st.integers(0, 4))))
+        else tuple(SegmentRange(*(draw(times) for _ in range(5))) for _ in range(draw(st.integers(0, 4))))
     )
     held = (10,) * len(spans) if draw(st.booleans()) else tuple(draw(numbers) for _ in spans)
     plan = FilmPlan(
@@ -525,7 +527,7 @@ def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
     frames = draw(st.one_of(st.just(10), numbers))
     segment = SegmentReport(Path("x"), frames, ReadStatistics(frames), {"faces": draw(numbers)}, {"x": draw(amounts)})
     report = PartReport(address, draw(hashes), draw(numbers), segment)
-    joined = Joined(draw(names), draw(hashes), draw(numbers), JoinReport(draw(numbers), (), (), ()))
+    joined = Joined(draw(names), draw(hashes), draw(numbers), RemuxReport(draw(numbers), (), (), ()))
     kinds: list[Entry] = [
         made,
         PartDone(destination, made.key, number, report, draw(amounts), draw(numbers), passthrough=draw(st.booleans())),

@@ -26,13 +26,13 @@ from vidrestore.jobs.journal import (
     read_journal,
 )
 from vidrestore.jobs.signing import Signer
-from vidrestore.media.reader import ReadStatistics, Span
-from vidrestore.media.remux.mux import JoinReport
+from vidrestore.media.reader import ReadStatistics, SegmentRange
+from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 from vidrestore.runtime.segment import SegmentReport
 
 SIGNER = Signer("/out", b"a key of the user")
-SPANS = (Span(None, None, 900, 1200), Span(700, 900, None, None, 512))
+SPANS = (SegmentRange(None, None, 900, 1200), SegmentRange(700, 900, None, None, 512))
 PLAN = FilmPlan("ab" * 32, 60, 96, 64, 2.4, SPANS, (30, 30), ("a note: café €",), None)
 SEGMENT = SegmentReport(Path("/x/part.mp4"), 30, ReadStatistics(30, read_error=None), {"faces": 30}, {"decode": 0.5})
 ENTRIES: list[Entry] = [
@@ -41,7 +41,7 @@ ENTRIES: list[Entry] = [
     PartDone("a/b.mp4", "k", 0, PartReport("/x/0.mp4", "ef" * 32, 1234, SEGMENT), 2.5, 1, passthrough=False),
     PartDone("a/b.mp4", "k", 1, PartReport("/x/1.mp4", "01" * 32, 1234, SEGMENT), 2.5, 2, passthrough=True),
     Dropped("a/b.mp4", "k", (1,)),
-    Finished("a/b.mp4", "k", Joined("9 bytes", "23" * 32, 9, JoinReport(60, (), (), (), shift=Fraction(1, 25))), 30),
+    Finished("a/b.mp4", "k", Joined("9 bytes", "23" * 32, 9, RemuxReport(60, (), (), (), shift=Fraction(1, 25))), 30),
 ]
 
 

@@ -19,7 +19,7 @@ from vidrestore.jobs.batch import BatchConfig, run_batch
 from vidrestore.jobs.journal import PartDone, Planned, _line, _sealed
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.tasks import find_tasks
-from vidrestore.media.reader import ReadStatistics, Span, VideoReader
+from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.runtime.crew import LocalCrew
 from vidrestore.runtime.orders import FilmPlan, PartReport
 from vidrestore.runtime.segment import SegmentReport
@@ -67,7 +67,7 @@ def a_job(**options: Any) -> BatchConfig:
 
 def forged_journal(path: Path, *, destination: str, part: str) -> bytes:
     """What anybody can write: a plan, and a part beyond it whose address is something to remove."""
-    plan = FilmPlan("ab" * 32, 10, 160, 120, 0.4, (Span(),), (10,), (), None)
+    plan = FilmPlan("ab" * 32, 10, 160, 120, 0.4, (SegmentRange(),), (10,), (), None)
     planned = Planned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
     report = PartReport(part, "cd" * 32, 5, SegmentReport(path, -10, ReadStatistics(-10), {}, {}))
     entries = (planned, PartDone(destination, planned.key, 99, report, 0.0, 1, passthrough=False))

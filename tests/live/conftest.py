@@ -23,7 +23,7 @@ from vidrestore.config import update
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.stream import LiveStream, StreamConfig
-from vidrestore.restoration.pipeline import Parts
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.face_answers import live_parts
 from vidrestore.runtime.workers import Description
 
@@ -48,7 +48,7 @@ class FakeWorker:
         return answered([() if method == "detect" else item for item in batch])
 
 
-def parts_of(worker: FakeWorker, config: StreamConfig, counts: GuardCounts) -> Parts:
+def parts_of(worker: FakeWorker, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
     return live_parts(worker.ask, Description(crop_size=64, batch_size=1, model_sha256=""), config, counts)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidrestore.live.audio import AacSound, holds
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.packets import Packet
 from vidrestore.live.stream import LiveStream
 from vidrestore.live.timeline import SECOND
@@ -23,7 +23,7 @@ PIECE = 160
 """Samples of a packet of telephones and cameras: 20 ms."""
 
 
-def g711(samples: np.ndarray, codec: str = "pcm_alaw", channels: int = 1) -> tuple[Track, list[bytes]]:
+def g711(samples: np.ndarray, codec: str = "pcm_alaw", channels: int = 1) -> tuple[CodecParameters, list[bytes]]:
     """The track, and the packets of it."""
     memory = io.BytesIO()
     layout = "mono" if channels == 1 else "stereo"
@@ -38,7 +38,7 @@ def g711(samples: np.ndarray, codec: str = "pcm_alaw", channels: int = 1) -> tup
         container.mux(stream.encode(None))
     with av.open(io.BytesIO(memory.getvalue())) as container:
         packets = [packet for packet in container.demux(audio=0) if packet.size]
-        return Track.of(container.streams[0], packets[0]), [bytes(packet) for packet in packets]
+        return CodecParameters.of(container.streams[0], packets[0]), [bytes(packet) for packet in packets]
 
 
 def beeping(seconds: float, *, every: float = 0.5) -> np.ndarray:
@@ -47,7 +47,7 @@ def beeping(seconds: float, *, every: float = 0.5) -> np.ndarray:
     return np.where(at % every < 0.1, 12000 * np.sin(2 * np.pi * 440 * at), 0)
 
 
-def recoded(track: Track, packets: Sequence[bytes], times: Sequence[int]) -> list[Packet]:
+def recoded(track: CodecParameters, packets: Sequence[bytes], times: Sequence[int]) -> list[Packet]:
     coder = AacSound(track)
     given = (
         Packet("audio", track, data, time, time, 0, keyframe=True, arrived=1)
@@ -128,7 +128,7 @@ def test_what_cannot_be_decoded_is_said_and_costs_no_more() -> None:
     assert onsets(made)[1:] == pytest.approx([7.5, 8.0, 8.5], abs=0.022)
 
 
-def coded(codec: str, rate: int, layout: str, samples: np.ndarray) -> tuple[Track, list[bytes]]:
+def coded(codec: str, rate: int, layout: str, samples: np.ndarray) -> tuple[CodecParameters, list[bytes]]:
     """The track of mono samples in an MPEG transport stream, and its packets."""
     memory = io.BytesIO()
     with av.open(memory, "w", format="mpegts") as container:
@@ -142,7 +142,7 @@ def coded(codec: str, rate: int, layout: str, samples: np.ndarray) -> tuple[Trac
         container.mux(stream.encode(None))
     with av.open(io.BytesIO(memory.getvalue())) as container:
         packets = [packet for packet in container.demux(audio=0) if packet.size]
-        return Track.of(container.streams[0], packets[0]), [bytes(packet) for packet in packets]
+        return CodecParameters.of(container.streams[0], packets[0]), [bytes(packet) for packet in packets]
 
 
 @pytest.mark.parametrize("codec", ["ac3", "eac3", "mp2", "libopus", "aac"])

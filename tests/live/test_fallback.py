@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from vidrestore.live.fallback import GuardCounts, Guarded
+from vidrestore.live.fallback import FallbackExecutor, GuardCounts
 
 
-def guarded(ask: object, counts: GuardCounts, *, rest: float = 0.2) -> Guarded[int, int]:
-    return Guarded(ask, lambda item: -item, patience_seconds=0.1, rest_seconds=rest, counts=counts)  # type: ignore[arg-type]
+def guarded(ask: object, counts: GuardCounts, *, rest: float = 0.2) -> FallbackExecutor[int, int]:
+    return FallbackExecutor(ask, lambda item: -item, patience_seconds=0.1, rest_seconds=rest, counts=counts)  # type: ignore[arg-type]
 
 
 def answer(value: Sequence[int]) -> Future[Sequence[int]]:

@@ -5,11 +5,13 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.live.frame_queue import Handover
+from vidrestore.live.frame_queue import DropOldestQueue
 
 
-def a_handover(*, frames: int = 3, longest_wait: int = 100, blocking: bool = False, clock: list[int]) -> Handover[int]:
-    return Handover(frames=frames, longest_wait=longest_wait, blocking=blocking, clock=lambda: clock[0])
+def a_handover(
+    *, frames: int = 3, longest_wait: int = 100, blocking: bool = False, clock: list[int]
+) -> DropOldestQueue[int]:
+    return DropOldestQueue(frames=frames, longest_wait=longest_wait, blocking=blocking, clock=lambda: clock[0])
 
 
 def test_the_oldest_goes_when_it_is_full() -> None:
@@ -17,7 +19,7 @@ def test_the_oldest_goes_when_it_is_full() -> None:
     for item in range(5):
         handover.put(item)
     assert [handover.take(timeout=0) for _ in range(4)] == [2, 3, 4, None]
-    assert (handover.came, handover.overflowed, handover.dropped) == (5, 2, 2)
+    assert (handover.received, handover.overflowed, handover.dropped) == (5, 2, 2)
 
 
 def test_what_waited_too_long_gives_way_to_what_is_newer() -> None:
@@ -52,7 +54,7 @@ def test_what_came_is_what_went_and_what_was_dropped_and_what_waits(
             handover.put(number)
         elif (item := handover.take(timeout=0)) is not None:
             taken.append(item)
-        assert handover.came == len(taken) + handover.dropped + len(handover)
+        assert handover.received == len(taken) + handover.dropped + len(handover)
         assert len(handover) <= frames
     assert taken == sorted(taken)
 
@@ -75,5 +77,5 @@ def test_closing_frees_a_source_that_waits_and_keeps_what_is_held() -> None:
     source.join(5)
     assert not source.is_alive()
     assert (handover.take(timeout=0), handover.take(timeout=0), handover.ended) == (1, None, True)
-    assert handover.came == 2
+    assert handover.received == 2
     assert handover.dropped == 1

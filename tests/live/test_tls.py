@@ -18,7 +18,7 @@ from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.certificates import trusted_file
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.muxers import connection_options
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.source import LiveSource, SourceConfig
@@ -81,7 +81,7 @@ def give(url: str, **options: Any) -> None:
 
 
 @cache
-def a_track() -> Track:
+def a_track() -> CodecParameters:
     memory = io.BytesIO()
     with av.open(memory, "w", format="nut") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -90,7 +90,7 @@ def a_track() -> Track:
             container.mux(stream.encode(picture))
     memory.seek(0)
     with av.open(memory) as container:
-        return Track.of(container.streams[0], next(container.demux()))
+        return CodecParameters.of(container.streams[0], next(container.demux()))
 
 
 _WRONG = {

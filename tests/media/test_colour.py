@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidrestore.errors import InputError
-from vidrestore.media.colour import Box, Writable, align_box, code_values, mix, plane_steps, region_to_rgb, sampling
+from vidrestore.media.colour import (
+    Box,
+    Writable,
+    align_box,
+    alpha_blend,
+    code_values,
+    plane_steps,
+    region_to_rgb,
+    sampling,
+)
 from vidrestore.media.pixel_formats import NATIVE_FORMATS
 from vidrestore.types import Colour, Frame
 
@@ -42,7 +51,7 @@ def paint(planes: tuple[Writable, ...], frame: Frame, box: Box, colour: tuple[in
         across, down = plane_steps(frame, plane)
         size = (-(-box.height // down), -(-box.width // across))
         new = np.broadcast_to(values[0, 0], (*size, 3) if values.ndim == 3 else size).astype(np.float32)
-        mix(planes[plane], frame, plane, box, new, np.full(size, share, np.float32))
+        alpha_blend(planes[plane], frame, plane, box, new, np.full(size, share, np.float32))
 
 
 @pytest.mark.parametrize("pixel_format", FORMATS)
@@ -116,7 +125,9 @@ def test_what_overshoots_the_range_of_pictures_is_taken_as_its_limit(
     planes = tuple(plane.copy() for plane in frame.planes)
     for plane, most in enumerate((white, colour)):
         size = planes[plane].shape
-        mix(planes[plane], frame, plane, whole(frame), np.full(size, 300, np.float32), np.ones(size, np.float32))
+        alpha_blend(
+            planes[plane], frame, plane, whole(frame), np.full(size, 300, np.float32), np.ones(size, np.float32)
+        )
         assert (planes[plane] == most).all()
 
 

@@ -12,8 +12,8 @@ from vidrestore import storage
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.gaps import longest_gap, may_have_long_gaps, refuse_long_gaps
 from vidrestore.media.inspection import inspect
-from vidrestore.media.remux.mux import JoinReport, join
-from vidrestore.media.remux.plan import check_join
+from vidrestore.media.remux.mux import RemuxReport, join
+from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.segments import index_film
 from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.orders import PlanOrder, carry_out
@@ -33,9 +33,9 @@ def hollowed(film: Path, result: Path, keep: Sequence[int]) -> Path:
     return result
 
 
-def restored(film: Path, result: Path) -> JoinReport:
+def restored(film: Path, result: Path) -> RemuxReport:
     """A film that went all the way, without faces being looked for."""
-    plan = check_join(film, result)
+    plan = check_remux(film, result)
     done = restore_segment(Segment(film, result.with_name("part")), None, RestoreConfig(), lambda _: None)
     return join([done.part], film, result, plan=plan)
 

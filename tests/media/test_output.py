@@ -6,7 +6,7 @@ import av
 import pytest
 
 from vidrestore.errors import OutputError
-from vidrestore.media.output import aside, check_destination, workspace, writing
+from vidrestore.media.output import atomic_output, check_destination, scratch_dir, translate_write_errors
 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 
@@ -82,7 +82,7 @@ def test_a_write_protected_file_is_refused(source: Path) -> None:
 
 def test_a_result_appears_only_when_it_is_complete(source: Path) -> None:
     result = source.with_name("result.mp4")
-    with aside(result) as part:
+    with atomic_output(result) as part:
         part.write_bytes(b"new")
         assert part.parent == result.parent
         assert part.name.startswith(".result.")
@@ -101,7 +101,7 @@ def test_a_failure_leaves_the_old_result_and_nothing_else(source: Path, error: t
     result.write_bytes(b"old")
 
     def fail() -> None:
-        with aside(result) as part:
+        with atomic_output(result) as part:
             part.write_bytes(b"half")
             raise error
 
@@ -114,7 +114,7 @@ def test_a_failure_leaves_the_old_result_and_nothing_else(source: Path, error: t
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
 def test_a_workspace_is_always_cleared(source: Path, error: type[BaseException] | None) -> None:
     def work() -> None:
-        with workspace(source.with_name("result.mp4")) as folder:
+        with scratch_dir(source.with_name("result.mp4")) as folder:
             assert folder.parent == source.parent
             (folder / "part.mp4").write_bytes(b"part")
             if error:
@@ -139,6 +139,6 @@ def test_a_workspace_is_always_cleared(source: Path, error: type[BaseException] 
     ],
 )
 def test_failures_of_the_disk_become_one_line(error: Exception, message: str) -> None:
-    with pytest.raises(OutputError, match=message) as caught, writing(Path("result.mp4")):
+    with pytest.raises(OutputError, match=message) as caught, translate_write_errors(Path("result.mp4")):
         raise error
     assert "\n" not in str(caught.value)

@@ -19,20 +19,20 @@ from vidrestore.media.output import CONTAINERS
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.remux.decode_times import packet_times
-from vidrestore.media.remux.mux import JoinReport, join
-from vidrestore.media.remux.plan import Action, check_join
+from vidrestore.media.remux.mux import RemuxReport, join
+from vidrestore.media.remux.plan import Action, check_remux
 from vidrestore.media.writer import VideoWriter
 from vidrestore.types import Colour
 
 UNEVEN = [0, 512, 1024, 1500, 2048, 2700, 3300, 3900, 4500, 5100, 5700, 9000]
-Joined = Callable[..., JoinReport]
+Joined = Callable[..., RemuxReport]
 
 
 @pytest.fixture
 def restore(tmp_path: Path) -> Joined:
     """Decode a source, encode it again in parts, and join them."""
 
-    def run(source: Path, destination: Path, *, cuts: int = 3, **config: object) -> JoinReport:
+    def run(source: Path, destination: Path, *, cuts: int = 3, **config: object) -> RemuxReport:
         settings = EncodeConfig(**{"preset": "veryfast", "options": ("bf=2",), **config})
         with VideoReader(source) as reader:
             frames = list(reader)
@@ -241,7 +241,7 @@ def test_metadata_that_a_container_loses_is_named(films: ModuleType, restore: Jo
 def test_sound_that_does_not_fit_is_refused_before_work_starts(films: ModuleType, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", audio="aac")
     with pytest.raises(OutputError, match=r"sound .* does not fit into \.webm .*result\.mp4") as caught:
-        check_join(source, tmp_path / "result.webm")
+        check_remux(source, tmp_path / "result.webm")
     assert "aac" in str(caught.value)
 
 
@@ -267,15 +267,15 @@ def test_video_that_does_not_fit_is_refused_before_work_starts(
 ) -> None:
     source = films.make_film(tmp_path / "film.mp4", frames=2)
     if fits:
-        check_join(source, tmp_path / f"result{extension}", video_codec=encoder)
+        check_remux(source, tmp_path / f"result{extension}", video_codec=encoder)
     else:
         with pytest.raises(OutputError, match=f"does not hold video of {encoder}"):
-            check_join(source, tmp_path / f"result{extension}", video_codec=encoder)
+            check_remux(source, tmp_path / f"result{extension}", video_codec=encoder)
 
 
 def test_a_plan_names_every_stream(films: ModuleType, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mkv", audio="aac", subtitles="subrip", attachment=b"font", chapters=1)
-    plan = check_join(source, tmp_path / "result.mp4")
+    plan = check_remux(source, tmp_path / "result.mp4")
     assert [one.action for one in plan.streams] == [Action.REPLACE, Action.COPY, Action.CONVERT, Action.LEAVE_OUT]
     assert not (tmp_path / "result.mp4").exists()
 
@@ -283,7 +283,7 @@ def test_a_plan_names_every_stream(films: ModuleType, tmp_path: Path) -> None:
 def test_an_unknown_container_lists_the_known_ones(films: ModuleType, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", frames=2)
     with pytest.raises(OutputError) as caught:
-        check_join(source, tmp_path / "result.avi")
+        check_remux(source, tmp_path / "result.avi")
     assert all(extension in str(caught.value) for extension in CONTAINERS)
 
 

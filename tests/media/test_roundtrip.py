@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidrestore.media.encoding import EncodeConfig
-from vidrestore.media.output import aside, workspace
+from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, is_rgb
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.remux.mux import join
@@ -38,7 +38,7 @@ def test_lossless_storage_returns_every_sample(films: ModuleType, tmp_path: Path
 def test_a_real_clip_survives_reading_cutting_storing_and_joining(shared: Path, tmp_path: Path, clip: str) -> None:
     source = shared / "clips" / clip
     destination = tmp_path / "result.mkv"
-    with workspace(destination) as folder:
+    with scratch_dir(destination) as folder:
         parts = [folder / "0.mp4", folder / "1.mp4"]
         with VideoReader(source) as reader:
             frames = iter(reader)
@@ -48,7 +48,7 @@ def test_a_real_clip_survives_reading_cutting_storing_and_joining(shared: Path, 
                         writer.write(frame)
                         if number == 0 and writer.frames == 20:
                             break
-        with aside(destination) as path:
+        with atomic_output(destination) as path:
             report = join(parts, source, path)
     with VideoReader(source) as before, VideoReader(destination) as after:
         pairs = list(zip(before, after, strict=True))

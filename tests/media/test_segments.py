@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.media.reader import Span, VideoReader
-from vidrestore.media.segments import FilmIndex, Reach, index_film, plan_spans
+from vidrestore.media.reader import SegmentRange, VideoReader
+from vidrestore.media.segments import TemporalSupport, VideoIndex, index_film, plan_spans
 from vidrestore.types import Frame
 
-REACH = Reach(0.2, 3, 0.1, 2)
+REACH = TemporalSupport(0.2, 3, 0.1, 2)
 KINDS = {
     "mp4": {"options": {"g": "12", "bf": "3", "preset": "veryfast"}},
     "open.mp4": {"options": {"x264-params": "keyint=12:open-gop=1:bframes=3:scenecut=0"}},
@@ -31,7 +31,7 @@ KINDS = {
 }
 
 
-def frames_of(path: Path, span: Span | None = None) -> list[Frame]:
+def frames_of(path: Path, span: SegmentRange | None = None) -> list[Frame]:
     with VideoReader(path, span) as reader:
         return list(reader)
 
@@ -88,7 +88,7 @@ def test_a_film_whose_times_step_back_stays_whole(films: ModuleType, tmp_path: P
     both.write_bytes(late.read_bytes() + early.read_bytes())
     index = index_film(both)
     assert index.uncut in {"its times step back", "some of its packets are damaged"}
-    assert plan_spans(index, REACH, frames_per_segment=20) == (Span(),)
+    assert plan_spans(index, REACH, frames_per_segment=20) == (SegmentRange(),)
     assert len(frames_of(both)) == 120
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_film_stays_whole(films: ModuleType, tmp_path: Path, damage: s
     spans = plan_spans(index, REACH, frames_per_segment=20)
     if says:
         assert index.uncut is not None
-        assert spans == (Span(),)
+        assert spans == (SegmentRange(),)
     else:
         assert len(spans) == 10
 
@@ -133,7 +133,7 @@ def test_a_damaged_film_stays_whole(films: ModuleType, tmp_path: Path, damage: s
 def test_any_film_is_cut_without_gap_or_overlap(steps: list[int], keys: set[int], length: int) -> None:
     times = array("q", np.cumsum(steps).tolist())
     shown = array("q", sorted(times[key] for key in keys if key < len(times)))
-    spans = plan_spans(FilmIndex(Fraction(1, 1000), times, shown), REACH, frames_per_segment=length)
+    spans = plan_spans(VideoIndex(Fraction(1, 1000), times, shown), REACH, frames_per_segment=length)
     assert spans[0].start is None
     assert spans[-1].stop is None
     assert all(one.stop == other.start for one, other in pairwise(spans))

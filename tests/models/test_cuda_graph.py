@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.cuda_graph import CudaGraphRunner
 
 
 def a_network(device: torch.device) -> nn.Module:
@@ -16,7 +16,7 @@ def a_network(device: torch.device) -> nn.Module:
 @pytest.mark.gpu
 def test_results_are_the_networks_bit_for_bit(cuda: torch.device) -> None:
     network = a_network(cuda)
-    replayed = Replayed(network)
+    replayed = CudaGraphRunner(network)
     with torch.inference_mode():
         for size in (32, 48, 32):
             images = torch.randn(2, 3, size, size).to(cuda)
@@ -27,7 +27,7 @@ def test_results_are_the_networks_bit_for_bit(cuda: torch.device) -> None:
 @pytest.mark.gpu
 def test_an_answer_stays_when_the_next_is_asked_for(cuda: torch.device) -> None:
     network = a_network(cuda)
-    replayed = Replayed(lambda images: (network(images), images + 1))
+    replayed = CudaGraphRunner(lambda images: (network(images), images + 1))
     with torch.inference_mode():
         first, second = (torch.randn(1, 3, 16, 16).to(cuda) for _ in range(2))
         kept, _ = replayed(first)
@@ -40,7 +40,7 @@ def test_what_cannot_be_recorded_runs_as_it_is(cuda: torch.device, caplog: pytes
     def looks_at_values(images: Tensor) -> Tensor:
         return images * float(images.sum().item() > 0)
 
-    replayed = Replayed(looks_at_values)
+    replayed = CudaGraphRunner(looks_at_values)
     with torch.inference_mode():
         for _ in range(2):
             images = torch.ones(1, 3, 8, 8, device=cuda)
@@ -51,7 +51,7 @@ def test_what_cannot_be_recorded_runs_as_it_is(cuda: torch.device, caplog: pytes
 @pytest.mark.gpu
 def test_shapes_without_end_are_not_all_recorded(cuda: torch.device) -> None:
     network = a_network(cuda)
-    replayed = Replayed(network)
+    replayed = CudaGraphRunner(network)
     with torch.inference_mode():
         for size in range(8, 20):
             images = torch.randn(1, 3, size, size).to(cuda)

@@ -10,7 +10,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.media.colour import code_values, plane_steps
 from vidrestore.media.pixel_formats import plane_shapes
 from vidrestore.restoration.face.compositor import Compositor, CompositorConfig, face_mask
-from vidrestore.restoration.face.cropper import Aligner, footprint
+from vidrestore.restoration.face.cropper import FaceCropper, crop_bounds
 from vidrestore.types import FaceTrack, Frame, FrameFaces, Restoration
 
 MakeItem = Callable[..., FrameFaces[FaceTrack]]
@@ -19,7 +19,7 @@ MakeItem = Callable[..., FrameFaces[FaceTrack]]
 def restored(
     item: FrameFaces[FaceTrack], size: int = 128, weight: float = 1.0, paint: int | None = None
 ) -> FrameFaces[Restoration]:
-    aligned = Aligner(size)(item)
+    aligned = FaceCropper(size)(item)
     faces = tuple(
         Restoration(face, face.crop if paint is None else np.full_like(face.crop, paint), weight)
         for face in aligned.faces
@@ -55,7 +55,7 @@ def test_chroma_lies_where_luma_does(make_item: MakeItem, pixel_format: str, siz
     frame = replace(item.frame, pixel_format=pixel_format, planes=tuple(np.full(one, 128, np.uint8) for one in shape))
     ramp = np.add.outer(0.2 * np.arange(128), 0.5 * np.arange(128))
     crop = np.dstack([80 + ramp, np.full_like(ramp, 120), 200 - ramp]).round().astype(np.uint8)
-    face = Restoration(Aligner(128)(FrameFaces(frame, item.faces)).faces[0], crop)
+    face = Restoration(FaceCropper(128)(FrameFaces(frame, item.faces)).faces[0], crop)
     result = Compositor(CompositorConfig())(FrameFaces(frame, (face,)))
     across, down = plane_steps(frame, 1)
     for plane in (1, 2):
@@ -69,7 +69,7 @@ def test_pixels_outside_the_face_are_bit_identical(make_item: MakeItem) -> None:
     item = make_item((150.0, 110.0, 80.0, 0.2))
     prepared = restored(item, paint=255)
     result = Compositor(CompositorConfig())(prepared)
-    box = footprint(prepared.faces[0].face.to_crop, 128, item.frame)
+    box = crop_bounds(prepared.faces[0].face.to_crop, 128, item.frame)
     for plane, (new, old) in enumerate(zip(result.planes, item.frame.planes, strict=True)):
         step = 2 if plane else 1
         changed = np.argwhere(new != old)
@@ -121,14 +121,14 @@ def test_a_face_cut_by_the_edge_of_the_picture_is_restored_where_it_shows(
 
 
 def test_a_face_wholly_outside_the_picture_gives_no_crop(make_item: MakeItem) -> None:
-    assert Aligner(128)(make_item((-300.0, 100.0, 80.0, 0.0))).faces == ()
+    assert FaceCropper(128)(make_item((-300.0, 100.0, 80.0, 0.0))).faces == ()
 
 
 def test_a_large_face_is_averaged_down_not_aliased(make_item: MakeItem) -> None:
     item = make_item((160.0, 120.0, 230.0, 0.0), pixel_format="gray")
     checks = (np.indices((240, 320)).sum(axis=0) % 2 * 255).astype(np.uint8)
     fine = FrameFaces(Frame(0, 0, item.frame.time_base, 1, 320, 240, "gray", (checks,)), item.faces)
-    crop = Aligner(64)(fine).faces[0].crop
+    crop = FaceCropper(64)(fine).faces[0].crop
     assert crop.std() < 25, "one-pixel checks become grey"
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.temporal.flow import compose, grid_grey, link, positions, warp
+from vidrestore.restoration.temporal.flow import compose, grid_grey, link, sampling_grid, warp
 from vidrestore.types import FlowField
 
 CENTRE = (slice(24, 104), slice(24, 104))
@@ -28,29 +28,29 @@ def test_a_known_motion_is_found_in_both_directions(x: float, y: float) -> None:
     allowed = 0.1 + 0.05 * np.hypot(x, y)
     assert np.abs(found.forward.shift[CENTRE] - (x, y)).mean() < allowed
     assert np.abs(found.backward.shift[CENTRE] + (x, y)).mean() < allowed
-    assert found.backward.trust[CENTRE].mean() > 0.9
+    assert found.backward.confidence[CENTRE].mean() > 0.9
 
 
 def test_equal_pictures_do_not_move_at_all() -> None:
     found = link(moved(texture(), 0, 0), moved(texture(), 0, 0))
     for field in found:
         assert not field.shift.any()
-        assert (field.trust == 1).all()
+        assert (field.confidence == 1).all()
 
 
 def test_composed_steps_are_the_whole_way() -> None:
     first, second, third = (moved(texture(), 2.0 * step, -1.0 * step) for step in range(3))
     whole = compose(link(second, third).backward, link(first, second).backward)
     assert np.abs(whole.shift[CENTRE] - (-4, 2)).mean() < 0.2
-    assert whole.trust[CENTRE].mean() > 0.8
+    assert whole.confidence[CENTRE].mean() > 0.8
 
 
 def test_what_was_hidden_is_not_trusted() -> None:
     earlier, later, patch = moved(texture(), 0, 0), moved(texture(), 0, 0), texture(9)[:60, :40]
     earlier[30:90, 40:80] = patch
     later[30:90, 48:88] = patch
-    trust = link(earlier, later).backward.trust
-    uncovered, still = trust[40:80, 40:48].mean(), trust[:, :24].mean()
+    confidence = link(earlier, later).backward.confidence
+    uncovered, still = confidence[40:80, 40:48].mean(), confidence[:, :24].mean()
     assert still > 0.95
     assert uncovered < still - 0.2
 
@@ -58,19 +58,19 @@ def test_what_was_hidden_is_not_trusted() -> None:
 def test_a_path_out_of_the_crop_has_no_trust() -> None:
     still = FlowField(np.zeros((32, 32, 2), np.float32), np.ones((32, 32), np.float32))
     away = FlowField(np.full((32, 32, 2), 100, np.float32), np.ones((32, 32), np.float32))
-    assert not compose(away, still).trust.any()
+    assert not compose(away, still).confidence.any()
 
 
 def test_a_shift_on_the_grid_is_twice_as_far_in_a_crop_of_twice_its_side() -> None:
     shift = np.full((32, 32, 2), 1.5, np.float32)
-    places = positions(shift, 64)
+    places = sampling_grid(shift, 64)
     assert places.shape == (64, 64, 2)
     assert np.allclose(places[10, 20], (23, 13))
 
 
 def test_warping_by_nothing_changes_nothing() -> None:
     picture = texture(side=64).astype(np.float32)
-    assert np.array_equal(warp(picture, positions(np.zeros((32, 32, 2), np.float32), 64)), picture)
+    assert np.array_equal(warp(picture, sampling_grid(np.zeros((32, 32, 2), np.float32), 64)), picture)
 
 
 def test_the_grid_is_half_of_a_crop_and_no_larger_than_128() -> None:

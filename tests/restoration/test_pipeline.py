@@ -17,8 +17,8 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.media.reader import VideoReader
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames, within_budget
-from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames, within_budget
+from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
 
@@ -33,8 +33,8 @@ def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
-    return Parts(Inline(FaceDetector()), Inline(sharpen), crop_size=128, batch_size=1)
+def parts() -> InferenceModels:
+    return InferenceModels(Inline(FaceDetector()), Inline(sharpen), crop_size=128, batch_size=1)
 
 
 def frame_of(picture: UInt8, index: int, rate: Fraction | int = RATE) -> Frame:
@@ -73,7 +73,7 @@ def walking(frames: int) -> list[Frame]:
     return [frame_of(picture, index) for index, picture in enumerate(grainy(pictures))]
 
 
-def restored(frames: Sequence[Frame], parts: Parts, options: Mapping[str, Any] | None = None) -> list[Frame]:
+def restored(frames: Sequence[Frame], parts: InferenceModels, options: Mapping[str, Any] | None = None) -> list[Frame]:
     return [*restore_frames(frames, parts, update(RestoreConfig(), options or {}), Recorder())]
 
 
@@ -91,7 +91,7 @@ def changed(before: Frame, after: Frame) -> np.ndarray:
     ("start", "stop"),
     [(60, 75), *(pytest.param(*span, marks=pytest.mark.nightly) for span in ((47, 61), (88, 100)))],
 )
-def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: Parts, start: int, stop: int) -> None:
+def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: InferenceModels, start: int, stop: int) -> None:
     frames = walking(120)
     whole = restored(frames, parts)
     assert changed(frames[70], whole[70]).sum() > 1000
@@ -104,7 +104,7 @@ def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: Parts, start
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_segments_equal_the_film_where_little_can_be_held_back(parts: Parts) -> None:
+def test_segments_equal_the_film_where_little_can_be_held_back(parts: InferenceModels) -> None:
     """As of frames so large that the budget holds six of them."""
     usual = RestoreConfig()
     bounded = within_budget(usual, usual.buffer_mib * 2**20 // 12)
@@ -120,7 +120,7 @@ def test_segments_equal_the_film_where_little_can_be_held_back(parts: Parts) -> 
 
 
 @pytest.mark.parametrize(("lag", "held"), [(0, 0), (2, 8)])
-def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: Parts, lag: int, held: int) -> None:
+def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: InferenceModels, lag: int, held: int) -> None:
     options = update(RestoreConfig(), {**LIVE, "tracker": {**LIVE["tracker"], "lookahead": lag}})
     frames = walking(30)
     settled = 12
@@ -132,7 +132,7 @@ def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: Parts, lag:
     assert all(changed(frames[index], one[index]).any() for index in range(settled, 20))
 
 
-def test_a_live_stream_gives_each_frame_before_it_asks_for_more_than_its_lag(parts: Parts) -> None:
+def test_a_live_stream_gives_each_frame_before_it_asks_for_more_than_its_lag(parts: InferenceModels) -> None:
     asked = 0
 
     def source() -> Iterator[Frame]:
@@ -142,13 +142,13 @@ def test_a_live_stream_gives_each_frame_before_it_asks_for_more_than_its_lag(par
             yield frame
 
     options = {**LIVE, "look": {"batch_size": 1, "frames_per_batch": 1}}
-    live = Parts(parts.detector, parts.restorer, crop_size=128, batch_size=1, frames_per_batch=1)
+    live = InferenceModels(parts.detector, parts.restorer, crop_size=128, batch_size=1, frames_per_batch=1)
     stream = restore_frames(source(), live, update(RestoreConfig(), options), Recorder())
     for given, _ in enumerate(stream, 1):
         assert asked == given
 
 
-def test_a_cut_between_two_faces_mixes_nothing(parts: Parts) -> None:
+def test_a_cut_between_two_faces_mixes_nothing(parts: InferenceModels) -> None:
     """Each side of the cut comes out as if the other were not there."""
     first = grainy([draw(face_at(160 + index, 120)) for index in range(14)], seed=1)
     second = grainy([draw(face_at(165 - index, 118, flip=True))[:, :, ::-1] for index in range(14)], seed=2)
@@ -161,13 +161,15 @@ def test_a_cut_between_two_faces_mixes_nothing(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("rate", [12, 25])
-def test_a_face_that_leaves_and_comes_back_does_not_pop(parts: Parts, rate: int) -> None:
+def test_a_face_that_leaves_and_comes_back_does_not_pop(parts: InferenceModels, rate: int) -> None:
     """The share of the restored face in the picture never jumps by more than a quarter."""
     empty = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     there = [not 3 * rate / 2 < index < 3 * rate for index in range(4 * rate)]
     pictures = [draw(face_at(160, 120), empty) if shown else empty for shown in there]
     frames = [frame_of(picture, index, rate) for index, picture in enumerate(pictures)]
-    invert = Parts(parts.detector, Inline(lambda crops: [255 - crop for crop in crops]), crop_size=128, batch_size=1)
+    invert = InferenceModels(
+        parts.detector, Inline(lambda crops: [255 - crop for crop in crops]), crop_size=128, batch_size=1
+    )
     options = {"stabilizer": {"blend": False, "colour_lock": 0.0}}
     results = restored(frames, invert, options)
     shares = [_share(before, after) for before, after in zip(frames, results, strict=True)]
@@ -186,7 +188,7 @@ def _share(before: Frame, after: Frame) -> float:
 
 
 @pytest.mark.parametrize("lookahead", [0, 128])
-def test_two_faces_that_cross_keep_their_identities(parts: Parts, lookahead: int) -> None:
+def test_two_faces_that_cross_keep_their_identities(parts: InferenceModels, lookahead: int) -> None:
     """One walks before the other: each frame's track ids are read off a selection of one face at a time."""
     frames, truth = crossing()
     options = update(RestoreConfig(), {"tracker": {"lookahead": lookahead, "coast_seconds": 0.3, "min_hits": 1}})
@@ -203,7 +205,7 @@ def test_two_faces_that_cross_keep_their_identities(parts: Parts, lookahead: int
 
 
 @pytest.mark.parametrize("lookahead", [0, 128])
-def test_walkers_keep_their_identities(shared: Path, parts: Parts, lookahead: int) -> None:
+def test_walkers_keep_their_identities(shared: Path, parts: InferenceModels, lookahead: int) -> None:
     """A real film: a woman on the left and a man on the right, side by side, towards the camera."""
     with VideoReader(shared / "clips" / "face-demographics-walking.gif") as reader:
         config = update(RestoreConfig(), {"tracker": {"lookahead": lookahead, "coast_seconds": 0.3}})
@@ -216,14 +218,16 @@ def test_walkers_keep_their_identities(shared: Path, parts: Parts, lookahead: in
 
 
 @pytest.fixture(scope="module")
-def seeing(parts: Parts) -> Parts:
+def seeing(parts: InferenceModels) -> InferenceModels:
     """A restorer that turns faces into their negatives, so that it shows wherever it is."""
     negative = Inline(lambda crops: [255 - crop for crop in crops])
-    return Parts(parts.detector, negative, crop_size=128, batch_size=1, visibility=Inline(FaceVisibility("cpu")))
+    return InferenceModels(
+        parts.detector, negative, crop_size=128, batch_size=1, visibility=Inline(FaceVisibility("cpu"))
+    )
 
 
 @pytest.mark.parametrize("colour", [(90, 90, 90), (196, 148, 122)], ids=["grey", "skin"])
-def test_a_bar_that_crosses_a_face_stays_whole(seeing: Parts, colour: tuple[int, int, int]) -> None:
+def test_a_bar_that_crosses_a_face_stays_whole(seeing: InferenceModels, colour: tuple[int, int, int]) -> None:
     frames, bars = [], []
     for index in range(24):
         picture, bar = draw(face_at(160, 120, scale=0.9)).copy(), np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -250,7 +254,7 @@ def _green(frame: Frame) -> np.ndarray:
     return frame.planes[0].astype(np.float32)
 
 
-def test_steady_codes_want_a_restorer_that_has_codes(parts: Parts) -> None:
+def test_steady_codes_want_a_restorer_that_has_codes(parts: InferenceModels) -> None:
     with pytest.raises(ConfigError, match=r"codes\.frames is above 0"):
         restored(walking(2), parts, {"codes": {"frames": 2}})
 
@@ -266,7 +270,7 @@ def crossing() -> tuple[list[Frame], list[tuple[float, float]]]:
     return [frame_of(picture, index) for index, picture in enumerate(pictures)], truth
 
 
-def tracks_of(frames: Sequence[Frame], parts: Parts, config: RestoreConfig) -> list[dict[int, float]]:
+def tracks_of(frames: Sequence[Frame], parts: InferenceModels, config: RestoreConfig) -> list[dict[int, float]]:
     """For every frame, the middle of each track's face, x."""
     from vidrestore.restoration import pipeline  # noqa: PLC0415  its stages, one by one
 
@@ -286,7 +290,7 @@ def test_a_lag_is_divided_among_the_stages(lag: int) -> None:
 
 
 @pytest.mark.parametrize("lag", [0, 1, 4, 8])
-def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: Parts, lag: int) -> None:
+def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: InferenceModels, lag: int) -> None:
     frames = crossing()[0][:12]
     config = update(RestoreConfig(), {"lag": lag, "look": {"batch_size": 1, "frames_per_batch": 1}})
     one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
@@ -297,19 +301,19 @@ def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: Parts, lag: i
             drawn.append(frame.index)
             yield frame
 
-    restored = restore_frames(draw(), one_by_one, config, Recorder(), effort=Effort())
+    restored = restore_frames(draw(), one_by_one, config, Recorder(), limits=QualityLimits())
     for index, frame in enumerate(restored):
         assert frame.index == index
         assert len(drawn) <= min(len(frames), index + 1 + lag)
     assert len(drawn) == 12
 
 
-def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: Parts) -> None:
+def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: InferenceModels) -> None:
     recorder = Recorder()
     one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
     config = update(RestoreConfig(), {"lag": 0, "look": {"batch_size": 1, "frames_per_batch": 1}})
     frames = crossing()[0][:8]
-    restored = [*restore_frames(frames, one_by_one, config, recorder, effort=Effort(restore_every=4))]
+    restored = [*restore_frames(frames, one_by_one, config, recorder, limits=QualityLimits(restore_every=4))]
     assert len(restored) == 8
     assert recorder.counts["faces_carried"] > 0
     assert recorder.seconds["network"] > 0

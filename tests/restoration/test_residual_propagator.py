@@ -10,8 +10,8 @@ import pytest
 from skimage.data import astronaut
 
 from vidrestore.restoration.face.selection import SelectionConfig
-from vidrestore.restoration.quality_limits import Effort
-from vidrestore.restoration.temporal.residual_propagator import Carrier
+from vidrestore.restoration.quality_limits import QualityLimits
+from vidrestore.restoration.temporal.residual_propagator import ResidualPropagator
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration, UInt8
 
 SIDE = 128
@@ -66,20 +66,23 @@ class Network:
         self._open.clear()
 
 
-def run(carrier: Carrier, items: Sequence[FrameFaces[AlignedFace]]) -> list[tuple[Restoration, ...]]:
+def run(carrier: ResidualPropagator, items: Sequence[FrameFaces[AlignedFace]]) -> list[tuple[Restoration, ...]]:
     return [out.faces for one in items for out in carrier.push(one)]
 
 
 def test_every_frame_goes_through_the_network_by_default() -> None:
     network = Network()
-    out = run(Carrier(network, SelectionConfig(), Effort()), [item(a_face(SOFT)) for _ in range(5)])
+    out = run(ResidualPropagator(network, SelectionConfig(), QualityLimits()), [item(a_face(SOFT)) for _ in range(5)])
     assert network.batches == [1] * 5
     assert all(np.array_equal(faces[0].crop, FACE) for faces in out)
 
 
 def test_a_still_face_that_is_carried_is_the_restored_one() -> None:
     network = Network()
-    out = run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(SOFT)) for _ in range(12)])
+    out = run(
+        ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=4)),
+        [item(a_face(SOFT)) for _ in range(12)],
+    )
     assert sum(network.batches) == 3
     for faces in out:
         assert np.abs(faces[0].crop.astype(int) - FACE).max() <= 1
@@ -88,7 +91,10 @@ def test_a_still_face_that_is_carried_is_the_restored_one() -> None:
 def test_what_was_restored_moves_with_the_face() -> None:
     network = Network()
     crops = [shifted(SOFT, by) for by in (0, 1, 2, 3)]
-    out = run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(crop)) for crop in crops])
+    out = run(
+        ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=4)),
+        [item(a_face(crop)) for crop in crops],
+    )
     assert sum(network.batches) == 1
     inside = np.s_[16:-16, 16:-16]
     for crop, by, faces in zip(crops, (0, 1, 2, 3), out, strict=True):
@@ -100,7 +106,7 @@ def test_what_was_restored_moves_with_the_face() -> None:
 def test_two_faces_take_turns() -> None:
     network = Network()
     both = [item(a_face(SOFT, 0), a_face(SOFT, 1)) for _ in range(9)]
-    run(Carrier(network, SelectionConfig(), Effort(restore_every=2)), both)
+    run(ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=2)), both)
     assert network.batches[0] == 2, "both are new"
     assert network.batches[1:] == [1] * 8
 
@@ -108,24 +114,30 @@ def test_two_faces_take_turns() -> None:
 def test_a_face_that_cannot_be_followed_is_restored_anew() -> None:
     network = Network()
     noise = np.random.default_rng(0).integers(0, 255, (2, SIDE, SIDE, 3), dtype=np.uint8)
-    run(Carrier(network, SelectionConfig(), Effort(restore_every=4)), [item(a_face(crop)) for crop in noise])
+    run(
+        ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=4)),
+        [item(a_face(crop)) for crop in noise],
+    )
     assert sum(network.batches) == 2
 
 
 def test_a_cut_carries_nothing_over() -> None:
     network = Network()
-    run(Carrier(network, SelectionConfig(), Effort(restore_every=9)), [item(a_face(SOFT), shot=n) for n in range(3)])
+    run(
+        ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=9)),
+        [item(a_face(SOFT), shot=n) for n in range(3)],
+    )
     assert network.batches == [1, 1, 1]
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
 def test_the_effort_may_change_at_any_frame(every: int) -> None:
-    network, effort = Network(), Effort()
-    carrier = Carrier(network, SelectionConfig(), effort)
+    network, limits = Network(), QualityLimits()
+    carrier = ResidualPropagator(network, SelectionConfig(), limits)
     run(carrier, [item(a_face(SOFT)) for _ in range(3)])
-    effort.restore_every = every
+    limits.restore_every = every
     run(carrier, [item(a_face(SOFT)) for _ in range(2 * every)])
-    effort.restore_every = 1
+    limits.restore_every = 1
     run(carrier, [item(a_face(SOFT)) for _ in range(3)])
     assert sum(network.batches) == 3 + 2 + 3
     assert carrier.carried == 2 * every - 2
@@ -133,7 +145,7 @@ def test_the_effort_may_change_at_any_frame(every: int) -> None:
 
 def test_a_face_that_is_followed_waits_for_no_answer() -> None:
     network = Network()
-    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    carrier = ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=2))
     first = run(carrier, [item(a_face(SOFT))])[0][0]
     network.slow = True
     out = run(carrier, [item(a_face(SOFT)) for _ in range(6)])
@@ -150,7 +162,7 @@ def moved(picture: UInt8, by: float, zoom: float) -> UInt8:
 
 def test_a_late_answer_is_moved_to_where_the_face_is() -> None:
     network = Network(lambda crops: [FACE for _ in crops])
-    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=5))
+    carrier = ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=5))
     run(carrier, [item(a_face(FACE, 4))])  # nothing to add: what is shown later comes from the answer
     network.slow = True
     ways = [(0, 1), *((by, 1) for by in (3, 6, 9, 12)), *((12, 1 + step / 20) for step in range(1, 7))]
@@ -167,7 +179,7 @@ def test_a_late_answer_is_moved_to_where_the_face_is() -> None:
 
 def test_no_answer_in_time_takes_nothing_away() -> None:
     network = Network()
-    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    carrier = ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=2))
     run(carrier, [item(a_face(SOFT))])
     network._restore = list
     out = run(carrier, [item(a_face(SOFT)) for _ in range(6)])
@@ -177,7 +189,7 @@ def test_no_answer_in_time_takes_nothing_away() -> None:
 
 def test_a_slow_network_is_asked_about_no_more_faces_at_a_time() -> None:
     network = Network()
-    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=4))
+    carrier = ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=4))
     crowd = item(*(a_face(SOFT, track) for track in range(6)))
     run(carrier, [crowd])
     network.slow = True
@@ -191,7 +203,7 @@ def test_a_slow_network_is_asked_about_no_more_faces_at_a_time() -> None:
 
 def test_a_new_face_does_not_wait_for_one_that_is_due() -> None:
     network = Network()
-    carrier = Carrier(network, SelectionConfig(), Effort(restore_every=2))
+    carrier = ResidualPropagator(network, SelectionConfig(), QualityLimits(restore_every=2))
     run(carrier, [item(*(a_face(SOFT, track) for track in range(4)))])
     run(carrier, [item(*(a_face(SOFT, track) for track in (0, 1, 2, 3, 5)))])
     assert network.batches == [4, 1, 2], "the new one first"
@@ -199,8 +211,8 @@ def test_a_new_face_does_not_wait_for_one_that_is_due() -> None:
 
 @pytest.mark.parametrize("change", ["cut", "gone", "everything"])
 def test_an_answer_about_what_is_no_longer_there_is_left(change: str) -> None:
-    network, effort = Network(), Effort(restore_every=2)
-    carrier = Carrier(network, SelectionConfig(), effort)
+    network, limits = Network(), QualityLimits(restore_every=2)
+    carrier = ResidualPropagator(network, SelectionConfig(), limits)
     run(carrier, [item(a_face(SOFT))])
     network.slow = True
     run(carrier, [item(a_face(SOFT))] * 2)
@@ -209,7 +221,7 @@ def test_an_answer_about_what_is_no_longer_there_is_left(change: str) -> None:
     if change == "gone":
         run(carrier, [item()])
     if change == "everything":
-        effort.restore_every = 1
+        limits.restore_every = 1
     other = shifted(SOFT, 5)
     shown = run(carrier, [item(a_face(other), shot=int(change == "cut"))])[0][0].crop
     assert np.array_equal(shown, shifted(FACE, 5))

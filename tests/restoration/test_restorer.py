@@ -19,7 +19,7 @@ from vidrestore.restoration.face.restorer import (
     choose_dtype,
     cpu_computes_bf16,
 )
-from vidrestore.types import CodedCrop
+from vidrestore.types import StyledCrop
 
 Crop = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -65,16 +65,16 @@ def test_a_face_with_its_own_style_codes_comes_out_as_ever(crops: list[Crop], ba
     restore = restorer(batch_size)
     codes = restore.encode(crops)
     assert {(one.dtype.name, one.shape) for one in codes} == {("float32", (14, 256))}
-    coded = restore.restore_coded([CodedCrop(crop, own) for crop, own in zip(crops, codes, strict=True)])
+    coded = restore.restore_coded([StyledCrop(crop, own) for crop, own in zip(crops, codes, strict=True)])
     assert all(np.array_equal(one, other) for one, other in zip(coded, restore(crops), strict=True))
-    (other,) = restore.restore_coded([CodedCrop(crops[0], codes[1])])
+    (other,) = restore.restore_coded([StyledCrop(crops[0], codes[1])])
     assert not np.array_equal(other, coded[0])
     assert restore.encode([]) == restore.restore_coded([]) == []
 
 
 def test_style_codes_of_another_network_are_refused(crops: list[Crop]) -> None:
     with pytest.raises(RestorationError, match=r"style codes are \[16, 512\]; embedded wants \[14, 256\]"):
-        restorer().restore_coded([CodedCrop(crops[0], np.zeros((16, 512), np.float32))])
+        restorer().restore_coded([StyledCrop(crops[0], np.zeros((16, 512), np.float32))])
 
 
 def test_a_second_restorer_gives_the_same_bits(crops: list[Crop]) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.face.cropper import Aligner
-from vidrestore.restoration.face.selection import FACE_WIDTH, FaceSelector, SelectionConfig, weigh
-from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.face.cropper import FaceCropper
+from vidrestore.restoration.face.selection import FACE_WIDTH, FaceSelector, SelectionConfig, with_blend_weight
+from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.types import FaceTrack, FrameFaces
 
 MakeItem = Callable[..., FrameFaces[FaceTrack]]
@@ -41,8 +41,8 @@ def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
     config = SelectionConfig(min_face=20, full_face=2)
     shares = []
     for width in np.linspace(20, 44, 25):
-        (face,) = Aligner(64)(make_item((150.0, 100.0, width / FACE_WIDTH, 0.0))).faces
-        shares.append(weigh(face, face.crop, config).weight)
+        (face,) = FaceCropper(64)(make_item((150.0, 100.0, width / FACE_WIDTH, 0.0))).faces
+        shares.append(with_blend_weight(face, face.crop, config).weight)
     assert shares[0] == pytest.approx(0, abs=1e-9)
     assert shares[-1] == 1
     assert (np.diff(shares) >= 0).all()
@@ -53,10 +53,10 @@ def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
 def test_a_face_fades_as_it_turns_away_or_grows_unsure(
     make_item: MakeItem, option: str, whole: float, gone: float
 ) -> None:
-    (face,) = Aligner(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
+    (face,) = FaceCropper(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
     values = np.linspace(whole, gone, 21).tolist()
     tracks = [replace(face.track, **{option: value}) for value in values]
-    weights = [weigh(replace(face, track=track), face.crop, SelectionConfig()).weight for track in tracks]
+    weights = [with_blend_weight(replace(face, track=track), face.crop, SelectionConfig()).weight for track in tracks]
     assert weights[0] == 1
     assert weights[-1] == 0
     assert (np.diff(weights) <= 0).all()
@@ -72,11 +72,11 @@ def test_a_face_that_would_not_show_is_not_restored(make_item: MakeItem) -> None
 
 
 def test_a_face_that_is_half_there_is_shown_by_half(make_item: MakeItem) -> None:
-    (face,) = Aligner(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
+    (face,) = FaceCropper(64)(make_item((150.0, 100.0, 90.0, 0.0))).faces
     fading = replace(face, track=replace(face.track, presence=0.5))
 
-    assert weigh(face, face.crop, SelectionConfig()).weight == 1
-    assert weigh(fading, face.crop, SelectionConfig()).weight == pytest.approx(0.5)
+    assert with_blend_weight(face, face.crop, SelectionConfig()).weight == 1
+    assert with_blend_weight(fading, face.crop, SelectionConfig()).weight == pytest.approx(0.5)
 
 
 def test_nonsense_is_refused() -> None:
@@ -89,8 +89,8 @@ def test_nonsense_is_refused() -> None:
 
 
 def test_a_limit_that_falls_lets_faces_fade_instead_of_vanish(make_item: MakeItem) -> None:
-    effort = Effort()
-    selector = FaceSelector(SelectionConfig(), effort)
+    limits = QualityLimits()
+    selector = FaceSelector(SelectionConfig(), limits)
     item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 120.0, 0.0))
 
     def presences() -> dict[int, float]:
@@ -98,9 +98,9 @@ def test_a_limit_that_falls_lets_faces_fade_instead_of_vanish(make_item: MakeIte
         return {track.id: track.presence for track in chosen.faces}
 
     assert presences() == {0: 1.0, 1: 1.0}
-    effort.faces = 1
+    limits.faces = 1
     assert [presences() for _ in range(4)] == [{0: 0.75, 1: 1.0}, {0: 0.5, 1: 1.0}, {0: 0.25, 1: 1.0}, {1: 1.0}]
-    effort.faces = 0
+    limits.faces = 0
     assert [presences() for _ in range(4)] == [{1: 0.75}, {1: 0.5}, {1: 0.25}, {}]
-    effort.faces = None
+    limits.faces = None
     assert presences() == {0: 1.0, 1: 1.0}

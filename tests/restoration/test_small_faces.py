@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
-from vidrestore.restoration.face.cropper import magnification
+from vidrestore.restoration.face.cropper import scale_factor
 from vidrestore.restoration.temporal.blend import changed, working
 from vidrestore.restoration.temporal.denoiser import Denoiser
 from vidrestore.restoration.temporal.stabilizer import Stabilizer
@@ -103,6 +103,6 @@ def test_a_crop_much_finer_than_the_frame_is_drawn_as_its_mean(fine: float) -> N
     np.add.at(count, (y, x), 1)
     wide = round(SIDE / fine / 5)
     middle = slice(60 + 2 * wide, 60 + 3 * wide), slice(100 + 2 * wide, 100 + 3 * wide)
-    assert magnification(at(fine)) == pytest.approx(fine)
+    assert scale_factor(at(fine)) == pytest.approx(fine)
     assert np.abs(drawn - total / np.maximum(count, 1))[middle].mean() < 2.5
     assert (total / np.maximum(count, 1))[middle].std() > 4

@@ -254,7 +254,7 @@ def test_no_more_than_its_reach_is_held() -> None:
 def test_all_but_the_crops_stays_as_it_was() -> None:
     scene = random_scene(5, 8, tracks=2)
     for before, after in zip(scene, run(Stabilizer(), scene), strict=True):
-        assert (after.frame, after.shot, after.looked) == (before.frame, before.shot, before.looked)
+        assert (after.frame, after.shot, after.detector_ran) == (before.frame, before.shot, before.detector_ran)
         for old, new in zip(before.faces, after.faces, strict=True):
             for name in ("track", "crop", "to_crop"):
                 assert getattr(new.face, name) is getattr(old.face, name)

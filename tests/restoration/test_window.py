@@ -13,8 +13,8 @@ from vidrestore.errors import ConfigError
 from vidrestore.restoration.face.selection import SelectionConfig
 from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
 from vidrestore.restoration.temporal.stabilizer import Stabilizer
-from vidrestore.restoration.temporal.style_smoother import CodesConfig, CodeSmoother
-from vidrestore.restoration.temporal.weight_ramp import Fader
+from vidrestore.restoration.temporal.style_smoother import CodesConfig, StyleSmoother
+from vidrestore.restoration.temporal.weight_ramp import WeightRamp
 from vidrestore.restoration.temporal.window import aligned, track_of
 from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
@@ -110,7 +110,7 @@ def weights_of(wanted: list[float | None], *, lag: int | None = None, shots: lis
         )
         for index, weight in enumerate(wanted)
     ]
-    found = run(Fader(SelectionConfig(), lag=lag), items)
+    found = run(WeightRamp(SelectionConfig(), lag=lag), items)
     return [item.faces[0].weight if item.faces else 0.0 for item in found]
 
 
@@ -188,10 +188,10 @@ def test_a_segment_with_its_lead_in_and_out_equals_the_whole(
     if name != "denoiser":
         items = as_restored(items, seed)
 
-    def make() -> Denoiser | Fader | Stabilizer:
+    def make() -> Denoiser | WeightRamp | Stabilizer:
         if name == "denoiser":
             return Denoiser(lag=lag)
-        return Stabilizer(lag=lag) if name == "stabilizer" else Fader(SelectionConfig(), lag=lag)
+        return Stabilizer(lag=lag) if name == "stabilizer" else WeightRamp(SelectionConfig(), lag=lag)
 
     stage = make()
     lead_in = min(start, stage.past)
@@ -204,7 +204,7 @@ def test_a_segment_with_its_lead_in_and_out_equals_the_whole(
 @pytest.mark.parametrize("lag", [0, 1, 2])
 def test_a_live_result_depends_on_the_past_and_the_lag_alone(lag: int) -> None:
     items = as_restored(random_scene(4, 16), 4)
-    for make in (lambda: Stabilizer(lag=lag), lambda: Fader(SelectionConfig(), lag=lag)):
+    for make in (lambda: Stabilizer(lag=lag), lambda: WeightRamp(SelectionConfig(), lag=lag)):
         whole = content([*run(make(), items)])
         stage, seen = make(), []
         for index, item in enumerate(items[:12]):
@@ -218,7 +218,7 @@ def test_style_codes_are_averaged_around_a_frame_and_equal_ones_stay() -> None:
 
     def smoothed(codes: np.ndarray, lag: int | None = None) -> list[np.ndarray]:
         items = [FrameFaces(frame(i), (replace(face(0, picture), codes=own),)) for i, own in enumerate(codes)]
-        return [one.codes for item in run(CodeSmoother(CodesConfig(frames=2), lag=lag), items) for one in item.faces]
+        return [one.codes for item in run(StyleSmoother(CodesConfig(frames=2), lag=lag), items) for one in item.faces]
 
     weights = np.array([5, 8, 9, 8, 5]) / 9
     np.testing.assert_allclose(smoothed(codes)[4], np.tensordot(weights / weights.sum(), codes[2:7], 1), rtol=1e-4)

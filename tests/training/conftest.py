@@ -19,8 +19,8 @@ from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_
 from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.gan.validation import Judges
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.gan.validation import LossModels
+from vidrestore.training.loop.distributed import DistributedContext
 
 SIZE = 64
 FACES = 12
@@ -36,8 +36,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Machine:
-    return Machine(torch.device("cpu"), precision="fp32", compile=False)
+def machine() -> DistributedContext:
+    return DistributedContext(torch.device("cpu"), precision="fp32", compile=False)
 
 
 def draw_face(index: int) -> np.ndarray:
@@ -88,12 +88,12 @@ class _SmallIdentity(nn.Module):
 
 
 @pytest.fixture
-def judges() -> Judges:
+def judges() -> LossModels:
     """Stand-ins of the real classes with random weights: two feature maps, and an embedding of 16 numbers."""
     torch.manual_seed(5)
     convolutions = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1))
     perceptual = PerceptualFeatures(convolutions, layers=(0, 1), scales=(1.0, 1.0), weights=(1.0, 1.0))
-    return Judges(perceptual, IdentityEmbedding(_SmallIdentity(), WholeCrop(8)))
+    return LossModels(perceptual, IdentityEmbedding(_SmallIdentity(), WholeCrop(8)))
 
 
 LAZY_PRIOR: dict[str, Any] = {
@@ -111,7 +111,7 @@ LAZY_RESTORER: dict[str, Any] = {
 
 
 @pytest.fixture
-def make_prior(tiny: GFPGANConfig, batches: FaceBatches, machine: Machine) -> Callable[..., PriorTrainer]:
+def make_prior(tiny: GFPGANConfig, batches: FaceBatches, machine: DistributedContext) -> Callable[..., PriorTrainer]:
     def build(**options: Any) -> PriorTrainer:
         return PriorTrainer(tiny, PriorConfig(**(LAZY_PRIOR | options)), batches, machine)
 
@@ -120,7 +120,7 @@ def make_prior(tiny: GFPGANConfig, batches: FaceBatches, machine: Machine) -> Ca
 
 @pytest.fixture
 def make_restorer(
-    tiny: GFPGANConfig, batches: FaceBatches, judges: Judges, machine: Machine
+    tiny: GFPGANConfig, batches: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> Callable[..., RestorerTrainer]:
     def build(
         *, held_out: FaceBatches | None = batches, faces: FaceBatches = batches, **options: Any

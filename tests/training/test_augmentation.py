@@ -11,9 +11,9 @@ from torch import Tensor
 from vidrestore.errors import ConfigError
 from vidrestore.training.gan import augmentation
 from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig, augment
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 
-MACHINE = Machine(torch.device("cpu"), compile=False)
+MACHINE = DistributedContext(torch.device("cpu"), compile=False)
 RESAMPLING = 1e-4
 """What bilinear resampling at an image's own pixels changes, at most, of values in [-1, 1]."""
 

@@ -47,10 +47,10 @@ class Sees:
 
     def __init__(self, *faces: Detection) -> None:
         self.faces = faces
-        self.looked = 0
+        self.detector_ran = 0
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
-        self.looked += len(items)
+        self.detector_ran += len(items)
         return [tuple(self._moved(face, item) for face in self.faces) for item in items]
 
     @staticmethod
@@ -168,7 +168,7 @@ def test_a_second_run_changes_nothing_and_looks_at_nothing(tmp_path: Path) -> No
     before = contents(faces)
     sees = Sees()
     gather_faces(str(photos), faces, config, detector=sees)
-    assert sees.looked == 0
+    assert sees.detector_ran == 0
     assert contents(faces) == before
 
 
@@ -183,7 +183,7 @@ def test_a_run_goes_on_with_what_is_new_changed_or_lost(tmp_path: Path) -> None:
     (photos / "changed.png").write_bytes(photograph(photos / "new.png", seed=1).read_bytes() + b" ")
     sees = Sees(face_at(50, 50, 60))
     report = gather_faces(str(photos), faces, config, detector=sees)
-    assert sees.looked == 3
+    assert sees.detector_ran == 3
     assert report.counts["faces"] == 5
     names = {"changed_png_0.png", "lost_png_0.png", "new_png_0.png", "same_png_0.png", "same_png_1.png"}
     assert set(read_landmarks(faces / "landmarks.csv")) == set(open_face_folder(faces, size=SIZE).names) == names
@@ -205,7 +205,7 @@ def test_an_interrupted_run_keeps_what_was_done(tmp_path: Path) -> None:
     assert len(read_landmarks(faces / "landmarks.csv")) == 5
     sees = Sees(face_at(100, 100, 90))
     report = gather_faces(str(photos), faces, config, detector=sees)
-    assert sees.looked == 7
+    assert sees.detector_ran == 7
     assert report.counts["faces"] == len(open_face_folder(faces, size=SIZE)) == 12
     assert not list(faces.glob(".*"))
 

@@ -21,8 +21,8 @@ from vidrestore.training.data.dataset import FaceBatches, open_face_folder
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.gan.validation import Judges
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.gan.validation import LossModels
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import _any_process
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ SHARED_BATCH = 4
 
 def test_randomness_is_a_function_of_seed_step_purpose_and_rank() -> None:
     def draw(seed: int, step: int, purpose: int, rank: int = 0) -> float:
-        generator = Machine(CPU, rank=rank, world=4).generator(seed, step, purpose)
+        generator = DistributedContext(CPU, rank=rank, world=4).generator(seed, step, purpose)
         return float(torch.rand(1, generator=generator))
 
     assert draw(0, 5, 1) == draw(0, 5, 1)
@@ -48,9 +48,9 @@ def test_randomness_is_a_function_of_seed_step_purpose_and_rank() -> None:
 
 def test_autocast_is_on_for_bf16_alone() -> None:
     layer = nn.Linear(2, 2)
-    with Machine(CPU, precision="bf16").autocast():
+    with DistributedContext(CPU, precision="bf16").autocast():
         assert layer(torch.ones(1, 2)).dtype == torch.bfloat16
-    with Machine(CPU, precision="fp32").autocast():
+    with DistributedContext(CPU, precision="fp32").autocast():
         assert layer(torch.ones(1, 2)).dtype == torch.float32
 
 
@@ -60,15 +60,15 @@ def test_functions_are_compiled_for_fixed_shapes_or_left_alone(monkeypatch: pyte
 
     asked = []
     monkeypatch.setattr(torch, "compile", lambda function, **options: asked.append((function, options)) or abs)
-    assert Machine(CPU, compile=False).compiled(plain) is plain
-    assert Machine(CPU, compile=True).compiled(plain) is abs
+    assert DistributedContext(CPU, compile=False).compiled(plain) is plain
+    assert DistributedContext(CPU, compile=True).compiled(plain) is abs
     assert [function for function, _ in asked] == [plain]
     assert asked[0][1]["dynamic"] is False
     assert not any(asked[0][1]["options"].values()), "the fusion that breaks gradients is off where there is one"
 
 
 def test_a_lone_process_averages_with_nobody() -> None:
-    machine, layer = Machine(CPU), nn.Linear(1, 1)
+    machine, layer = DistributedContext(CPU), nn.Linear(1, 1)
     layer(torch.ones(1, 1)).sum().backward()
     machine.average_gradients(layer.parameters())
     assert layer.weight.grad is not None
@@ -77,11 +77,11 @@ def test_a_lone_process_averages_with_nobody() -> None:
     assert machine.mean(value) is value
 
 
-def restorer_step(machine: Machine, faces: Path) -> dict[str, Any]:
+def restorer_step(machine: DistributedContext, faces: Path) -> dict[str, Any]:
     """One step with no randomness but the order of faces: what it told, the gradients and the weights."""
     torch.manual_seed(5)
     perceptual = PerceptualFeatures(nn.Sequential(nn.Conv2d(3, 2, 1)), layers=(0,), scales=(1.0,), weights=(1.0,))
-    judges = Judges(perceptual, IdentityEmbedding(nn.Flatten(), WholeCrop(8)))
+    judges = LossModels(perceptual, IdentityEmbedding(nn.Flatten(), WholeCrop(8)))
     config = RestorerConfig(weights=L1_ALONE, degradation=DegradationConfig(), fresh_noise=False, betas=(0.9, 0.99))
     share = SHARED_BATCH // machine.world
     folder = open_face_folder(faces, size=64, held_out_share=0)
@@ -96,7 +96,7 @@ def restorer_step(machine: Machine, faces: Path) -> dict[str, Any]:
     }
 
 
-def prior_step(machine: Machine, faces: Path) -> dict[str, Any]:
+def prior_step(machine: DistributedContext, faces: Path) -> dict[str, Any]:
     folder = open_face_folder(faces, size=64, held_out_share=0)
     batches = FaceBatches(folder, batch=2, seed=0, device="cpu", rank=machine.rank, world=machine.world)
     trainer = PriorTrainer(TINY, PriorConfig(r1_every_steps=2, path_every_steps=2), batches, machine)
@@ -109,7 +109,7 @@ def work(rank: int, folder: Path, faces: Path) -> None:
     """What each of the two processes does; its findings go to a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2)
-    machine = Machine(CPU, precision="fp32", compile=False, rank=rank, world=2)
+    machine = DistributedContext(CPU, precision="fp32", compile=False, rank=rank, world=2)
     layer, idle = nn.Linear(3, 2), nn.Linear(2, 2)
     layer.weight.grad = torch.full((2, 3), float(rank + 1))
     layer.bias.grad = torch.tensor([10.0 * rank, -1.0])
@@ -174,7 +174,7 @@ def test_all_processes_stop_when_one_wants_to(found: list[dict[str, Any]]) -> No
 def test_two_processes_with_half_the_batch_step_as_one_with_all_of_it(
     found: list[dict[str, Any]], face_pictures: Path
 ) -> None:
-    alone = restorer_step(Machine(CPU, precision="fp32", compile=False), face_pictures)
+    alone = restorer_step(DistributedContext(CPU, precision="fp32", compile=False), face_pictures)
     shares = [one["restorer"] for one in found]
     for share in shares:
         assert share["images"] == alone["images"] == SHARED_BATCH

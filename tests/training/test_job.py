@@ -22,10 +22,10 @@ from vidrestore.training.data.dataset import FaceBatches
 from vidrestore.training.gan.initialization import MEAN_CODE
 from vidrestore.training.gan.prior import PriorConfig
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.gan.validation import Judges
+from vidrestore.training.gan.validation import LossModels
 from vidrestore.training.job import CRITICS_FILE, RESTORER_FILE, TrainingConfig, go_on_from, machine_of
 from vidrestore.training.loop import log as journal_module
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.log import last_figures
 from vidrestore.training.loop.run import RunConfig
 
@@ -64,7 +64,7 @@ def without_board(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def quick_judges(monkeypatch: pytest.MonkeyPatch, judges: Judges) -> None:
+def quick_judges(monkeypatch: pytest.MonkeyPatch, judges: LossModels) -> None:
     monkeypatch.setattr(job, "_perceptual", lambda name: judges.perceptual)  # noqa: ARG005
     monkeypatch.setattr(job, "load_identity", lambda name: judges.identity)  # noqa: ARG005
 
@@ -106,12 +106,14 @@ def test_the_folder_holds_log_checkpoint_pictures_and_critics(trained: Path) -> 
     assert "evaluation/protocol/identity" in lines[-1]
 
 
-def make_trainer(batches: FaceBatches, judges: Judges, machine: Machine, network: GFPGANConfig = TINY) -> Any:
+def make_trainer(
+    batches: FaceBatches, judges: LossModels, machine: DistributedContext, network: GFPGANConfig = TINY
+) -> Any:
     return RestorerTrainer(network, replace(CONFIG.restorer, seed=7), batches, judges, machine)
 
 
 def test_going_on_restores_weights_average_and_critics(
-    trained: Path, batches: FaceBatches, judges: Judges, machine: Machine
+    trained: Path, batches: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> None:
     trainer = make_trainer(batches, judges, machine)
     go_on_from(trainer, trained / "restorer")
@@ -128,7 +130,7 @@ def test_going_on_restores_weights_average_and_critics(
 
 
 def test_going_on_without_critics_keeps_fresh_ones(
-    trained: Path, tmp_path: Path, batches: FaceBatches, judges: Judges, machine: Machine
+    trained: Path, tmp_path: Path, batches: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> None:
     shutil.copy(trained / "restorer" / RESTORER_FILE, tmp_path)
     trainer, fresh = make_trainer(batches, judges, machine), make_trainer(batches, judges, machine)
@@ -138,7 +140,7 @@ def test_going_on_without_critics_keeps_fresh_ones(
 
 
 def test_going_on_from_another_network_or_from_nothing_is_a_model_error(
-    trained: Path, tmp_path: Path, batches: FaceBatches, judges: Judges, machine: Machine
+    trained: Path, tmp_path: Path, batches: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> None:
     other = make_trainer(batches, judges, machine, replace(TINY, num_style_feat=8))
     with pytest.raises(ModelError, match=r"gfpgan\.safetensors is of another network; train one of the same shape"):
@@ -149,7 +151,7 @@ def test_going_on_from_another_network_or_from_nothing_is_a_model_error(
 
 @pytest.mark.usefixtures("quick_judges")
 def test_a_second_training_starts_from_the_first_and_counts_its_own_steps(
-    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     one_step = replace(CONFIG, run=RunConfig(steps=1))
     path = job.train_restorer(one_step, face_pictures, tmp_path, machine, start=trained / "restorer")
@@ -161,7 +163,7 @@ def test_a_second_training_starts_from_the_first_and_counts_its_own_steps(
 
 @pytest.mark.usefixtures("quick_judges")
 def test_a_training_may_start_from_a_file_of_weights_alone(
-    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     weights = tmp_path / "shipped.safetensors"
     shutil.copy(trained / "restorer" / RESTORER_FILE, weights)
@@ -173,7 +175,7 @@ def test_a_training_may_start_from_a_file_of_weights_alone(
 
 
 def test_a_second_prior_goes_on_from_the_first_with_its_discriminator(
-    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     one_step = replace(CONFIG, prior=replace(CONFIG.prior, seed=5), run=RunConfig(steps=1))
     first_file = trained / "prior" / job.PRIOR_FILE
@@ -186,7 +188,7 @@ def test_a_second_prior_goes_on_from_the_first_with_its_discriminator(
 
 
 def test_going_on_from_another_prior_or_from_a_bare_decoder_is_a_model_error(
-    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     other = replace(CONFIG, network=replace(TINY, num_mlp=1))
     with pytest.raises(ModelError, match=r"prior\.safetensors is of another network; train one of the same shape"):
@@ -200,14 +202,16 @@ def test_going_on_from_another_prior_or_from_a_bare_decoder_is_a_model_error(
 
 @pytest.mark.usefixtures("quick_judges")
 def test_a_training_without_held_out_faces_comes_to_its_end(
-    tmp_path: Path, face_pictures: Path, machine: Machine
+    tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     config = replace(CONFIG, held_out_share=0.0, run=RunConfig(steps=1))
     assert job.train_restorer(config, face_pictures, tmp_path, machine).is_file()
 
 
 @pytest.mark.usefixtures("quick_judges")
-def test_at_most_so_many_held_out_faces_are_looked_at(tmp_path: Path, face_pictures: Path, machine: Machine) -> None:
+def test_at_most_so_many_held_out_faces_are_looked_at(
+    tmp_path: Path, face_pictures: Path, machine: DistributedContext
+) -> None:
     config = replace(CONFIG, held_out_share=0.5, evaluated_faces=3, run=RunConfig(steps=1))
     job.train_restorer(config, face_pictures, tmp_path, machine)
     assert last_figures(tmp_path)["faces"] == 3
@@ -216,7 +220,9 @@ def test_at_most_so_many_held_out_faces_are_looked_at(tmp_path: Path, face_pictu
 
 
 @pytest.mark.usefixtures("quick_judges")
-def test_the_caller_hears_every_line_of_the_log(tmp_path: Path, face_pictures: Path, machine: Machine) -> None:
+def test_the_caller_hears_every_line_of_the_log(
+    tmp_path: Path, face_pictures: Path, machine: DistributedContext
+) -> None:
     heard: list[dict[str, float]] = []
     job.train_restorer(
         CONFIG, face_pictures, tmp_path, machine, on_log=lambda step, values: heard.append({"step": step, **values})
@@ -226,14 +232,14 @@ def test_the_caller_hears_every_line_of_the_log(tmp_path: Path, face_pictures: P
 
 @pytest.mark.usefixtures("quick_judges")
 def test_a_prior_of_another_shape_is_refused(
-    trained: Path, tmp_path: Path, face_pictures: Path, machine: Machine
+    trained: Path, tmp_path: Path, face_pictures: Path, machine: DistributedContext
 ) -> None:
     other = replace(CONFIG, network=replace(TINY, num_mlp=1))
     with pytest.raises(ModelError, match=r"this prior does not fit: 2 tensors differ, the first is style_mlp\.3\.bias"):
         job.train_restorer(other, face_pictures, tmp_path, machine, prior=trained / "prior" / job.PRIOR_FILE)
 
 
-def test_a_folder_without_faces_is_refused(tmp_path: Path, machine: Machine) -> None:
+def test_a_folder_without_faces_is_refused(tmp_path: Path, machine: DistributedContext) -> None:
     with pytest.raises(InputError):
         job.train_prior(CONFIG, tmp_path, tmp_path / "run", machine)
 
@@ -243,7 +249,7 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
         machine_of(CONFIG, "cpu", rank=0, world=3)
     with pytest.raises(ConfigError, match="batch is 0"):
         replace(CONFIG, batch=0)
-    assert machine_of(CONFIG, "cpu", rank=1, world=2) == Machine(
+    assert machine_of(CONFIG, "cpu", rank=1, world=2) == DistributedContext(
         torch.device("cpu"), precision="fp32", compile=False, rank=1, world=2
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from vidrestore.errors import OutputError
 from vidrestore.training.loop import log as journal_module
-from vidrestore.training.loop.log import Journal, last_figures, last_step
+from vidrestore.training.loop.log import TrainingLog, last_figures, last_step
 
 OPEN_BOARD = journal_module._open_board
 
@@ -25,7 +25,7 @@ def lines_of(folder: Path) -> list[dict[str, float]]:
 
 
 def write(folder: Path, steps: range) -> None:
-    journal = Journal(folder, step=0)
+    journal = TrainingLog(folder, step=0)
     for step in steps:
         journal.log(step, {"l1": step / 10})
     journal.close()
@@ -38,7 +38,7 @@ def test_a_line_holds_the_step_and_its_numbers(tmp_path: Path) -> None:
 
 def test_lines_after_the_resumed_step_are_dropped_and_those_up_to_it_kept(tmp_path: Path) -> None:
     write(tmp_path, range(1, 8))
-    journal = Journal(tmp_path, step=4)
+    journal = TrainingLog(tmp_path, step=4)
     journal.log(5, {"l1": 9.0})
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3, 4, 5]
     assert lines_of(tmp_path)[-1]["l1"] == 9.0
@@ -49,7 +49,7 @@ def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path, cut: str) -> N
     write(tmp_path, range(1, 3))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(cut)
-    Journal(tmp_path, step=10).log(3, {"l1": 0.3})
+    TrainingLog(tmp_path, step=10).log(3, {"l1": 0.3})
     assert [line["step"] for line in lines_of(tmp_path)] == [1, 2, 3]
     assert not list(tmp_path.glob("*.part"))
 
@@ -57,7 +57,7 @@ def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path, cut: str) -> N
 def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
     picture = np.zeros((4, 6, 3), np.uint8)
     picture[..., 0], picture[..., 2] = 200, 50
-    path = Journal(tmp_path, step=0).picture(12, "faces", picture)
+    path = TrainingLog(tmp_path, step=0).picture(12, "faces", picture)
     assert path == tmp_path / "pictures" / "faces-00000012.png"
     read = cv2.imread(str(path))
     assert read is not None
@@ -67,11 +67,11 @@ def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write the log of the training"):
-        Journal(tmp_path / "file" / "run", step=0)
+        TrainingLog(tmp_path / "file" / "run", step=0)
 
 
 def test_a_picture_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, step=0)
+    journal = TrainingLog(tmp_path, step=0)
     (tmp_path / "pictures").rmdir()
     with pytest.raises(OutputError, match="could not be written"):
         journal.picture(1, "faces", np.zeros((2, 2, 3), np.uint8))
@@ -93,7 +93,7 @@ def test_tensorboard_gets_the_same_numbers_where_it_is_installed(
             told.append(("closed",))
 
     monkeypatch.setattr(journal_module, "_open_board", lambda folder, step: Board())  # noqa: ARG005
-    journal = Journal(tmp_path, step=0)
+    journal = TrainingLog(tmp_path, step=0)
     journal.log(3, {"l1": 0.5, "total": 2.0})
     journal.picture(3, "faces", np.zeros((2, 4, 3), np.uint8))
     journal.close()

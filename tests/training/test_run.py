@@ -13,11 +13,11 @@ from torch import Tensor
 from vidrestore.errors import ConfigError, ModelError, TrainingError
 from vidrestore.training.loop import log as journal_module
 from vidrestore.training.loop import run as run_module
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import Checkpoints, LossWatch, RunConfig, _differing, _first_broken, run
 from vidrestore.types import UInt8
 
-ONE_PROCESS = Machine(torch.device("cpu"), compile=False, precision="fp32")
+ONE_PROCESS = DistributedContext(torch.device("cpu"), compile=False, precision="fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,9 @@ class Counter:
 
     images_per_step = 2
 
-    def __init__(self, machine: Machine, *, losses: dict[int, float] | None = None, kind: str = "counter") -> None:
+    def __init__(
+        self, machine: DistributedContext, *, losses: dict[int, float] | None = None, kind: str = "counter"
+    ) -> None:
         self.machine, self.kind = machine, kind
         self.step_number = 0
         self.weight = torch.zeros(())
@@ -72,7 +74,9 @@ def states_in(folder: Path) -> list[str]:
     return [path.name for path in Checkpoints(folder, keep=1).paths()]
 
 
-def test_a_run_logs_evaluates_and_saves_at_its_intervals_and_at_the_end(tmp_path: Path, machine: Machine) -> None:
+def test_a_run_logs_evaluates_and_saves_at_its_intervals_and_at_the_end(
+    tmp_path: Path, machine: DistributedContext
+) -> None:
     trainer = Counter(machine)
     config = RunConfig(steps=7, log_every_steps=2, evaluate_every_steps=3, checkpoint_every_steps=5)
     assert run(trainer, config, tmp_path) == 7
@@ -90,7 +94,9 @@ def test_a_run_logs_evaluates_and_saves_at_its_intervals_and_at_the_end(tmp_path
     ]
 
 
-def test_a_logged_line_holds_means_since_the_line_before_and_images(tmp_path: Path, machine: Machine) -> None:
+def test_a_logged_line_holds_means_since_the_line_before_and_images(
+    tmp_path: Path, machine: DistributedContext
+) -> None:
     run(Counter(machine), RunConfig(steps=4, log_every_steps=2), tmp_path)
     first, second = (line for line in lines_of(tmp_path) if "total" in line)
     assert first["total"] == pytest.approx((1 + 1 / 2) / 2)
@@ -99,7 +105,9 @@ def test_a_logged_line_holds_means_since_the_line_before_and_images(tmp_path: Pa
     assert second["images_per_second"] > 0
 
 
-def test_looking_does_not_count_as_slowness(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_does_not_count_as_slowness(
+    tmp_path: Path, machine: DistributedContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 0.0
 
     class Slow(Counter):
@@ -118,7 +126,7 @@ def test_looking_does_not_count_as_slowness(tmp_path: Path, machine: Machine, mo
     assert [line["images_per_second"] for line in lines_of(tmp_path) if "total" in line] == [2.0, 2.0, 2.0]
 
 
-def test_a_run_goes_on_where_the_folder_ends(tmp_path: Path, machine: Machine) -> None:
+def test_a_run_goes_on_where_the_folder_ends(tmp_path: Path, machine: DistributedContext) -> None:
     run(Counter(machine), RunConfig(steps=4, log_every_steps=1), tmp_path)
     trainer = Counter(machine)
     assert run(trainer, RunConfig(steps=6, log_every_steps=1), tmp_path) == 6
@@ -126,7 +134,9 @@ def test_a_run_goes_on_where_the_folder_ends(tmp_path: Path, machine: Machine) -
     assert [line["step"] for line in lines_of(tmp_path) if "total" in line] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_crash_between_checkpoints_repeats_the_steps_and_their_lines(tmp_path: Path, machine: Machine) -> None:
+def test_a_crash_between_checkpoints_repeats_the_steps_and_their_lines(
+    tmp_path: Path, machine: DistributedContext
+) -> None:
     class Crashing(Counter):
         def step(self) -> dict[str, Tensor]:
             if self.step_number == 6:
@@ -144,7 +154,7 @@ def test_a_crash_between_checkpoints_repeats_the_steps_and_their_lines(tmp_path:
     assert [line["step"] for line in lines_of(tmp_path) if "total" in line] == list(range(1, 9))
 
 
-def test_a_run_that_is_done_does_nothing(tmp_path: Path, machine: Machine) -> None:
+def test_a_run_that_is_done_does_nothing(tmp_path: Path, machine: DistributedContext) -> None:
     run(Counter(machine), RunConfig(steps=3), tmp_path)
     before = (tmp_path / "metrics.jsonl").read_text()
     trainer = Counter(machine)
@@ -154,7 +164,7 @@ def test_a_run_that_is_done_does_nothing(tmp_path: Path, machine: Machine) -> No
 
 
 def test_time_that_is_up_leaves_a_checkpoint_and_returns_early(
-    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, machine: DistributedContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr(run_module.time, "perf_counter", lambda: float(next(clock)))
@@ -167,7 +177,7 @@ def test_time_that_is_up_leaves_a_checkpoint_and_returns_early(
     assert run(Counter(machine), RunConfig(steps=done + 1), tmp_path) == done + 1
 
 
-def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, machine: Machine) -> None:
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, machine: DistributedContext) -> None:
     run(Counter(machine), RunConfig(steps=5, checkpoint_every_steps=1, keep_checkpoints=3), tmp_path)
     assert states_in(tmp_path) == [f"state-{step:08}.pt" for step in (3, 4, 5)]
 
@@ -175,7 +185,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, machine: Machine) 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("log_every", [1, 4, 50])
 def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_after_it_is_kept(
-    tmp_path: Path, machine: Machine, log_every: int, value: float
+    tmp_path: Path, machine: DistributedContext, log_every: int, value: float
 ) -> None:
     config = RunConfig(steps=50, log_every_steps=log_every, checkpoint_every_steps=4)
     with pytest.raises(TrainingError, match=r"diverged at step 6: total is (nan|inf) .*one step before") as caught:
@@ -188,13 +198,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_after_it_is_kept(
     assert trainer.weight == 50
 
 
-def test_a_loss_that_breaks_at_a_checkpoint_keeps_that_one_out(tmp_path: Path, machine: Machine) -> None:
+def test_a_loss_that_breaks_at_a_checkpoint_keeps_that_one_out(tmp_path: Path, machine: DistributedContext) -> None:
     with pytest.raises(TrainingError, match="diverged at step 8"):
         run(Counter(machine, losses={8: math.nan}), RunConfig(steps=50, checkpoint_every_steps=4), tmp_path)
     assert states_in(tmp_path) == ["state-00000004.pt"]
 
 
-def test_weights_that_break_under_finite_losses_are_not_kept(tmp_path: Path, machine: Machine) -> None:
+def test_weights_that_break_under_finite_losses_are_not_kept(tmp_path: Path, machine: DistributedContext) -> None:
     class Breaking(Counter):
         def step(self) -> dict[str, Tensor]:
             told = super().step()
@@ -207,7 +217,7 @@ def test_weights_that_break_under_finite_losses_are_not_kept(tmp_path: Path, mac
     assert states_in(tmp_path) == ["state-00000004.pt"]
 
 
-def test_a_folder_of_another_run_is_refused_and_left_as_it_is(tmp_path: Path, machine: Machine) -> None:
+def test_a_folder_of_another_run_is_refused_and_left_as_it_is(tmp_path: Path, machine: DistributedContext) -> None:
     run(Counter(machine), RunConfig(steps=2), tmp_path)
     with pytest.raises(TrainingError, match=r"is of another run \(kind: found counter, wanted other\); give"):
         run(Counter(machine, kind="other"), RunConfig(steps=4), tmp_path)
@@ -224,7 +234,9 @@ def test_another_runs_configuration_is_told_by_the_entries_that_differ() -> None
     assert not list(_differing(wanted, wanted))
 
 
-def test_of_many_entries_that_differ_the_first_are_named_and_the_rest_counted(tmp_path: Path, machine: Machine) -> None:
+def test_of_many_entries_that_differ_the_first_are_named_and_the_rest_counted(
+    tmp_path: Path, machine: DistributedContext
+) -> None:
     class Many(Counter):
         def state_dict(self) -> dict[str, Any]:
             return super().state_dict() | {"signature": {f"option{index}": self.kind for index in range(7)}}
@@ -247,7 +259,7 @@ def test_a_device_is_asked_once_whether_all_of_a_sound_state_is_finite(monkeypat
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_damaged_newest_checkpoint_says_what_to_do_and_doing_it_helps(
-    tmp_path: Path, machine: Machine, share: float
+    tmp_path: Path, machine: DistributedContext, share: float
 ) -> None:
     config = RunConfig(steps=4, checkpoint_every_steps=2, log_every_steps=1)
     run(Counter(machine), config, tmp_path)
@@ -262,13 +274,13 @@ def test_a_damaged_newest_checkpoint_says_what_to_do_and_doing_it_helps(
     assert trainer.weight == 4
 
 
-def test_what_is_half_written_is_no_checkpoint(tmp_path: Path, machine: Machine) -> None:
+def test_what_is_half_written_is_no_checkpoint(tmp_path: Path, machine: DistributedContext) -> None:
     (tmp_path / "state-00000009.pt.1234.part").write_bytes(b"half")
     assert run(Counter(machine), RunConfig(steps=2), tmp_path) == 2
 
 
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
-    second = Machine(torch.device("cpu"), precision="fp32", compile=False, rank=1)
+    second = DistributedContext(torch.device("cpu"), precision="fp32", compile=False, rank=1)
     trainer = Counter(second)
     assert run(trainer, RunConfig(steps=3, checkpoint_every_steps=1), tmp_path) == 3
     assert not list(tmp_path.iterdir())
@@ -312,8 +324,8 @@ def test_impossible_runs_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_a_loss_that_broke_in_another_process_stops_this_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Machine, "mean", lambda self, value: value + 0.5)  # noqa: ARG005  the other one says yes
-    watch = LossWatch(Machine(torch.device("cpu"), compile=False, rank=1, world=2))
+    monkeypatch.setattr(DistributedContext, "mean", lambda self, value: value + 0.5)  # noqa: ARG005  the other one says yes
+    watch = LossWatch(DistributedContext(torch.device("cpu"), compile=False, rank=1, world=2))
     watch.add(7, {"l1": torch.tensor(1.0)})
     with pytest.raises(TrainingError, match="in another process by step 7"):
         watch.check()

@@ -22,9 +22,9 @@ from vidrestore.training.gan.components import component_boxes, crop_components
 from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.trainer import COMPONENTS, RestorerConfig, RestorerTrainer
-from vidrestore.training.gan.validation import Judges
+from vidrestore.training.gan.validation import LossModels
 from vidrestore.training.loop import log as journal_module
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import Checkpoints, RunConfig, run
 from vidrestore.training.loop.schedule import ScheduleConfig
 
@@ -75,7 +75,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert whole_log == parts_log
 
 
-def test_one_batch_is_learned_by_heart(tiny: GFPGANConfig, faces: FaceFolder, judges: Judges, machine: Machine) -> None:
+def test_one_batch_is_learned_by_heart(
+    tiny: GFPGANConfig, faces: FaceFolder, judges: LossModels, machine: DistributedContext
+) -> None:
     few = replace(faces, names=faces.names[:2], landmarks=faces.landmarks[:2], sides=faces.sides[:2])
     batches = FaceBatches(few, batch=2, seed=0, device="cpu", flip=False)
     config = RestorerConfig(
@@ -178,8 +180,8 @@ def test_the_generators_step_leaves_no_gradient_in_the_discriminators(
 
     def watched(loss: Tensor, **options: float) -> Tensor:
         norm = learn(loss, **options)
-        for critic in (trainer.discriminator, trainer.components):
-            assert all(parameter.grad is None for parameter in critic.parameters())
+        for discriminator in (trainer.discriminator, trainer.components):
+            assert all(parameter.grad is None for parameter in discriminator.parameters())
         assert trainer.network.conv_body_first.weight.grad is not None
         return norm
 
@@ -247,7 +249,7 @@ def test_a_component_teaches_the_restorer_within_its_box_alone(make_restorer: Ma
     for name in COMPONENTS:
         restored = example.damaged.clone().requires_grad_()
         alone = example._replace(boxes={name: example.boxes[name]})
-        told = trainer._persuasion(restored, alone, torch.Generator())
+        told = trainer._adversarial_losses(restored, alone, torch.Generator())
         losses.total(list(told.values())).backward()
         assert restored.grad is not None
         assert (restored.grad.abs() * outside(example, name)).max() == 0
@@ -353,7 +355,7 @@ def test_augmentation_is_steered_and_told(make_restorer: Make) -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 12])
 def test_any_batch_trains_r1_included(
-    tiny: GFPGANConfig, faces: FaceFolder, judges: Judges, machine: Machine, batch: int
+    tiny: GFPGANConfig, faces: FaceFolder, judges: LossModels, machine: DistributedContext, batch: int
 ) -> None:
     """Half of the default batch of 12 is no multiple of the four faces that a discriminator compares."""
     batches = FaceBatches(faces, batch=batch, seed=0, device="cpu")

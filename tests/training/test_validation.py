@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder
 from vidrestore.training.gan.initialization import initialised
-from vidrestore.training.gan.validation import Judges, Validation
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.gan.validation import LossModels, Validation
+from vidrestore.training.loop.distributed import DistributedContext
 
 NAMES = ("psnr", "sharpness", "feature_distance", "identity")
 
@@ -26,7 +26,7 @@ def held_out(faces: FaceFolder) -> FaceBatches:
 
 
 @pytest.fixture
-def validation(held_out: FaceBatches, judges: Judges, machine: Machine) -> Validation:
+def validation(held_out: FaceBatches, judges: LossModels, machine: DistributedContext) -> Validation:
     return Validation(held_out, judges, machine, seed=0)
 
 
@@ -51,7 +51,7 @@ def test_all_figures_of_a_real_network_are_finite_and_named(validation: Validati
 
 
 def test_the_damage_is_the_same_at_every_look_and_another_for_another_seed(
-    validation: Validation, held_out: FaceBatches, judges: Judges, machine: Machine
+    validation: Validation, held_out: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> None:
     first, _ = validation._pair("protocol", 1)
     assert torch.equal(first, validation._pair("protocol", 1)[0])
@@ -60,7 +60,7 @@ def test_the_damage_is_the_same_at_every_look_and_another_for_another_seed(
 
 
 def test_every_held_out_face_is_looked_at_once(
-    validation: Validation, held_out: FaceBatches, judges: Judges, machine: Machine
+    validation: Validation, held_out: FaceBatches, judges: LossModels, machine: DistributedContext
 ) -> None:
     assert validation._steps == 2
     names = [name for step in range(2) for name in held_out.batch_at(step).names]

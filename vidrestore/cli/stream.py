@@ -72,7 +72,7 @@ def stream(
     ] = None,
     codec: Annotated[str | None, typer.Option(help="Video encoder. Default libx264.")] = None,
     crf: Annotated[float | None, typer.Option(help="Constant quality. Default 23.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Effort of the encoder. Default veryfast.")] = None,
+    preset: Annotated[str | None, typer.Option(help="QualityLimits of the encoder. Default veryfast.")] = None,
     record_seconds: Annotated[float | None, typer.Option(help="Length of a recording's files. Default 300.")] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Do not pass the sound on.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vidrestore.degradation.medium.clip import ENLARGEMENTS, SMALLEST_SIDE, FilmParameters, rise
 from vidrestore.degradation.medium.imaging import enlarge
-from vidrestore.media.colour import Box, code_values, mix, planes_to_rgb
+from vidrestore.media.colour import Box, alpha_blend, code_values, planes_to_rgb
 from vidrestore.media.pixel_formats import EIGHT_BITS, bit_depth, plane_shapes
 from vidrestore.types import Frame, Planes, UInt8
 
@@ -71,7 +71,7 @@ def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
     unsampled_like = replace(like, pixel_format=unsampled, planes=())
     all_of_it, everywhere = Box(0, 0, width, height), np.ones((height, width), np.float32)
     for index, values in enumerate(code_values(picture, unsampled_like)):
-        mix(planes[index], unsampled_like, index, all_of_it, values, everywhere)
+        alpha_blend(planes[index], unsampled_like, index, all_of_it, values, everywhere)
     return planes
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidrestore.degradation.medium.profiles import Look
+from vidrestore.degradation.medium.profiles import DegradationProfile
 from vidrestore.files import replace_text
 from vidrestore.report_json import to_json
 
@@ -18,7 +18,7 @@ class DegradeReport:
     seconds: float
     """Wall-clock time from the call to the renamed result."""
     seed: int
-    look: Look
+    look: DegradationProfile
     """What was drawn: the damage of all frames."""
     streams: dict[str, tuple[str, ...]]
     """What became of the other streams: `copied`, `converted`, `left_out`."""

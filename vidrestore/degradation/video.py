@@ -9,18 +9,18 @@ from pathlib import Path
 
 from vidrestore.degradation.frame_sizes import enlarge_picture, shrink_frame
 from vidrestore.degradation.medium.clip import SMALLEST_SIDE
-from vidrestore.degradation.medium.profiles import Look, LookConfig, draw_look, look_preset
+from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, look_preset, sample_profile
 from vidrestore.degradation.medium.whole_video import through_medium
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.timing_check import rounded_times
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.inspection import inspect_to_rewrite
-from vidrestore.media.output import aside, check_destination, workspace
+from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import ReadStatistics, VideoReader
-from vidrestore.media.remux.mux import JoinReport, join
-from vidrestore.media.remux.plan import JoinPlan, check_join
+from vidrestore.media.remux.mux import RemuxReport, join
+from vidrestore.media.remux.plan import RemuxPlan, check_remux
 from vidrestore.media.writer import VideoWriter, check_encoding
 from vidrestore.report import installed_versions
 from vidrestore.types import Frame, UInt8
@@ -81,9 +81,9 @@ def degrade_film(
     check_destination(source, destination, overwrite=config.overwrite)
     _check_picture(info)
     encode = _repeatable(config.encode)
-    plan = check_join(source, destination, video_codec=check_encoding(info, encode).codec)
-    look = draw_look(config.look, seed=config.seed)
-    with workspace(destination) as folder:
+    plan = check_remux(source, destination, video_codec=check_encoding(info, encode).codec)
+    look = sample_profile(config.look, seed=config.seed)
+    with scratch_dir(destination) as folder:
         part = folder / "video"
         times, read, notes = _degrade(source, part, look, replace(config, encode=encode), on_frame)
         _refuse(read.losses(), source, strict=config.strict)
@@ -102,7 +102,7 @@ def degrade_film(
     )
 
 
-def degrade_frames(frames: Iterable[Frame], look: Look, *, seed: int) -> Iterator[Frame]:
+def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: int) -> Iterator[Frame]:
     """Damage a stream of frames: as many come out, in order, of the same size, format and times.
 
     Lazy; holds what `through_medium` holds, in the film's small size, and as many times.
@@ -125,7 +125,7 @@ def degrade_frames(frames: Iterable[Frame], look: Look, *, seed: int) -> Iterato
 
 
 def _degrade(
-    source: Path, part: Path, look: Look, config: DegradeConfig, on_frame: OnFrame | None
+    source: Path, part: Path, look: DegradationProfile, config: DegradeConfig, on_frame: OnFrame | None
 ) -> tuple["array[int]", ReadStatistics, tuple[str, ...]]:
     """Write the degraded video; gives the times of its frames, what was read and what the encoder does not keep."""
     times = array("q")
@@ -139,9 +139,9 @@ def _degrade(
 
 
 def _join(
-    part: Path, source: Path, destination: Path, plan: JoinPlan, info: VideoInfo, times: "array[int]", *, strict: bool
-) -> tuple[JoinReport, list[str]]:
-    with aside(destination) as result:
+    part: Path, source: Path, destination: Path, plan: RemuxPlan, info: VideoInfo, times: "array[int]", *, strict: bool
+) -> tuple[RemuxReport, list[str]]:
+    with atomic_output(destination) as result:
         joined = join([part], source, result, plan=plan)
         if joined.frames != len(times):
             raise OutputError(f"{joined.frames} frames came out of {len(times)}; this is a bug, please report it")
@@ -185,7 +185,7 @@ def _notices(info: VideoInfo, read: ReadStatistics) -> list[str]:
     return [*info.notes, *notices]
 
 
-def _not_kept(joined: JoinReport) -> list[str]:
+def _not_kept(joined: RemuxReport) -> list[str]:
     moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
     if joined.retimed_packets:
         moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import place, transform
-from vidrestore.faces.detector import overlaps
+from vidrestore.faces.detector import box_iou
 from vidrestore.faces.motion import MotionFilter, Observation
 from vidrestore.types import Float32, Float64
 
@@ -53,10 +53,10 @@ def associate(
         return []
     known = [prediction.pose for prediction in predictions]
     seen = [observation.pose for observation in observations]
-    surprise = _mahalanobis(predictions, observations, slack=config.slack) / _limit(config.gate)
+    innovation = _mahalanobis(predictions, observations, slack=config.slack) / _gate_threshold(config.gate)
     distance = _landmark_distances(known, seen) / config.max_distance
-    cost = surprise + distance + 1 - overlaps(face_boxes(known), face_boxes(seen))
-    cost[(surprise > 1) | (distance > 1)] = _FORBIDDEN
+    cost = innovation + distance + 1 - box_iou(face_boxes(known), face_boxes(seen))
+    cost[(innovation > 1) | (distance > 1)] = _FORBIDDEN
     rows, columns = linear_sum_assignment(cost)
     return [
         (int(row), int(column)) for row, column in zip(rows, columns, strict=True) if cost[row, column] < _FORBIDDEN
@@ -93,14 +93,14 @@ def _mahalanobis(predictions: Sequence[MotionFilter], observations: Sequence[Obs
     squares = np.empty((len(predictions), len(observations)))
     for row, prediction in enumerate(predictions):
         size = float(np.exp(np.clip(prediction.pose[0], -20, 20)))
-        loose = prediction.covariance + np.diag(np.square(slack * np.array([1, 1, size, size]))) + noise
-        surprise = found - prediction.pose
-        surprise[:, 1] -= 2 * np.pi * np.round(surprise[:, 1] / (2 * np.pi))
-        squares[row] = (surprise * np.linalg.solve(loose, surprise[..., None])[..., 0]).sum(axis=1)
+        innovation_cov = prediction.covariance + np.diag(np.square(slack * np.array([1, 1, size, size]))) + noise
+        innovation = found - prediction.pose
+        innovation[:, 1] -= 2 * np.pi * np.round(innovation[:, 1] / (2 * np.pi))
+        squares[row] = (innovation * np.linalg.solve(innovation_cov, innovation[..., None])[..., 0]).sum(axis=1)
     return squares
 
 
 @cache
-def _limit(gate: float) -> float:
+def _gate_threshold(gate: float) -> float:
     """Squared Mahalanobis distance of a pose, four numbers, below which the share `gate` of true matches lies."""
     return float(chi2.ppf(gate, df=4))

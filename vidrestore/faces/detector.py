@@ -12,7 +12,7 @@ from torch import nn
 
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.faces.retinaface import NetworkName, anchors, decode, load_network
-from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
 from vidrestore.types import Detection, Float32, UInt8
 
@@ -62,7 +62,7 @@ class FaceDetector:
         self._config = config or DetectorConfig()
         self._device = choose_device(self._config.device, option="detector.device")
         plain = network or load_network(self._config.name, self._device)
-        self._network = Replayed(plain) if self._device.type == "cuda" else plain
+        self._network = CudaGraphRunner(plain) if self._device.type == "cuda" else plain
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
         """Return the faces of each picture.
@@ -108,10 +108,10 @@ class FaceDetector:
         return (tensor.float() - mean).contiguous(memory_format=torch.channels_last)
 
     def _faces(self, boxes: Float32, landmarks: Float32, scores: Float32) -> tuple[Detection, ...]:
-        kept = suppress(boxes, scores, threshold=self._config.nms_threshold)
+        kept = nms(boxes, scores, threshold=self._config.nms_threshold)
         # The best anchor changes from frame to frame and takes the landmarks along; the mean over all anchors that see
         # the same face does not jump (second difference of the angle on real clips: 10 to 65 % less).
-        votes = np.where(overlaps(boxes[kept], boxes) > _SAME_FACE_OVERLAP, scores, 0)
+        votes = np.where(box_iou(boxes[kept], boxes) > _SAME_FACE_OVERLAP, scores, 0)
         votes /= votes.sum(axis=1, keepdims=True)
         points: Float32 = np.einsum("kc,cij->kij", votes, landmarks)
         return tuple(
@@ -119,7 +119,7 @@ class FaceDetector:
         )
 
 
-def suppress(boxes: Float32, scores: Float32, *, threshold: float) -> list[int]:
+def nms(boxes: Float32, scores: Float32, *, threshold: float) -> list[int]:
     """Greedy non-maximum suppression: indices of the boxes that stay, best first.
 
     Boxes float32 [a, 4] (left, top, right, bottom), scores float32 [a]; equal scores keep their order.
@@ -129,11 +129,11 @@ def suppress(boxes: Float32, scores: Float32, *, threshold: float) -> list[int]:
     while remaining.size:
         best, remaining = remaining[0], remaining[1:]
         kept.append(int(best))
-        remaining = remaining[overlaps(boxes[best : best + 1], boxes[remaining])[0] <= threshold]
+        remaining = remaining[box_iou(boxes[best : best + 1], boxes[remaining])[0] <= threshold]
     return kept
 
 
-def overlaps(first: Float32, second: Float32) -> Float32:
+def box_iou(first: Float32, second: Float32) -> Float32:
     """Intersection over union of boxes [a, 4] and [b, 4] (left, top, right, bottom): [a, b] in 0..1."""
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])

@@ -51,7 +51,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class PresenceRules:
+class TrackLifecycleRules:
     """What makes a face of detections; times in nanoseconds."""
 
     min_hits: int
@@ -68,13 +68,15 @@ class PresenceRules:
     """How far it reaches at most; longer gaps are not filled either."""
 
 
-def misses(hits: Sequence[int], looks: Sequence[int], ordinal: int) -> int:
+def time_since_update(hits: Sequence[int], looks: Sequence[int], ordinal: int) -> int:
     """Looks in vain since the face was last found, up to and with frame `ordinal`."""
     found = hits[: bisect_right(hits, ordinal)]
     return bisect_right(looks, ordinal) - bisect_right(looks, found[-1]) if found else 0
 
 
-def strength(hits: Sequence[int], looks: Sequence[int], ordinal: int, *, clock: Clock, rules: PresenceRules) -> int:
+def presence_weight(
+    hits: Sequence[int], looks: Sequence[int], ordinal: int, *, clock: Clock, rules: TrackLifecycleRules
+) -> int:
     """How fully a face is present in frame `ordinal`: 0 where it is not, `rules.fade` where it is in full.
 
     It is present where it was found; between two looks of which neither failed, and beyond the first or last look of
@@ -112,12 +114,12 @@ def strength(hits: Sequence[int], looks: Sequence[int], ordinal: int, *, clock: 
     return min(rules.fade, (end - now) * rules.fade // min(rules.fade, end - clock[unaware]))
 
 
-def _is_filled(before: int, after: int, looks: Sequence[int], clock: Clock, rules: PresenceRules) -> bool:
+def _is_filled(before: int, after: int, looks: Sequence[int], clock: Clock, rules: TrackLifecycleRules) -> bool:
     """Whether a face found in two frames, and not between them, is there between them."""
     if bisect_right(looks, after - 1) == bisect_right(looks, before):
         return True
     return clock[after] - clock[before + 1] <= rules.max_gap and after - before - 1 <= rules.lookahead_frames
 
 
-def _sees(ordinal: int, later: int, clock: Clock, rules: PresenceRules) -> bool:
+def _sees(ordinal: int, later: int, clock: Clock, rules: TrackLifecycleRules) -> bool:
     return clock[later] - clock[ordinal] <= rules.lookahead and later - ordinal <= rules.lookahead_frames

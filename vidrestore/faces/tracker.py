@@ -9,13 +9,13 @@ import numpy as np
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.faces.alignment import transform
 from vidrestore.faces.association import AssociationConfig, associate, face_boxes, upright_boxes
-from vidrestore.faces.detector import overlaps
+from vidrestore.faces.detector import box_iou
 from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation, observe
-from vidrestore.faces.presence import Clock, PresenceRules, misses, nanoseconds, strength
+from vidrestore.faces.presence import Clock, TrackLifecycleRules, nanoseconds, presence_weight, time_since_update
 from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Detection, FaceTrack, Float32, FrameFaces
 
-_UNCONFIRMED_LOOKS = 3
+_MAX_TENTATIVE_MISSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ class _Track:
     id: int
     filter: MotionFilter
     hits: deque[Observation]
-    sure: bool
-    finds: int = 1
-    lost_looks: int = 0
+    confirmed: bool
+    hit_count: int = 1
+    missed_detections: int = 0
     strength: int = 0
     """Of the latest frame that left: 0 is absent, the nanoseconds of a fade are in full."""
 
     def found(self, observation: Observation) -> None:
         self.filter.update(observation)
         self.hits.append(observation)
-        self.finds += 1
-        self.lost_looks = 0
+        self.hit_count += 1
+        self.missed_detections = 0
 
 
 class Tracker:
@@ -136,7 +136,7 @@ class Tracker:
         while self._held and self._clock[self._next_ordinal] - self._clock[self._due] > self._rules.lookahead:
             yield self._emit()
         self._held.append(item)
-        if item.looked:
+        if item.detector_ran:
             self._look(item)
         self._next_ordinal += 1
         if len(self._held) > self._config.lookahead:
@@ -163,13 +163,15 @@ class Tracker:
         living = [track for track in self._tracks if self._is_alive(track, seconds)]
         for track in living:
             track.filter.predict(seconds)
-            track.lost_looks += 1
+            track.missed_detections += 1
         pairs = associate([track.filter for track in living], observations, config=self._config.association)
         for row, column in pairs:
             living[row].found(observations[column])
-            living[row].sure |= observations[column].score >= self._config.birth_score
+            living[row].confirmed |= observations[column].score >= self._config.birth_score
         taken = {column for _, column in pairs}
-        self._give_birth([observation for index, observation in enumerate(observations) if index not in taken], living)
+        self._start_tracks(
+            [observation for index, observation in enumerate(observations) if index not in taken], living
+        )
 
     def _observations(self, item: FrameFaces[Detection], seconds: float) -> Iterator[Observation]:
         for detection in item.faces:
@@ -179,19 +181,19 @@ class Tracker:
                 self.rejected += 1
 
     def _is_alive(self, track: _Track, seconds: float) -> bool:
-        if track.finds < self._config.min_hits and track.lost_looks >= _UNCONFIRMED_LOOKS:
+        if track.hit_count < self._config.min_hits and track.missed_detections >= _MAX_TENTATIVE_MISSES:
             return False
         return abs(seconds - track.hits[-1].seconds) <= self._config.max_lost_seconds
 
-    def _give_birth(self, observations: list[Observation], living: list[_Track]) -> None:
+    def _start_tracks(self, observations: list[Observation], living: list[_Track]) -> None:
         overlap = self._config.duplicate_overlap
         for observation in observations:
-            found_now = [track.hits[-1].pose for track in living if not track.lost_looks]
-            if found_now and overlaps(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
+            found_now = [track.hits[-1].pose for track in living if not track.missed_detections]
+            if found_now and box_iou(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
                 continue
             motion = MotionFilter(observation, self._config.motion)
-            sure = observation.score >= self._config.birth_score
-            track = _Track(self._next_id, motion, deque([observation]), sure)
+            confirmed = observation.score >= self._config.birth_score
+            track = _Track(self._next_id, motion, deque([observation]), confirmed)
             self._next_id += 1
             self._tracks.append(track)
             living.append(track)
@@ -208,7 +210,7 @@ class Tracker:
         present = [track for track in self._tracks if track.strength]
         faces = [self._snapshot(track, ordinal, seconds) for track in present]
         kept = _distinct(faces, [len(track.hits) for track in present], overlap=self._config.duplicate_overlap)
-        return FrameFaces(item.frame, kept, item.shot, item.looked)
+        return FrameFaces(item.frame, kept, item.shot, item.detector_ran)
 
     def _forget(self, ordinal: int, seconds: float) -> None:
         """Drop what can have no say in frame `ordinal` or a later one."""
@@ -225,7 +227,9 @@ class Tracker:
 
     def _strength(self, track: _Track, ordinal: int) -> int:
         hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
-        return strength(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.sure else 0
+        return (
+            presence_weight(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.confirmed else 0
+        )
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
         hits, times = [hit.ordinal for hit in track.hits], [hit.seconds for hit in track.hits]
@@ -236,15 +240,15 @@ class Tracker:
             size=float(np.exp(mean[0])),
             score=average([hit.score for hit in track.hits], times, seconds),
             covariance=np.diag(variance),
-            misses=misses(hits, self._looks, ordinal),
+            time_since_update=time_since_update(hits, self._looks, ordinal),
             presence=track.strength / self._rules.fade,
             yaw=average([hit.yaw for hit in track.hits], times, seconds),
         )
 
 
-def _rules(config: TrackerConfig) -> PresenceRules:
+def _rules(config: TrackerConfig) -> TrackLifecycleRules:
     lookahead = nanoseconds(config.lookahead_seconds)
-    return PresenceRules(
+    return TrackLifecycleRules(
         min_hits=config.min_hits,
         max_gap=min(nanoseconds(config.max_gap_seconds), lookahead),
         coast=nanoseconds(config.coast_seconds),
@@ -261,7 +265,7 @@ def _distinct(faces: list[FaceTrack], hits: list[int], *, overlap: float) -> tup
         zip([-count for count in hits], [face.id for face in faces], faces, strict=True), key=lambda entry: entry[:2]
     ):
         boxes = [_box(other) for other in kept]
-        if not kept or float(overlaps(_box(face), np.concatenate(boxes)).max()) <= overlap:
+        if not kept or float(box_iou(_box(face), np.concatenate(boxes)).max()) <= overlap:
             kept.append(face)
     return tuple(sorted(kept, key=lambda face: face.id))
 

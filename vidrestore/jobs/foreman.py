@@ -9,7 +9,7 @@ from vidrestore import storage
 from vidrestore.errors import RestorationError, StorageError, VidrestoreError, WorkerError
 from vidrestore.jobs.films import FilmState, Stage
 from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble
-from vidrestore.media.reader import Span
+from vidrestore.media.reader import SegmentRange
 from vidrestore.runtime.crew import Done, Event, Failed
 from vidrestore.runtime.orders import (
     DamagedParts,
@@ -244,7 +244,7 @@ class Foreman:
         """Do a film in one piece, for its packets do not tell what becomes of its frames."""
         film = self.films[number]
         assert film.planned is not None, "it was cut"  # noqa: S101
-        plan = replace(film.plan, spans=(Span(),), frames_in_spans=(film.plan.frames,), uncut=reason)
+        plan = replace(film.plan, spans=(SegmentRange(),), frames_in_spans=(film.plan.frames,), uncut=reason)
         film.planned = replace(film.planned, plan=plan)
         self._write(film.planned)
         film.parts.clear()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import pairwise
 
 from vidrestore.jobs.journal import Finished, PartDone
-from vidrestore.media.reader import Span
+from vidrestore.media.reader import SegmentRange
 from vidrestore.runtime.orders import FilmPlan
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -61,7 +61,7 @@ def is_plausible_end(entry: Finished) -> bool:
     )
 
 
-def _make_up_a_film(spans: tuple[Span, ...]) -> bool:
+def _make_up_a_film(spans: tuple[SegmentRange, ...]) -> bool:
     if spans[0].start is not None or spans[-1].stop is not None:
         return False
     if any(one.stop is None or one.stop != other.start for one, other in pairwise(spans)):
@@ -69,7 +69,7 @@ def _make_up_a_film(spans: tuple[Span, ...]) -> bool:
     return all(map(_is_in_order, spans))
 
 
-def _is_in_order(span: Span) -> bool:
+def _is_in_order(span: SegmentRange) -> bool:
     """Whether it is read from its key frame on, and holds something: seek <= begin <= start < stop <= end."""
     if any(time is not None and abs(time) > _MOST for time in (span.seek, span.begin, span.start, span.stop, span.end)):
         return False

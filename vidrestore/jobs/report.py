@@ -11,7 +11,7 @@ from vidrestore.jobs.journal import Trouble
 from vidrestore.jobs.names import as_text
 from vidrestore.jobs.tasks import Tasks
 from vidrestore.media.reader import ReadStatistics
-from vidrestore.media.remux.mux import JoinReport
+from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.report import installed_versions
 from vidrestore.runtime.crew import Crew
 from vidrestore.runtime.segment import SegmentReport
@@ -175,7 +175,7 @@ def _film_report(film: FilmState) -> FilmReport:
 
 
 def _warnings(
-    film: FilmState, parts: Sequence[SegmentReport], read: ReadStatistics, joined: JoinReport | None
+    film: FilmState, parts: Sequence[SegmentReport], read: ReadStatistics, joined: RemuxReport | None
 ) -> tuple[str, ...]:
     told = [*(film.plan.notes if film.planned else ()), *read.losses(), *read.changes()]
     told += sorted({note for part in parts for note in part.notes})
@@ -189,7 +189,7 @@ def _warnings(
     return tuple(told)
 
 
-def _streams(joined: JoinReport) -> dict[str, list[str]]:
+def _streams(joined: RemuxReport) -> dict[str, list[str]]:
     return {name: list(getattr(joined, name)) for name in ("copied", "converted", "left_out")}
 
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from vidrestore.errors import OutputError
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.packets import Packet
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.remux.plan import why_not_held
@@ -44,7 +44,7 @@ class SourceSound:
     def __init__(self, stream: av.AudioStream) -> None:
         self._stream = stream
         self._filter: Any = None
-        self.track: Track | None = None
+        self.track: CodecParameters | None = None
         """Known with the first packet."""
         self.problem = ""
         """Why it cannot be passed on, if so."""
@@ -56,20 +56,20 @@ class SourceSound:
         """What is to be passed on of a packet."""
         if self.track is None and not self.problem:
             try:
-                self.track = Track.of(self._stream, packet)
+                self.track = CodecParameters.of(self._stream, packet)
             except OutputError as error:
                 self.problem = error.message
         return self._filter.filter(packet) if self._filter else [packet]
 
 
-def holds(container: str, track: Track) -> bool:
+def holds(container: str, track: CodecParameters) -> bool:
     """Whether a container, by FFmpeg's name, has a place for a sound track."""
     return _holds(container, track.memory)
 
 
 @lru_cache(maxsize=64)
 def _holds(container: str, memory: bytes) -> bool:
-    track = Track(memory)
+    track = CodecParameters(memory)
     if container in _HELD:
         rate = getattr(track.stream.codec_context, "sample_rate", 0)
         fits = (container, track.codec) != ("flv", "mp3") or rate in _MP3_IN_FLV
@@ -87,8 +87,8 @@ class AacSound:
         OutputError: this build of FFmpeg cannot decode it.
     """
 
-    def __init__(self, source: Track) -> None:
-        self._source = Track(source.memory)  # with a decoder of its own
+    def __init__(self, source: CodecParameters) -> None:
+        self._source = CodecParameters(source.memory)  # with a decoder of its own
         decoder = self._source.stream.codec_context
         assert isinstance(decoder, av.AudioCodecContext), "a track of sound"  # noqa: S101
         self._decoder = decoder
@@ -183,7 +183,7 @@ class AacSound:
         encoder.bit_rate = round(min(_MOST_BITS, _BITS_PER_SAMPLE * self._rate * channels))
         return encoder
 
-    def _described(self) -> Track:
+    def _described(self) -> CodecParameters:
         """Found with an encoder of its own, which may code silence."""
         with av.open(io.BytesIO(), "w", format="matroska") as container:
             stream = container.add_stream("aac", rate=self._rate)
@@ -192,7 +192,7 @@ class AacSound:
             silence.sample_rate, silence.pts = self._rate, 0
             packets = [*stream.encode(silence), *stream.encode(None)]
             container.start_encoding()
-            return Track.of(stream, packets[0])
+            return CodecParameters.of(stream, packets[0])
 
     def _silence(self) -> Float32:
         return np.zeros((1 if self._layout == "mono" else 2, _CHUNK), np.float32)

@@ -14,7 +14,7 @@ _MPEG_SOUND = {"mp1", "mp2", "mp3"}
 _SNIFF = {"probesize": "32", "analyzeduration": "0", "format_whitelist": "nut,matroska"}
 
 
-class Track:
+class CodecParameters:
     """Codec parameters that outlive their source: a header and one packet, held in memory.
 
     Pictures in NUT, which keeps the header as the encoder wrote it: muxers must know whether packets have start codes.
@@ -38,7 +38,7 @@ class Track:
         """Equal where one track may take the place of another in the same output."""
 
     @classmethod
-    def of(cls, source: Stream, packet: "av.Packet[Any]") -> "Track":
+    def of(cls, source: Stream, packet: "av.Packet[Any]") -> "CodecParameters":
         """Describe a stream, which may be closed afterwards, by one of its packets, whose times do not matter.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Any
 import av
 
 from vidrestore.errors import OutputError
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
@@ -105,7 +105,7 @@ def _opened(info: VideoInfo, plan: EncodingPlan) -> av.VideoCodecContext:
     return codec
 
 
-def _track(info: VideoInfo, plan: EncodingPlan) -> Track:
+def _track(info: VideoInfo, plan: EncodingPlan) -> CodecParameters:
     """Found with an encoder of its own, which may code a black picture."""
     with av.open(io.BytesIO(), "w", format="matroska") as container:
         stream = container.add_stream(plan.codec, rate=info.average_rate, options=dict(plan.options))
@@ -115,7 +115,7 @@ def _track(info: VideoInfo, plan: EncodingPlan) -> Track:
         black.pts, black.time_base = 0, info.time_base
         packets = [*stream.encode(black), *stream.encode(None)]
         container.start_encoding()
-        return Track.of(stream, packets[0])
+        return CodecParameters.of(stream, packets[0])
 
 
 _QUICK: dict[str, tuple[str, ...]] = {

@@ -24,7 +24,7 @@ class GuardCounts:
     last_problem: str = ""
 
 
-class Guarded(Generic[In, Out]):
+class FallbackExecutor(Generic[In, Out]):
     """An executor that asks for one batch at a time and makes do with a neutral answer when none comes in time.
 
     After a failure the worker is left in peace for a moment, and as long as it still has a question to answer: until

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Handover(Generic[T]):
+class DropOldestQueue(Generic[T]):
     """A bounded queue between two threads; when it is full, or what is in it grew old, the oldest goes.
 
     Args:
@@ -29,7 +29,7 @@ class Handover(Generic[T]):
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
-        self.came = 0
+        self.received = 0
         self.overflowed = 0
         """Dropped because the queue was full."""
         self.outdated = 0
@@ -42,7 +42,7 @@ class Handover(Generic[T]):
         """Hand over an item; after `close` it is dropped, and counted."""
         with self._changed:
             self._changed.wait_for(lambda: not self._blocking or len(self._items) < self._frames or self._closed)
-            self.came += 1
+            self.received += 1
             if self._closed:
                 self.overflowed += 1
                 return

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target, endpoint, parse_target
 from vidrestore.live.certificates import TLS_SCHEMES, certificate_problem, distrust
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.messages import receive, send
 from vidrestore.live.muxers import Muxer, connection_options
 from vidrestore.live.packets import Kind, Packet
@@ -16,14 +16,14 @@ from vidrestore.redaction import redact
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Do what is asked, one thing after the other, until the requests end."""
     muxer: Muxer | None = None
-    tracks: dict[Kind, Track] = {}
+    tracks: dict[Kind, CodecParameters] = {}
     while (request := receive(requests)) is not None:
         values, data = request
         answer: dict[str, object] = {}
         try:
             match values["do"]:
                 case "track":
-                    tracks[values["kind"]] = Track(data)
+                    tracks[values["kind"]] = CodecParameters(data)
                 case "open":
                     target = parse_target(values["url"])
                     muxer = _opened(target, tracks, values)
@@ -39,7 +39,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         send(answers, answer)
 
 
-def _opened(target: Target, tracks: dict[Kind, Track], values: dict[str, Any]) -> Muxer:
+def _opened(target: Target, tracks: dict[Kind, CodecParameters], values: dict[str, Any]) -> Muxer:
     """Connect; where a certificate is not trusted, FFmpeg only says "Input/output error"."""
     ca_file = values["ca_file"]
     way = connection_options(target, transport=values["transport"], verify=values["verify"], ca_file=ca_file)
@@ -55,7 +55,7 @@ def _opened(target: Target, tracks: dict[Kind, Track], values: dict[str, Any]) -
         raise
 
 
-def _packet(values: dict[str, object], tracks: dict[Kind, Track], data: bytes) -> Packet:
+def _packet(values: dict[str, object], tracks: dict[Kind, CodecParameters], data: bytes) -> Packet:
     kind: Kind = "video" if values["kind"] == "video" else "audio"
     pts, dts, duration = (int(str(values[name])) for name in ("pts", "dts", "duration"))
     return Packet(kind, tracks[kind], data, pts, dts, duration, keyframe=bool(values["keyframe"]), arrived=0)

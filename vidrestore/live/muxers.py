@@ -19,7 +19,7 @@ from vidrestore.errors import OutputError
 from vidrestore.files import is_own_file
 from vidrestore.live.addresses import Target
 from vidrestore.live.certificates import TLS_SCHEMES, tls_options
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.live.timeline import SECOND
 from vidrestore.redaction import redact
@@ -47,7 +47,7 @@ class Muxer:
     def __init__(
         self,
         target: Target,
-        tracks: dict[Kind, Track],
+        tracks: dict[Kind, CodecParameters],
         *,
         origin: int,
         options: dict[str, str],
@@ -78,7 +78,7 @@ class Muxer:
                 self._container.close()
             raise self._problem(error) from error
 
-    def _add(self, kind: Kind, track: Track) -> None:
+    def _add(self, kind: Kind, track: CodecParameters) -> None:
         try:
             self._streams[kind] = self._container.add_stream_from_template(track.stream)
         except ValueError as error:
@@ -133,7 +133,7 @@ class Recording:
     What an earlier run left unfinished is found at the start and kept as `...-unfinished`.
     """
 
-    def __init__(self, target: Target, tracks: dict[Kind, Track], *, origin: int, seconds: float) -> None:
+    def __init__(self, target: Target, tracks: dict[Kind, CodecParameters], *, origin: int, seconds: float) -> None:
         self._target, self._tracks = target, tracks
         self._length = round(seconds * SECOND)
         self._path = Path(target.url)
@@ -236,7 +236,7 @@ def _quoted(text: str, special: str = ":]|") -> str:
     return "".join(f"\\{one}" if one in f"\\' {special}" else one for one in text)
 
 
-def hls_muxer(target: Target, tracks: dict[Kind, Track], *, origin: int) -> Muxer:
+def hls_muxer(target: Target, tracks: dict[Kind, CodecParameters], *, origin: int) -> Muxer:
     """A playlist and its segments in a folder, which is made.
 
     Raises:

@@ -12,7 +12,7 @@ _DIM = 0.45
 """Brightness that is left of the picture."""
 
 
-def slate(frame: Frame, words: str) -> Frame:
+def no_signal_frame(frame: Frame, words: str) -> Frame:
     """The frame, dimmed, with words across its middle; its planes are copies, its time is the frame's."""
     depth = bit_depth(frame.pixel_format)
     white, black = (1 << depth) - 1, 0

@@ -14,7 +14,7 @@ from vidrestore.errors import ConfigError, OutputError
 from vidrestore.live.addresses import Target
 from vidrestore.live.audio import AacSound, holds
 from vidrestore.live.backoff import Backoff, BackoffConfig
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
 from vidrestore.live.packets import Kind, Packet
@@ -111,7 +111,7 @@ class Output:
         self._held: list[Packet] = []
         """Of at most a second, until the target is opened."""
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
-        self._tracks: dict[Kind, Track] = {}
+        self._tracks: dict[Kind, CodecParameters] = {}
         self._aac: tuple[object, AacSound | None] | None = None
         """Of which track, and what codes it anew; None where nothing can."""
         self._soundless = ""
@@ -196,7 +196,7 @@ class Output:
         self.counts.packets_dropped += coded is None
         return coded or []
 
-    def _coder(self, track: Track) -> AacSound | None:
+    def _coder(self, track: CodecParameters) -> AacSound | None:
         lacks = f"{self.target} has no place for {track.codec} sound"
         try:
             coder = AacSound(track)

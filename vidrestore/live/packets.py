@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 
 Kind = Literal["video", "audio"]
 
@@ -13,7 +13,7 @@ class Packet:
     """One coded picture or piece of sound, with its time on the output's clock."""
 
     kind: Kind
-    track: Track = field(repr=False)
+    track: CodecParameters = field(repr=False)
     data: bytes = field(repr=False)
     pts: int
     """Nanoseconds."""

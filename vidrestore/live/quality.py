@@ -3,27 +3,27 @@
 from dataclasses import dataclass
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.quality_limits import QualityLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class QualityLevel:
     """One way to work."""
 
     name: str
-    effort: Effort
+    limits: QualityLimits
 
 
-RUNGS: tuple[Rung, ...] = (
-    Rung("everything", Effort()),
-    Rung("look for faces less often", Effort(interval_seconds=0.3)),
-    Rung("restore every second frame, carry between", Effort(interval_seconds=0.3, restore_every=2)),
-    Rung("restore every third frame", Effort(interval_seconds=0.4, restore_every=3)),
-    Rung("restore every fourth frame", Effort(interval_seconds=0.4, restore_every=4)),
-    Rung("restore every eighth frame", Effort(interval_seconds=0.4, restore_every=8)),
-    Rung("the two largest faces", Effort(interval_seconds=0.4, restore_every=8, faces=2)),
-    Rung("the largest face", Effort(interval_seconds=0.4, restore_every=8, faces=1)),
-    Rung("pass through", Effort(interval_seconds=0.9, restore_every=8, faces=0)),
+QUALITY_LEVELS: tuple[QualityLevel, ...] = (
+    QualityLevel("everything", QualityLimits()),
+    QualityLevel("look for faces less often", QualityLimits(interval_seconds=0.3)),
+    QualityLevel("restore every second frame, carry between", QualityLimits(interval_seconds=0.3, restore_every=2)),
+    QualityLevel("restore every third frame", QualityLimits(interval_seconds=0.4, restore_every=3)),
+    QualityLevel("restore every fourth frame", QualityLimits(interval_seconds=0.4, restore_every=4)),
+    QualityLevel("restore every eighth frame", QualityLimits(interval_seconds=0.4, restore_every=8)),
+    QualityLevel("the two largest faces", QualityLimits(interval_seconds=0.4, restore_every=8, faces=2)),
+    QualityLevel("the largest face", QualityLimits(interval_seconds=0.4, restore_every=8, faces=1)),
+    QualityLevel("pass through", QualityLimits(interval_seconds=0.9, restore_every=8, faces=0)),
 )
 """From the best to the cheapest."""
 
@@ -54,11 +54,11 @@ class LadderConfig:
             raise ConfigError(f"{self}: wanted 0 <= most_dropped < 1, 0 < idle < 1, up_after_seconds > 0")
 
 
-class Ladder:
+class QualityController:
     """Steps down after a second with too many drops, and up after a while with room; changes `effort` in place."""
 
     def __init__(self, config: LadderConfig) -> None:
-        self.effort = Effort()
+        self.limits = QualityLimits()
         self.rung = 0
         self.steps_down = 0
         self.steps_up = 0
@@ -73,23 +73,27 @@ class Ladder:
     @property
     def name(self) -> str:
         """Of the way in use."""
-        return RUNGS[self.rung].name
+        return QUALITY_LEVELS[self.rung].name
 
-    def judge(self, *, seconds: float, came: int, dropped: int, busy: float, faces: int, network: float = 0.0) -> None:
+    def judge(
+        self, *, seconds: float, received: int, dropped: int, busy: float, faces: int, network: float = 0.0
+    ) -> None:
         """Look at the last second.
 
         Args:
             seconds: how long it was.
-            came: frames that the source gave.
+            received: frames that the source gave.
             dropped: frames of those that the engine never saw.
             busy: share of the time, 0..1, in which the engine worked.
             faces: most faces in one frame; ways that would leave as many are passed over.
             network: share of the time, 0..1, in which the network worked for this stream, be it waited for or not.
         """
-        if not self._config.enabled or not came:
+        if not self._config.enabled or not received:
             return
         self._since_step += seconds
-        self._lost = self._lost + 1 if dropped > self._config.most_dropped * came and busy > self._config.idle else 0
+        self._lost = (
+            self._lost + 1 if dropped > self._config.most_dropped * received and busy > self._config.idle else 0
+        )
         if self._lost >= _LOST_SECONDS:
             self._down(faces)
         elif busy < self._config.idle and not dropped:
@@ -102,7 +106,7 @@ class Ladder:
 
     def _expected(self, busy: float, network: float, faces: int) -> float:
         """Share of the time, 0 and more, in which the engine or the network would be busy one step up."""
-        now, then = (RUNGS[rung].effort.restore_every for rung in (self.rung, self._above(faces)))
+        now, then = (QUALITY_LEVELS[rung].limits.restore_every for rung in (self.rung, self._above(faces)))
         if now == then:
             return busy
         more = network * now / then
@@ -112,7 +116,7 @@ class Ladder:
         return next((rung for rung in range(self.rung - 1, -1, -1) if _matters(rung, faces)), 0)
 
     def _down(self, faces: int) -> None:
-        below = next((rung for rung in range(self.rung + 1, len(RUNGS)) if _matters(rung, faces)), None)
+        below = next((rung for rung in range(self.rung + 1, len(QUALITY_LEVELS)) if _matters(rung, faces)), None)
         if below is not None:
             if self._climbed and self._since_step < _TRIAL_SECONDS:
                 self._up_after = min(self._config.longest_seconds, 2 * self._up_after)
@@ -132,12 +136,12 @@ class Ladder:
         self.rung = rung
         self._idle_seconds = self._since_step = 0.0
         self._lost = 0
-        wanted = RUNGS[rung].effort
-        self.effort.interval_seconds = wanted.interval_seconds
-        self.effort.restore_every = wanted.restore_every
-        self.effort.faces = wanted.faces
+        wanted = QUALITY_LEVELS[rung].limits
+        self.limits.interval_seconds = wanted.interval_seconds
+        self.limits.restore_every = wanted.restore_every
+        self.limits.faces = wanted.faces
 
 
 def _matters(rung: int, faces: int) -> bool:
-    limit = RUNGS[rung].effort.faces
+    limit = QUALITY_LEVELS[rung].limits.faces
     return not limit or limit < faces

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target
-from vidrestore.live.codec_parameters import Track
+from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.messages import receive, send
 from vidrestore.live.packets import Kind, Packet
 from vidrestore.redaction import redact
@@ -38,7 +38,7 @@ class RemoteMuxer:
     def __init__(
         self,
         target: Target,
-        tracks: dict[Kind, Track],
+        tracks: dict[Kind, CodecParameters],
         *,
         origin: int,
         transport: str,

@@ -11,7 +11,7 @@ from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
 from vidrestore.live.addresses import Target
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.latency_histogram import Histogram
-from vidrestore.live.no_signal_frame import slate
+from vidrestore.live.no_signal_frame import no_signal_frame
 from vidrestore.live.output import Output, OutputConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
@@ -221,7 +221,7 @@ class Sink:
         self.counts.gaps += not self._holding
         self.counts.held += 1
         if 0 < self._config.slate_after_seconds <= since:
-            frame = slate(frame, f"no signal for {round(since)} s")
+            frame = no_signal_frame(frame, f"no signal for {round(since)} s")
         self._encode(Finished(frame, last.info, 0))
 
     def _encode(self, finished: Finished) -> None:

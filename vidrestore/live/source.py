@@ -25,7 +25,7 @@ from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.probe import VideoInfo, codec_context
-from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.time_base import time_base_of, to_fraction
 from vidrestore.redaction import redact, remember
 from vidrestore.types import Frame
 
@@ -320,7 +320,7 @@ class LiveSource:
             self.counts.packets_undecodable += 1
             return
         for picture in pictures:
-            time_base = exact(picture.time_base) or time_base_of(stream)
+            time_base = to_fraction(picture.time_base) or time_base_of(stream)
             source = _nanoseconds(picture.pts, time_base)
             self.counts.frames_corrupt += picture.is_corrupt
             if source is None:

@@ -20,7 +20,7 @@ class SourceRefused(InputError):  # noqa: N818  likewise
     """A source that will not be there next time either: wrong password, wrong path, nothing that can be decoded."""
 
 
-_IN_VAIN: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+_PERMANENT: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
         "{source} refuses the user or the password; write them as {scheme}://USER:PASSWORD@HOST",
@@ -58,7 +58,7 @@ def problem(source: Source, error: Exception, *, ca_file: str | None = None) -> 
     ours = not isinstance(error, av.FFmpegError | OSError | ValueError)
     reason = redact(getattr(error, "strerror", None) or (f"{type(error).__name__}: {error}" if ours else str(error)))
     told = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
-    for kinds, words in _IN_VAIN:
+    for kinds, words in _PERMANENT:
         if isinstance(error, kinds):
             return SourceRefused(words.format(**told))
     number = errno.ETIMEDOUT if isinstance(error, av.error.ExitError) else getattr(error, "errno", None)

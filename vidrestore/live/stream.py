@@ -20,11 +20,11 @@ from vidrestore.live.addresses import Source, Target
 from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.certificates import TLS_SCHEMES
 from vidrestore.live.fallback import GuardCounts
-from vidrestore.live.frame_queue import Handover
+from vidrestore.live.frame_queue import DropOldestQueue
 from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.output import OutputConfig
 from vidrestore.live.packets import Packet
-from vidrestore.live.quality import Ladder, LadderConfig
+from vidrestore.live.quality import LadderConfig, QualityController
 from vidrestore.live.sink import Finished, Sink, SinkConfig
 from vidrestore.live.source import LiveSource, SourceConfig
 from vidrestore.live.stage_times import StageTimes
@@ -34,7 +34,7 @@ from vidrestore.media.geometry import make_preview
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
 from vidrestore.restoration.face.restorer import RestorerConfig
-from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames
 from vidrestore.types import Frame
 
 Mode = Literal["realtime", "complete"]
@@ -106,7 +106,7 @@ def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _FrameState:
     """Counts at one second, from which rates are told."""
 
     at: int
@@ -126,7 +126,8 @@ class LiveStream:
         source: where from.
         targets: where to.
         config: how.
-        parts: where detection and restoration run: executors that read nothing ahead and never fail (see `Guarded`).
+        parts: where detection and restoration run: executors that read nothing ahead and never
+                fail (see `FallbackExecutor`).
         workers: counts of those executors' failures.
         on_event: told one line, without secrets, for each change.
     """
@@ -137,7 +138,7 @@ class LiveStream:
         source: Source,
         targets: Sequence[Target],
         config: StreamConfig,
-        parts: Parts,
+        parts: InferenceModels,
         *,
         workers: GuardCounts,
         on_event: Callable[[str], None] = lambda _: None,
@@ -155,7 +156,7 @@ class LiveStream:
         self._source_address = source
         self._warnings = warnings(source, targets, config)
         self.source = LiveSource(source, config.source, max_pixels=config.restore.max_pixels, on_event=on_event)
-        self._handover: Handover[Finished] = Handover(
+        self._handover: DropOldestQueue[Finished] = DropOldestQueue(
             frames=config.waiting_frames,
             longest_wait=round(config.longest_wait_seconds * SECOND),
             blocking=config.mode == "complete",
@@ -177,7 +178,7 @@ class LiveStream:
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
-        self._ladder = Ladder(config.ladder)
+        self._ladder = QualityController(config.ladder)
         self._inside: deque[Finished] = deque()
         """Frames in the engine, oldest first."""
         self._stopping = threading.Event()
@@ -186,7 +187,7 @@ class LiveStream:
         self._engine_rest = Backoff(BackoffConfig(), random.Random())  # noqa: S311  jitter is no secret
         self._idle = 0
         self._state: StreamState = "starting"
-        self._moments: deque[_Moment] = deque(maxlen=_RECENT + 1)
+        self._moments: deque[_FrameState] = deque(maxlen=_RECENT + 1)
         self._pair: tuple[Frame, Frame] | None = None
         self._preview: tuple[tuple[Frame, Frame], int, bytes | None] | None = None
 
@@ -236,11 +237,11 @@ class LiveStream:
         before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0, network_seconds=0)
         self._moments.append(now)
         busy = 1 - (now.idle - before.idle) / (seconds * SECOND)
-        came, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
+        received, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
         rung = self._ladder.rung
         self._ladder.judge(
             seconds=seconds,
-            came=came,
+            received=received,
             dropped=dropped,
             busy=busy,
             faces=self._recorder.counts["tracks_in_frame"],
@@ -249,12 +250,12 @@ class LiveStream:
         if self._ladder.rung != rung:
             self._tell(f"{'down' if self._ladder.rung > rung else 'up'} to: {self._ladder.name}")
 
-    def _measure(self) -> _Moment:
+    def _measure(self) -> _FrameState:
         sink = self.sink.counts
         latency = self.sink.outputs[0].counts.latency.copy()
-        return _Moment(
+        return _FrameState(
             time.monotonic_ns(),
-            self._handover.came,
+            self._handover.received,
             sink.frames + sink.held,
             self._handover.dropped,
             self._idle,
@@ -295,7 +296,7 @@ class LiveStream:
                     self._parts,
                     self._restore,
                     self._recorder,
-                    effort=self._ladder.effort,
+                    limits=self._ladder.limits,
                     overlap=self._overlaps,
                 )
                 for frame in restored:

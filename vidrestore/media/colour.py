@@ -1,8 +1,8 @@
 """Regions of native planes to RGB and back: the only place where a film's pixels change colour space.
 
 A frame is never converted whole. `region_to_rgb` reads a face's surroundings as 8-bit R'G'B' for the network.
-`code_values` says what a restored face would be in the frame's planes, and `mix` puts it there under a mask, in the
-frame's own sampling and depth; every sample whose mask is zero stays as it was, bit for bit.
+`code_values` says what a restored face would be in the frame's planes, and `alpha_blend` puts it there under a mask, in
+the frame's own sampling and depth; every sample whose mask is zero stays as it was, bit for bit.
 
 Matrices and ranges follow ITU-T H.273: luma coefficients (Kr, Kb) by matrix code point, narrow range with luma
 16..235 and chroma 16..240 scaled by the bit depth, full range with 0..2^n - 1. Chroma is taken as sited in the
@@ -176,7 +176,7 @@ def plane_steps(frame: Frame, plane: int) -> tuple[int, int]:
     return (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
 
 
-def mix(target: Writable, frame: Frame, plane: int, box: Box, new: Float32, share: Float32) -> None:
+def alpha_blend(target: Writable, frame: Frame, plane: int, box: Box, new: Float32, share: Float32) -> None:
     """Mix code values into a region of a plane: `old + share * (new - old)`, rounded; nothing changes where share is 0.
 
     Args:

@@ -56,7 +56,7 @@ class EncodeConfig:
     crf: float = 17
     """Constant quality, lower is better: 0..51 for x264 and x265, 0..63 for SVT-AV1 and VP9."""
     preset: str = "medium"
-    """Effort, in x264's words from ultrafast to placebo; SVT-AV1 also takes its own numbers."""
+    """QualityLimits, in x264's words from ultrafast to placebo; SVT-AV1 also takes its own numbers."""
     lossless: bool = False
     """Store every sample exactly, with ffv1, which `codec` then may name too; `crf` and `preset` do not matter."""
     pixel_format: str | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidrestore.errors import InputError
 from vidrestore.media.probe import VideoInfo
-from vidrestore.media.segments import FilmIndex
+from vidrestore.media.segments import VideoIndex
 
 MOST_TICKS = 2**31 - 2
 """Between two packets of a track, in units of the track."""
@@ -33,7 +33,7 @@ def may_have_long_gaps(info: VideoInfo) -> bool:
     return info.duration is None or info.duration > longest_gap(info.time_base) * info.time_base
 
 
-def refuse_long_gaps(path: Path, index: FilmIndex) -> None:
+def refuse_long_gaps(path: Path, index: VideoIndex) -> None:
     """See, before the work, that parts can hold a film's times.
 
     Raises:

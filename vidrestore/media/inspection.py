@@ -24,7 +24,7 @@ from vidrestore.errors import InputError, VidrestoreError, WorkerError
 from vidrestore.media.gaps import may_have_long_gaps, refuse_long_gaps
 from vidrestore.media.picture_size import MAX_PIXELS
 from vidrestore.media.probe import VideoInfo
-from vidrestore.media.segments import FilmIndex
+from vidrestore.media.segments import VideoIndex
 
 _GIB = 2**30
 _MIB = 2**20
@@ -67,7 +67,7 @@ class Inspection:
     """What a film was found to be."""
 
     info: VideoInfo
-    index: FilmIndex | None
+    index: VideoIndex | None
     """Where it was asked for."""
 
 
@@ -83,7 +83,7 @@ def inspect(path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: Inspectio
 
 def inspect_and_index(
     path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: InspectionLimits | None = None
-) -> tuple[VideoInfo, FilmIndex]:
+) -> tuple[VideoInfo, VideoIndex]:
     """What `reader.probe` and `segments.index_film` say of a file of which nothing is known yet.
 
     Raises:

@@ -70,7 +70,7 @@ def _check_existing(source: Path, destination: Path, *, overwrite: bool) -> None
 
 
 @contextmanager
-def aside(destination: Path) -> Iterator[Path]:
+def atomic_output(destination: Path) -> Iterator[Path]:
     """A hidden path beside `destination` to write to; it takes the destination's place when the block succeeds.
 
     The file has the same extension. It is synced to disk before it is moved, and removed on any exception, also on
@@ -81,7 +81,7 @@ def aside(destination: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        with writing(destination):
+        with translate_write_errors(destination):
             sync(part)
             part.chmod(result_mode(destination))
             part.replace(destination)
@@ -91,9 +91,9 @@ def aside(destination: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def workspace(destination: Path) -> Iterator[Path]:
+def scratch_dir(destination: Path) -> Iterator[Path]:
     """A hidden folder beside `destination` for parts, on the same disk; removed at the end whatever happens."""
-    with writing(destination):
+    with translate_write_errors(destination):
         folder = Path(tempfile.mkdtemp(prefix=f".{destination.stem}.", suffix=".parts", dir=destination.parent))
     try:
         yield folder
@@ -102,7 +102,7 @@ def workspace(destination: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def translate_write_errors(path: Path) -> Iterator[None]:
     """Translate what FFmpeg and the system say about a failed write to `path` into OutputError."""
     try:
         yield
@@ -123,7 +123,7 @@ def _why_not(path: Path, error: Exception) -> str:
 
 
 def _reserve(destination: Path) -> tuple[int, str]:
-    with writing(destination):
+    with translate_write_errors(destination):
         suffix = f".part{destination.suffix}"
         return tempfile.mkstemp(prefix=f".{destination.stem}.", suffix=suffix, dir=destination.parent)
 

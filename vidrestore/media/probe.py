@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideData
 
 from vidrestore.media.pixel_formats import Layout, is_rgb
-from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.time_base import time_base_of, to_fraction
 from vidrestore.types import Colour
 
 UNSPECIFIED = 2
@@ -133,7 +133,7 @@ def describe(
         pixel_format=layout.native,
         time_base=time_base_of(stream),
         start_pts=start,
-        average_rate=exact(stream.average_rate) or exact(stream.guessed_rate),
+        average_rate=to_fraction(stream.average_rate) or to_fraction(stream.guessed_rate),
         frames=stream.frames or None,
         duration=_duration(container, stream),
         rotation=rotation_of(frame),
@@ -204,7 +204,7 @@ def rotation_of(frame: av.VideoFrame) -> int:
 
 def aspect_of(stream: av.VideoStream) -> Fraction:
     """Width over height of a coded pixel; 1 where the stream does not say or says nonsense."""
-    ratio = exact(stream.sample_aspect_ratio)
+    ratio = to_fraction(stream.sample_aspect_ratio)
     return ratio if ratio and ratio > 0 else Fraction(1)
 
 
@@ -224,7 +224,7 @@ class Promise:
     """Whether it is said of the video itself, and not of the file as a whole."""
 
 
-def promise_of(path: Path, container: InputContainer, stream: av.VideoStream) -> Promise | None:
+def declared_end(path: Path, container: InputContainer, stream: av.VideoStream) -> Promise | None:
     """What a Matroska or WebM file promises; None for other files, whose length FFmpeg takes from what is there."""
     if "matroska" not in container.format.name:
         return None

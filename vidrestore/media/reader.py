@@ -17,8 +17,8 @@ from vidrestore.errors import InputError
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.pixel_formats import Layout, layout_of, views
-from vidrestore.media.probe import VideoInfo, colour_of, describe, promise_of, rotation_of
-from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.probe import VideoInfo, colour_of, declared_end, describe, rotation_of
+from vidrestore.media.time_base import time_base_of, to_fraction
 from vidrestore.media.timestamps import GrowingTimestamps
 from vidrestore.types import Frame
 
@@ -36,7 +36,7 @@ _SECONDS_SHORT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SegmentRange:
     """A stretch of a film, as `segments.plan_spans` cuts it; times in the stream's unit.
 
     Read are the frames of `begin <= pts < end`; what counts are those of `start <= pts < stop`, the others are there
@@ -120,7 +120,12 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: str | Path, span: Span | None = None, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True
+        self,
+        path: str | Path,
+        span: SegmentRange | None = None,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        frame_threads: bool = True,
     ) -> None:
         self._path = Path(path)
         self._span = span
@@ -142,7 +147,7 @@ class VideoReader:
             self._layout = self._layout_of(self._first)
             self._timestamps = self._clock(self._stream)
             self.info = self._describe(container)
-            self._promise = promise_of(self._path, container, self._stream)
+            self._declared_end = declared_end(self._path, container, self._stream)
             self._resources = stack.pop_all()
             if self._span is not None and self._span.begin is not None:
                 self._go_to(container, self._span.begin, self._span.seek)
@@ -180,7 +185,7 @@ class VideoReader:
             yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
         self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
 
-    def _within(self, span: Span) -> Iterator[Frame]:
+    def _within(self, span: SegmentRange) -> Iterator[Frame]:
         """The frames of a span; `_frames` counts those that count."""
         if span.begin is None:
             yield self._frame(self._first, self.info.start_pts)
@@ -243,12 +248,12 @@ class VideoReader:
 
     def _missing_of_length(self) -> int:
         """Estimated from the promised length; a last picture may stay as long as any before it did, unsaid."""
-        if self._promise is None:
+        if self._declared_end is None:
             return 0
         step = self._step() * self.info.time_base
         longest = self._timestamps.longest * self.info.time_base
-        shortfall = self._promise.end - self._timestamps.end * self.info.time_base
-        least = step * _FRAMES_SHORT if self._promise.certain else _SECONDS_SHORT
+        shortfall = self._declared_end.end - self._timestamps.end * self.info.time_base
+        least = step * _FRAMES_SHORT if self._declared_end.certain else _SECONDS_SHORT
         return round(shortfall / step) if shortfall > max(least, longest) else 0
 
     def _step(self) -> Fraction:
@@ -328,7 +333,7 @@ class VideoReader:
 
     def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
         time_base = time_base_of(stream)
-        rate = exact(stream.average_rate) or exact(stream.guessed_rate)
+        rate = to_fraction(stream.average_rate) or to_fraction(stream.guessed_rate)
         step = round(1 / (rate * time_base)) if rate else 1
         return GrowingTimestamps(time_base, first=stream.start_time or 0, step=step)
 

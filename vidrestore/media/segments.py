@@ -13,9 +13,9 @@ from av.stream import Discard
 
 from vidrestore.errors import InputError
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
-from vidrestore.media.probe import promise_of
-from vidrestore.media.reader import Span
-from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.probe import declared_end
+from vidrestore.media.reader import SegmentRange
+from vidrestore.media.time_base import time_base_of, to_fraction
 
 _NEAR = 0.25
 """Share of a segment's length by which a border may move to a better place."""
@@ -25,7 +25,7 @@ _SECONDS_LACKING = 1
 
 
 @dataclass(frozen=True, slots=True)
-class FilmIndex:
+class VideoIndex:
     """When every frame of a film is shown; 8 bytes a frame."""
 
     time_base: Fraction
@@ -38,7 +38,7 @@ class FilmIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class TemporalSupport:
     """How far around a frame the restoration looks: so many seconds, and beyond them so many frames."""
 
     past_seconds: float = 0.0
@@ -47,7 +47,7 @@ class Reach:
     future_frames: int = 0
 
 
-def index_film(path: Path) -> FilmIndex:
+def index_film(path: Path) -> VideoIndex:
     """Read the times of all packets of a film's video; nothing is decoded.
 
     A film is not to be cut where its packets do not tell when every frame is shown, and where something of it is
@@ -67,7 +67,7 @@ def index_film(path: Path) -> FilmIndex:
         latest: int | None = None
         try:
             for packet in container.demux(stream):
-                problem = problem or _oddity(packet, latest)
+                problem = problem or _bad_packet(packet, latest)
                 latest = packet.dts if packet.dts is not None else latest
                 if packet.size and packet.pts is not None:
                     times.append(packet.pts)
@@ -78,11 +78,11 @@ def index_film(path: Path) -> FilmIndex:
                 raise InputError(needs_too_much_memory(path)) from error
             problem = f"reading it stops early: {error}"
         shown = array("q", sorted(times))
-        found = problem or _disorder(shown, stream) or _lack(path, shown, container, stream)
-        return FilmIndex(time_base, shown, array("q", sorted(keys)), found)
+        found = problem or _bad_timestamps(shown, stream) or _truncated(path, shown, container, stream)
+        return VideoIndex(time_base, shown, array("q", sorted(keys)), found)
 
 
-def _oddity(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | None:
+def _bad_packet(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | None:
     """What is wrong with a packet, after one that was to be decoded at `latest`."""
     if not packet.size:
         return None if packet.dts is None else "it has packets without a picture"
@@ -95,7 +95,7 @@ def _oddity(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | No
     return None
 
 
-def _disorder(times: Sequence[int], stream: av.VideoStream) -> str | None:
+def _bad_timestamps(times: Sequence[int], stream: av.VideoStream) -> str | None:
     if not times:
         return "it has no packets"
     if any(later == earlier for earlier, later in pairwise(times)):
@@ -105,16 +105,16 @@ def _disorder(times: Sequence[int], stream: av.VideoStream) -> str | None:
     return None
 
 
-def _lack(
+def _truncated(
     path: Path, times: Sequence[int], container: "av.container.InputContainer", stream: av.VideoStream
 ) -> str | None:
     """What is promised and not there; the reader of a whole film says more exactly how much."""
     time_base = time_base_of(stream)
     longest = max((later - earlier for earlier, later in pairwise(times)), default=0) * time_base
-    promise = promise_of(path, container, stream)
+    promise = declared_end(path, container, stream)
     if promise is not None and promise.end - times[-1] * time_base > max(Fraction(_SECONDS_LACKING), 2 * longest):
         return "it is shorter than its container says"
-    rate = exact(stream.average_rate)
+    rate = to_fraction(stream.average_rate)
     if "mp4" in container.format.name and stream.duration and rate:
         shown = stream.duration * time_base
         held = times[-1] * time_base - times[0] * time_base + longest
@@ -123,7 +123,7 @@ def _lack(
     return None
 
 
-def plan_spans(index: FilmIndex, reach: Reach, *, frames_per_segment: int) -> tuple[Span, ...]:
+def plan_spans(index: VideoIndex, reach: TemporalSupport, *, frames_per_segment: int) -> tuple[SegmentRange, ...]:
     """Cut a film into spans of about so many frames, each with the lead-in and lead-out that it needs.
 
     Borders lie, where one is near, on key frames that end a group of pictures early, for encoders begin a group where
@@ -132,7 +132,7 @@ def plan_spans(index: FilmIndex, reach: Reach, *, frames_per_segment: int) -> tu
     Returns:
         The spans, in order; their `start`..`stop` make up the whole film.
     """
-    whole = (Span(),)
+    whole = (SegmentRange(),)
     count = round(len(index.times) / frames_per_segment)
     if index.uncut or count < 2:  # noqa: PLR2004  one is the whole
         return whole
@@ -144,7 +144,7 @@ def plan_spans(index: FilmIndex, reach: Reach, *, frames_per_segment: int) -> tu
     return tuple(_span(index, reach, first, last) for first, last in pairwise(edges)) if inside else whole
 
 
-def _border(index: FilmIndex, wanted: int, length: int) -> int:
+def _border(index: VideoIndex, wanted: int, length: int) -> int:
     """The best frame to begin a segment with, near the one that is wanted."""
     slack = int(length * _NEAR)
     times = index.times
@@ -157,7 +157,7 @@ def _border(index: FilmIndex, wanted: int, length: int) -> int:
     return bisect_left(times, best)
 
 
-def _ends_early(index: FilmIndex, key: int) -> bool:
+def _ends_early(index: VideoIndex, key: int) -> bool:
     """Whether the group of pictures before a key frame is shorter than the longest around it."""
     position = bisect_left(index.keys, key)
     around = index.keys[max(0, position - 4) : position + 5]
@@ -166,7 +166,7 @@ def _ends_early(index: FilmIndex, key: int) -> bool:
     return bool(lengths) and 0 < own < _SHORT_GROUP * max(lengths)
 
 
-def _span(index: FilmIndex, reach: Reach, first: int, last: int) -> Span:
+def _span(index: VideoIndex, reach: TemporalSupport, first: int, last: int) -> SegmentRange:
     times, unit = index.times, index.time_base
     past = round(Fraction(reach.past_seconds) / unit)
     future = round(Fraction(reach.future_seconds) / unit)
@@ -175,8 +175,8 @@ def _span(index: FilmIndex, reach: Reach, first: int, last: int) -> Span:
     start = times[first] if first else None
     stop = times[last] if last < len(times) else None
     if begin <= 0:
-        return Span(None, start, stop, times[end] if end < len(times) else None)
+        return SegmentRange(None, start, stop, times[end] if end < len(times) else None)
     # not the key frame at or before it but the one before that: pictures shown around a key frame may lean on both
     position = bisect_right(index.keys, times[begin]) - 2
     seek = index.keys[position] if position >= 0 else None
-    return Span(times[begin], start, stop, times[end] if end < len(times) else None, seek)
+    return SegmentRange(times[begin], start, stop, times[end] if end < len(times) else None, seek)

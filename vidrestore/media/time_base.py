@@ -21,7 +21,7 @@ class Ratio(Protocol):
         ...
 
 
-def exact(ratio: Ratio | None) -> Fraction | None:
+def to_fraction(ratio: Ratio | None) -> Fraction | None:
     """The same number as a `Fraction`; None where it is unset, which FFmpeg writes as 0/1 or 0/0."""
     if ratio is None or not ratio.numerator or not ratio.denominator:
         return None
@@ -30,6 +30,6 @@ def exact(ratio: Ratio | None) -> Fraction | None:
 
 def time_base_of(timed: "Stream | av.Packet[Any]") -> Fraction:
     """Seconds in one unit of time of a stream or packet that comes from a file, or goes to one after its header."""
-    time_base = exact(timed.time_base)
+    time_base = to_fraction(timed.time_base)
     assert time_base, "FFmpeg gives every stream of a file a time base"  # noqa: S101
     return time_base

@@ -15,7 +15,7 @@ from vidrestore.errors import OutputError
 from vidrestore.media.coded_picture import CodedPictures, configure_encoder
 from vidrestore.media.encoding import EncodeConfig, EncodingPlan, plan_encoding
 from vidrestore.media.gaps import longest_gap, why_too_long
-from vidrestore.media.output import writing
+from vidrestore.media.output import translate_write_errors
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
 
@@ -67,7 +67,7 @@ class VideoWriter:
             with suppress(av.FFmpegError, OSError):
                 self._resources.close()
             return
-        with writing(self._path), self._resources:
+        with translate_write_errors(self._path), self._resources:
             if self.frames:
                 self._mux(self._stream.encode(None))
 
@@ -84,7 +84,7 @@ class VideoWriter:
         if self._first_pts is None:
             self._first_pts = frame.pts
         self._last_pts = frame.pts
-        with writing(self._path):
+        with translate_write_errors(self._path):
             picture = self._pictures.make(frame)
             picture.pts = frame.pts - self._origin
             self._mux(self._stream.encode(picture))

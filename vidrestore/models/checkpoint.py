@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidrestore.errors import ModelError, OutputError
-from vidrestore.files import replacing
+from vidrestore.files import atomic_path
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
 
 _UNREADABLE = (
@@ -103,7 +103,7 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path, metadata: Mapping[
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     try:
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             save_file(plain, part, metadata=dict(metadata))
             part.chmod(0o644)  # safetensors writes for the owner alone
     except (OSError, SafetensorError) as error:
@@ -117,7 +117,7 @@ def save_training_state(state: Mapping[str, Any], path: Path) -> None:
         OutputError: The file cannot be written.
     """
     try:
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             torch.save(dict(state), part)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise OutputError(f"cannot write the training state {path}: {error}; check its free space") from error

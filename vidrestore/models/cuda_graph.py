@@ -14,7 +14,7 @@ _MOST_SHAPES = 4
 _log = logging.getLogger(__name__)
 
 
-class Replayed:
+class CudaGraphRunner:
     """Records what a network does on CUDA, once for each shape of its input, and replays it.
 
     The kernels and their order are the network's own: results are its, bit for bit. What cannot be recorded (or is the

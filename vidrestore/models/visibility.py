@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vidrestore.errors import ModelError, RestorationError
 from vidrestore.models.checkpoint import load_state_dict
-from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
 from vidrestore.models.stylegan2 import to_channels_last
 from vidrestore.types import UInt8
@@ -128,7 +128,7 @@ class FaceVisibility:
         self._network = load_visibility(weights).to(self.device)
         to_channels_last(self._network)
         on_cuda = self.device.type == "cuda"
-        self._logits = Replayed(self._network) if on_cuda else self._network
+        self._logits = CudaGraphRunner(self._network) if on_cuda else self._network
         self._batch_size = _CUDA_BATCH if on_cuda else 1
         # In fp32 on CUDA the last place of a batch may have other last bits (see FaceRestorer): nobody sits there.
         self._filled = self._batch_size - 1 if on_cuda else 1

@@ -22,30 +22,30 @@ from vidrestore.faces.tracker import Tracker, TrackerConfig
 from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
-from vidrestore.media.segments import Reach
+from vidrestore.media.segments import TemporalSupport
 from vidrestore.media.shots import ShotConfig, ShotDetector
 from vidrestore.report import Recorder
 from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
-from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.restoration.face.cropper import FaceCropper
 from vidrestore.restoration.face.restorer import RestorerConfig
-from vidrestore.restoration.face.selection import FaceSelector, SelectionConfig, weigh
-from vidrestore.restoration.face.visibility_alpha import OcclusionConfig, share_of
-from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.face.selection import FaceSelector, SelectionConfig, with_blend_weight
+from vidrestore.restoration.face.visibility_alpha import OcclusionConfig, visibility_to_alpha
+from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
-from vidrestore.restoration.temporal.residual_propagator import Carrier
+from vidrestore.restoration.temporal.residual_propagator import ResidualPropagator
 from vidrestore.restoration.temporal.stabilizer import Stabilizer, StabilizerConfig
-from vidrestore.restoration.temporal.style_smoother import CodesConfig, CodeSmoother
-from vidrestore.restoration.temporal.weight_ramp import Fader
+from vidrestore.restoration.temporal.style_smoother import CodesConfig, StyleSmoother
+from vidrestore.restoration.temporal.weight_ramp import WeightRamp
 from vidrestore.stages import Executor, map_faces, run, run_ahead
 from vidrestore.types import (
     AlignedFace,
-    CodedCrop,
     Detection,
     FaceTrack,
     Float32,
     Frame,
     FrameFaces,
     Restoration,
+    StyledCrop,
     UInt8,
 )
 
@@ -104,15 +104,15 @@ class RestoreConfig:
     at 60 frames a second, or at 250 in eight bits. What decoder and encoder hold comes on top, about as much."""
 
     def __post_init__(self) -> None:
-        if self.lag is not None and not 0 <= self.lag <= len(_LAGS):
-            raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAGS)}, or none for films")
+        if self.lag is not None and not 0 <= self.lag <= len(_LAG_PRIORITY):
+            raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAG_PRIORITY)}, or none for films")
         if self.buffer_mib < 1:
             raise ConfigError(f"buffer_mib is {self.buffer_mib}; use 1 or more")
         if not 1 <= self.max_pixels <= MAX_SIDE**2:
             raise ConfigError(f"max_pixels is {self.max_pixels}; use 1 to {MAX_SIDE**2} ({MAX_SIDE} x {MAX_SIDE})")
 
 
-_LAGS = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
+_LAG_PRIORITY = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
 """Which stage may hold back one frame more with each frame of lag; the first gain most."""
 
 
@@ -131,7 +131,7 @@ def _lags(config: RestoreConfig) -> _Lags:
     most = config.tracker.lookahead
     if config.lag is None:
         return _Lags(most, most, most, most, most)
-    given = _LAGS[: config.lag]
+    given = _LAG_PRIORITY[: config.lag]
     tracker, denoiser, fader, stabilizer = (
         given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
     )
@@ -152,7 +152,7 @@ def within_budget(config: RestoreConfig, frame_bytes: int) -> RestoreConfig:
     return replace(config, look=look, tracker=tracker)
 
 
-def reach(config: RestoreConfig) -> Reach:
+def reach(config: RestoreConfig) -> TemporalSupport:
     """What a restoration sees of a film: lead-in and lead-out of a segment that comes out as in the film done whole.
 
     The tracker's times, a lost face's memory among them, and the windows of the stages after it.
@@ -160,11 +160,11 @@ def reach(config: RestoreConfig) -> Reach:
     lags, tracker = _lags(config), config.tracker
     windows = (
         Denoiser(config.denoiser, lag=lags.denoiser),
-        CodeSmoother(config.codes, lag=lags.codes),
-        Fader(config.selection, lag=lags.fader),
+        StyleSmoother(config.codes, lag=lags.codes),
+        WeightRamp(config.selection, lag=lags.fader),
         Stabilizer(config.stabilizer, lag=lags.stabilizer),
     )
-    return Reach(
+    return TemporalSupport(
         past_seconds=tracker.history_seconds
         + tracker.fade_seconds
         + tracker.max_lost_seconds
@@ -176,7 +176,7 @@ def reach(config: RestoreConfig) -> Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class InferenceModels:
     """The parts that run elsewhere, and what the rest must know of them."""
 
     detector: Executor[UInt8, tuple[Detection, ...]]
@@ -191,7 +191,7 @@ class Parts:
     """Frames after which a batch goes out even if it is not full."""
     encoder: Executor[UInt8, Float32] | None = None
     """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `codes.frames` is above 0."""
-    coded_restorer: Executor[CodedCrop, UInt8] | None = None
+    styled_restorer: Executor[StyledCrop, UInt8] | None = None
     """Crops with style codes -> restored crops; likewise."""
     visibility: Executor[UInt8, UInt8] | None = None
     """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
@@ -199,13 +199,13 @@ class Parts:
 
 def restore_frames(
     frames: Iterable[Frame],
-    parts: Parts,
+    parts: InferenceModels,
     config: RestoreConfig,
     recorder: Recorder,
     *,
-    effort: Effort | None = None,
+    limits: QualityLimits | None = None,
     overlap: bool = False,
-    counts: Callable[[Frame], bool] = lambda _: True,
+    is_counted: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[Frame]:
     """Restore the faces of a stream of frames.
 
@@ -214,28 +214,28 @@ def restore_frames(
         parts: where detection and restoration run.
         config: everything else.
         recorder: counts frames, looks, faces, tracks and shots, and times every stage.
-        effort: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
+        limits: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
         overlap: whether everything up to the network runs in a thread of its own, a frame ahead of the rest.
-        counts: which frames the recorder counts; the others are there for their neighbours.
+        is_counted: which frames the recorder counts; the others are there for their neighbours.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
     lags = _lags(config)
-    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, effort, counts))
+    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, limits, is_counted))
     look = config.look
     found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
     tracker = replace(config.tracker, lookahead=lags.tracker)
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
-    selected = run(FaceSelector(config.selection, effort), tracked)
-    aligned = recorder.timed("align", _counted(map(Aligner(parts.crop_size), selected), recorder, counts))
+    selected = run(FaceSelector(config.selection, limits), tracked)
+    aligned = recorder.timed("align", _counted(map(FaceCropper(parts.crop_size), selected), recorder, is_counted))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     if overlap:
         clean = recorder.timed("wait", run_ahead(clean))
-    seen = recorder.timed("see", _see(clean, parts, config))
-    restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, effort))
-    faded = run(Fader(config.selection, lag=lags.fader), restored)
+    seen = recorder.timed("see", _predict_visibility(clean, parts, config))
+    restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, limits))
+    faded = run(WeightRamp(config.selection, lag=lags.fader), restored)
     steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lags.stabilizer), faded))
     return recorder.timed("composite", map(Compositor(config.compositor), steady))
 
@@ -244,27 +244,27 @@ def _previews(
     frames: Iterable[Frame],
     config: RestoreConfig,
     recorder: Recorder,
-    effort: Effort | None = None,
-    counts: Callable[[Frame], bool] = lambda _: True,
+    limits: QualityLimits | None = None,
+    is_counted: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
     shots, least = ShotDetector(config.shots), config.look.interval_seconds
     shot, last, begun = 0, Fraction(0), False
     for frame in frames:
-        interval = Fraction(max(least, effort.interval_seconds) if effort else least)
+        interval = Fraction(max(least, limits.interval_seconds) if limits else least)
         preview = make_preview(frame, longest_side=config.look.preview_side)
         cut = shots.is_cut(preview)
         shot += cut
         # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
         due = not interval or frame.seconds // interval != last // interval
         opens = cut or not begun
-        looked = opens or due
+        detector_ran = opens or due
         last, begun = frame.seconds, True
-        if counts(frame):
+        if is_counted(frame):
             recorder.counts["frames"] += 1
-            recorder.counts["looks"] += looked
+            recorder.counts["looks"] += detector_ran
             recorder.counts["shots"] += opens
-        yield FrameFaces(frame, (preview,) if looked else (), shot, looked)
+        yield FrameFaces(frame, (preview,) if detector_ran else (), shot, detector_ran)
 
 
 def _in_display_pixels(
@@ -273,7 +273,7 @@ def _in_display_pixels(
     for item in items:
         factors = preview_scale(item.frame, longest_side=preview_side)
         faces = tuple(scale(found, factors) for look in item.faces for found in look)
-        yield FrameFaces(item.frame, faces, item.shot, item.looked)
+        yield FrameFaces(item.frame, faces, item.shot, item.detector_ran)
 
 
 def _track(
@@ -287,11 +287,11 @@ def _track(
 
 
 def _counted(
-    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, counts: Callable[[Frame], bool]
+    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, is_counted: Callable[[Frame], bool]
 ) -> Iterator[FrameFaces[AlignedFace]]:
     seen: set[int] = set()
     for item in items:
-        if not counts(item.frame):
+        if not is_counted(item.frame):
             yield item
             continue
         shown = {face.track.id for face in item.faces}
@@ -306,43 +306,49 @@ def _counted(
         yield item
 
 
-def _see(
-    items: Iterable[FrameFaces[AlignedFace]], parts: Parts, config: RestoreConfig
+def _predict_visibility(
+    items: Iterable[FrameFaces[AlignedFace]], parts: InferenceModels, config: RestoreConfig
 ) -> Iterable[FrameFaces[AlignedFace]]:
     if parts.visibility is None or not config.occlusion.enabled:
         return items
-    return _beside(items, parts, parts.visibility, lambda face: face.crop, partial(_shown, config=config.occlusion))
+    return _zip_through(
+        items, parts, parts.visibility, lambda face: face.crop, partial(_shown, config=config.occlusion)
+    )
 
 
 def _shown(face: AlignedFace, answer: UInt8, *, config: OcclusionConfig) -> AlignedFace:
-    return replace(face, shown=share_of(answer, config))
+    return replace(face, visibility=visibility_to_alpha(answer, config))
 
 
 def _restore(
     items: Iterable[FrameFaces[AlignedFace]],
-    parts: Parts,
+    parts: InferenceModels,
     config: RestoreConfig,
     lags: _Lags,
     recorder: Recorder,
-    effort: Effort | None,
+    limits: QualityLimits | None,
 ) -> Iterator[FrameFaces[Restoration]]:
     if config.codes.frames:
-        if parts.encoder is None or parts.coded_restorer is None:
+        if parts.encoder is None or parts.styled_restorer is None:
             raise ConfigError("codes.frames is above 0, but this restorer has no style codes; set it to 0")
-        encoded = _beside(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
-        steady = run(CodeSmoother(config.codes, lag=lags.codes), encoded)
-        return _beside(steady, parts, parts.coded_restorer, _coded, partial(weigh, config=config.selection))
-    if effort is not None:
-        return _spare(items, parts, config, recorder, effort)
-    return _beside(items, parts, parts.restorer, lambda face: face.crop, partial(weigh, config=config.selection))
+        encoded = _zip_through(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
+        steady = run(StyleSmoother(config.codes, lag=lags.codes), encoded)
+        return _zip_through(
+            steady, parts, parts.styled_restorer, _to_styled_crop, partial(with_blend_weight, config=config.selection)
+        )
+    if limits is not None:
+        return _restore_within_limits(items, parts, config, recorder, limits)
+    return _zip_through(
+        items, parts, parts.restorer, lambda face: face.crop, partial(with_blend_weight, config=config.selection)
+    )
 
 
-def _spare(
+def _restore_within_limits(
     items: Iterable[FrameFaces[AlignedFace]],
-    parts: Parts,
+    parts: InferenceModels,
     config: RestoreConfig,
     recorder: Recorder,
-    effort: Effort,
+    limits: QualityLimits,
 ) -> Iterator[FrameFaces[Restoration]]:
     """Restore no more faces than the effort allows, frame by frame."""
 
@@ -351,15 +357,15 @@ def _spare(
             return next(parts.restorer.map([crops]))
 
     with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
-        carrier = Carrier(lambda crops: aside.submit(restore, crops), config.selection, effort)
+        carrier = ResidualPropagator(lambda crops: aside.submit(restore, crops), config.selection, limits)
         for item in run(carrier, items):
             recorder.counts["faces_carried"] = carrier.carried
             yield item
 
 
-def _beside(
+def _zip_through(
     items: Iterable[FrameFaces[AlignedFace]],
-    parts: Parts,
+    parts: InferenceModels,
     executor: Executor[In, Out],
     take: Callable[[AlignedFace], In],
     join: Callable[[AlignedFace, Out], Joined],
@@ -370,17 +376,17 @@ def _beside(
     def taken() -> Iterator[FrameFaces[In]]:
         for item in items:
             waiting.append(item)
-            yield FrameFaces(item.frame, tuple(take(face) for face in item.faces), item.shot, item.looked)
+            yield FrameFaces(item.frame, tuple(take(face) for face in item.faces), item.shot, item.detector_ran)
 
     for item in map_faces(executor, taken(), batch_size=parts.batch_size, longest=parts.frames_per_batch):
         pairs = zip(waiting.popleft().faces, item.faces, strict=True)
-        yield FrameFaces(item.frame, tuple(join(face, out) for face, out in pairs), item.shot, item.looked)
+        yield FrameFaces(item.frame, tuple(join(face, out) for face, out in pairs), item.shot, item.detector_ran)
 
 
 def _with_codes(face: AlignedFace, codes: Float32) -> AlignedFace:
     return replace(face, codes=codes)
 
 
-def _coded(face: AlignedFace) -> CodedCrop:
+def _to_styled_crop(face: AlignedFace) -> StyledCrop:
     assert face.codes is not None, "encoded just before"  # noqa: S101
-    return CodedCrop(face.crop, face.codes)
+    return StyledCrop(face.crop, face.codes)

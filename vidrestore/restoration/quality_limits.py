@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Effort:
+class QualityLimits:
     """Limits that may be changed between two frames, by whoever watches the load; a film has none."""
 
     interval_seconds: float = 0.0

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from vidrestore.errors import VidrestoreError, WorkerError
-from vidrestore.restoration.pipeline import Parts
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.orders import Order, Outcome, carry_out
 from vidrestore.runtime.segment import Progress
 
@@ -113,7 +113,7 @@ class LocalCrew:
 
     name = "local"
 
-    def __init__(self, parts: Parts, model_sha256: str) -> None:
+    def __init__(self, parts: InferenceModels, model_sha256: str) -> None:
         self.model_sha256 = model_sha256
         self._parts = parts
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="segment")

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from vidrestore.live.fallback import GuardCounts, Guarded
+from vidrestore.live.fallback import FallbackExecutor, GuardCounts
 from vidrestore.live.stream import StreamConfig
 from vidrestore.models.visibility import MASK_SIDE
-from vidrestore.restoration.pipeline import Parts, RestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
 from vidrestore.runtime.workers import Description, LiveFaceWorker
 from vidrestore.types import Detection, UInt8
 
@@ -20,14 +20,14 @@ Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 """Sends a batch to a method of a face worker."""
 
 
-def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> Parts:
+def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
     """Executors for one stream.
 
     Without an answer there is no face in a picture, a face stays as it is, and none of it is shown.
     """
 
-    def guarded(method: str, neutral: Callable[[Any], Any]) -> Guarded[Any, Any]:
-        return Guarded(
+    def guarded(method: str, neutral: Callable[[Any], Any]) -> FallbackExecutor[Any, Any]:
+        return FallbackExecutor(
             lambda batch: ask(method, batch),
             neutral,
             patience_seconds=config.patience_seconds,
@@ -35,7 +35,7 @@ def live_parts(ask: Ask, description: Description, config: StreamConfig, counts:
             counts=counts,
         )
 
-    return Parts(
+    return InferenceModels(
         detector=guarded("detect", _no_faces),
         restorer=guarded("restore", _as_it_is),
         crop_size=description.crop_size,

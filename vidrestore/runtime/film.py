@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.inspection import inspect_to_rewrite
-from vidrestore.media.output import aside, check_destination, workspace
+from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
-from vidrestore.media.remux.mux import JoinReport, join
-from vidrestore.media.remux.plan import check_join
+from vidrestore.media.remux.mux import RemuxReport, join
+from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.writer import check_encoding
 from vidrestore.report import RunReport, installed_versions
 from vidrestore.restoration.pipeline import RestoreConfig
@@ -86,12 +86,12 @@ def restore_film(
     info = inspect_to_rewrite(source, max_pixels=config.restore.max_pixels)
     check_destination(source, destination, overwrite=config.overwrite)
     encoding = check_encoding(info, config.restore.encode)
-    plan = check_join(source, destination, video_codec=encoding.codec)
-    with workspace(destination) as folder, open_runner(config) as runner:
+    plan = check_remux(source, destination, video_codec=encoding.codec)
+    with scratch_dir(destination) as folder, open_runner(config) as runner:
         segment = Segment(source.absolute(), folder.absolute() / "video")
         done = runner.run(segment, lambda progress: on_progress(progress, info) if on_progress else None)
         _refuse(done.read.losses(), source, strict=config.strict)
-        with aside(destination) as result:
+        with atomic_output(destination) as result:
             joined = join([done.part], source, result, plan=plan)
             if joined.frames != done.read.frames:
                 message = f"{joined.frames} frames came out of {done.read.frames}; this is a bug, please report it"
@@ -117,7 +117,7 @@ def _refuse(losses: Sequence[str], source: Path, *, strict: bool) -> None:
         raise InputError(message)
 
 
-def _warnings(info: VideoInfo, done: SegmentReport, joined: JoinReport) -> list[str]:
+def _warnings(info: VideoInfo, done: SegmentReport, joined: RemuxReport) -> list[str]:
     """Everything that is not in the result as it was in the source."""
     moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
     if joined.retimed_packets:
@@ -133,7 +133,7 @@ def _report(
     runner: Runner,
     *,
     done: SegmentReport,
-    joined: JoinReport,
+    joined: RemuxReport,
     warnings: list[str],
     seconds: float,
 ) -> RunReport:

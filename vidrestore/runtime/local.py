@@ -7,7 +7,7 @@ from typing import Self
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.restoration.face.restorer import FaceRestorer
-from vidrestore.restoration.pipeline import Parts, RestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.stages import Inline
@@ -23,13 +23,13 @@ class LocalRunner:
         keep_freed_memory()
         self._config = config
         self._restorer = FaceRestorer(config.restorer)
-        self.parts = Parts(
+        self.parts = InferenceModels(
             Inline(FaceDetector(config.detector)),
             Inline(self._restorer),
             crop_size=self._restorer.crop_size,
             batch_size=self._restorer.batch_size,
             encoder=Inline(self._restorer.encode),
-            coded_restorer=Inline(self._restorer.restore_coded),
+            styled_restorer=Inline(self._restorer.restore_coded),
             visibility=Inline(FaceVisibility(config.restorer.device)),
         )
 

@@ -18,13 +18,13 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from vidrestore.errors import WorkerError
-from vidrestore.restoration.pipeline import Parts, RestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
 from vidrestore.runtime.ray_connection import fetch
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 from vidrestore.runtime.workers import Description
-from vidrestore.types import CodedCrop, Detection, Float32, UInt8
+from vidrestore.types import Detection, Float32, StyledCrop, UInt8
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -58,15 +58,15 @@ class SegmentWorker:
         self._progress = progress
 
 
-def face_parts(face_workers: Sequence[Actor], description: Description, *, in_flight: int) -> Parts:
+def face_parts(face_workers: Sequence[Actor], description: Description, *, in_flight: int) -> InferenceModels:
     """The parts of a restoration that face workers do."""
-    return Parts(
+    return InferenceModels(
         OnActors[UInt8, tuple[Detection, ...]](face_workers, "detect", in_flight=in_flight),
         OnActors[UInt8, UInt8](face_workers, "restore", in_flight=in_flight),
         crop_size=description.crop_size,
         batch_size=description.batch_size,
         encoder=OnActors[UInt8, Float32](face_workers, "encode", in_flight=in_flight),
-        coded_restorer=OnActors[CodedCrop, UInt8](face_workers, "restore_coded", in_flight=in_flight),
+        styled_restorer=OnActors[StyledCrop, UInt8](face_workers, "restore_coded", in_flight=in_flight),
         visibility=OnActors[UInt8, UInt8](face_workers, "see", in_flight=in_flight),
     )
 

@@ -19,12 +19,12 @@ from vidrestore.files import check_no_link, is_own_file
 from vidrestore.media.gaps import refuse_long_gaps
 from vidrestore.media.inspection import inspect_and_index
 from vidrestore.media.output import container_format, result_mode
-from vidrestore.media.reader import Span
-from vidrestore.media.remux.mux import JoinReport, join
-from vidrestore.media.remux.plan import check_join
+from vidrestore.media.reader import SegmentRange
+from vidrestore.media.remux.mux import RemuxReport, join
+from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.segments import plan_spans
 from vidrestore.media.writer import check_encoding
-from vidrestore.restoration.pipeline import Parts, RestoreConfig, reach
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, reach
 from vidrestore.runtime.segment import Progress, Segment, SegmentReport, restore_segment
 
 OnProgress = Callable[[Progress], None]
@@ -59,7 +59,7 @@ class FilmPlan:
     width: int
     height: int
     seconds: float
-    spans: tuple[Span, ...]
+    spans: tuple[SegmentRange, ...]
     frames_in_spans: tuple[int, ...]
     notes: tuple[str, ...]
     """What the result will not keep of the picture."""
@@ -76,7 +76,7 @@ class RestoreOrder:
 
     source: str
     mark: str
-    span: Span
+    span: SegmentRange
     part: str
     config: RestoreConfig
     passthrough: bool = False
@@ -119,7 +119,7 @@ class Joined:
     """Its fingerprint."""
     sha256: str
     bytes: int
-    report: JoinReport
+    report: RemuxReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def frame_cost(width: int, height: int) -> float:
     return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
 
 
-def carry_out(order: Order, parts: Parts | None, on_progress: OnProgress) -> Outcome:
+def carry_out(order: Order, parts: InferenceModels | None, on_progress: OnProgress) -> Outcome:
     """Do what an order says; `parts` are where detection and restoration run, which plans and joins do not need.
 
     Raises:
@@ -158,7 +158,7 @@ def _plan(order: PlanOrder) -> FilmPlan:
         named = Path(order.destination.rpartition("/")[2])
         container_format(named)
         encoding = check_encoding(film, order.config.encode)
-        check_join(local, named, video_codec=encoding.codec)
+        check_remux(local, named, video_codec=encoding.codec)
         cost = frame_cost(film.width, film.height)
         times = index.times
         seconds = float((times[-1] - times[0]) * index.time_base) if len(times) > 1 else 0.0
@@ -175,12 +175,12 @@ def _plan(order: PlanOrder) -> FilmPlan:
     return FilmPlan(sha256, len(times), film.width, film.height, seconds, spans, held, film.notes, index.uncut)
 
 
-def _restore(order: RestoreOrder, parts: Parts | None, on_progress: OnProgress) -> PartReport:
+def _restore(order: RestoreOrder, parts: InferenceModels | None, on_progress: OnProgress) -> PartReport:
     with ExitStack() as stack:
         local = stack.enter_context(storage.fetched(order.source, order.mark))
         _check_unchanged(order.source, order.mark)
         made = _scratch(order.part, stack) / "part.mp4"
-        segment = Segment(local, made, None if order.span == Span() else order.span)
+        segment = Segment(local, made, None if order.span == SegmentRange() else order.span)
         report = restore_segment(segment, None if order.passthrough else parts, order.config, on_progress)
         _check_unchanged(order.source, order.mark)
         sha256, size = storage.sha256_of(made), made.stat().st_size
@@ -239,7 +239,7 @@ def _scratch(address: str, stack: ExitStack) -> Path:
     return folder
 
 
-def _held(times: Sequence[int], span: Span) -> int:
+def _held(times: Sequence[int], span: SegmentRange) -> int:
     first = 0 if span.start is None else bisect_left(times, span.start)
     return (len(times) if span.stop is None else bisect_left(times, span.stop)) - first
 

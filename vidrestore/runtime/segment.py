@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vidrestore.media.pixel_formats import frame_bytes
-from vidrestore.media.reader import ReadStatistics, Span, VideoReader
+from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import Parts, RestoreConfig, restore_frames, within_budget
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames, within_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Segment:
 
     source: Path
     part: Path
-    span: Span | None = None
+    span: SegmentRange | None = None
     """None: the whole film."""
 
 
@@ -45,7 +45,7 @@ class SegmentReport:
 
 
 def restore_segment(
-    segment: Segment, parts: Parts | None, config: RestoreConfig, on_progress: Callable[[Progress], None]
+    segment: Segment, parts: InferenceModels | None, config: RestoreConfig, on_progress: Callable[[Progress], None]
 ) -> SegmentReport:
     """Decode, restore and encode a segment.
 
@@ -60,7 +60,7 @@ def restore_segment(
     """
     recorder = Recorder()
     written = 0
-    span = segment.span or Span()
+    span = segment.span or SegmentRange()
     with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
         info = reader.info
         writer = stack.enter_context(VideoWriter(segment.part, info, config.encode))
@@ -69,7 +69,7 @@ def restore_segment(
             fewer = min(parts.frames_per_batch, config.look.frames_per_batch)
             parts = replace(parts, frames_per_batch=fewer)
         restored = (
-            restore_frames(reader, parts, config, recorder, counts=lambda frame: span.holds(frame.pts))
+            restore_frames(reader, parts, config, recorder, is_counted=lambda frame: span.holds(frame.pts))
             if parts is not None
             else recorder.timed("decode", reader)
         )

@@ -16,7 +16,7 @@ from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.runtime.allocator import keep_freed_memory
 from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.stages import BatchStage
-from vidrestore.types import CodedCrop, Detection, Float32, UInt8
+from vidrestore.types import Detection, Float32, StyledCrop, UInt8
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -71,7 +71,7 @@ class FaceWorker:
         return self._joining(self._restorer.encode, full=self._restorer.batch_size)
 
     @cached_property
-    def _restore_coded(self) -> Coalescer[CodedCrop, UInt8]:
+    def _restore_coded(self) -> Coalescer[StyledCrop, UInt8]:
         return self._joining(self._restorer.restore_coded, full=self._restorer.batch_size)
 
     @cached_property
@@ -122,7 +122,7 @@ class FaceWorker:
         """Tell the style codes of crops."""
         return await self._encode(crops)
 
-    async def restore_coded(self, coded: list[CodedCrop]) -> Sequence[UInt8]:
+    async def restore_coded(self, coded: list[StyledCrop]) -> Sequence[UInt8]:
         """Restore crops with given style codes."""
         return await self._restore_coded(coded)
 

@@ -22,8 +22,8 @@ from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.gan.initialization import MEAN_CODE, read_prior
 from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
-from vidrestore.training.gan.validation import Judges
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.gan.validation import LossModels
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import OnLog, RunConfig, run
 
 PRIOR_FILE = "prior.safetensors"
@@ -69,7 +69,9 @@ class TrainingConfig:
             raise ConfigError(f"evaluated_faces is {self.evaluated_faces}; give 1 or more")
 
 
-def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1) -> Machine:
+def machine_of(
+    config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1
+) -> DistributedContext:
     """This process's part of a training on `device`; "auto" takes CUDA where it is.
 
     Under torchrun, "auto" is the process's own GPU, and rank and world are torchrun's: the processes join here.
@@ -91,14 +93,14 @@ def machine_of(config: TrainingConfig, device: torch.device | str, *, rank: int 
         if device.type == "cuda":
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Machine(device, precision=config.precision, compile=config.compile, rank=rank, world=world)
+    return DistributedContext(device, precision=config.precision, compile=config.compile, rank=rank, world=world)
 
 
 def train_prior(
     config: TrainingConfig,
     faces: Path,
     folder: Path,
-    machine: Machine,
+    machine: DistributedContext,
     *,
     start: Path | None = None,
     on_log: OnLog | None = None,
@@ -141,7 +143,7 @@ def train_restorer(
     config: TrainingConfig,
     faces: Path,
     folder: Path,
-    machine: Machine,
+    machine: DistributedContext,
     *,
     prior: Path | None = None,
     start: Path | None = None,
@@ -181,11 +183,16 @@ def train_restorer(
 
 @contextmanager
 def restorer_trainer(
-    config: TrainingConfig, faces: Path, machine: Machine, *, prior: Path | None = None, start: Path | None = None
+    config: TrainingConfig,
+    faces: Path,
+    machine: DistributedContext,
+    *,
+    prior: Path | None = None,
+    start: Path | None = None,
 ) -> Iterator[RestorerTrainer]:
     """The trainer that `train_restorer` runs, with its faces, until the context ends; arguments and errors likewise."""
     found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
-    judges = Judges(
+    judges = LossModels(
         perceptual=_perceptual(config.perceptual).to(machine.device),
         identity=load_identity(config.identity).to(machine.device),
     )
@@ -256,11 +263,11 @@ def _take_critics(path: Path, **critics: nn.Module) -> None:
     if not path.is_file():
         return
     tensors = {name: tensor.float() for name, tensor in load_state_dict(path).items()}
-    for name, critic in critics.items():
+    for name, discriminator in critics.items():
         prefix = f"{name}."
         found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         if found:
-            _load(critic, found, path)
+            _load(discriminator, found, path)
 
 
 def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -271,7 +278,7 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _batches(
-    config: TrainingConfig, faces: FaceFolder, machine: Machine, *, films: FilmShareConfig | None = None
+    config: TrainingConfig, faces: FaceFolder, machine: DistributedContext, *, films: FilmShareConfig | None = None
 ) -> FaceBatches:
     return FaceBatches(
         faces,

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrestore.evaluation.images.candidates import Contender
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.candidates import Candidate
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.models.checkpoint import save_safetensors
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
@@ -53,9 +53,9 @@ def detect_any(images: Sequence[UInt8]) -> list[tuple[Detection, ...]]:
 
 
 @pytest.fixture
-def judges() -> Judges:
+def judges() -> MetricModels:
     """Means as features, pixels as identity."""
-    return Judges(
+    return MetricModels(
         describe=lambda images: (images.mean(dim=(2, 3), keepdim=True),),
         embed=lambda images: images.flatten(1) + 2,
         detect=detect_any,
@@ -64,11 +64,11 @@ def judges() -> Judges:
 
 
 @pytest.fixture
-def contender() -> Callable[..., Contender]:
+def candidate() -> Callable[..., Candidate]:
     """Build one of a function on uint8 images."""
 
-    def build(name: str, restore: Callable[[Tensor], Tensor] = lambda images: images, **options: object) -> Contender:
-        return Contender(name, f"test of {name}", restore, **options)
+    def build(name: str, restore: Callable[[Tensor], Tensor] = lambda images: images, **options: object) -> Candidate:
+        return Candidate(name, f"test of {name}", restore, **options)
 
     return build
 

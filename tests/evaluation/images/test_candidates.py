@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.evaluation.images.candidates import Contender, baselines, load_models
+from vidrestore.evaluation.images.candidates import Candidate, baselines, load_models
 from vidrestore.models.checkpoint import load_gfpgan
 from vidrestore.restoration.face.restorer import RestorerConfig
 
@@ -53,7 +53,7 @@ def test_a_model_given_twice_or_unknown_is_refused(tiny_model: Path) -> None:
         load_models(["gfpgan-v9"], EXACT)
 
 
-def test_a_larger_contender_gets_enlarged_faces_and_its_own_are_reduced(contender: Callable[..., Contender]) -> None:
+def test_a_larger_contender_gets_enlarged_faces_and_its_own_are_reduced(candidate: Callable[..., Candidate]) -> None:
     sides = []
 
     def restore(images: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ def test_a_larger_contender_gets_enlarged_faces_and_its_own_are_reduced(contende
         return images
 
     shown = images(64)
-    restored = contender("large", restore, crop_size=128)(shown)
+    restored = candidate("large", restore, crop_size=128)(shown)
     assert sides == [128]
     assert restored.shape == shown.shape
     assert (restored.float() - shown.float()).abs().mean() < 4

@@ -13,7 +13,7 @@ import torch
 from vidrestore.errors import ConfigError
 from vidrestore.evaluation.images import run as evaluation_run
 from vidrestore.evaluation.images.evaluate import EvaluationConfig
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.images.results import EvaluationReport
 from vidrestore.evaluation.images.run import evaluate_models
 
@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: Judges) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: MetricModels) -> Run:
     """Run `vidrestore evaluate` in this process with cheap judges; gives exit code, stdout and stderr."""
     monkeypatch.setattr(evaluation_run, "load_judges", lambda _device: judges)
     return partial(run, "evaluate")
@@ -42,8 +42,8 @@ def test_an_evaluation_leaves_report_table_and_pictures(
     assert sorted(path.name for path in out.iterdir()) == ["grid-clean.png", "grid.png", "report.json", "table.md"]
     report = EvaluationReport.from_json((out / "report.json").read_text())
     assert [result.strength for result in report.results] == ["clean", "light"]
-    assert [score.contender for score in report.results[0].scores] == ["input", "bicubic", "tiny"]
-    assert report.contenders[2].sha256 is not None
+    assert [score.candidate for score in report.results[0].scores] == ["input", "bicubic", "tiny"]
+    assert report.candidates[2].sha256 is not None
     assert "## light" in (out / "table.md").read_text()
     assert cv2.imread(str(out / "grid.png")).shape == (28 + 256, 4 * 256 + 3 * 2, 3)
 

@@ -15,7 +15,7 @@ SCORE = Score("embedded", 7, 25.304, 0.81234, 0.25, 0.9, 0.431, 0.38, 2.164, 1, 
 BLIND = Score("input", 7, 100.0, 1.0, 0.0, 1.0, 1.0, 1.0, None, 7, 0, None, None, None)
 REPORT = EvaluationReport(
     folder="faces", part="held-out", faces=7, faces_available=9, faces_enlarged=2, size=256, seed=0,
-    contenders=(ContenderInfo("embedded", "embedded, 256 px", "ab" * 32), ContenderInfo("input", "as it is", None)),
+    candidates=(ContenderInfo("embedded", "embedded, 256 px", "ab" * 32), ContenderInfo("input", "as it is", None)),
     versions={"torch": "2"}, results=(StrengthResult("medium", "00", (SCORE, BLIND)),),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.types import Detection, UInt8
 
@@ -111,9 +111,9 @@ def _whole(image: UInt8) -> tuple[Detection, ...]:
 
 
 @pytest.fixture
-def judges() -> Judges:
+def judges() -> MetricModels:
     """Means as features, pixels as identity, a face in every picture."""
-    return Judges(
+    return MetricModels(
         describe=lambda images: (images.mean(dim=(2, 3), keepdim=True),),
         embed=lambda images: torch.nn.functional.normalize(images.flatten(1) + 2),
         detect=detect_any,

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos import compare, plots
 from vidrestore.evaluation.videos.plots import PICTURES
 from vidrestore.evaluation.videos.results import FilmComparison
@@ -21,7 +21,7 @@ Drawn = Callable[..., list[UInt8]]
 
 
 @pytest.fixture
-def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: Judges) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: MetricModels) -> Run:
     """Run `vidrestore metrics` in this process with cheap judges; gives exit code, stdout and stderr."""
     monkeypatch.setattr(compare, "load_judges", lambda _device: judges)
     return partial(run, "metrics")

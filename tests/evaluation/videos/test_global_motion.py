@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos.compare import compare_films
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.meter import FilmMeter
@@ -144,13 +144,13 @@ def test_grain_of_an_input_that_does_not_sway_is_not_taken_for_sway(write: Write
     assert done.input_sway.weave_pixels < 0.05
 
 
-def test_without_an_input_nothing_is_told_or_taken_out(write: Write, drawn: Drawn, judges: Judges) -> None:
+def test_without_an_input_nothing_is_told_or_taken_out(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     done = compare_films(write("truth", drawn(4)), [write("test", drawn(4))], judges=judges, config=SMALL)
     assert done.input_sway is None
     assert not any("gate weave" in line for line in remarks(done))
 
 
-def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges: Judges) -> None:
+def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 4
     films = write("truth", plain), [write("test", plain)]
     done = compare_films(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
@@ -159,7 +159,7 @@ def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges
     assert done.films[2].summary.flicker_elsewhere == 0
 
 
-def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: Judges) -> None:
+def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     soft = softened(drawn(1))
     films = write("truth", drawn(1)), [write("test", drawn(1))]
     done = compare_films(*films, degraded=write("input", soft), judges=judges, config=SMALL)
@@ -170,7 +170,7 @@ def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: Judges) 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("aspect", [Fraction(1), Fraction(16, 11)])
 def test_weave_is_taken_out_of_landmarks_of_turned_and_stretched_films(
-    write: Write, drawn: Drawn, judges: Judges, rotation: int, aspect: Fraction
+    write: Write, drawn: Drawn, judges: MetricModels, rotation: int, aspect: Fraction
 ) -> None:
     with VideoReader(write("film", drawn(3, width=96))) as reader:
         frames = [replace(one, rotation=rotation, sample_aspect_ratio=aspect) for one in reader]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
 from vidrestore.media.reader import VideoReader
@@ -17,12 +17,12 @@ Drawn = Callable[..., list[UInt8]]
 SMALL = ComparisonConfig(crop_size=64, device="cpu")
 
 
-def all_scenes(path: Path, judges: Judges, config: ComparisonConfig) -> list[Scene]:
+def all_scenes(path: Path, judges: MetricModels, config: ComparisonConfig) -> list[Scene]:
     with VideoReader(path) as reader:
         return list(scenes(reader, judges.detect, config))
 
 
-def test_no_more_is_read_ahead_than_the_tracker_holds_back(write: Write, drawn: Drawn, judges: Judges) -> None:
+def test_no_more_is_read_ahead_than_the_tracker_holds_back(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     pulled = 0
 
     def counted(frames: VideoReader) -> Iterator[Frame]:
@@ -38,7 +38,7 @@ def test_no_more_is_read_ahead_than_the_tracker_holds_back(write: Write, drawn: 
 
 
 def test_the_region_of_a_face_is_its_mask_and_elsewhere_is_where_none_reaches(
-    write: Write, drawn: Drawn, judges: Judges
+    write: Write, drawn: Drawn, judges: MetricModels
 ) -> None:
     for scene in all_scenes(write("film", drawn(4)), judges, SMALL):
         assert scene.faces[34, 32]
@@ -49,7 +49,7 @@ def test_the_region_of_a_face_is_its_mask_and_elsewhere_is_where_none_reaches(
         assert scene.elsewhere[0].all()
 
 
-def test_a_face_too_small_is_neither_measured_nor_elsewhere(write: Write, drawn: Drawn, judges: Judges) -> None:
+def test_a_face_too_small_is_neither_measured_nor_elsewhere(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     path = write("film", drawn(4))
     measured, ignored = (all_scenes(path, judges, replace(SMALL, min_face=width)) for width in (20, 60))
     for one, other in zip(measured, ignored, strict=True):

@@ -17,7 +17,7 @@ from vidrestore.errors import RestorationError
 from vidrestore.types import UInt8
 
 
-class FilmCoder:
+class VideoCodecRoundTrip:
     """A `Stage`: uint8 [h, w, 3] RGB pictures in, as many of the same size out, in order, as the codec left them.
 
     Holds what the encoder looks ahead and the decoder holds back: for x264 up to 60 pictures. Raises as

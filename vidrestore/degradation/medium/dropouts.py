@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidrestore.degradation.medium.codec import check_range
-from vidrestore.degradation.medium.rng import Purpose, generator_at
+from vidrestore.degradation.medium.rng import Purpose, rng_for
 from vidrestore.degradation.medium.surface import add_dust, add_scratch, scratches_at
 from vidrestore.degradation.medium.tape import add_streaks
 from vidrestore.errors import ConfigError
@@ -78,7 +78,7 @@ def draw_dropouts(config: DropoutConfig, generator: np.random.Generator) -> Drop
 
 def add_dropouts(picture: UInt8, dropouts: Dropouts, *, seed: int, index: int) -> UInt8:
     """Strike frame `index` of the film, uint8 [h, w, 3] RGB; a function of the arguments alone."""
-    generator = generator_at(seed, Purpose.DROPOUTS, index)
+    generator = rng_for(seed, Purpose.DROPOUTS, index)
     picture = add_dust(picture, generator, mean=dropouts.dust, sizes=dropouts.dust_sizes, pale=dropouts.pale)
     for scratch in scratches_at(seed, index, starts=dropouts.scratches, lasting=dropouts.scratch_frames):
         picture = add_scratch(picture, scratch, generator, index=index, pale=dropouts.pale)

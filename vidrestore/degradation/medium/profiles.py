@@ -6,7 +6,7 @@ from typing import Final
 from vidrestore.degradation.medium.clip import MEDIA, FilmConfig, FilmParameters, draw, film_preset
 from vidrestore.degradation.medium.codec import CodecConfig
 from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, draw_dropouts
-from vidrestore.degradation.medium.rng import Purpose, generator_at
+from vidrestore.degradation.medium.rng import Purpose, rng_for
 from vidrestore.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ class LookConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DegradationProfile:
     """The damage of one film."""
 
     film: FilmParameters
@@ -107,12 +107,12 @@ def look_preset(name: str) -> LookConfig:
     return _LOOKS[name]
 
 
-def draw_look(config: LookConfig, *, seed: int) -> Look:
+def sample_profile(config: LookConfig, *, seed: int) -> DegradationProfile:
     """The look of the film with that seed."""
-    generator = generator_at(seed, Purpose.LOOK)
+    generator = rng_for(seed, Purpose.LOOK)
     if config.mix:
         config = _LOOKS[config.mix[int(generator.integers(len(config.mix)))]]
     film = draw(config.film, generator)
     # a face is cut out of somewhere in a frame, a film begins at a block's corner
     film = replace(film, codec=replace(film.codec, corner=(0, 0)))
-    return Look(film, draw_dropouts(config.dropouts, generator))
+    return DegradationProfile(film, draw_dropouts(config.dropouts, generator))

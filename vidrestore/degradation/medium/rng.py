@@ -15,6 +15,6 @@ class Purpose(IntEnum):
     SCRATCHES = 4
 
 
-def generator_at(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
+def rng_for(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
     """The same numbers for the same arguments; `index` is of a frame, or of whatever the purpose counts."""
     return np.random.default_rng([seed, purpose, index])

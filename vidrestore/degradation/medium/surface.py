@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidrestore.degradation.medium.rng import Purpose, generator_at
+from vidrestore.degradation.medium.rng import Purpose, rng_for
 from vidrestore.types import Float32, UInt8
 
 _SUBPIXEL_BITS = 4
@@ -104,7 +104,7 @@ def scratches_at(seed: int, index: int, *, starts: float, lasting: tuple[int, in
     if not starts:
         return
     for epoch in range(max(0, index - lasting[1] + 1) // _EPOCH, index // _EPOCH + 1):
-        generator = generator_at(seed, Purpose.SCRATCHES, epoch)
+        generator = rng_for(seed, Purpose.SCRATCHES, epoch)
         for _ in range(int(generator.poisson(starts * _EPOCH))):
             scratch = Scratch(
                 first=epoch * _EPOCH + int(generator.integers(_EPOCH)),

@@ -6,18 +6,18 @@ import numpy as np
 
 from vidrestore.degradation.medium import imaging
 from vidrestore.degradation.medium.clip import FilmParameters, expose
-from vidrestore.degradation.medium.codec_stream import FilmCoder
+from vidrestore.degradation.medium.codec_stream import VideoCodecRoundTrip
 from vidrestore.degradation.medium.dropouts import add_dropouts
-from vidrestore.degradation.medium.profiles import Look
-from vidrestore.degradation.medium.rng import Purpose, generator_at
+from vidrestore.degradation.medium.profiles import DegradationProfile
+from vidrestore.degradation.medium.rng import Purpose, rng_for
 from vidrestore.stages import run
 from vidrestore.types import UInt8
 
 
-def through_medium(pictures: Iterable[UInt8], look: Look, *, seed: int) -> Iterator[UInt8]:
+def through_medium(pictures: Iterable[UInt8], look: DegradationProfile, *, seed: int) -> Iterator[UInt8]:
     """Damage a film in its own small size: uint8 [h, w, 3] RGB pictures in, as many out, in order.
 
-    Lazy; holds one picture for the fields, and what the codec holds (see `FilmCoder`).
+    Lazy; holds one picture for the fields, and what the codec holds (see `VideoCodecRoundTrip`).
     """
     film = look.film
     struck = (
@@ -25,20 +25,20 @@ def through_medium(pictures: Iterable[UInt8], look: Look, *, seed: int) -> Itera
         for index, picture in enumerate(pictures)
     )
     if film.interlacing is None:
-        return run(FilmCoder(film.codec), struck)
+        return run(VideoCodecRoundTrip(film.codec), struck)
     woven = _woven(struck)
     if film.codec.interlaced:  # the player deinterlaces; otherwise who made the file did
-        return _deinterlaced(run(FilmCoder(film.codec), woven), film.interlacing)
-    return run(FilmCoder(film.codec), _deinterlaced(woven, film.interlacing))
+        return _deinterlaced(run(VideoCodecRoundTrip(film.codec), woven), film.interlacing)
+    return run(VideoCodecRoundTrip(film.codec), _deinterlaced(woven, film.interlacing))
 
 
 def exposed(picture: UInt8, film: FilmParameters, *, seed: int, index: int) -> UInt8:
     """Frame `index` of the film as gate, lens, stock and signal leave it; a function of the arguments alone."""
     pictures = imaging.shrink(picture[None], width=picture.shape[1], height=picture.shape[0])
     if film.gate_weave:
-        gate = generator_at(seed, Purpose.GATE, index)
+        gate = rng_for(seed, Purpose.GATE, index)
         pictures = imaging.shift(pictures, film.gate_weave * gate.standard_normal((1, 2)))
-    return np.asarray(expose(pictures, film, generator_at(seed, Purpose.EXPOSURE, index))[0], np.uint8)
+    return np.asarray(expose(pictures, film, rng_for(seed, Purpose.EXPOSURE, index))[0], np.uint8)
 
 
 def _woven(pictures: Iterable[UInt8]) -> Iterator[UInt8]:

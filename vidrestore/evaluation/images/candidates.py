@@ -22,7 +22,7 @@ BICUBIC: Final = "bicubic"
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class Candidate:
     """A way to restore aligned faces."""
 
     name: str
@@ -43,19 +43,19 @@ class Contender:
         return _resized(self.restore(_resized(images_BCHW, self.crop_size)), side)
 
 
-def baselines() -> tuple[Contender, Contender]:
+def baselines() -> tuple[Candidate, Candidate]:
     """What costs nothing: the damaged face as it is, and the same at half its size and back, both bicubic.
 
     The second is the plainest way to lose noise and blocks together with detail; a model that is no better than it
     only smooths.
     """
     return (
-        Contender(INPUT, "the damaged face as it is", lambda images: images),
-        Contender(BICUBIC, "the damaged face at half its size and back, bicubic", _halved_and_back),
+        Candidate(INPUT, "the damaged face as it is", lambda images: images),
+        Candidate(BICUBIC, "the damaged face at half its size and back, bicubic", _halved_and_back),
     )
 
 
-def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Contender, ...]:
+def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Candidate, ...]:
     """Load models as `vidrestore restore` runs them: quantised in, quantised out, in batches of one shape.
 
     Args:
@@ -74,12 +74,12 @@ def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Conten
     return tuple(_load(model, replace(restorer, model=model), stems) for model in models)
 
 
-def _load(model: str, config: RestorerConfig, stems: Counter[str]) -> Contender:
+def _load(model: str, config: RestorerConfig, stems: Counter[str]) -> Candidate:
     restorer = FaceRestorer(config)
     stem = Path(model).stem if zoo.is_path(model) else model
     what = f"{model}, {restorer.crop_size} px, {str(restorer.dtype).removeprefix('torch.')} on {restorer.device.type}"
     name = stem if stems[stem] == 1 else model
-    return Contender(name, what, _crops(restorer), restorer.crop_size, restorer.model_sha256)
+    return Candidate(name, what, _crops(restorer), restorer.crop_size, restorer.model_sha256)
 
 
 def _crops(restorer: FaceRestorer) -> Restore:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ConfigError, InputError
-from vidrestore.evaluation.images.candidates import Contender
+from vidrestore.evaluation.images.candidates import Candidate
 from vidrestore.evaluation.images.degraded_faces import Degrade, damage, degrade_as
 from vidrestore.evaluation.images.grid import Grid
-from vidrestore.evaluation.images.metric_models import Judges, Measured, pictures, summarise
+from vidrestore.evaluation.images.metric_models import Measured, MetricModels, pictures, summarise
 from vidrestore.evaluation.images.results import ContenderInfo, EvaluationReport, StrengthResult
 from vidrestore.report import installed_versions
 from vidrestore.training.data.dataset import FaceFolder, open_face_folder
@@ -92,8 +92,8 @@ class _Face:
 
 def evaluate(
     folder: Path,
-    contenders: Sequence[Contender],
-    judges: Judges,
+    candidates: Sequence[Candidate],
+    judges: MetricModels,
     config: EvaluationConfig | None = None,
     *,
     on_progress: OnProgress | None = None,
@@ -102,7 +102,7 @@ def evaluate(
 
     Args:
         folder: of aligned square faces, as `vidrestore align` makes it.
-        contenders: each with its own name.
+        candidates: each with its own name.
         judges: what compares.
         config: which faces and which damage.
         on_progress: called after every batch of a contender.
@@ -113,16 +113,16 @@ def evaluate(
         RestorationError: a contender failed.
     """
     config = config or EvaluationConfig()
-    if not contenders or len({one.name for one in contenders}) < len(contenders):
+    if not candidates or len({one.name for one in candidates}) < len(candidates):
         raise ConfigError(
-            f"contenders are {[one.name for one in contenders]}; give one or more, each with its own name"
+            f"contenders are {[one.name for one in candidates]}; give one or more, each with its own name"
         )
     degrades = {strength: degrade_as(strength) for strength in config.strengths}
     available = _part(folder, config)
     order = _order(available)[: config.count]
     faces = [_face(available, index) for index in order]
-    tell = _counted(on_progress, len(faces) * len(contenders) * len(degrades))
-    runs = [_Run(contenders, judges, config, strength, degrades[strength]) for strength in config.strengths]
+    tell = _counted(on_progress, len(faces) * len(candidates) * len(degrades))
+    runs = [_Run(candidates, judges, config, strength, degrades[strength]) for strength in config.strengths]
     for run in runs:
         run.pass_through(faces, tell)
     report = EvaluationReport(
@@ -133,7 +133,7 @@ def evaluate(
         faces_enlarged=int((available.sides[order] < config.size).sum()),
         size=config.size,
         seed=config.seed,
-        contenders=tuple(ContenderInfo(one.name, one.what, one.sha256) for one in contenders),
+        candidates=tuple(ContenderInfo(one.name, one.what, one.sha256) for one in candidates),
         versions=installed_versions(),
         results=tuple(run.result() for run in runs),
     )
@@ -145,19 +145,19 @@ class _Run:
 
     def __init__(
         self,
-        contenders: Sequence[Contender],
-        judges: Judges,
+        candidates: Sequence[Candidate],
+        judges: MetricModels,
         config: EvaluationConfig,
         strength: str,
         degrade: Degrade,
     ) -> None:
-        self._contenders = contenders
+        self._contenders = candidates
         self._judges = judges
         self._config = config
         self._strength = strength
         self._degrade = degrade
         self._seen = hashlib.sha256()
-        self._measured: dict[str, list[Measured]] = {one.name: [] for one in contenders}
+        self._measured: dict[str, list[Measured]] = {one.name: [] for one in candidates}
         self._rows_wanted = config.grid_faces if strength in config.grid_strengths else 0
         self.rows: list[tuple[UInt8, ...]] = []
         """Of the grid: a picture of each contender and the truth, for at most `grid_faces` faces."""
@@ -173,9 +173,9 @@ class _Run:
             self._seen.update(damaged.numpy().tobytes())
             truth = self._judges.know(target, [face.tabled for face in batch])
             columns = []
-            for contender in self._contenders:
-                restored = contender(damaged.clone())  # a contender that writes on its input spoils it for no other
-                self._measured[contender.name].append(self._judges.measure(restored, truth))
+            for candidate in self._contenders:
+                restored = candidate(damaged.clone())  # a contender that writes on its input spoils it for no other
+                self._measured[candidate.name].append(self._judges.measure(restored, truth))
                 columns.append(restored)
                 tell(len(batch), self._strength)
             self._keep([*columns, target])

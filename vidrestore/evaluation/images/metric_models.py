@@ -53,7 +53,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class MetricModels:
     """The networks, each in float32 on `device`; `load_judges` gives the usual ones."""
 
     describe: Describe
@@ -98,13 +98,13 @@ class Judges:
         )
 
 
-def load_judges(device: torch.device) -> Judges:
+def load_judges(device: torch.device) -> MetricModels:
     """The judges of this project: MobileNetV2, the embedded identity network and the embedded detector.
 
     Raises:
         ModelError: weights cannot be had or do not fit.
     """
-    return Judges(
+    return MetricModels(
         describe=MobileNetV2Features().to(device).eval(),
         embed=load_identity().to(device).eval(),
         detect=FaceDetector(DetectorConfig(device=str(device))),
@@ -112,14 +112,14 @@ def load_judges(device: torch.device) -> Judges:
     )
 
 
-def summarise(contender: str, batches: Sequence[Measured]) -> Score:
+def summarise(candidate: str, batches: Sequence[Measured]) -> Score:
     """The score of one contender from all its batches, one face or more."""
     decibels = _joined([one.psnr for one in batches])
     ratios = _joined([one.sharpness_ratio for one in batches])
     landmarks = sum((one.landmarks for one in batches), start=LandmarkErrors(()))
     chroma = sum((one.chroma for one in batches), start=ChromaErrors())
     return Score(
-        contender=contender,
+        candidate=candidate,
         faces=len(decibels),
         psnr_decibels=mean_psnr(decibels),
         ssim=_mean([one.ssim for one in batches]),

@@ -11,7 +11,7 @@ from vidrestore.report_json import from_json, to_json
 class Score:
     """One contender at one strength of damage: means over the faces, each against its own truth."""
 
-    contender: str
+    candidate: str
     faces: int
     """Restored and measured."""
     psnr_decibels: float
@@ -76,7 +76,7 @@ class EvaluationReport:
     size: int
     """Side of the pictures in pixels."""
     seed: int
-    contenders: tuple[ContenderInfo, ...]
+    candidates: tuple[ContenderInfo, ...]
     versions: dict[str, str]
     results: tuple[StrengthResult, ...]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from vidrestore.errors import ConfigError
-from vidrestore.evaluation.images.candidates import Contender, baselines, load_models
+from vidrestore.evaluation.images.candidates import Candidate, baselines, load_models
 from vidrestore.evaluation.images.evaluate import Evaluation, EvaluationConfig, OnProgress, evaluate
 from vidrestore.evaluation.images.grid import write_grid
 from vidrestore.evaluation.images.metric_models import load_judges
@@ -44,11 +44,11 @@ def evaluate_models(
     if not models:
         raise ConfigError("no model was named; give one or more")
     config, restorer = config or EvaluationConfig(), restorer or RestorerConfig()
-    contenders = load_models(models, restorer)
+    candidates = load_models(models, restorer)
     first = _first_shown(config.strengths)
-    config = replace(config, size=_smallest(contenders), grid_strengths=(first, _CLEAN))
+    config = replace(config, size=_smallest(candidates), grid_strengths=(first, _CLEAN))
     judges = load_judges(choose_device(restorer.device))
-    return evaluate(folder, [*baselines(), *contenders], judges, config, on_progress=on_progress)
+    return evaluate(folder, [*baselines(), *candidates], judges, config, on_progress=on_progress)
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -80,6 +80,6 @@ def _first_shown(strengths: Sequence[str]) -> str:
     return next((strength for strength in (*_SHOWN_FIRST, *damaged) if strength in strengths), _CLEAN)
 
 
-def _smallest(contenders: Sequence[Contender]) -> int:
-    sizes = [one.crop_size for one in contenders if one.crop_size]
+def _smallest(candidates: Sequence[Candidate]) -> int:
+    sizes = [one.crop_size for one in candidates if one.crop_size]
     return min(sizes)

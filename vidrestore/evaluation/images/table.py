@@ -64,15 +64,15 @@ def markdown(report: EvaluationReport) -> str:
     """All tables with their setting, contenders and how to read them."""
     parts = [f"# Evaluation\n\n{markdown_text(setting(report))}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
-    contenders = [
-        f"- *{markdown_text(one.name)}*: {markdown_text(one.what)}{_weights(one.sha256)}" for one in report.contenders
+    candidates = [
+        f"- *{markdown_text(one.name)}*: {markdown_text(one.what)}{_weights(one.sha256)}" for one in report.candidates
     ]
-    return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *contenders])]) + "\n"
+    return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *candidates])]) + "\n"
 
 
 def _cells(score: Score) -> tuple[str, ...]:
     return (
-        score.contender,
+        score.candidate,
         f"{score.psnr_decibels:.2f}",
         f"{score.ssim:.4f}",
         f"{score.feature_distance:.3f}",

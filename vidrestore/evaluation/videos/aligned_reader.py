@@ -10,7 +10,7 @@ from vidrestore.media.reader import ReadStatistics, VideoReader
 from vidrestore.types import Frame
 
 
-class Companion:
+class AlignedReader:
     """A film beside the reference; both are open, and `reader` is at its beginning.
 
     Times count from each film's first frame, for containers begin where they like, and may differ by one tick of

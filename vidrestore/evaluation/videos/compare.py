@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vidrestore.errors import ConfigError
-from vidrestore.evaluation.images.metric_models import Judges, load_judges
-from vidrestore.evaluation.videos.aligned_reader import Companion, losses
+from vidrestore.evaluation.images.metric_models import MetricModels, load_judges
+from vidrestore.evaluation.videos.aligned_reader import AlignedReader, losses
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.global_motion import SwayRecorder
 from vidrestore.evaluation.videos.meter import FilmMeter
@@ -36,7 +36,7 @@ def compare_films(
     *,
     degraded: Path | str | None = None,
     config: ComparisonConfig | None = None,
-    judges: Judges | None = None,
+    judges: MetricModels | None = None,
     on_progress: OnProgress | None = None,
 ) -> FilmComparison:
     """Compare films with what they should be.
@@ -59,7 +59,7 @@ def compare_films(
     truth, rows = Path(reference), _rows(tests, degraded)
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(truth))
-        others = [Companion(path, stack.enter_context(VideoReader(path)), reader.info) for path, _ in rows]
+        others = [AlignedReader(path, stack.enter_context(VideoReader(path)), reader.info) for path, _ in rows]
         judges = judges or load_judges(choose_device(config.device))
         run = _Run(["reference", *(role for _, role in rows)], Viewer(judges, config.crop_size), config)
         for scene in scenes(reader, judges.detect, config):

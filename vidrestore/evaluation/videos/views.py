@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.evaluation.images.metric_models import Judges
+from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.metrics.expression import eyes_profile, mouth_profile
 from vidrestore.evaluation.metrics.features import features_of
 from vidrestore.evaluation.metrics.identity import embeddings_of
@@ -15,7 +15,7 @@ from vidrestore.evaluation.metrics.landmarks import steady_landmarks
 from vidrestore.evaluation.metrics.temporal import luma
 from vidrestore.evaluation.videos.reference_faces import Scene
 from vidrestore.media.colour import Box, region_to_rgb
-from vidrestore.restoration.face.cropper import Aligner
+from vidrestore.restoration.face.cropper import FaceCropper
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, UInt8
 
 
@@ -62,9 +62,9 @@ class View:
 class Viewer:
     """Looks at frames of any film where the truth's faces are."""
 
-    def __init__(self, judges: Judges, crop_size: int) -> None:
+    def __init__(self, judges: MetricModels, crop_size: int) -> None:
         self._judges = judges
-        self._align = Aligner(crop_size)
+        self._align = FaceCropper(crop_size)
 
     def view(self, frame: Frame, scene: Scene) -> View:
         """Look at the frame of a film that belongs to a scene of the truth."""

@@ -25,7 +25,7 @@ class PacketTimes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FilmTimes:
+class VideoTimes:
     """Times of all packets of a film, in decoding order; holds 24 bytes a packet."""
 
     pts: Ticks
@@ -40,7 +40,7 @@ class FilmTimes:
             yield PacketTimes(int(pts), int(dts), int(duration))
 
 
-def packet_times(pts: Sequence[int] | Ticks, *, last_duration: int) -> FilmTimes:
+def packet_times(pts: Sequence[int] | Ticks, *, last_duration: int) -> VideoTimes:
     """Times of a film's packets, given their presentation times in decoding order.
 
     Decoding times grow strictly, and none is later than its packet's presentation time; a duration is the distance to
@@ -58,4 +58,4 @@ def packet_times(pts: Sequence[int] | Ticks, *, last_duration: int) -> FilmTimes
     early = shown[:1] - lead * np.arange(delay, 0, -1)
     durations = np.empty_like(steps)
     durations[order] = steps
-    return FilmTimes(decoded, np.concatenate([early, shown])[: len(decoded)], durations)
+    return VideoTimes(decoded, np.concatenate([early, shown])[: len(decoded)], durations)

@@ -17,13 +17,13 @@ from av.subtitles.stream import SubtitleStream
 
 from vidrestore.media.gaps import MOST_TICKS
 from vidrestore.media.opening import open_source
-from vidrestore.media.output import writing
+from vidrestore.media.output import translate_write_errors
 from vidrestore.media.probe import VideoInfo, stream_info
 from vidrestore.media.reader import probe
 from vidrestore.media.remux.metadata import lost_entries, lost_from_stream
 from vidrestore.media.remux.output import open_output
-from vidrestore.media.remux.parts import Parts, read_parts
-from vidrestore.media.remux.plan import Action, JoinPlan, check_join
+from vidrestore.media.remux.parts import EncodedSegments, read_parts
+from vidrestore.media.remux.plan import Action, RemuxPlan, check_remux
 from vidrestore.media.remux.subtitles import SubtitleConverter
 from vidrestore.media.time_base import time_base_of
 
@@ -37,7 +37,7 @@ _Timed: TypeAlias = "tuple[Fraction, av.Packet[Any], Stream]"
 
 
 @dataclass(frozen=True, slots=True)
-class JoinReport:
+class RemuxReport:
     """What became of everything in the source besides its video; one line each."""
 
     frames: int
@@ -55,13 +55,13 @@ class JoinReport:
 
 
 def join(
-    parts: Sequence[Path], source: str | Path, destination: str | Path, *, plan: JoinPlan | None = None
-) -> JoinReport:
+    parts: Sequence[Path], source: str | Path, destination: str | Path, *, plan: RemuxPlan | None = None
+) -> RemuxReport:
     """Put the parts' video and the source's other streams, chapters and metadata into `destination`.
 
     Nothing is re-encoded: packets are byte for byte those of the parts and of the source, at the same times: exactly
     in MP4 and MOV, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
-    converted (text subtitles) or left out, as `check_join` plans it; the report says so, and names apart what damage
+    converted (text subtitles) or left out, as `check_remux` plans it; the report says so, and names apart what damage
     in the source has cost. An existing destination is
     replaced; write through `output.aside` to keep it whole until the end.
 
@@ -69,16 +69,16 @@ def join(
     fails; InputError when the source is not a readable video.
     """
     source, destination = Path(source), Path(destination)
-    plan = plan or check_join(source, destination)
+    plan = plan or check_remux(source, destination)
     info = probe(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
         film = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
-        with writing(destination), ExitStack() as output:
+        with translate_write_errors(destination), ExitStack() as output:
             container, targets = open_output(destination, opened, info, film, plan, output)
             muxer = _Muxer(opened, container, plan, targets, _shift(info, film, plan))
             muxer.mux_all(info, film)
-        report = JoinReport(
+        report = RemuxReport(
             frames=len(film.times),
             copied=(),
             converted=(),
@@ -95,7 +95,7 @@ def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
     return info.start_pts + duration if duration else None
 
 
-def _shift(info: VideoInfo, film: Parts, plan: JoinPlan) -> Fraction:
+def _shift(info: VideoInfo, film: EncodedSegments, plan: RemuxPlan) -> Fraction:
     """Seconds to add to all times so that no picture is due before zero; MPEG-TS's muxer sees to it itself.
 
     Sound may start early: its first samples are there for the decoder and not heard.
@@ -110,7 +110,7 @@ class _Muxer:
         self,
         source: InputContainer,
         output: OutputContainer,
-        plan: JoinPlan,
+        plan: RemuxPlan,
         targets: dict[int, Stream],
         shift: Fraction,
     ) -> None:
@@ -130,7 +130,7 @@ class _Muxer:
         self.muxed: Counter[int] = Counter()
         """Packets by the index of the source's stream."""
 
-    def mux_all(self, info: VideoInfo, film: Parts) -> None:
+    def mux_all(self, info: VideoInfo, film: EncodedSegments) -> None:
         """Write the whole file, in the order of decoding times."""
         self._output.start_encoding()
         video = self._targets[info.stream_index]
@@ -225,15 +225,15 @@ def _converter(source: Stream, target: Stream) -> SubtitleConverter:
 
 
 def _compared(
-    report: JoinReport,
+    report: RemuxReport,
     source: InputContainer,
     added: Sequence[int],
     muxed: Mapping[int, int],
-    plan: JoinPlan,
+    plan: RemuxPlan,
     destination: Path,
     info: VideoInfo,
-    film: Parts,
-) -> JoinReport:
+    film: EncodedSegments,
+) -> RemuxReport:
     """The report, with what the written file turns out to hold and not to hold."""
     lost: list[str] = []
     with open_source(destination) as result:

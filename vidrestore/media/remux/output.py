@@ -15,9 +15,9 @@ from vidrestore.media.coded_format import coded_colour
 from vidrestore.media.opening import open_source
 from vidrestore.media.probe import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, VideoInfo
 from vidrestore.media.remux.metadata import carried_over, needs_quicktime_keys, stream_metadata
-from vidrestore.media.remux.parts import Parts, open_part
-from vidrestore.media.remux.plan import MIME_TYPES, Action, JoinPlan, StreamPlan
-from vidrestore.media.time_base import exact, time_base_of
+from vidrestore.media.remux.parts import EncodedSegments, open_part
+from vidrestore.media.remux.plan import MIME_TYPES, Action, RemuxPlan, StreamPlan
+from vidrestore.media.time_base import time_base_of, to_fraction
 from vidrestore.types import Colour
 
 _MOVIE_TIMESCALE = 1000
@@ -25,7 +25,7 @@ _HIGHEST_TIMESCALE = 2**31 - 1
 
 
 def open_output(
-    destination: Path, source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPlan, stack: ExitStack
+    destination: Path, source: InputContainer, info: VideoInfo, film: EncodedSegments, plan: RemuxPlan, stack: ExitStack
 ) -> tuple[OutputContainer, dict[int, Stream]]:
     """Open `destination` with a stream for everything that `plan` puts into it; nothing is written yet.
 
@@ -51,7 +51,7 @@ def open_output(
     return output, targets
 
 
-def _options(source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPlan) -> dict[str, str]:
+def _options(source: InputContainer, info: VideoInfo, film: EncodedSegments, plan: RemuxPlan) -> dict[str, str]:
     if plan.container in {"mp4", "mov"}:
         keys = "+use_metadata_tags" if needs_quicktime_keys(source.metadata) else ""
         return {"movflags": f"+faststart{keys}", "movie_timescale": str(_movie_timescale(source, info, film))}
@@ -61,7 +61,7 @@ def _options(source: InputContainer, info: VideoInfo, film: Parts, plan: JoinPla
     return {}
 
 
-def _movie_timescale(source: InputContainer, info: VideoInfo, film: Parts) -> int:
+def _movie_timescale(source: InputContainer, info: VideoInfo, film: EncodedSegments) -> int:
     """The unit in which MP4 says how late each track starts: one in which all starts are whole."""
     starts = [film.start_pts * info.time_base]
     starts += [stream.start_time * time_base_of(stream) for stream in source.streams if stream.start_time]
@@ -140,10 +140,10 @@ def _attach(output: OutputContainer, source: Path, stream: Stream, planned: Stre
 
 def _chapters(source: InputContainer) -> Any:  # noqa: ANN401  PyAV names the type in its stubs only
     chapters = source.chapters()
-    return [{**one, "time_base": exact(one["time_base"]) or Fraction(1, av.time_base)} for one in chapters]
+    return [{**one, "time_base": to_fraction(one["time_base"]) or Fraction(1, av.time_base)} for one in chapters]
 
 
-def _add_timecode(source: InputContainer, video: Stream, plan: JoinPlan) -> None:
+def _add_timecode(source: InputContainer, video: Stream, plan: RemuxPlan) -> None:
     for planned in plan.of(Action.REMAKE):
         timecode = source.streams[planned.stream.index].metadata.get("timecode")
         if timecode:

@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.opening import open_source
-from vidrestore.media.remux.decode_times import FilmTimes, Ticks, packet_times
+from vidrestore.media.remux.decode_times import Ticks, VideoTimes, packet_times
 from vidrestore.media.time_base import time_base_of
 from vidrestore.media.writer import ORIGIN
 
@@ -20,12 +20,12 @@ _FAR = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class EncodedSegments:
     """Parts that follow each other, and the film's own times for their packets (24 bytes a frame are held)."""
 
     paths: tuple[Path, ...]
     time_base: Fraction
-    times: FilmTimes
+    times: VideoTimes
     """In decoding order, in units of `time_base`."""
 
     @property
@@ -54,7 +54,7 @@ def open_part(path: Path) -> InputContainer:
         raise OutputError(f"a part of the result is not usable: {error.message}") from error
 
 
-def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | None) -> Parts:
+def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | None) -> EncodedSegments:
     """Read the times of all packets of the parts, which are in the order of the film.
 
     `end_pts`, in units of `time_base`, is when the film's last picture leaves the screen, if that is known.
@@ -80,7 +80,7 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
         raise OutputError("the parts were encoded with different settings; encode all of them anew")
     ticks = np.frombuffer(shown, np.int64)
     last = _last_duration(ticks, last_duration, end_pts)
-    return Parts(tuple(paths), time_base, packet_times(ticks, last_duration=last))
+    return EncodedSegments(tuple(paths), time_base, packet_times(ticks, last_duration=last))
 
 
 def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> "tuple[array[int], int]":

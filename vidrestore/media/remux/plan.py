@@ -60,7 +60,7 @@ class StreamPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinPlan:
+class RemuxPlan:
     """What becomes of every stream of a source in one container."""
 
     container: str
@@ -72,7 +72,7 @@ class JoinPlan:
         return tuple(stream for stream in self.streams if stream.action in actions)
 
 
-def check_join(source: str | Path, destination: str | Path, *, video_codec: str | None = None) -> JoinPlan:
+def check_remux(source: str | Path, destination: str | Path, *, video_codec: str | None = None) -> RemuxPlan:
     """Plan what becomes of each stream of `source` in the container that `destination`'s extension names.
 
     `video_codec` is FFmpeg's name of the encoder of the restored video; give it to have it checked too.
@@ -89,7 +89,7 @@ def check_join(source: str | Path, destination: str | Path, *, video_codec: str 
             for stream in opened.streams
         )
         _check_audio(source, destination, opened, plans)
-    return JoinPlan(container, plans)
+    return RemuxPlan(container, plans)
 
 
 def _plan(stream: Stream, container: str, *, is_film: bool) -> StreamPlan:

@@ -9,8 +9,8 @@ import numpy as np
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
-from vidrestore.media.colour import Box, Writable, code_values, mix, plane_steps
-from vidrestore.restoration.face.cropper import coarser_side, footprint, resized_to_original, shift
+from vidrestore.media.colour import Box, Writable, alpha_blend, code_values, plane_steps
+from vidrestore.restoration.face.cropper import crop_bounds, resized_to_original, to_region, working_side
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 
 _FACE = (
@@ -62,11 +62,11 @@ class Compositor:
 
     def _paste(self, planes: tuple[Writable, ...], frame: Frame, restoration: Restoration) -> None:
         crop, to_crop = _coarser(restoration.crop, restoration.face.to_crop)
-        box = footprint(to_crop, crop.shape[0], frame, part=_FACE)
+        box = crop_bounds(to_crop, crop.shape[0], frame, part=_FACE)
         if box.empty:
             return
         mask = face_mask(crop.shape[0], self._config.feather)
-        shown = restoration.face.shown
+        shown = restoration.face.visibility
         if shown is not None:
             mask = np.asarray(mask * cv2.resize(shown, mask.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
         mask = mask * np.float32(self._config.strength * restoration.weight)
@@ -74,22 +74,22 @@ class Compositor:
         for plane, values in enumerate(code_values(crop, frame)):
             steps = plane_steps(frame, plane)
             if steps not in shares:
-                shares[steps] = _drawn(mask, to_crop, box, steps, cv2.BORDER_CONSTANT, smooth=False)
-            new = _drawn(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
-            mix(planes[plane], frame, plane, box, new, shares[steps])
+                shares[steps] = _render(mask, to_crop, box, steps, cv2.BORDER_CONSTANT, smooth=False)
+            new = _render(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
+            alpha_blend(planes[plane], frame, plane, box, new, shares[steps])
 
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
     """A crop that is many times finer than the frame, averaged down to twice as fine at least, and the map to it."""
     side = crop.shape[0]
-    small = coarser_side(side, to_crop)
+    small = working_side(side, to_crop)
     if small == side:
         return crop, to_crop
     coarse = np.asarray(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return coarse, (resized_to_original((side, side), (small, small)) @ np.vstack([to_crop, [0, 0, 1]]))[:2]
 
 
-def _drawn(
+def _render(
     picture: Float32, to_crop: Float64, box: Box, steps: tuple[int, int], border: int, *, smooth: bool
 ) -> Float32:
     """A crop (or mask) where it belongs in a region, on the grid of a plane; float32 [rows, columns(, 3)].
@@ -107,7 +107,7 @@ def _drawn(
         smooth: whether to interpolate cubically, else bilinearly, as players do with chroma.
     """
     size = (-(-box.width // steps[0]), -(-box.height // steps[1]))
-    matrix = shift(to_crop, box) @ resized_to_original((1, 1), steps)
+    matrix = to_region(to_crop, box) @ resized_to_original((1, 1), steps)
     across, down = np.linalg.norm(matrix[:, :2], axis=0)
     if smooth and max(across, down) < 1 / 2:
         side = picture.shape[0]

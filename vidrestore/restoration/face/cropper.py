@@ -17,7 +17,7 @@ _FINER = 2.0
 """Pixels of a crop to one of the frame, at least, where there are as many."""
 
 
-class Aligner:
+class FaceCropper:
     """Turns face tracks into aligned crops; only the surroundings of each face are converted to RGB.
 
     Args:
@@ -31,14 +31,14 @@ class Aligner:
         """Cut out every face; a track that lies wholly outside the picture gives no crop."""
         display = frame_to_display(item.frame)
         faces = (self._align(item.frame, track, display) for track in item.faces)
-        return FrameFaces(item.frame, tuple(face for face in faces if face), item.shot, item.looked)
+        return FrameFaces(item.frame, tuple(face for face in faces if face), item.shot, item.detector_ran)
 
     def _align(self, frame: Frame, track: FaceTrack, display: Float64) -> AlignedFace | None:
         to_crop = crop_matrix(track.to_display, self._crop_size, display)
-        box = footprint(to_crop, self._crop_size, frame, margin=_MARGIN)
+        box = crop_bounds(to_crop, self._crop_size, frame, margin=_MARGIN)
         if box.empty:
             return None
-        scale, matrix, size = magnification(to_crop), shift(to_crop, box), None
+        scale, matrix, size = scale_factor(to_crop), to_region(to_crop, box), None
         if scale < 1:  # averaged down before it is converted: a fraction of the work, and rounded once less
             size = _shrunk(box.width, box.height, scale)
             matrix = matrix @ resized_to_original(size, (box.width, box.height))
@@ -46,7 +46,7 @@ class Aligner:
         return AlignedFace(track, crop, to_crop)
 
 
-def footprint(
+def crop_bounds(
     to_crop: Float64,
     crop_size: int,
     frame: Frame,
@@ -72,14 +72,14 @@ def footprint(
     return align_box(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1])), frame)
 
 
-def shift(to_crop: Float64, box: Box) -> Float64:
+def to_region(to_crop: Float64, box: Box) -> Float64:
     """Rebase an affine map from frame pixels to the pixels of a region."""
     moved: Float64 = to_crop.copy()
     moved[:, 2] += to_crop[:, :2] @ np.array([box.left, box.top], dtype=np.float64)
     return moved
 
 
-def cut(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
+def warp_crop(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
     """Warp a region onto the crop; a face larger than the crop is averaged down first, so that nothing aliases.
 
     Args:
@@ -90,7 +90,7 @@ def cut(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
     Returns:
         uint8 [crop_size, crop_size, 3] RGB; beyond the picture's edge its mirror image, as in the training data.
     """
-    scale = magnification(to_crop)
+    scale = scale_factor(to_crop)
     if scale < 1:
         height, width = region.shape[:2]
         small = _shrunk(width, height, scale)
@@ -109,12 +109,12 @@ def _warped(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
     return np.asarray(crop, dtype=np.uint8)
 
 
-def magnification(matrix: Float64) -> float:
+def scale_factor(matrix: Float64) -> float:
     """Output pixels per input pixel of an affine map: the root of its determinant."""
     return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
 
 
-def coarser_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
+def working_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
     """Side of a crop after halving it while it stays twice as fine as the frame, and not below `least` pixels.
 
     Args:
@@ -122,7 +122,7 @@ def coarser_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
         least: pixels of the smallest side that is asked for.
     """
-    fine = magnification(to_crop)
+    fine = scale_factor(to_crop)
     while side >= 2 * least and fine >= 2 * _FINER:
         side, fine = side // 2, fine / 2
     return side

@@ -22,9 +22,9 @@ from torch import Tensor
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.models import zoo
 from vidrestore.models.checkpoint import check_weights_size, load_gfpgan
-from vidrestore.models.cuda_graph import Replayed
+from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
-from vidrestore.types import CodedCrop, Float32, UInt8
+from vidrestore.types import Float32, StyledCrop, UInt8
 
 Result = TypeVar("Result", UInt8, Float32)
 Network = Callable[..., Tensor]
@@ -98,7 +98,7 @@ class FaceRestorer:
         self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
         if self.device.type == "cuda" and not self.config.compile:
-            self._network = Replayed(network)
+            self._network = CudaGraphRunner(network)
         self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
@@ -120,7 +120,7 @@ class FaceRestorer:
         """The style codes of any number of crops, float32 [N, D] each; also a batch stage. Raises as restoring does."""
         return self._run(self._codes, crops, lambda codes: codes.cpu().numpy())
 
-    def restore_coded(self, coded: Sequence[CodedCrop], /) -> list[UInt8]:
+    def restore_coded(self, coded: Sequence[StyledCrop], /) -> list[UInt8]:
         """Restore crops with given style codes instead of their own; also a batch stage. Raises as restoring does."""
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:

@@ -7,7 +7,7 @@ a stranger's.
 from dataclasses import dataclass, replace
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.quality_limits import Effort
+from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.types import AlignedFace, FaceTrack, FrameFaces, Restoration, UInt8
 
 FACE_WIDTH = 0.55
@@ -54,20 +54,20 @@ class SelectionConfig:
 class FaceSelector:
     """Keeps the wanted tracks of each frame; remembers whom it chose, so that two equals do not take turns.
 
-    With an `effort` the limit may fall from one frame to the next; a face that loses its place then fades, by
+    With an `limits` the limit may fall from one frame to the next; a face that loses its place then fades, by
     `most_change` a frame.
     """
 
-    def __init__(self, config: SelectionConfig, effort: Effort | None = None) -> None:
+    def __init__(self, config: SelectionConfig, limits: QualityLimits | None = None) -> None:
         self._config = config
-        self._effort = effort
+        self._effort = limits
         self._chosen: frozenset[int] = frozenset()
         self._presence: dict[int, float] = {}
         """Of the faces of the frame before, where there is an effort."""
 
     def push(self, item: FrameFaces[FaceTrack]) -> tuple[FrameFaces[FaceTrack]]:
         """Drop the faces that are too small, turned too far, too unsure or too many."""
-        good = [track for track in item.faces if share(track, self._config) > 0]
+        good = [track for track in item.faces if restore_weight(track, self._config) > 0]
         most = self._most(len(good))
         if most < len(good) or self._config.faces:
             ranked = sorted(good, key=self._rank, reverse=True)[:most]
@@ -77,7 +77,7 @@ class FaceSelector:
             kept = good
         if self._effort is not None:
             kept = self._fade(good, kept)
-        return (FrameFaces(item.frame, tuple(kept), item.shot, item.looked),)
+        return (FrameFaces(item.frame, tuple(kept), item.shot, item.detector_ran),)
 
     def flush(self) -> tuple[()]:
         """Nothing is held back."""
@@ -109,16 +109,16 @@ def face_width(track: FaceTrack) -> float:
     return track.size * FACE_WIDTH
 
 
-def share(track: FaceTrack, config: SelectionConfig) -> float:
+def restore_weight(track: FaceTrack, config: SelectionConfig) -> float:
     """0..1: how far a face is one to restore; the product of smoothsteps of its width, its yaw and its score."""
     width = _rise(face_width(track), config.min_face, config.min_face * config.full_face)
     turned = _rise(-abs(track.yaw), -config.most_yaw, -config.full_yaw)
     return width * turned * _rise(track.score, config.least_score, config.full_score)
 
 
-def weigh(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:
+def with_blend_weight(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:
     """Join a crop with its restored form and the weight of it in the blend: presence times `share`."""
-    return Restoration(face, crop, face.track.presence * share(face.track, config))
+    return Restoration(face, crop, face.track.presence * restore_weight(face.track, config))
 
 
 def _rise(value: float, low: float, high: float) -> float:

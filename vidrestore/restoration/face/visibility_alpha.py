@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.temporal.flow import positions, warp
+from vidrestore.restoration.temporal.flow import sampling_grid, warp
 from vidrestore.types import Float32, FlowField, UInt8
 
 
@@ -39,7 +39,7 @@ class OcclusionConfig:
             )
 
 
-def share_of(answer: UInt8, config: OcclusionConfig) -> Float32:
+def visibility_to_alpha(answer: UInt8, config: OcclusionConfig) -> Float32:
     """float32 [64, 64], 0..1: how much of the restored face to show, from what `FaceVisibility` says (0..255)."""
     levels = np.arange(256, dtype=np.float32) / 255
     part = np.clip((levels - config.hidden) / (config.seen - config.hidden), 0, 1)
@@ -47,7 +47,7 @@ def share_of(answer: UInt8, config: OcclusionConfig) -> Float32:
     return shares
 
 
-def steady_share(own: Float32, neighbours: Sequence[tuple[float, FlowField, Float32]]) -> Float32:
+def smooth_visibility(own: Float32, neighbours: Sequence[tuple[float, FlowField, Float32]]) -> Float32:
     """Weighted mean float32 [m, m] of shares over frames, along the film's motion.
 
     Args:
@@ -56,10 +56,12 @@ def steady_share(own: Float32, neighbours: Sequence[tuple[float, FlowField, Floa
     """
     side = own.shape[0]
     change, total = np.zeros_like(own), np.ones_like(own)
-    for nearness, path, share in neighbours:
-        trust = cv2.resize(path.trust, (side, side), interpolation=cv2.INTER_AREA) * np.float32(nearness)
+    for temporal_weight, path, share in neighbours:
+        confidence = cv2.resize(path.confidence, (side, side), interpolation=cv2.INTER_AREA) * np.float32(
+            temporal_weight
+        )
         small = cv2.resize(path.shift, (side, side), interpolation=cv2.INTER_AREA)
-        places = positions(np.asarray(small * np.float32(side / path.shift.shape[0]), dtype=np.float32))
-        change += trust * (warp(share, places, border=cv2.BORDER_REPLICATE) - own)
-        total += trust
+        places = sampling_grid(np.asarray(small * np.float32(side / path.shift.shape[0]), dtype=np.float32))
+        change += confidence * (warp(share, places, border=cv2.BORDER_REPLICATE) - own)
+        total += confidence
     return np.asarray(own + change / total, dtype=np.float32)

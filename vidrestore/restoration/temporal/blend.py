@@ -16,9 +16,9 @@ import numpy as np
 
 from vidrestore.errors import ConfigError
 from vidrestore.restoration.face.colour_match import enlarge, low_frequencies
-from vidrestore.restoration.face.cropper import coarser_side
-from vidrestore.restoration.temporal.flow import grid_grey, positions, warp
-from vidrestore.restoration.temporal.window import Near
+from vidrestore.restoration.face.cropper import working_side
+from vidrestore.restoration.temporal.flow import grid_grey, sampling_grid, warp
+from vidrestore.restoration.temporal.window import Neighbour
 from vidrestore.types import Float32, Float64, UInt8
 
 _PATTERN_SIGMAS = (0.8, 4.0)
@@ -66,7 +66,7 @@ def working(crop: UInt8, to_crop: Float64) -> UInt8:
         crop: uint8 [S, S, 3] RGB.
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
     """
-    side = coarser_side(crop.shape[0], to_crop, least=_LEAST_SIDE)
+    side = working_side(crop.shape[0], to_crop, least=_LEAST_SIDE)
     if side == crop.shape[0]:
         return crop
     return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -106,9 +106,9 @@ class Blender:
     def __init__(self, *, pattern_levels: float, look_levels: float) -> None:
         self._pattern_levels = pattern_levels
         self._look_levels = look_levels
-        self._rooms: dict[int, _Room] = {}
+        self._buffers: dict[int, _Buffers] = {}
 
-    def mean(self, own: BlendView, neighbours: Iterable[Near[BlendView]]) -> Float32:
+    def mean(self, own: BlendView, neighbours: Iterable[Neighbour[BlendView]]) -> Float32:
         """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
 
         Args:
@@ -127,21 +127,21 @@ class Blender:
         mean = cv2.add(room.change, own.picture, room.change, dtype=cv2.CV_32F)
         return np.asarray(mean, dtype=np.float32)
 
-    def _add(self, own: BlendView, near: Near[BlendView], room: "_Room") -> None:
+    def _add(self, own: BlendView, near: Neighbour[BlendView], room: "_Buffers") -> None:
         side, moved = own.picture.shape[0], room.moved
         weights = self._small_weights(own, near, room)
         cv2.resize(weights, (side, side), room.weights, interpolation=cv2.INTER_LINEAR)
-        places = positions(near.path.shift, side, out=room.places)
-        warp(_sized(near.view.structure, side), places, border=cv2.BORDER_REPLICATE, out=moved)
+        places = sampling_grid(near.path.shift, side, out=room.places)
+        warp(_sized(near.features.structure, side), places, border=cv2.BORDER_REPLICATE, out=moved)
         cv2.subtract(moved, own.structure, moved)
         cv2.accumulateProduct(moved, cv2.merge([room.weights] * 3, room.weight_planes), room.change)
         cv2.add(room.total, room.weights, room.total)
 
-    def _small_weights(self, own: BlendView, near: Near[BlendView], room: "_Room") -> Float32:
+    def _small_weights(self, own: BlendView, near: Neighbour[BlendView], room: "_Buffers") -> Float32:
         """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
         traits, look, pattern = room.traits, room.look, room.pattern
-        places = positions(near.path.shift, own.traits.shape[0], out=room.grid_places)
-        cv2.absdiff(warp(_sized(near.view.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
+        places = sampling_grid(near.path.shift, own.traits.shape[0], out=room.grid_places)
+        cv2.absdiff(warp(_sized(near.features.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
         red, green, blue, change = cv2.split(traits)
         cv2.blur(change, (_PATTERN_WINDOW, _PATTERN_WINDOW), pattern)
         noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
@@ -153,21 +153,21 @@ class Blender:
         np.multiply(look, look, out=look)
         look += pattern
         np.exp(np.negative(look, out=look), out=look)
-        trust = near.path.trust
-        if trust.shape != look.shape:  # a face that is worked at more coarsely than its motion is known
-            trust = np.asarray(cv2.resize(trust, look.shape, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        look *= trust
-        look *= np.float32(near.nearness)
+        confidence = near.path.confidence
+        if confidence.shape != look.shape:  # a face that is worked at more coarsely than its motion is known
+            confidence = np.asarray(cv2.resize(confidence, look.shape, interpolation=cv2.INTER_AREA), dtype=np.float32)
+        look *= confidence
+        look *= np.float32(near.temporal_weight)
         return look
 
-    def _room(self, side: int, grid: int) -> "_Room":
-        if side not in self._rooms:
-            self._rooms[side] = _Room.of(side, grid)
-        return self._rooms[side]
+    def _room(self, side: int, grid: int) -> "_Buffers":
+        if side not in self._buffers:
+            self._buffers[side] = _Buffers.of(side, grid)
+        return self._buffers[side]
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class _Buffers:
     """Working memory for pictures of one size; a crop of 512 has three that it may be worked at."""
 
     change: Float32
@@ -182,7 +182,7 @@ class _Room:
     pattern: Float32
 
     @classmethod
-    def of(cls, side: int, grid: int) -> "_Room":
+    def of(cls, side: int, grid: int) -> "_Buffers":
         large = [(side, side, 3)] * 3 + [(side, side)] * 2 + [(side, side, 2)]
         small = [(grid, grid, 4), (grid, grid, 2), (grid, grid), (grid, grid)]
         return cls(*(np.empty(shape, np.float32) for shape in large + small))

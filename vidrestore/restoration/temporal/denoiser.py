@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from vidrestore.media.colour import to_uint8
 from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, check_levels, view_of, working
-from vidrestore.restoration.temporal.window import FaceWindow, Near, check_frames
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
 from vidrestore.types import AlignedFace
 
 
@@ -49,11 +49,11 @@ class Denoiser(FaceWindow[AlignedFace, BlendView]):
         self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
         super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
-    def view(self, face: AlignedFace) -> BlendView:
+    def features(self, face: AlignedFace) -> BlendView:
         """The crop, and what it is compared by."""
         crop = working(face.crop, face.to_crop)
         return view_of(crop, crop)
 
-    def settle(self, face: AlignedFace, own: BlendView, neighbours: list[Near[BlendView]]) -> AlignedFace:
+    def combine(self, face: AlignedFace, own: BlendView, neighbours: list[Neighbour[BlendView]]) -> AlignedFace:
         """Average along the motion."""
         return replace(face, crop=to_uint8(changed(face.crop, own.picture, self._blender.mean(own, neighbours))))

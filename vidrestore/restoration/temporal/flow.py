@@ -15,7 +15,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vidrestore.types import Float32, FlowField, FlowLink, UInt8
+from vidrestore.types import Float32, FlowField, FlowPair, UInt8
 
 _LONGEST_SIDE = 128
 """Side of the grid in pixels, at most: half a 256 px crop."""
@@ -37,7 +37,7 @@ def grid_grey(crop: UInt8) -> UInt8:
     return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def link(earlier: UInt8, later: UInt8) -> FlowLink:
+def link(earlier: UInt8, later: UInt8) -> FlowPair:
     """Find the motion between two grey pictures uint8 [g, g] of neighbouring frames.
 
     Two equal pictures give exactly no motion, with trust 1. Trust falls where the way there and back does not end
@@ -47,16 +47,16 @@ def link(earlier: UInt8, later: UInt8) -> FlowLink:
     still = np.zeros((*later.shape, 2), np.float32)
     backward = np.asarray(dis.calc(later, earlier, still.copy()), dtype=np.float32)
     forward = np.asarray(dis.calc(earlier, later, still), dtype=np.float32)
-    return FlowLink(FlowField(backward, _trust(backward, forward)), FlowField(forward, _trust(forward, backward)))
+    return FlowPair(FlowField(backward, _trust(backward, forward)), FlowField(forward, _trust(forward, backward)))
 
 
 def compose(first: FlowField, second: FlowField) -> FlowField:
     """Go along `first` and from there along `second`; a path that leaves the crop has trust 0."""
-    places = positions(first.shift)
-    return FlowField(first.shift + warp(second.shift, places), first.trust * warp(second.trust, places))
+    places = sampling_grid(first.shift)
+    return FlowField(first.shift + warp(second.shift, places), first.confidence * warp(second.confidence, places))
 
 
-def positions(shift: Float32, side: int | None = None, *, out: Float32 | None = None) -> Float32:
+def sampling_grid(shift: Float32, side: int | None = None, *, out: Float32 | None = None) -> Float32:
     """Where every pixel's point lies in the other crop.
 
     Args:
@@ -88,10 +88,10 @@ def warp(
 
 
 def _trust(there: Float32, back: Float32) -> Float32:
-    miss = there + warp(back, positions(there), border=cv2.BORDER_REPLICATE)
+    miss = there + warp(back, sampling_grid(there), border=cv2.BORDER_REPLICATE)
     across, down = cv2.split(miss)
-    trust: Float32 = np.exp((across * across + down * down) / np.float32(-(_RETURN_PIXELS**2)))
-    return trust
+    confidence: Float32 = np.exp((across * across + down * down) / np.float32(-(_RETURN_PIXELS**2)))
+    return confidence
 
 
 def _dense_inverse_search() -> cv2.DISOpticalFlow:

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from vidrestore.media.colour import to_uint8
-from vidrestore.restoration.face.selection import SelectionConfig, weigh
-from vidrestore.restoration.quality_limits import Effort
-from vidrestore.restoration.temporal.flow import compose, grid_grey, link, positions, warp
+from vidrestore.restoration.face.selection import SelectionConfig, with_blend_weight
+from vidrestore.restoration.quality_limits import QualityLimits
+from vidrestore.restoration.temporal.flow import compose, grid_grey, link, sampling_grid, warp
 from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restoration, UInt8
 
-Ask = Callable[[Sequence[UInt8]], Future[Sequence[UInt8]]]
+SubmitCrops = Callable[[Sequence[UInt8]], Future[Sequence[UInt8]]]
 """Sends crops to the network, which answers in the order of the questions; a crop itself stands for no answer."""
 
 _LEAST_TRUST = 0.5
@@ -29,7 +29,7 @@ _MOST_CHANGE = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedResidual:
     """What is known of a face in the frame before."""
 
     crop: UInt8
@@ -40,7 +40,7 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Question:
+class _PendingRequest:
     """A face that the network looks at, and how it has moved since."""
 
     crop: UInt8
@@ -49,8 +49,8 @@ class _Question:
     age: int = 0
 
 
-class Carrier:
-    """A stage that restores each face every so many frames, as `effort` says at the moment, and carries between.
+class ResidualPropagator:
+    """A stage that restores each face every so many frames, as `limits` says at the moment, and carries between.
 
     Causal, and holds nothing back; remembers one crop and its correction for each face of the frame before, and of the
     faces that the network is asked about. Which of several faces are due is spread over the frames, and no question is
@@ -60,15 +60,15 @@ class Carrier:
     Args:
         ask: the network.
         config: weighs what is restored.
-        effort: `restore_every`; with 1 every face of every frame goes through the network.
+        limits: `restore_every`; with 1 every face of every frame goes through the network.
     """
 
-    def __init__(self, ask: Ask, config: SelectionConfig, effort: Effort) -> None:
+    def __init__(self, ask: SubmitCrops, config: SelectionConfig, limits: QualityLimits) -> None:
         self._ask = ask
         self._config = config
-        self._effort = effort
-        self._before: dict[int, _Known] = {}
-        self._asked: tuple[Future[Sequence[UInt8]], dict[int, _Question | None]] | None = None
+        self._effort = limits
+        self._before: dict[int, _CachedResidual] = {}
+        self._asked: tuple[Future[Sequence[UInt8]], dict[int, _PendingRequest | None]] | None = None
         """The network's answer to come and, by track and in its order, what it is about; None where that was lost."""
         self._shot: int | None = None
         self._frames = 0
@@ -91,7 +91,7 @@ class Carrier:
         self._frames += 1
         self.carried += sum(known.age > 0 for known in now.values())
         restored = tuple(self._shown(face, now[track]) for track, face in faces.items())
-        return (FrameFaces(item.frame, restored, item.shot, item.looked),)
+        return (FrameFaces(item.frame, restored, item.shot, item.detector_ran),)
 
     def flush(self) -> tuple[()]:
         """Nothing is held back."""
@@ -108,8 +108,8 @@ class Carrier:
             return None
         now, then = grid_grey(face.crop), grid_grey(before.crop)
         motion = face.link.backward if face.link else link(then, now).backward
-        moved = warp(then.astype(np.float32), positions(motion.shift), border=cv2.BORDER_REPLICATE)
-        if motion.trust.mean() < _LEAST_TRUST or np.abs(moved - now).mean() > _MOST_CHANGE:
+        moved = warp(then.astype(np.float32), sampling_grid(motion.shift), border=cv2.BORDER_REPLICATE)
+        if motion.confidence.mean() < _LEAST_TRUST or np.abs(moved - now).mean() > _MOST_CHANGE:
             return None
         return motion
 
@@ -123,9 +123,9 @@ class Carrier:
             question.path = steps[track] if question.path is None else compose(steps[track], question.path)
             question.age += 1
 
-    def _carried(self, face: AlignedFace, step: FlowField) -> _Known:
+    def _carried(self, face: AlignedFace, step: FlowField) -> _CachedResidual:
         before = self._before[face.track.id]
-        return _Known(face.crop, _moved(before.correction, step), before.age + 1)
+        return _CachedResidual(face.crop, _moved(before.correction, step), before.age + 1)
 
     def _begin(self, due: list[AlignedFace], *, of: int) -> None:
         """Ask about those of the faces due that waited longest, without waiting, unless an answer is still to come."""
@@ -133,18 +133,18 @@ class Carrier:
             return
         due.sort(key=lambda face: self._before[face.track.id].age, reverse=True)
         chosen = due[: -(-of // self._effort.restore_every)]
-        questions: dict[int, _Question | None] = {face.track.id: _Question(face.crop) for face in chosen}
+        questions: dict[int, _PendingRequest | None] = {face.track.id: _PendingRequest(face.crop) for face in chosen}
         self._asked = self._ask([face.crop for face in chosen]), questions
 
-    def _restored(self, faces: list[AlignedFace]) -> dict[int, _Known]:
+    def _restored(self, faces: list[AlignedFace]) -> dict[int, _CachedResidual]:
         """Ask about faces, and wait."""
         if not faces:
             return {}
         answers = self._ask([face.crop for face in faces]).result()
         pairs = zip(faces, answers, strict=True)
-        return {face.track.id: _Known(face.crop, _difference(answer, face.crop), 0) for face, answer in pairs}
+        return {face.track.id: _CachedResidual(face.crop, _difference(answer, face.crop), 0) for face, answer in pairs}
 
-    def _answered(self, faces: dict[int, AlignedFace]) -> dict[int, _Known]:
+    def _answered(self, faces: dict[int, AlignedFace]) -> dict[int, _CachedResidual]:
         """What the network has found out of these faces since it was asked, where they are now."""
         if self._asked is None or not self._asked[0].done():
             return {}
@@ -157,11 +157,11 @@ class Carrier:
             correction = _difference(answer, question.crop)
             if question.path is not None:
                 correction = _moved(correction, question.path)
-            found[track] = _Known(faces[track].crop, correction, question.age)
+            found[track] = _CachedResidual(faces[track].crop, correction, question.age)
         return found
 
-    def _shown(self, face: AlignedFace, known: _Known) -> Restoration:
-        return weigh(face, to_uint8(face.crop + known.correction), self._config)
+    def _shown(self, face: AlignedFace, known: _CachedResidual) -> Restoration:
+        return with_blend_weight(face, to_uint8(face.crop + known.correction), self._config)
 
 
 def _difference(restored: UInt8, crop: UInt8) -> Float32:
@@ -171,6 +171,6 @@ def _difference(restored: UInt8, crop: UInt8) -> Float32:
 def _moved(correction: Float32, path: FlowField) -> Float32:
     """A correction float32 [S, S, 3] at the other end of a path, as far as that is trusted."""
     side = correction.shape[0]
-    trust = cv2.resize(path.trust, (side, side), interpolation=cv2.INTER_LINEAR)
-    moved: Float32 = warp(correction, positions(path.shift, side)) * trust[..., None]
+    confidence = cv2.resize(path.confidence, (side, side), interpolation=cv2.INTER_LINEAR)
+    moved: Float32 = warp(correction, sampling_grid(path.shift, side)) * confidence[..., None]
     return moved

@@ -15,10 +15,10 @@ import numpy as np
 from vidrestore.errors import ConfigError
 from vidrestore.media.colour import to_uint8
 from vidrestore.restoration.face.colour_match import enlarge, low_frequencies, steady_difference
-from vidrestore.restoration.face.visibility_alpha import steady_share
+from vidrestore.restoration.face.visibility_alpha import smooth_visibility
 from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, check_levels, view_of, working
 from vidrestore.restoration.temporal.detail import match_detail
-from vidrestore.restoration.temporal.window import FaceWindow, Near, check_frames
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
 from vidrestore.types import Float32, Restoration
 
 
@@ -69,20 +69,22 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
         self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
         super().__init__(frames=config.frames, lag=lag, active=config.blend or config.colour_lock > 0)
 
-    def view(self, face: Restoration) -> "_View":
+    def features(self, face: Restoration) -> "_View":
         """What of a face its neighbours are compared with, and the colour that the film has and it has not."""
         crop, film = (working(crop, face.face.to_crop) for crop in (face.crop, face.face.crop))
         view = view_of(crop, film)
-        return _View(view, low_frequencies(film) - view.low, face.face.shown)
+        return _View(view, low_frequencies(film) - view.low, face.face.visibility)
 
-    def settle(self, face: Restoration, own: "_View", neighbours: list[Near["_View"]]) -> Restoration:
+    def combine(self, face: Restoration, own: "_View", neighbours: list[Neighbour["_View"]]) -> Restoration:
         """Blend along the motion, raise the detail again, and lock the colours."""
         config = self._config
-        difference = steady_difference(own.difference, [(near.nearness, near.view.difference) for near in neighbours])
+        difference = steady_difference(
+            own.difference, [(near.temporal_weight, near.features.difference) for near in neighbours]
+        )
         change = np.float32(config.colour_lock) * difference
         result = restored = own.blend.picture.astype(np.float32)
         if config.blend:
-            others = [Near(near.nearness, near.path, near.view.blend) for near in neighbours]
+            others = [Neighbour(near.temporal_weight, near.path, near.features.blend) for near in neighbours]
             result = self._blender.mean(own.blend, others)
             if config.most_detail_gain:
                 result = match_detail(result, restored, most_gain=config.most_detail_gain)
@@ -90,7 +92,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
         return replace(
             face,
             crop=to_uint8(changed(face.crop, own.blend.picture, result + enlarge(change, result.shape[0]))),
-            face=replace(face.face, shown=_steady_share(own, neighbours)),
+            face=replace(face.face, visibility=_steady_share(own, neighbours)),
         )
 
 
@@ -99,12 +101,16 @@ class _View:
     blend: BlendView
     difference: Float32
     """float32 [32, 32, 3] RGB: the film's low frequencies less those of the restored crop."""
-    shown: Float32 | None
+    visibility: Float32 | None
     """float32 [m, m], 0..1, see `AlignedFace`."""
 
 
-def _steady_share(own: _View, neighbours: list[Near[_View]]) -> Float32 | None:
-    if own.shown is None:
+def _steady_share(own: _View, neighbours: list[Neighbour[_View]]) -> Float32 | None:
+    if own.visibility is None:
         return None
-    known = [(near.nearness, near.path, near.view.shown) for near in neighbours if near.view.shown is not None]
-    return steady_share(own.shown, known)
+    known = [
+        (near.temporal_weight, near.path, near.features.visibility)
+        for near in neighbours
+        if near.features.visibility is not None
+    ]
+    return smooth_visibility(own.visibility, known)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidrestore.restoration.temporal.window import FaceWindow, Near, check_frames
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
 from vidrestore.types import AlignedFace, Float32
 
 
@@ -29,7 +29,7 @@ class CodesConfig:
         check_frames("codes", self.frames)
 
 
-class CodeSmoother(FaceWindow[AlignedFace, Float32]):
+class StyleSmoother(FaceWindow[AlignedFace, Float32]):
     """Replaces the style codes of each face by their weighted mean over the window; equal codes stay as they are.
 
     Support, latency and memory are those of `FaceWindow`; a view is 14 KB for the embedded model.
@@ -38,15 +38,15 @@ class CodeSmoother(FaceWindow[AlignedFace, Float32]):
     def __init__(self, config: CodesConfig, *, lag: int | None = None) -> None:
         super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
-    def view(self, face: AlignedFace) -> Float32:
+    def features(self, face: AlignedFace) -> Float32:
         """Its own codes."""
         assert face.codes is not None, "the engine encodes faces before it smooths their codes"  # noqa: S101
         return face.codes
 
-    def settle(self, face: AlignedFace, own: Float32, neighbours: list[Near[Float32]]) -> AlignedFace:
+    def combine(self, face: AlignedFace, own: Float32, neighbours: list[Neighbour[Float32]]) -> AlignedFace:
         """Average."""
         change = np.zeros_like(own)
         for near in neighbours:
-            change += np.float32(near.nearness) * (near.view - own)
-        total = 1 + sum(near.nearness for near in neighbours)
+            change += np.float32(near.temporal_weight) * (near.features - own)
+        total = 1 + sum(near.temporal_weight for near in neighbours)
         return replace(face, codes=own + change / np.float32(total))

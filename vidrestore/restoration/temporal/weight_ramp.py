@@ -14,7 +14,7 @@ from vidrestore.restoration.face.selection import SelectionConfig
 from vidrestore.types import FrameFaces, Restoration
 
 
-class Fader:
+class WeightRamp:
     """A stage after which no weight changes by more than `most_change` between two frames of a shot.
 
     The weight of frame t is the least of w(t + k) + |k| * `most_change` over the window, where an absent face counts 0:
@@ -34,7 +34,7 @@ class Fader:
         self.future = self.past if lag is None else min(self.past, lag)
         """Frames after a frame that have a say in it, and that it waits for."""
         self._shot: int | None = None
-        self._moments: deque[_Moment] = deque()
+        self._moments: deque[_FrameState] = deque()
         self._waiting = 0
         self._shown: dict[int, float] = {}
 
@@ -43,7 +43,7 @@ class Fader:
         if item.shot != self._shot:
             yield from self.flush()
             self._shot = item.shot
-        self._moments.append(_Moment(item, {face.face.track.id: face.weight for face in item.faces}))
+        self._moments.append(_FrameState(item, {face.face.track.id: face.weight for face in item.faces}))
         self._waiting += 1
         if self._waiting > self.future:
             yield self._emit()
@@ -76,7 +76,7 @@ class Fader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _FrameState:
     item: FrameFaces[Restoration]
     weights: dict[int, float]
     """Wanted, by track."""

@@ -13,13 +13,13 @@ from typing import Generic, TypeVar
 
 from vidrestore.errors import ConfigError
 from vidrestore.restoration.temporal.flow import compose, grid_grey, link
-from vidrestore.types import AlignedFace, FlowField, FlowLink, FrameFaces, Restoration, UInt8
+from vidrestore.types import AlignedFace, FlowField, FlowPair, FrameFaces, Restoration, UInt8
 
 Face = TypeVar("Face", AlignedFace, Restoration)
 View = TypeVar("View")
 
 MOST_FRAMES = 16
-"""Reach of a window in frames, to each side."""
+"""TemporalSupport of a window in frames, to each side."""
 
 
 def check_frames(part: str, frames: int) -> None:
@@ -29,24 +29,24 @@ def check_frames(part: str, frames: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Near(Generic[View]):
+class Neighbour(Generic[View]):
     """The face in a frame near."""
 
-    nearness: float
+    temporal_weight: float
     """Above 0, below 1: falls with the square of the distance in time (Epanechnikov's kernel)."""
     path: FlowField
     """From the frame's crop to this one's."""
-    view: View
+    features: View
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment(Generic[View]):
+class _FrameState(Generic[View]):
     """A track in one frame."""
 
-    view: View
+    features: View
     grey: UInt8 | None
     """uint8 [g, g]: the film's crop, where the flow is found here."""
-    link: FlowLink | None
+    link: FlowPair | None
     """To the frame before, if the track is there."""
 
 
@@ -77,14 +77,14 @@ class FaceWindow(ABC, Generic[Face, View]):
         self._active = active
         self._shot: int | None = None
         self._waiting: deque[FrameFaces[Face]] = deque()
-        self._moments: deque[dict[int, _Moment[View]]] = deque()
+        self._moments: deque[dict[int, _FrameState[View]]] = deque()
 
     @abstractmethod
-    def view(self, face: Face) -> View:
+    def features(self, face: Face) -> View:
         """What of a face is kept as long as the window reaches."""
 
     @abstractmethod
-    def settle(self, face: Face, own: View, neighbours: list[Near[View]]) -> Face:
+    def combine(self, face: Face, own: View, neighbours: list[Neighbour[View]]) -> Face:
         """The new form of a face; the neighbours before it come first, the nearest first, then those after it."""
 
     def push(self, item: FrameFaces[Face], /) -> Iterator[FrameFaces[Face]]:
@@ -106,13 +106,13 @@ class FaceWindow(ABC, Generic[Face, View]):
             yield self._emit()
         self._moments.clear()
 
-    def _look(self, item: FrameFaces[Face]) -> dict[int, _Moment[View]]:
+    def _look(self, item: FrameFaces[Face]) -> dict[int, _FrameState[View]]:
         before = self._moments[-1] if self._moments else {}
         moments = {track_of(face): self._moment(face, before) for face in item.faces}
         assert len(moments) == len(item.faces), "a track is in a frame once"  # noqa: S101  the tracker numbers them
         return moments
 
-    def _moment(self, face: Face, before: dict[int, _Moment[View]]) -> _Moment[View]:
+    def _moment(self, face: Face, before: dict[int, _FrameState[View]]) -> _FrameState[View]:
         """The flow that an earlier stage found is used again; `frames` of 0 needs none."""
         joint, crop, grey = aligned(face).link, aligned(face).crop, None
         earlier = before.get(track_of(face))
@@ -121,7 +121,7 @@ class FaceWindow(ABC, Generic[Face, View]):
             if earlier is not None:
                 assert earlier.grey is not None, "a stage before links all faces or none"  # noqa: S101
                 joint = link(earlier.grey, grey)
-        return _Moment(self.view(face), grey, joint if earlier is not None else None)
+        return _FrameState(self.features(face), grey, joint if earlier is not None else None)
 
     def _emit(self) -> FrameFaces[Face]:
         now = len(self._moments) - len(self._waiting)
@@ -136,9 +136,9 @@ class FaceWindow(ABC, Generic[Face, View]):
         neighbours = [*self._neighbours(track, now, range(now - 1, now - 1 - self.past, -1))]
         neighbours += self._neighbours(track, now, range(now + 1, now + 1 + self.future))
         moment = self._moments[now][track]
-        return self.settle(linked(face, moment.link), moment.view, neighbours)
+        return self.combine(linked(face, moment.link), moment.features, neighbours)
 
-    def _neighbours(self, track: int, now: int, moments: Iterable[int]) -> Iterator[Near[View]]:
+    def _neighbours(self, track: int, now: int, moments: Iterable[int]) -> Iterator[Neighbour[View]]:
         """Follow a track from moment to moment, away from `now`, until the window or the track ends."""
         path: FlowField | None = None
         for moment in moments:
@@ -149,7 +149,7 @@ class FaceWindow(ABC, Generic[Face, View]):
             step = joint.backward if moment < now else joint.forward
             path = step if path is None else compose(path, step)
             distance = (moment - now) / (self._frames + 1)
-            yield Near(1 - distance * distance, path, self._moments[moment][track].view)
+            yield Neighbour(1 - distance * distance, path, self._moments[moment][track].features)
 
 
 def aligned(face: AlignedFace | Restoration) -> AlignedFace:
@@ -162,7 +162,7 @@ def track_of(face: AlignedFace | Restoration) -> int:
     return aligned(face).track.id
 
 
-def linked(face: Face, joint: FlowLink | None) -> Face:
+def linked(face: Face, joint: FlowPair | None) -> Face:
     """The same face with its flow to the frame before."""
     if isinstance(face, Restoration):
         return replace(face, face=replace(face.face, link=joint))

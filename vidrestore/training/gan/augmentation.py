@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 
 _LUMA = 1 / math.sqrt(3)
 """Each component of the grey axis's unit vector in RGB."""
@@ -58,7 +58,7 @@ class AugmentationConfig:
 class AdaptiveAugmentation:
     """Changes batches with probability p, and steers p; both live on the device, so no step waits for them."""
 
-    def __init__(self, config: AugmentationConfig, machine: Machine) -> None:
+    def __init__(self, config: AugmentationConfig, machine: DistributedContext) -> None:
         self.config = config
         self.probability = torch.tensor(config.initial, device=machine.device)
         self._signs = torch.zeros(2, device=machine.device)

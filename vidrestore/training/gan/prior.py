@@ -21,11 +21,11 @@ from vidrestore.models.stylegan2 import StyleDecoder, to_channels_last
 from vidrestore.training.data.dataset import FaceBatches
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.ema import average_into, averaged_copy
 from vidrestore.training.loop.equalized import equalized_groups
 from vidrestore.training.loop.image_grid import tiled, to_levels
-from vidrestore.training.loop.optimizer_step import Learner
+from vidrestore.training.loop.optimizer_step import OptimizerStep
 from vidrestore.types import Float64, UInt8
 
 _PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_LOOK = 1, 2, 3
@@ -88,7 +88,9 @@ class PriorTrainer:
         machine: Where.
     """
 
-    def __init__(self, network: GFPGANConfig, config: PriorConfig, faces: FaceBatches, machine: Machine) -> None:
+    def __init__(
+        self, network: GFPGANConfig, config: PriorConfig, faces: FaceBatches, machine: DistributedContext
+    ) -> None:
         self.network, self.config, self.machine = network, config, machine
         self.step_number = 0
         self._faces = faces
@@ -116,13 +118,13 @@ class PriorTrainer:
         self._features: MobileNetV2Features | None = None
         self._real_features: Float64 | None = None
 
-    def _learner(self, network: StyleDecoder | StyleDiscriminator, *, every_steps: int) -> Learner:
+    def _learner(self, network: StyleDecoder | StyleDiscriminator, *, every_steps: int) -> OptimizerStep:
         """Lazy regularisation's correction of rate and betas: StyleGAN2, appendix B."""
         share = every_steps / (every_steps + 1)
         beta1, beta2 = self.config.betas
         groups = equalized_groups(network, learning_rate=self.config.learning_rate * share)
         betas = (beta1**share if beta1 else 0.0, beta2**share)
-        return Learner([network], groups, betas=betas, clip=self.config.clip, machine=self.machine)
+        return OptimizerStep([network], groups, betas=betas, clip=self.config.clip, machine=self.machine)
 
     def step(self) -> dict[str, Tensor]:
         """One step of generator and discriminator, with the regularisers when they are due."""

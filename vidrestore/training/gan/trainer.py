@@ -23,11 +23,11 @@ from vidrestore.training.gan.components import colour_places, component_boxes, c
 from vidrestore.training.gan.initialization import initialised
 from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
-from vidrestore.training.gan.validation import Judges, Validation
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.gan.validation import LossModels, Validation
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.ema import average_into, averaged_copy, decay_of_half_life
 from vidrestore.training.loop.equalized import equalized_groups
-from vidrestore.training.loop.optimizer_step import Learner
+from vidrestore.training.loop.optimizer_step import OptimizerStep
 from vidrestore.training.loop.schedule import ScheduleConfig
 from vidrestore.types import UInt8
 
@@ -128,8 +128,8 @@ class RestorerTrainer:
         network: GFPGANConfig,
         config: RestorerConfig,
         faces: FaceBatches,
-        judges: Judges,
-        machine: Machine,
+        judges: LossModels,
+        machine: DistributedContext,
         *,
         prior: Mapping[str, Tensor] | None = None,
         held_out: FaceBatches | None = None,
@@ -150,8 +150,8 @@ class RestorerTrainer:
         self.discriminator = StyleDiscriminator(channels=network.channels, out_size=network.out_size)
         width = max(8, round(64 * network.narrow))
         self.components = nn.ModuleDict({name: ComponentDiscriminator(width) for name in COMPONENTS})
-        for critic in (self.discriminator, self.components):
-            to_channels_last(critic.to(machine.device))
+        for discriminator in (self.discriminator, self.components):
+            to_channels_last(discriminator.to(machine.device))
         self._critic = self._critic_learner(self.discriminator)
         self._component_critic = self._critic_learner(self.components)
         self._augmentation = config.augmentation and AdaptiveAugmentation(config.augmentation, machine)
@@ -160,10 +160,10 @@ class RestorerTrainer:
         self._judge = machine.compiled(self.discriminator.forward)
         self._look = machine.compiled(judges.perceptual.forward)
         self._recognise = machine.compiled(judges.identity.forward)
-        self._teach_components = machine.compiled(self._component_lessons)
-        self._judge_components = machine.compiled(self._component_verdicts)
+        self._teach_components = machine.compiled(self._component_generator_loss)
+        self._judge_components = machine.compiled(self._component_discriminator_loss)
 
-    def _generator_learner(self) -> Learner:
+    def _generator_learner(self) -> OptimizerStep:
         config, decoder = self.config, self.network.stylegan_decoder
         decoder.requires_grad_(requires_grad=config.decoder_learning_rate > 0)
         inside = {id(parameter) for parameter in decoder.parameters()}
@@ -171,12 +171,12 @@ class RestorerTrainer:
         groups: list[dict[str, Any]] = [{"params": unet, "lr": config.learning_rate}]
         if config.decoder_learning_rate:
             groups += equalized_groups(decoder, learning_rate=config.decoder_learning_rate)
-        return Learner([self.network], groups, betas=config.betas, clip=config.clip, machine=self.machine)
+        return OptimizerStep([self.network], groups, betas=config.betas, clip=config.clip, machine=self.machine)
 
-    def _critic_learner(self, network: nn.Module) -> Learner:
+    def _critic_learner(self, network: nn.Module) -> OptimizerStep:
         groups = equalized_groups(network, learning_rate=self.config.discriminator_learning_rate)
         betas, clip = self.config.discriminator_betas, 10 * self.config.clip
-        return Learner([network], groups, betas=betas, clip=clip, machine=self.machine)
+        return OptimizerStep([network], groups, betas=betas, clip=clip, machine=self.machine)
 
     def step(self) -> dict[str, Tensor]:
         """One step of the restorer and of every discriminator that its losses use."""
@@ -192,7 +192,7 @@ class RestorerTrainer:
             restored, pyramid = self._restore(example.damaged, noises)
         told = self._distances(restored, pyramid, example)
         if adversarial:
-            told |= self._persuasion(restored, example, random)
+            told |= self._adversarial_losses(restored, example, random)
         total = losses.total(list(told.values()))
         norm = self._generator.learn(total, rate=rate)
         average_into(
@@ -262,7 +262,7 @@ class RestorerTrainer:
             told["component_chroma"] = weights.component_chroma * loss
         return told
 
-    def _persuasion(self, restored: Tensor, example: _Example, random: torch.Generator) -> dict[str, Tensor]:
+    def _adversarial_losses(self, restored: Tensor, example: _Example, random: torch.Generator) -> dict[str, Tensor]:
         """The weighted losses that the discriminators give the restorer."""
         weights = self.config.weights
         told: dict[str, Tensor] = {}
@@ -278,7 +278,7 @@ class RestorerTrainer:
         told["component_style"] = weights.component_style * styles
         return told
 
-    def _component_lessons(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> tuple[Tensor, Tensor]:
+    def _component_generator_loss(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> tuple[Tensor, Tensor]:
         """What the components' discriminators, at rest, teach: adversarial and style loss, each summed over them."""
         fooling, styles = [], []
         for name, (places, side) in boxes.items():
@@ -289,7 +289,7 @@ class RestorerTrainer:
             styles.append(losses.component_style(features, wanted))
         return losses.total(fooling), losses.total(styles)
 
-    def _component_verdicts(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> Tensor:
+    def _component_discriminator_loss(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> Tensor:
         """The components' discriminators' own loss, summed over them."""
         parts = []
         for name, (places, side) in boxes.items():

@@ -12,7 +12,7 @@ from vidrestore.models.gfpgan import GFPGAN
 from vidrestore.models.identity import IdentityEmbedding
 from vidrestore.models.perceptual import PerceptualFeatures, feature_distance
 from vidrestore.training.data.dataset import FaceBatches
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.image_grid import tiled, to_levels
 from vidrestore.types import UInt8
 
@@ -21,7 +21,7 @@ _STRENGTHS = ("protocol", "clean")
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class LossModels:
     """Fixed networks that compare faces, on the device of the training; they never learn."""
 
     perceptual: PerceptualFeatures
@@ -40,7 +40,13 @@ class Validation:
     """
 
     def __init__(
-        self, faces: FaceBatches, judges: Judges, machine: Machine, *, seed: int, steps: int | None = None
+        self,
+        faces: FaceBatches,
+        judges: LossModels,
+        machine: DistributedContext,
+        *,
+        seed: int,
+        steps: int | None = None,
     ) -> None:
         self._faces, self._judges, self._machine, self._seed = faces, judges, machine, seed
         self._steps = max(1, len(faces.faces) // faces.batch) if steps is None else steps

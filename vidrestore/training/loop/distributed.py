@@ -19,7 +19,7 @@ _SEED_RANGE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class DistributedContext:
     """One process of a training. `world` processes hold the same weights and each a share of the batch."""
 
     device: torch.device

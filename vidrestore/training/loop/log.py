@@ -17,7 +17,7 @@ EVALUATION = "evaluation/"
 """What the names of an evaluation's figures begin with."""
 
 
-class Journal:
+class TrainingLog:
     """The log of one run in `folder`: `metrics.jsonl`, `pictures/`, and `tensorboard/` where TensorBoard is installed.
 
     Lines of steps after `step` are dropped first: a run that resumes writes them anew.

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 
 
-class Learner:
+class OptimizerStep:
     """Adam over parameter groups of one or more networks.
 
     Args:
@@ -28,7 +28,7 @@ class Learner:
         *,
         betas: tuple[float, float],
         clip: float,
-        machine: Machine,
+        machine: DistributedContext,
     ) -> None:
         self._networks = networks
         self._machine = machine

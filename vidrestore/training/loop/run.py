@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError, ModelError, TrainingError
 from vidrestore.models.checkpoint import load_training_state, save_training_state
-from vidrestore.training.loop.distributed import Machine
-from vidrestore.training.loop.log import EVALUATION, Journal
+from vidrestore.training.loop.distributed import DistributedContext
+from vidrestore.training.loop.log import EVALUATION, TrainingLog
 from vidrestore.types import UInt8
 
 OnLog = Callable[[int, Mapping[str, float]], None]
@@ -26,7 +26,7 @@ _DIFFERING_TOLD = 5
 class Trainer(Protocol):
     """What can be run: a state that steps. The restorer's and the prior's trainers are such."""
 
-    machine: Machine
+    machine: DistributedContext
     step_number: int
     """Steps done."""
     images_per_step: int
@@ -96,7 +96,7 @@ def run(trainer: Trainer, config: RunConfig, folder: Path, *, on_log: OnLog | No
     """
     checkpoints = Checkpoints(folder, keep=config.keep_checkpoints)
     checkpoints.restore(trainer)
-    journal = Journal(folder, step=trainer.step_number) if trainer.machine.rank == 0 else None
+    journal = TrainingLog(folder, step=trainer.step_number) if trainer.machine.rank == 0 else None
     try:
         return _run(trainer, config, checkpoints, journal, on_log)
     finally:
@@ -105,7 +105,7 @@ def run(trainer: Trainer, config: RunConfig, folder: Path, *, on_log: OnLog | No
 
 
 def _run(
-    trainer: Trainer, config: RunConfig, checkpoints: "Checkpoints", journal: Journal | None, on_log: OnLog | None
+    trainer: Trainer, config: RunConfig, checkpoints: "Checkpoints", journal: TrainingLog | None, on_log: OnLog | None
 ) -> int:
     watch = LossWatch(trainer.machine)
     started = time.perf_counter()
@@ -142,7 +142,7 @@ def _run(
     return trainer.step_number
 
 
-def _log(journal: Journal, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
+def _log(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
     journal.log(step, values)
     if on_log is not None:
         on_log(step, values)
@@ -158,7 +158,7 @@ def _out_of_time(trainer: Trainer, config: RunConfig, seconds: float) -> bool:
     return _any_process(trainer.machine, seconds >= config.stop_after_seconds)
 
 
-def _any_process(machine: Machine, mine: bool) -> bool:  # noqa: FBT001  it is what is asked
+def _any_process(machine: DistributedContext, mine: bool) -> bool:  # noqa: FBT001  it is what is asked
     """Whether it is so on any process: all must leave the loop at the same step."""
     if machine.world == 1:
         return mine
@@ -168,7 +168,7 @@ def _any_process(machine: Machine, mine: bool) -> bool:  # noqa: FBT001  it is w
 class LossWatch:
     """Finds the first loss that is not finite, without making every step wait for the device."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: DistributedContext) -> None:
         self._machine = machine
         self._names: tuple[str, ...] = ()
         self._rows: list[tuple[int, Tensor]] = []

@@ -18,7 +18,7 @@ import numpy as np
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.faces.alignment import TEMPLATE, residual
 from vidrestore.faces.detector import DetectorConfig, FaceDetector
-from vidrestore.files import replacing
+from vidrestore.files import atomic_path
 from vidrestore.stages import BatchStage
 from vidrestore.training.data.image_header import IMAGE_SUFFIXES
 from vidrestore.training.photographs.build_record import (
@@ -261,7 +261,7 @@ def _placing(path: Path) -> Iterator[Path]:
     """As `files.replacing`, in a folder that is made where there is none; OutputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             yield part
     except OSError as error:
         raise OutputError(

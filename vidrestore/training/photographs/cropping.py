@@ -6,7 +6,7 @@ import numpy as np
 
 from vidrestore.faces.alignment import crop_matrix, place, similarity, transform
 from vidrestore.media.colour import Box
-from vidrestore.restoration.face.cropper import cut, shift
+from vidrestore.restoration.face.cropper import to_region, warp_crop
 from vidrestore.types import Float32, Float64, UInt8
 
 _CORNERS: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64)
@@ -34,7 +34,7 @@ def cut_face(photograph: UInt8, landmarks: Float32, *, size: int) -> tuple[UInt8
     side = float(np.exp(pose[0]))
     box = _around(to_photograph, photograph.shape, margin=_MARGIN + round(side * _MARGIN_SHARE))
     region = np.ascontiguousarray(photograph[box.top : box.bottom, box.left : box.right])
-    crop = cut(region, shift(to_crop, box), size)
+    crop = warp_crop(region, to_region(to_crop, box), size)
     moved = landmarks @ to_crop[:, :2].T + to_crop[:, 2]
     return crop, moved.astype(np.float32), side
 

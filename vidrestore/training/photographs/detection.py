@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vidrestore.faces.detector import scale, suppress
+from vidrestore.faces.detector import nms, scale
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, UInt8
 
@@ -97,4 +97,4 @@ def _unique(faces: list[Detection]) -> tuple[Detection, ...]:
         return ()
     boxes = np.stack([face.box for face in faces])
     scores = np.array([face.score for face in faces], np.float32)
-    return tuple(faces[index] for index in suppress(boxes, scores, threshold=_SAME_FACE_OVERLAP))
+    return tuple(faces[index] for index in nms(boxes, scores, threshold=_SAME_FACE_OVERLAP))

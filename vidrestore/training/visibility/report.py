@@ -15,7 +15,7 @@ from vidrestore.errors import OutputError
 from vidrestore.files import replace_bytes, replace_text
 from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE, VisibilityNetwork
 from vidrestore.training.data.dataset import FaceBatch, FaceBatches, FaceFolder
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.image_grid import tiled, to_levels
 from vidrestore.training.occluders.occlude import face_ellipse
 from vidrestore.training.occluders.sprite_bank import Paint
@@ -74,7 +74,7 @@ def write_report(
     faces: FaceFolder,
     out: Path,
     config: VisibilityConfig,
-    machine: Machine,
+    machine: DistributedContext,
     *,
     training_faces: int,
     steps: int,
@@ -118,7 +118,7 @@ class _Judge:
         faces: FaceFolder,
         maker: SampleMaker,
         config: VisibilityConfig,
-        machine: Machine,
+        machine: DistributedContext,
     ) -> None:
         self._network = network
         self._maker = maker

@@ -17,7 +17,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE
 from vidrestore.training.data.dataset import FaceBatch
 from vidrestore.training.gan.jitter import JitterConfig, jitter
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.occluders.occlude import OccluderConfig, dress, occlude
 from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_bank
 
@@ -114,7 +114,9 @@ class SampleMaker:
         processes: that draw sprites; None for as many as there are processors, 0 for none.
     """
 
-    def __init__(self, config: VisibilityConfig, machine: Machine, *, seed: int, processes: int | None) -> None:
+    def __init__(
+        self, config: VisibilityConfig, machine: DistributedContext, *, seed: int, processes: int | None
+    ) -> None:
         self._config = config
         self._machine = machine
         self._seed = seed

@@ -23,7 +23,7 @@ from vidrestore.models.devices import choose_device
 from vidrestore.models.stylegan2 import to_channels_last
 from vidrestore.models.visibility import CROP_SIDE, Layer, VisibilityNetwork
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
-from vidrestore.training.loop.distributed import Machine
+from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.ema import average_into, averaged_copy
 from vidrestore.training.loop.schedule import ScheduleConfig
 from vidrestore.training.occluders.occlude import face_ellipse
@@ -58,7 +58,7 @@ def train_visibility(
     """
     open_folder(out)
     chosen = choose_device(device)
-    machine = Machine(chosen, precision="bf16" if chosen.type == "cuda" else "fp32", compile=False)
+    machine = DistributedContext(chosen, precision="bf16" if chosen.type == "cuda" else "fp32", compile=False)
     folder = open_face_folder(faces, size=CROP_SIDE, held_out_share=config.held_out_share)
     started = time.monotonic()
     network, steps = _train(folder.training, config, machine, processes)
@@ -109,7 +109,7 @@ def visibility_loss(logits_B1HW: Tensor, visible_B1HW: Tensor, config: Visibilit
 
 
 def _train(
-    faces: FaceFolder, config: VisibilityConfig, machine: Machine, processes: int | None
+    faces: FaceFolder, config: VisibilityConfig, machine: DistributedContext, processes: int | None
 ) -> tuple[VisibilityNetwork, int]:
     """The averaged network, folded, and how many steps it learnt for."""
     torch.manual_seed(config.seed)
@@ -145,7 +145,7 @@ def _learn(
     samples: Samples,
     optimizer: torch.optim.Optimizer,
     config: VisibilityConfig,
-    machine: Machine,
+    machine: DistributedContext,
 ) -> Tensor:
     with machine.autocast():
         logits = network(samples.images.contiguous(memory_format=torch.channels_last))
