@@ -6,7 +6,6 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -16,11 +15,12 @@ from benchmarks.machine import Checkout, Host, describe_checkout, describe_machi
 from benchmarks.simulated import simulated
 from vidrestore import storage
 from vidrestore.files import replace_text
-from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.restore import restore_videos
+from vidrestore.jobs.tasks import PlanTask, VideoPlan
 from vidrestore.report_json import to_json
-from vidrestore.runtime.crew_on_ray import RayCrew
-from vidrestore.runtime.orders import FilmPlan, PlanOrder, carry_out
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
 
 _MIB = 1 << 20
 
@@ -85,24 +85,24 @@ def _batch(folder: Path, films: int) -> tuple[float, float, list[float]]:
     def watch(_: JobProgress) -> None:
         memory.append(process.memory_info().rss / _MIB)
 
-    with RayCrew(job.restore, job.ray, most=1, face_worker=simulated(0.0)) as crew:
-        while not crew.free():
+    with RayWorkerPool(job.restore, job.ray, most=1, face_worker=simulated(0.0)) as pool:
+        while not pool.idle_workers():
             time.sleep(0.05)
         started = time.perf_counter()
-        report = run_batch(
-            [str(folder / "films")], str(folder / "out"), job, on_progress=watch, open_crew=lambda: nullcontext(crew)
+        report = restore_videos(
+            [str(folder / "films")], str(folder / "out"), job, on_progress=watch, open_pool=lambda: nullcontext(pool)
         )
         seconds = time.perf_counter() - started
     assert report.done == films, "small films do not fail"  # noqa: S101
-    return seconds, sum(film.worker_seconds for film in report.films), memory
+    return seconds, sum(film.worker_seconds for film in report.videos), memory
 
 
-def _plan(film: Path) -> tuple[FilmPlan, float]:
+def _plan(film: Path) -> tuple[VideoPlan, float]:
     job = BatchConfig()
-    order = PlanOrder(str(film), storage.fingerprint(str(film)), "long.mp4", job.restore, 3000.0, None)
+    order = PlanTask(str(film), storage.fingerprint(str(film)), "long.mp4", job.restore, 3000.0, None)
     started = time.perf_counter()
-    plan = carry_out(order, None, lambda _: None)
-    return cast("FilmPlan", plan), time.perf_counter() - started
+    plan = order.run(None, lambda _: None)
+    return plan, time.perf_counter() - started
 
 
 def _film(path: Path, *, frames: int, repeats: int) -> Path:

@@ -32,7 +32,7 @@ from vidrestore.live.stream import StreamConfig
 from vidrestore.media.colour import planes_to_rgb
 from vidrestore.media.reader import VideoReader
 from vidrestore.report_json import to_json
-from vidrestore.runtime.streams import LocalPlace, RunningStream, StreamSpec
+from vidrestore.runtime.streams import LocalStreamRunner, RunningStream, StreamSpec
 from vidrestore.types import UInt8
 
 Step = Callable[[str], None]
@@ -133,7 +133,7 @@ def measure_live(
         with pinned_to(every[: scene.peer_cores] or every):
             peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
         stack.enter_context(pinned_to(every[scene.peer_cores :]))
-        place = stack.enter_context(LocalPlace(config.restore, lambda _, message: on_step(message)))
+        place = stack.enter_context(LocalStreamRunner(config.restore, lambda _, message: on_step(message)))
         stream = place.start(StreamSpec("measured", peers.camera_url, (peers.viewer_url,), config))
         stack.enter_context(_ended(stream))
         _await(lambda: len(peers.seen().pictures) > 0, seconds=120)

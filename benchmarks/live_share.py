@@ -21,18 +21,19 @@ from benchmarks.scaling import await_workers
 from vidrestore.config import update
 from vidrestore.errors import WorkerError
 from vidrestore.files import replace_text
-from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.restore import restore_videos
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
 from vidrestore.media.reader import VideoReader
 from vidrestore.report_json import to_json
 from vidrestore.restoration.face.restorer import FaceRestorer
-from vidrestore.runtime.crew_on_ray import RayCrew
-from vidrestore.runtime.face_pool import RayConfig
-from vidrestore.runtime.ray_connection import pretended
+from vidrestore.runtime.config import RayConfig
+from vidrestore.runtime.ray.connection import fake_cluster
+from vidrestore.runtime.ray.streams import RayStreamRunner
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
 from vidrestore.runtime.streams import RunningStream, StreamSpec
-from vidrestore.runtime.streams_on_ray import RayPlace
 
 _START_SECONDS = 300.0
 _MIDDLE = (0.2, 0.8)
@@ -103,7 +104,7 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
         films = [folder / f"film{number}.mp4" for number in range(config.streams)]
         for number, film in enumerate(films):
             repeat(config.film, film, frames=config.frames + number)  # of different lengths: a batch does twins once
-        with pretended(config.streams + 2, torch.cuda.device_count()):
+        with fake_cluster(config.streams + 2, torch.cuda.device_count()):
             offline = _offline(films, stream, folder / "offline")
             each, mean_batch = _live(films, stream, config, folder)
     result = ShareResult(
@@ -136,19 +137,19 @@ def _offline(films: Sequence[Path], stream: StreamConfig, out: Path) -> float:
     job = update(BatchConfig(segment_seconds=_WHOLE), {"ray": {"face_workers": 1}})
     job = replace(job, restore=replace(stream.restore, encode=stream.sink.encode))
     seen: list[JobProgress] = []
-    with RayCrew(job.restore, job.ray, most=len(films)) as crew:
-        await_workers(crew, len(films))
-        report = run_batch(
-            [str(film) for film in films], str(out), job, on_progress=seen.append, open_crew=lambda: nullcontext(crew)
+    with RayWorkerPool(job.restore, job.ray, most=len(films)) as pool:
+        await_workers(pool, len(films))
+        report = restore_videos(
+            [str(film) for film in films], str(out), job, on_progress=seen.append, open_pool=lambda: nullcontext(pool)
         )
     if report.failed or report.retries or report.unrestored_frames:
-        raise WorkerError(f"a film was not restored: {[film.error for film in report.films]}")
+        raise WorkerError(f"a film was not restored: {[film.error for film in report.videos]}")
     low, high = (share * report.frames for share in _MIDDLE)
     middle = [one for one in seen if low <= one.frames_done <= high]
     if len(middle) < 2:  # noqa: PLR2004  a rate wants two
         raise WorkerError("the films were done at once; use more frames")
     first, last = middle[0], middle[-1]
-    faces_per_frame = sum(film.faces for film in report.films) / report.frames
+    faces_per_frame = sum(film.faces for film in report.videos) / report.frames
     return faces_per_frame * (last.frames_done - first.frames_done) / (last.seconds - first.seconds)
 
 
@@ -156,7 +157,7 @@ def _live(
     films: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
 ) -> tuple[tuple[float, ...], float]:
     """Faces a second of each stream, and the mean batch."""
-    with RayPlace(stream.restore, RayConfig(face_workers=1), lambda _, __: None) as place:
+    with RayStreamRunner(stream.restore, RayConfig(face_workers=1), lambda _, __: None) as place:
         streams = [
             place.start(StreamSpec(film.stem, str(film), (str(folder / f"{film.stem}.mkv"),), stream)) for film in films
         ]

@@ -14,13 +14,14 @@ from benchmarks.results import Benchmark, Check, Clip, Quartiles, Row, Run, stag
 from benchmarks.systems import LightestReference, OurFlow, ReferenceAsShipped, System, open_ours
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import DetectorConfig
+from vidrestore.jobs.config import JobConfig
 from vidrestore.media.reader import probe
 from vidrestore.models import zoo
 from vidrestore.models.devices import choose_device
 from vidrestore.report import installed_versions
 from vidrestore.restoration.face.restorer import RestorerConfig, choose_dtype
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.film import JobConfig, Runtime
+from vidrestore.runtime.config import Runtime
 
 OnStep = Callable[[str], None]
 

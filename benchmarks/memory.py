@@ -14,7 +14,7 @@ from benchmarks.clips import make_sparse_film
 from benchmarks.results import MemoryUse
 from vidrestore.errors import RestorationError
 from vidrestore.media.reader import probe
-from vidrestore.runtime.film import Runtime
+from vidrestore.runtime.config import Runtime
 
 _INTERVAL_SECONDS = 0.5
 _COMMAND = (sys.executable, "-P", "-c", "from vidrestore.cli import main; main()")

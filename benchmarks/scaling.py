@@ -25,15 +25,16 @@ from benchmarks.simulated import simulated
 from vidrestore.config import update
 from vidrestore.errors import OutputError, WorkerError
 from vidrestore.files import replace_text
-from vidrestore.jobs.batch import BatchConfig, run_batch
+from vidrestore.inference.worker import InferenceWorker
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.restore import restore_videos
 from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import installed_versions
 from vidrestore.report_json import to_json
-from vidrestore.runtime.crew_on_ray import RayCrew
-from vidrestore.runtime.ray_connection import pretended
-from vidrestore.runtime.workers import FaceWorker
+from vidrestore.runtime.ray.connection import fake_cluster
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
 from vidrestore.types import UInt8
 
 _START_SECONDS = 300.0
@@ -164,7 +165,7 @@ def scaling_table(result: ScalingResult) -> str:
 def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[float, Path, int]:
     """Seconds, the film, and its frames."""
     workers = count * (config.workers_per_gpu if config.gpus else 1)
-    with pretended(workers + count + 1, count if config.gpus else 0):
+    with fake_cluster(workers + count + 1, count if config.gpus else 0):
         restore = {} if config.gpus else _SHORT_SIGHTED
         encode = {"preset": "veryfast"} if config.gpus else {"lossless": True}
         job = update(
@@ -175,33 +176,33 @@ def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[fl
                 "segment_seconds": config.seconds_per_segment,
             },
         )
-        kind = FaceWorker if config.gpus else simulated(config.seconds_per_face)
-        with RayCrew(job.restore, job.ray, most=workers, face_worker=kind) as crew:
-            await_workers(crew, workers)
+        kind = InferenceWorker if config.gpus else simulated(config.seconds_per_face)
+        with RayWorkerPool(job.restore, job.ray, most=workers, face_worker=kind) as pool:
+            await_workers(pool, workers)
             if config.gpus:  # what is measured is a film of hours: networks and workers are warm
                 head, length = _head(source, out.with_name(f"{out.name}-head.mp4"), frames=_WARM_FRAMES * workers)
                 warm = replace(job, segment_seconds=length / workers)
-                run_batch([str(head)], str(out / "warm"), warm, open_crew=lambda: nullcontext(crew))
+                restore_videos([str(head)], str(out / "warm"), warm, open_pool=lambda: nullcontext(pool))
             started = time.perf_counter()
-            report = run_batch([str(source)], str(out), job, open_crew=lambda: nullcontext(crew))
+            report = restore_videos([str(source)], str(out), job, open_pool=lambda: nullcontext(pool))
             seconds = time.perf_counter() - started
         if report.failed or report.retries:
-            raise WorkerError(f"a run with {count} workers had failures: {report.films[0].error}")
-        return seconds, out / report.films[0].destination, report.frames
+            raise WorkerError(f"a run with {count} workers had failures: {report.videos[0].error}")
+        return seconds, out / report.videos[0].destination, report.frames
 
 
-def await_workers(crew: RayCrew, workers: int) -> None:
+def await_workers(pool: RayWorkerPool, workers: int) -> None:
     """Wait until so many workers are free.
 
     Raises:
         WorkerError: they did not come.
     """
     deadline = time.monotonic() + _START_SECONDS
-    while len(crew.free()) < workers:
-        crew.tend(workers)
+    while len(pool.idle_workers()) < workers:
+        pool.reconcile(workers)
         time.sleep(0.1)
         if time.monotonic() > deadline:
-            raise WorkerError(f"{len(crew.free())} of {workers} workers came in {_START_SECONDS:.0f} s")
+            raise WorkerError(f"{len(pool.idle_workers())} of {workers} workers came in {_START_SECONDS:.0f} s")
 
 
 def _difference(one: Path, other: Path) -> float:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidrestore.faces.alignment import TEMPLATE
+from vidrestore.inference.worker import ModelInfo
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.workers import Description
 from vidrestore.types import Detection, UInt8
 
 CROP = 64
 
 
-class SimulatedFaceWorker:
+class SimulatedInferenceWorker:
     """Finds one face in the middle of every picture, and restores crops to their negatives, after a sleep each.
 
     It sleeps one crop after the other, as a device does. Its answers depend on what it is given alone.
@@ -22,8 +22,8 @@ class SimulatedFaceWorker:
     seconds = 0.01
     """That a crop takes."""
 
-    def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float) -> None:
-        del config, sharing, wait_seconds
+    def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
+        del config, workers_per_host, max_delay_seconds
         self._busy = asyncio.Lock()
         self._slept = 0.0
 
@@ -31,9 +31,9 @@ class SimulatedFaceWorker:
         """Answer."""
         return True
 
-    async def describe(self) -> Description:
+    async def describe(self) -> ModelInfo:
         """Say that it is none."""
-        return Description(CROP, 1, "simulated")
+        return ModelInfo(CROP, 1, "simulated")
 
     async def network_seconds(self) -> float:
         """For which it slept."""
@@ -55,9 +55,9 @@ class SimulatedFaceWorker:
         return [255 - crop for crop in crops]
 
 
-def simulated(seconds: float) -> type[SimulatedFaceWorker]:
+def simulated(seconds: float) -> type[SimulatedInferenceWorker]:
     """A face worker that takes so long for a crop."""
-    return type("SimulatedFaceWorker", (SimulatedFaceWorker,), {"seconds": seconds})
+    return type("SimulatedInferenceWorker", (SimulatedInferenceWorker,), {"seconds": seconds})
 
 
 def face_in_the_middle(preview: UInt8) -> Detection:

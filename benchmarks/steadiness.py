@@ -19,11 +19,12 @@ from vidrestore.degradation.video import DegradeConfig, degrade_film
 from vidrestore.evaluation.videos.compare import compare_films
 from vidrestore.evaluation.videos.results import FilmComparison, Summary
 from vidrestore.files import replace_text
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import restore_video
 from vidrestore.markdown import markdown_table
 from vidrestore.models import zoo
 from vidrestore.report_json import from_json, to_json
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.film import JobConfig, restore_film
 
 DAMAGED = "damaged"
 Step = Callable[[str], None]
@@ -168,7 +169,7 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
         ReferenceFlow(weights, fresh_noise=way.fresh_noise).run(damaged, destination)
     else:
         config = JobConfig(restore=update(RestoreConfig(), way.settings), runtime="local", overwrite=True)
-        restore_film(damaged, destination, config)
+        restore_video(damaged, destination, config)
 
 
 def _rows(found: FilmComparison, names: Sequence[str]) -> dict[str, Summary]:

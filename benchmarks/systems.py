@@ -1,19 +1,20 @@
 """Those who race: our runtimes and the reference flow, behind one way to run."""
 
-import statistics
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
 from benchmarks.reference import Faces, ReferenceFlow
 from benchmarks.results import Run, with_rest
-from vidrestore.runtime.film import JobConfig, Runner, open_runner
-from vidrestore.runtime.segment import Segment
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import open_pool, restore_video
+from vidrestore.runtime.worker_pool import WorkerPool
 
 _OURS = "every stage of vidrestore in the runtime {runtime}, {precision}, encoding included."
-_IN_WORKER = " The start of each run's worker counts to the start-up."
+_POLL_SECONDS = 0.05
 _LIGHTEST = (
     "decode, facexlib's `FaceRestoreHelper` (RetinaFace mobilenet0.25, square mask) and spandrel's GFP-GAN frame by "
     "frame, batch 1, fp32, the same weights, x264 crf 17 medium."
@@ -45,41 +46,25 @@ class System(Protocol):
 
 
 class OurFlow:
-    """One of our runtimes, started.
-
-    Each run on Ray has a worker process of its own, whose start is charged to `start_seconds`: the clock starts when
-    the worker first says how far it is, which it does as soon as it can work.
-    """
+    """One of our runtimes, with its workers started: a run is a whole restoration, from the probe to the result."""
 
     is_reference = False
 
-    def __init__(self, runner: Runner, *, precision: str, start_seconds: float, rounds: int) -> None:
-        self.name = f"vidrestore, {runner.name}"
-        self._on_ray = runner.name == "ray"
-        self.what = _OURS.format(runtime=runner.name, precision=precision) + (_IN_WORKER if self._on_ray else "")
+    def __init__(self, pool: WorkerPool, job: JobConfig, *, precision: str, start_seconds: float, rounds: int) -> None:
+        self.name = f"vidrestore, {pool.name}"
+        self.what = _OURS.format(runtime=pool.name, precision=precision)
         self.rounds = rounds
-        self._runner = runner
-        self._start_seconds = start_seconds
-        self._worker_starts: list[float] = []
-
-    @property
-    def start_seconds(self) -> float:
-        """Of the runtime, and of a run's worker."""
-        return self._start_seconds + statistics.median(self._worker_starts or [0.0])
+        self.start_seconds = start_seconds
+        self._pool = pool
+        self._job = replace(job, overwrite=True)
 
     def run(self, source: Path, destination: Path) -> Run:
-        """Restore a film once."""
-        heard: list[float] = []
-        called = perf_counter()
-        report = self._runner.run(Segment(source, destination), lambda _: heard.append(perf_counter()))
-        report.part.replace(destination)
-        finished = perf_counter()
-        started = heard[0] if self._on_ray else called
-        self._worker_starts.append(started - called)
-        # a film so short that it was over when the worker was first heard took what its stages took
-        seconds = max(finished - started, sum(report.seconds.values()))
-        faces = report.counts.get("faces", 0)
-        return Run(seconds, report.frames_written, faces, with_rest(report.seconds, seconds))
+        """Restore a video once."""
+        started = perf_counter()
+        report = restore_video(source, destination, self._job, open_pool=lambda: nullcontext(self._pool))
+        seconds = perf_counter() - started
+        stages = with_rest(report.seconds_per_stage, seconds)
+        return Run(seconds, report.frames_written, report.faces_restored, stages)
 
 
 class LightestReference:
@@ -132,5 +117,8 @@ class ReferenceAsShipped:
 def open_ours(job: JobConfig, *, precision: str, rounds: int) -> Iterator[OurFlow]:
     """Start a runtime; leaving the context stops it."""
     started = perf_counter()
-    with open_runner(job) as runner:
-        yield OurFlow(runner, precision=precision, start_seconds=perf_counter() - started, rounds=rounds)
+    with open_pool(job) as pool:
+        while not pool.idle_workers():
+            pool.poll(_POLL_SECONDS)
+        seconds = perf_counter() - started
+        yield OurFlow(pool, job, precision=precision, start_seconds=seconds, rounds=rounds)

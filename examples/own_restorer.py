@@ -6,18 +6,14 @@ A batch stage is any callable that takes a list of aligned crops, uint8 [S, S, 3
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from vidrestore.media.output import atomic_output, scratch_dir
-from vidrestore.media.reader import VideoReader
-from vidrestore.media.remux.mux import join
-from vidrestore.media.writer import VideoWriter
-from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import RestoreConfig, restore_frames
-from vidrestore.runtime.local import LocalRunner
+from vidrestore.inference.local import load_models
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import restore_video
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 from vidrestore.stages import Inline
 from vidrestore.types import UInt8
 
@@ -32,17 +28,11 @@ def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:
 
 def main(source: str, destination: str) -> None:
     """Use every other part as it is."""
-    config = RestoreConfig()
-    recorder = Recorder()
-    with LocalRunner(config) as runner, scratch_dir(Path(destination)) as folder:
-        parts = replace(runner.parts, restorer=Inline(sharpen))
-        part = folder / "video"
-        with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
-            for frame in restore_frames(reader, parts, config, recorder):
-                writer.write(frame)
-        with atomic_output(Path(destination)) as result:
-            join([part], Path(source), result)
-    print(f"{recorder.counts['faces']} faces sharpened")
+    config = JobConfig()
+    models, _ = load_models(config.restore)
+    models = replace(models, restorer=Inline(sharpen))
+    report = restore_video(source, destination, config, open_pool=lambda: LocalWorkerPool(models, "sharpen"))
+    print(f"{report.faces_restored} faces sharpened")
 
 
 if __name__ == "__main__":

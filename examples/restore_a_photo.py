@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import cv2
 
+from vidrestore.inference.local import load_models
 from vidrestore.report import Recorder
 from vidrestore.restoration.pipeline import RestoreConfig, restore_frames
-from vidrestore.runtime.local import LocalRunner
 from vidrestore.types import Frame
 
 
@@ -21,8 +21,8 @@ def main(source: str, destination: str) -> None:
     frame = Frame(0, 0, Fraction(1, 25), 1, width, height, "rgb24", planes)
     recorder = Recorder()
     config = RestoreConfig()
-    with LocalRunner(config) as runner:
-        (restored,) = restore_frames([frame], runner.parts, config, recorder)
+    models, _ = load_models(config)
+    (restored,) = restore_frames([frame], models, config, recorder)
     cv2.imwrite(destination, restored.planes[0][..., ::-1])
     print(f"{recorder.counts['faces']} faces restored")
 

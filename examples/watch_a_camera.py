@@ -5,13 +5,13 @@ import time
 
 from vidrestore.live.stream import StreamConfig
 from vidrestore.printable import printable
-from vidrestore.runtime.streams import LocalPlace, StreamSpec
+from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 
 
 def main(source: str, destination: str, seconds: str = "10") -> None:
     """Run for a while, saying now and then how it goes."""
     config = StreamConfig()
-    with LocalPlace(config.restore, lambda name, message: print(printable(f"{name}: {message}"))) as place:
+    with LocalStreamRunner(config.restore, lambda name, message: print(printable(f"{name}: {message}"))) as place:
         stream = place.start(StreamSpec("camera", source, (destination,), config))
         deadline = time.monotonic() + float(seconds)
         while stream.running() and time.monotonic() < deadline:

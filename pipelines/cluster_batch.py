@@ -16,7 +16,7 @@ import typer
 from vidrestore.cli.batch import run_shown
 from vidrestore.cli.terminal import run_to_exit
 from vidrestore.config import apply_settings, update
-from vidrestore.jobs.batch import BatchConfig
+from vidrestore.jobs.config import BatchConfig
 
 ARCHIVE = {
     "restore": {"encode": {"codec": "libx264", "crf": 16.0, "preset": "slow"}},

@@ -10,7 +10,7 @@ import pytest
 from vidrestore import demo
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
-from vidrestore.runtime.film import JobConfig
+from vidrestore.jobs.config import JobConfig
 
 JOB = update(JobConfig(), {"runtime": "local"})
 

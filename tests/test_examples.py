@@ -11,7 +11,7 @@ import pytest
 from skimage.data import astronaut
 
 from vidrestore.config import read_toml
-from vidrestore.runtime.film import JobConfig
+from vidrestore.jobs.config import JobConfig
 from vidrestore.server.settings import read_settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -7,7 +7,7 @@ flickering and compressed, with the undamaged film kept beside it as ground trut
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,13 +20,12 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_bytes
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import OnProgress, restore_video
 from vidrestore.media.opening import open_source
 from vidrestore.media.output import translate_write_errors
-from vidrestore.media.probe import VideoInfo
 from vidrestore.models.perceptual import MobileNetV2Features, feature_distance
 from vidrestore.report import RunReport
-from vidrestore.runtime.film import JobConfig, restore_film
-from vidrestore.runtime.segment import Progress
 from vidrestore.types import Float64, UInt8
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
@@ -36,8 +35,6 @@ _FACE_RADIUS = 55
 _SOUND_RATE = 48000
 _SHOWN = (10, 45, 80)
 """Frames in the picture."""
-
-OnProgress = Callable[[Progress, VideoInfo], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ def make_archival_film(damaged: Path, truth: Path) -> None:
 
 def _restore(film: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
     after = film.with_name(f"{film.stem}_restored.mp4")
-    report = restore_film(film, after, job, on_progress=on_progress)
+    report = restore_video(film, after, job, on_progress=on_progress)
     report_path = film.with_name(f"{film.stem}_report.json")
     report.write(report_path)
     return DemoFilm(film, after, report, report_path)

@@ -10,11 +10,16 @@ from pathlib import Path
 from vidrestore.errors import OutputError
 
 STATE_FOLDER = ".vidrestore"
-"""In an output folder: what a job needs for itself."""
+"""In an output folder: what a job needs for itself; for a job of one video, `.NAME.vidrestore`."""
 _LONGEST_STEM = 40
 """Letters of a file's name in the name of its temporary file: a name may hold 255 bytes in all."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_state_folder(name: str) -> bool:
+    """Whether a folder of this name belongs to a job; on disks of macOS and Windows, case does not count."""
+    return name.startswith(".") and name.casefold().endswith(STATE_FOLDER)
 
 
 @contextmanager
@@ -146,7 +151,7 @@ def check_no_link(folder: Path) -> None:
     Raises:
         OutputError: it is.
     """
-    hidden = [folder.parent] if folder.parent.name == STATE_FOLDER else []
+    hidden = [folder.parent] if is_state_folder(folder.parent.name) else []
     for path in (*hidden, folder):
         if path.is_symlink():
             raise OutputError(f"{path} is a link, which somebody else may have made; remove it")

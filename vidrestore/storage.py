@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from vidrestore.download_cache import shared_copy
 from vidrestore.errors import ConfigError, InputError, OutputError, StorageError, VidrestoreError
 from vidrestore.files import folder_inside, new_file, open_regular, part_name, sync
 from vidrestore.redaction import holds_credentials, redact
-from vidrestore.spool import shared_copy
 
 SCHEMES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "file"})
 """Schemes of addresses that are opened."""
@@ -33,7 +33,7 @@ _MARKS = frozenset(
     | {"mtime", "modified", "last_modified", "lastmodified", "updated"}
 )
 """What stores call that which changes when a file does."""
-SPOOL_GIB = 50.0
+CACHE_GIB = 50.0
 
 
 def is_remote(address: str) -> bool:
@@ -41,7 +41,7 @@ def is_remote(address: str) -> bool:
     return _SCHEME.match(address) is not None
 
 
-def clean(address: str) -> str:
+def normalize(address: str) -> str:
     """An absolute path for a local address, `file://` included; any other address as it is.
 
     Raises:
@@ -85,7 +85,7 @@ def _chain(address: str) -> str:
     return f"{redact(address)} is a chain of addresses (::), none of which is followed; name the file itself"
 
 
-def beside(folder: str, name: str) -> str:
+def join(folder: str, name: str) -> str:
     """The address of a name, which may hold slashes, in a folder."""
     return f"{folder.rstrip('/')}/{name}"
 
@@ -158,7 +158,7 @@ def exists(address: str) -> bool:
 
 
 def is_folder(address: str) -> bool:
-    """Whether a local folder is there; stores have none that a file could not lie beside."""
+    """Whether a local folder is there; stores have none that a file could not lie join."""
     return not is_remote(address) and os.path.isdir(address)  # noqa: PTH112  as exists()
 
 
@@ -182,13 +182,13 @@ def beginning(address: str, most: int) -> bytes:
 
 
 @contextmanager
-def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterator[Path]:
+def local_copy(address: str, mark: str, *, cache_gib: float = CACHE_GIB) -> Iterator[Path]:
     """A local file with what is at an address: the file itself, or a copy that processes of this machine share.
 
     Args:
         address: of the file.
-        mark: its fingerprint; a file that changed is fetched anew.
-        spool_gib: size that all copies may have together; those that nobody uses give way, the oldest first.
+        mark: its fingerprint; a file that changed is local_copy anew.
+        cache_gib: size that all copies may have together; those that nobody uses give way, the oldest first.
 
     Raises:
         InputError: it is not there.
@@ -198,7 +198,7 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
         yield Path(address)
         return
     name = hashlib.sha256(f"{address} {mark}".encode(errors="surrogateescape")).hexdigest()[:32]
-    most = int(spool_gib * 2**30)
+    most = int(cache_gib * 2**30)
 
     def download(target: BinaryIO) -> None:
         _download(address, target, most=most)
@@ -213,7 +213,7 @@ def fetched(address: str, mark: str, *, spool_gib: float = SPOOL_GIB) -> Iterato
             raise
 
 
-def publish(local: Path, address: str) -> None:
+def commit(local: Path, address: str) -> None:
     """Move a finished file to its address, where it appears whole or not at all.
 
     Raises:
@@ -245,8 +245,8 @@ def publish(local: Path, address: str) -> None:
         raise OutputError(f"{address} could not be written: {_first_line(error)}") from error
 
 
-def publish_inside(local: Path, root: str, name: str) -> None:
-    """As `publish`, to a name in a folder that links must not lead out of, whoever plants them, and whenever.
+def commit_inside(local: Path, root: str, name: str) -> None:
+    """As `commit`, to a name in a folder that links must not lead out of, whoever plants them, and whenever.
 
     Args:
         local: the finished file.
@@ -258,9 +258,9 @@ def publish_inside(local: Path, root: str, name: str) -> None:
         StorageError: its store cannot be reached.
     """
     if is_remote(root):
-        publish(local, beside(root, name))
+        commit(local, join(root, name))
         return
-    path = Path(beside(root, name))
+    path = Path(join(root, name))
     below = _folders_inside(root, name)
     try:
         sync(local)
@@ -287,9 +287,9 @@ def leads_out(root: str, name: str) -> bool:
 
 def _folders_inside(root: str, name: str) -> tuple[str, ...]:
     """The folders between a folder and a name in it, with links to other places in it followed."""
-    home, real = os.path.realpath(root), os.path.realpath(Path(beside(root, name)).parent)
+    home, real = os.path.realpath(root), os.path.realpath(Path(join(root, name)).parent)
     if os.path.commonpath([home, real]) != home:
-        raise OutputError(f"{beside(root, name)} leads out of the output folder through a link; remove the link")
+        raise OutputError(f"{join(root, name)} leads out of the output folder through a link; remove the link")
     return PurePosixPath(real).relative_to(home).parts
 
 
@@ -307,21 +307,21 @@ def _copy_into(local: Path, folder: int, name: str) -> None:
             os.unlink(part, dir_fd=folder)
 
 
-def publish_text(text: str, address: str) -> None:
+def commit_text(text: str, address: str) -> None:
     """Write a text to its address.
 
     Raises:
         OutputError: it cannot be written there.
     """
-    publish_bytes(text.encode(), address)
+    commit_bytes(text.encode(), address)
 
 
-def publish_bytes(data: bytes, address: str) -> None:
-    """As `publish_text`, of bytes."""
+def commit_bytes(data: bytes, address: str) -> None:
+    """As `commit_text`, of bytes."""
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(data)
     try:
-        publish(Path(file.name), address)
+        commit(Path(file.name), address)
     finally:
         Path(file.name).unlink(missing_ok=True)
 

@@ -1,5 +1,4 @@
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,7 @@ from benchmarks import measure as measuring
 from benchmarks.checks import require
 from benchmarks.measure import BenchmarkConfig, measure
 from benchmarks.results import Check, Quartiles, Run, stage_speeds, times
-from benchmarks.systems import OurFlow
 from vidrestore.errors import ConfigError, RestorationError
-from vidrestore.media.reader import ReadStatistics
-from vidrestore.runtime.segment import Progress, Segment, SegmentReport
 
 
 def run_of(seconds: float, stages: dict[str, float] | None = None) -> Run:
@@ -35,30 +31,6 @@ def test_rounds_that_only_one_took_part_in_do_not_count() -> None:
 
 def test_a_stage_that_took_no_time_has_no_speed() -> None:
     assert stage_speeds([run_of(3, {"decode": 0.5, "track": 0.0}), run_of(3, {"decode": 0.5})]) == {"decode": 20}
-
-
-class SlowToStart:
-    """A runtime whose worker takes a while to answer."""
-
-    name = "ray"
-    retries = 0
-    model_sha256 = ""
-
-    def run(self, segment: Segment, on_progress: Callable[[Progress], None]) -> SegmentReport:
-        segment.part.touch()
-        time.sleep(0.3)
-        on_progress(Progress())
-        time.sleep(0.1)
-        on_progress(Progress(5, 5))
-        return SegmentReport(segment.part, 5, ReadStatistics(), {"faces": 5}, {"decode": 0.04, "encode": 0.05})
-
-
-def test_the_start_of_a_worker_is_no_part_of_a_run(tmp_path: Path) -> None:
-    flow = OurFlow(SlowToStart(), precision="float32", start_seconds=1.0, rounds=1)
-    run = flow.run(tmp_path / "film.mp4", tmp_path / "restored.mp4")
-    assert 0.1 <= run.seconds < 0.3
-    assert flow.start_seconds >= 1.3
-    assert run.stage_seconds["open and close"] == pytest.approx(run.seconds - 0.09)
 
 
 @pytest.mark.parametrize(("value", "at_least"), [(2.0, False), (0.5, True), (math.nan, True), (math.nan, False)])

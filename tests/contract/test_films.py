@@ -1,4 +1,4 @@
-"""Whole films through `restore_film`: real ones, and odd ones."""
+"""Whole videos through `restore_video`: real ones, and odd ones."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from vidrestore.config import update
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import restore_video
 from vidrestore.media.colour import Box, region_to_rgb
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import RunReport
-from vidrestore.runtime.film import JobConfig, restore_film
 from vidrestore.types import Frame
 
 MakeFilm = Callable[..., Path]
@@ -64,7 +65,7 @@ def test_a_real_film_keeps_its_times_and_sound_and_all_but_its_faces(
     source = shared / "clips" / name
     source = beginning(source, tmp_path / f"source{source.suffix}", seconds)
     destination = tmp_path / "out.mkv"
-    report: RunReport = restore_film(source, destination, JOB)
+    report: RunReport = restore_video(source, destination, JOB)
     before, after = read(source), read(destination)
     assert len(before) == len(after) == report.frames_written
     assert report.complete
@@ -96,8 +97,8 @@ def test_a_sideways_anamorphic_ten_bit_film_is_restored_like_an_upright_one(
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     destination, plain = tmp_path / "out.mp4", tmp_path / "plain.mkv"
-    report = restore_film(sideways, destination, JOB)
-    restore_film(make_portrait_film(frames=4), plain, JOB)
+    report = restore_video(sideways, destination, JOB)
+    restore_video(make_portrait_film(frames=4), plain, JOB)
     assert report.faces_restored == 4
     assert report.streams["left_out"] == []
     for turned, straight, source in zip(read(destination), read(plain), upright, strict=True):
@@ -119,9 +120,9 @@ def test_a_pixel_aspect_ratio_that_the_container_loses_is_reported(tmp_path: Pat
         stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
         container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
         container.mux(stream.encode(None))
-    lossless = restore_film(source, tmp_path / "out.mkv", JOB)
+    lossless = restore_video(source, tmp_path / "out.mkv", JOB)
     assert any("16:15" in line for line in lossless.warnings)
-    usual = restore_film(source, tmp_path / "out.mp4", update(JOB, {"restore": {"encode": {"lossless": False}}}))
+    usual = restore_video(source, tmp_path / "out.mp4", update(JOB, {"restore": {"encode": {"lossless": False}}}))
     assert usual.warnings == []
     assert read(tmp_path / "out.mp4")[0].sample_aspect_ratio == Fraction(16, 15)
 
@@ -138,6 +139,6 @@ def test_odd_and_tiny_films_come_through(width: int, height: int, tmp_path: Path
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     for name, lossless in (("out.mkv", True), ("out.mp4", False)):
-        report = restore_film(source, tmp_path / name, update(JOB, {"restore": {"encode": {"lossless": lossless}}}))
+        report = restore_video(source, tmp_path / name, update(JOB, {"restore": {"encode": {"lossless": lossless}}}))
         assert report.frames_written == 3
         assert [(frame.width, frame.height) for frame in read(tmp_path / name)] == [(width, height)] * 3

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from vidrestore.config import update
-from vidrestore.errors import InputError, RestorationError, VidrestoreError
+from vidrestore.errors import InputError, RestorationError, VidrestoreError, WorkerError
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import RunReport
-from vidrestore.runtime.film import JobConfig, restore_film
 
 RUNTIMES = [pytest.param("local", id="local"), pytest.param("ray", id="ray", marks=pytest.mark.ray)]
 MakeFilm = Callable[..., Path]
@@ -47,7 +48,7 @@ def restored(
 ) -> tuple[Path, Path, RunReport]:
     source = make_portrait_film(frames=12)
     destination = tmp_path_factory.mktemp(runtime) / "restored.mkv"
-    return source, destination, restore_film(source, destination, a_job(runtime))
+    return source, destination, restore_video(source, destination, a_job(runtime))
 
 
 def test_every_frame_comes_out_with_its_time(restored: tuple[Path, Path, RunReport]) -> None:
@@ -83,7 +84,7 @@ def test_ray_and_local_give_the_same_bits(make_portrait_film: MakeFilm, tmp_path
     results = {}
     for place in ("local", "ray"):
         destination = tmp_path / f"{place}.mkv"
-        restore_film(source, destination, a_job(place, codes={"frames": 2}))
+        restore_video(source, destination, a_job(place, codes={"frames": 2}))
         results[place] = frames_of(destination)
     for (_, local), (_, ray) in zip(results["local"], results["ray"], strict=True):
         assert all(np.array_equal(one, other) for one, other in zip(local, ray, strict=True))
@@ -105,7 +106,7 @@ def test_a_frozen_film_stays_frozen(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     destination = tmp_path / "out.mkv"
-    report = restore_film(still, destination, a_job("local", tracker=tracker))
+    report = restore_video(still, destination, a_job("local", tracker=tracker))
     assert report.faces_restored > 40
     (_, first), *others = frames_of(destination)[settled:]
     assert not np.array_equal(first[0], picture[0]), "the face was restored"
@@ -122,7 +123,7 @@ STAGES = {
     "stabilize": "vidrestore.restoration.temporal.stabilizer.Stabilizer.push",
     "composite": "vidrestore.restoration.face.compositor.Compositor.__call__",
     "encode": "vidrestore.media.writer.VideoWriter.write",
-    "join": "vidrestore.runtime.film.join",
+    "mux": "vidrestore.jobs.tasks.mux_complete",
 }
 
 
@@ -138,8 +139,13 @@ def test_a_failure_in_any_stage_leaves_nothing_behind(
 
     monkeypatch.setattr(STAGES[stage], broken)
     with pytest.raises(RestorationError, match=f"broken {stage}"):
-        restore_film(source, tmp_path / "out.mkv", a_job("local"))
-    assert list(tmp_path.iterdir()) == []
+        restore_video(source, tmp_path / "out.mkv", a_job("local"))
+    # what is restored is kept for the next run, which is told; nothing else is left
+    assert [path.name for path in tmp_path.iterdir()] == ([".out.mkv.vidrestore"] if stage == "mux" else [])
+    monkeypatch.undo()
+    report = restore_video(source, tmp_path / "out.mkv", a_job("local"))
+    assert (report.frames_written, report.faces_restored) == (12, 12)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 
 
 def test_an_existing_film_survives_a_failed_run(
@@ -148,8 +154,8 @@ def test_an_existing_film_survives_a_failed_run(
     destination = tmp_path / "out.mkv"
     destination.write_bytes(b"precious")
     monkeypatch.setattr(STAGES["restore"], lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        restore_film(make_portrait_film(frames=12), destination, replace(a_job("local"), overwrite=True))
+    with pytest.raises(WorkerError, match="ZeroDivisionError"):
+        restore_video(make_portrait_film(frames=12), destination, replace(a_job("local"), overwrite=True))
     assert destination.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [destination]
 
@@ -157,7 +163,7 @@ def test_an_existing_film_survives_a_failed_run(
 @pytest.mark.ray
 def test_an_error_in_a_worker_arrives_as_what_it_is(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     with pytest.raises(VidrestoreError, match="no-such-model"):
-        restore_film(
+        restore_video(
             make_portrait_film(frames=12), tmp_path / "out.mkv", a_job("ray", restorer={"model": "no-such-model"})
         )
     assert list(tmp_path.iterdir()) == []
@@ -180,11 +186,11 @@ def test_a_damaged_film_is_restored_with_a_warning_or_refused_when_strict(
     (tmp_path / "fast.mp4").unlink()
     source.write_bytes(data[: int(len(data) * 0.75)])
     destination = tmp_path / "out.mkv"
-    report = restore_film(source, destination, a_job("local"))
+    report = restore_video(source, destination, a_job("local"))
     assert 0 < report.frames_written < 12
     assert report.frames_missing + report.packets_undecodable + report.frames_read >= 12
     assert any("missing" in warning or "decoded" in warning for warning in report.warnings)
     destination.unlink()
     with pytest.raises(InputError, match="strict"):
-        restore_film(source, destination, replace(a_job("local"), strict=True))
+        restore_video(source, destination, replace(a_job("local"), strict=True))
     assert list(tmp_path.iterdir()) == [source]

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.simulated import CROP, face_in_the_middle
 from vidrestore.restoration.pipeline import InferenceModels
-from vidrestore.runtime.crew import LocalCrew
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 from vidrestore.stages import Inline
 
 
@@ -29,9 +29,9 @@ def simulated_parts() -> InferenceModels:
 
 
 @pytest.fixture
-def crew(simulated_parts: InferenceModels) -> Callable[[], LocalCrew]:
-    """Opens a crew of one in this process, whose networks are simulated and take no time."""
-    return partial(LocalCrew, simulated_parts, "simulated")
+def pool(simulated_parts: InferenceModels) -> Callable[[], LocalWorkerPool]:
+    """Opens a pool of one in this process, whose networks are simulated and take no time."""
+    return partial(LocalWorkerPool, simulated_parts, "simulated")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,18 +13,20 @@ import pytest
 from vidrestore import storage
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError, RestorationError
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.jobs.journal import Entry, Finished, PartDone, Planned, read_journal
+from vidrestore.jobs import tasks
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.entries import Entry, SegmentDone, VideoDone, VideoPlanned
+from vidrestore.jobs.journal import read_journal
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
+from vidrestore.jobs.restore import restore_videos
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
-from vidrestore.runtime import orders
-from vidrestore.runtime.crew import LocalCrew
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 from vidrestore.stages import Inline
 
-OpenCrew = Callable[[], LocalCrew]
+PoolFactory = Callable[[], LocalWorkerPool]
 MakeClip = Callable[..., Path]
 Pictures = list[tuple[Fraction, bytes]]
 
@@ -60,10 +62,10 @@ def stop_after(segments: int) -> Callable[[JobProgress], None]:
 
 
 @pytest.fixture
-def start(crew: OpenCrew) -> Callable[..., JobReport]:
+def start(pool: PoolFactory) -> Callable[..., JobReport]:
     def run(sources: Path | list[Path], out: Path, *, watch: Any = None, **options: Any) -> JobReport:
         named = sources if isinstance(sources, list) else [sources]
-        return run_batch(list(map(str, named)), str(out), a_job(**options), on_progress=watch, open_crew=crew)
+        return restore_videos(list(map(str, named)), str(out), a_job(**options), on_progress=watch, open_pool=pool)
 
     return run
 
@@ -94,7 +96,7 @@ def same(one: Pictures, other: Pictures) -> bool:
 
 def test_segments_make_up_what_one_pass_gives(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
     report = start(clip, tmp_path)
-    (film,) = report.films
+    (film,) = report.videos
     assert film.segments == 3
     assert (film.state, film.frames, film.frames_with_faces, film.faces, film.shots) == ("done", 60, 60, 60, 1)
     assert same(pictures(tmp_path / "clip.mkv"), whole)
@@ -114,14 +116,14 @@ def test_a_job_goes_on_where_it_stopped(
 ) -> None:
     with pytest.raises(Stopped):
         start(clip, tmp_path, watch=stop_after(segments))
-    done = [entry.number for entry in entries(tmp_path, PartDone)]
+    done = [entry.index for entry in entries(tmp_path, SegmentDone)]
     assert len(done) >= segments
     assert not (tmp_path / "clip.mkv").exists()
     report = start(clip, tmp_path)
-    assert sorted(entry.number for entry in entries(tmp_path, PartDone)) == list(range(3)), "nothing is done twice"
-    assert report.films[0].segments_resumed == len(done)
+    assert sorted(entry.index for entry in entries(tmp_path, SegmentDone)) == list(range(3)), "nothing is done twice"
+    assert report.videos[0].segments_resumed == len(done)
     assert report.frames_of_this_run == 60 - sum(
-        entry.report.segment.frames_written for entry in entries(tmp_path, PartDone)[: len(done)]
+        entry.report.segment.frames_written for entry in entries(tmp_path, SegmentDone)[: len(done)]
     )
     assert same(pictures(tmp_path / "clip.mkv"), whole)
 
@@ -130,9 +132,9 @@ def test_what_is_done_is_not_done_again(start: Start, clip: Path, tmp_path: Path
     start(clip, tmp_path)
     made = (tmp_path / "clip.mkv").stat().st_mtime_ns
     report = start(clip, tmp_path)
-    assert report.films[0].resumed
+    assert report.videos[0].resumed
     assert report.frames_of_this_run == 0
-    assert len(entries(tmp_path, PartDone)) == 3
+    assert len(entries(tmp_path, SegmentDone)) == 3
     assert (tmp_path / "clip.mkv").stat().st_mtime_ns == made
 
 
@@ -144,11 +146,11 @@ def test_a_source_that_was_only_touched_is_not_done_again(start: Start, clip: Pa
         start(source, tmp_path / "out", watch=stop_after(2))
     os.utime(source)
     start(source, tmp_path / "out")
-    assert len(entries(tmp_path / "out", PartDone)) == 3
+    assert len(entries(tmp_path / "out", SegmentDone)) == 3
     os.utime(source)
-    assert start(source, tmp_path / "out").films[0].resumed
-    assert len(entries(tmp_path / "out", Planned)) == 3
-    assert len(entries(tmp_path / "out", Finished)) == 1
+    assert start(source, tmp_path / "out").videos[0].resumed
+    assert len(entries(tmp_path / "out", VideoPlanned)) == 3
+    assert len(entries(tmp_path / "out", VideoDone)) == 1
 
 
 @pytest.mark.parametrize("change", ["source", "options", "weights"])
@@ -170,14 +172,14 @@ def test_what_changed_is_done_again_and_nothing_else(
         lines[0]["options"] = {"compositor.strength": 0.5}
         manifest.write_text("\n".join(map(json.dumps, lines)))
     if change == "weights":
-        other = LocalCrew(simulated_parts, "others")
-        report = run_batch([], str(out), a_job(manifest=manifest), open_crew=lambda: other)
-        assert [film.resumed for film in report.films] == [False, False]
+        other = LocalWorkerPool(simulated_parts, "others")
+        report = restore_videos([], str(out), a_job(manifest=manifest), open_pool=lambda: other)
+        assert [film.resumed for film in report.videos] == [False, False]
         return
     report = start([], out, manifest=manifest)
-    assert [film.resumed for film in report.films] == [False, True]
+    assert [film.resumed for film in report.videos] == [False, True]
     assert pictures(out / "a.mkv") != before
-    assert [entry.destination for entry in entries(out, Finished)].count("b.mkv") == 1
+    assert [entry.destination for entry in entries(out, VideoDone)].count("b.mkv") == 1
 
 
 def test_other_options_that_were_begun_and_stopped_are_done(start: Start, clip: Path, tmp_path: Path) -> None:
@@ -187,8 +189,8 @@ def test_other_options_that_were_begun_and_stopped_are_done(start: Start, clip: 
     with pytest.raises(Stopped):
         start(clip, tmp_path, watch=stop_after(2), restore=half)
     report = start(clip, tmp_path, restore=half)
-    assert not report.films[0].resumed
-    assert report.films[0].segments_resumed >= 2
+    assert not report.videos[0].resumed
+    assert report.videos[0].segments_resumed >= 2
     assert pictures(tmp_path / "clip.mkv") != before
     start(clip, tmp_path)
     assert pictures(tmp_path / "clip.mkv") == before
@@ -197,10 +199,10 @@ def test_other_options_that_were_begun_and_stopped_are_done(start: Start, clip: 
 def test_where_it_runs_is_no_change(start: Start, clip: Path, tmp_path: Path) -> None:
     start(clip, tmp_path)
     report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "device": "cpu"}})
-    assert report.films[0].resumed
-    assert report.films[0].faces == 60, "what was told then is told again"
+    assert report.videos[0].resumed
+    assert report.videos[0].faces == 60, "what was told then is told again"
     report = start(clip, tmp_path, restore={"encode": {"lossless": True, "threads": 2}})
-    assert not report.films[0].resumed, "threads are written into a stream"
+    assert not report.videos[0].resumed, "threads are written into a stream"
 
 
 def test_a_damaged_part_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
@@ -211,7 +213,7 @@ def test_a_damaged_part_is_made_anew(start: Start, clip: Path, whole: Pictures, 
     parts[1].unlink()
     start(clip, tmp_path)
     assert same(pictures(tmp_path / "clip.mkv"), whole)
-    assert 3 <= len(entries(tmp_path, PartDone)) <= 5
+    assert 3 <= len(entries(tmp_path, SegmentDone)) <= 5
 
 
 def test_twins_do_not_share_parts(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_a_link_does_not_lead_out(start: Start, make_clip: MakeClip, tmp_path: P
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "deep").symlink_to(tmp_path / "elsewhere")
     report = start(tmp_path / "films", tmp_path / "out")
-    assert "leads out of the output folder" in str(report.films[0].error)
+    assert "leads out of the output folder" in str(report.videos[0].error)
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
@@ -238,7 +240,7 @@ def test_a_common_folder_for_parts_is_left_as_it_was(start: Start, clip: Path, t
     with pytest.raises(Stopped):
         start(clip, tmp_path / "one", watch=stop_after(2), work=str(work))
     assert start(clip, tmp_path / "two", work=str(work)).done == 1
-    assert start(clip, tmp_path / "one", work=str(work)).films[0].segments_resumed >= 2
+    assert start(clip, tmp_path / "one", work=str(work)).videos[0].segments_resumed >= 2
     assert [path.name for path in work.iterdir()] == ["holiday.mp4"]
 
 
@@ -246,18 +248,18 @@ def test_a_film_whose_packets_mislead_is_done_in_one_piece(
     start: Start, clip: Path, whole: Pictures, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """As with codecs that spread a frame over two packets."""
-    plan_of = orders._plan
+    split = tasks.split
 
-    def misled(order: Any) -> Any:
-        plan = plan_of(order)
+    def misled(*found: Any, **options: Any) -> Any:
+        plan = split(*found, **options)
         return replace(plan, frames_in_spans=tuple(2 * held for held in plan.frames_in_spans))
 
-    monkeypatch.setattr(orders, "_plan", misled)
+    monkeypatch.setattr(tasks, "split", misled)
     report = start(clip, tmp_path)
-    assert report.films[0].segments == 1
-    assert "were counted" in str(report.films[0].uncut)
+    assert report.videos[0].segments == 1
+    assert "were counted" in str(report.videos[0].unsplittable_reason)
     assert same(pictures(tmp_path / "clip.mkv"), whole)
-    assert start(clip, tmp_path).films[0].resumed
+    assert start(clip, tmp_path).videos[0].resumed
 
 
 def test_a_lost_result_is_made_anew(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_a_result_that_somebody_changed_is_left_alone(start: Start, clip: Path, 
     (tmp_path / "clip.mkv").write_text("my own cut")
     report = start(clip, tmp_path)
     assert report.failed == 1
-    assert "add --overwrite" in str(report.films[0].error)
+    assert "add --overwrite" in str(report.videos[0].error)
     assert (tmp_path / "clip.mkv").read_text() == "my own cut"
     assert start(clip, tmp_path, overwrite=True).done == 1
 
@@ -280,7 +282,7 @@ def test_a_result_that_somebody_changed_is_left_alone(start: Start, clip: Path, 
 def test_what_others_made_is_left_alone(start: Start, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "clip.mkv").write_text("mine")
     report = start(clip, tmp_path)
-    assert "exists already" in str(report.films[0].error)
+    assert "exists already" in str(report.videos[0].error)
     assert (tmp_path / "clip.mkv").read_text() == "mine"
 
 
@@ -292,15 +294,15 @@ def test_one_bad_film_does_not_stop_the_others(start: Start, make_clip: MakeClip
     (films / "sound.mp4").write_text("no film at all")
     report = start(films, tmp_path / "out")
     assert (report.done, report.failed) == (1, 3)
-    told = {film.destination: film.error for film in report.films}
+    told = {film.destination: film.error for film in report.videos}
     assert "empty (0 bytes)" in str(told["empty.mkv"])
     assert "not a video" in str(told["bad.mkv"])
     assert told["good.mkv"] is None
     assert not (tmp_path / "out" / "bad.mkv").exists()
     written = json.loads((tmp_path / "out" / "job_report.json").read_text())
-    assert [film["state"] for film in written["films"]].count("failed") == 3
+    assert [film["state"] for film in written["videos"]].count("failed") == 3
     page = (tmp_path / "out" / "job_report.html").read_text()
-    assert "1 of 4 films restored" in page
+    assert "1 of 4 videos restored" in page
     assert "empty (0 bytes)" in page
 
 
@@ -318,10 +320,10 @@ def test_a_segment_that_cannot_be_restored(
         return [255 - crop for crop in crops]
 
     broken = replace(parts, restorer=Inline(restore))
-    report = run_batch(
-        [str(clip)], str(tmp_path), a_job(on_error=on_error), open_crew=lambda: LocalCrew(broken, "simulated")
+    report = restore_videos(
+        [str(clip)], str(tmp_path), a_job(on_error=on_error), open_pool=lambda: LocalWorkerPool(broken, "simulated")
     )
-    (film,) = report.films
+    (film,) = report.videos
     assert film.retries
     if on_error == "fail":
         assert film.state == "failed"
@@ -353,7 +355,7 @@ def _crops_of(clip: Path, parts: Any) -> list[tuple[int, bytes]]:
 
 
 def test_a_disk_that_is_full_costs_no_film(start: Start, clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    publish = storage.publish
+    publish = storage.commit
     full = [True]
 
     def refuse(local: Path, address: str) -> None:
@@ -361,13 +363,13 @@ def test_a_disk_that_is_full_costs_no_film(start: Start, clip: Path, tmp_path: P
             raise OutputError(f"{address} could not be written: the disk is full")
         publish(local, address)
 
-    monkeypatch.setattr(storage, "publish", refuse)
+    monkeypatch.setattr(storage, "commit", refuse)
     report = start(clip, tmp_path)
-    assert "the disk is full" in str(report.films[0].error)
+    assert "the disk is full" in str(report.videos[0].error)
     full[0] = False
     report = start(clip, tmp_path)
     assert report.done == 1
-    assert report.films[0].segments_resumed >= 2
+    assert report.videos[0].segments_resumed >= 2
 
 
 @pytest.mark.parametrize(

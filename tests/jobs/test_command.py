@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from vidrestore.jobs import batch
-from vidrestore.jobs.batch import run_batch
+from vidrestore.jobs import restore
+from vidrestore.jobs.restore import restore_videos
 from vidrestore.media.reader import VideoReader
-from vidrestore.runtime.crew import LocalCrew
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 
 Run = Callable[..., tuple[int, str, str]]
 MakeClip = Callable[..., Path]
@@ -25,9 +25,9 @@ def films(make_clip: MakeClip, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, crew: Callable[[], LocalCrew]) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, pool: Callable[[], LocalWorkerPool]) -> None:
     """Networks that take no time, in place of the real ones."""
-    monkeypatch.setattr(batch, "_open_crew", lambda _config: crew())
+    monkeypatch.setattr(restore, "_open_configured", lambda _config: pool())
 
 
 @pytest.mark.usefixtures("quick")
@@ -36,17 +36,17 @@ def test_films_are_restored_listed_shown_and_forgotten(run: Run, films: Path, tm
     code, printed, told = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
     assert code == 0, told
     assert "0.mp4: 10 frames" in printed
-    assert "2 of 2 films, 20 frames" in printed
+    assert "2 of 2 videos, 20 frames" in printed
     with VideoReader(out / "0.mp4") as reader:
         assert sum(1 for _ in reader) == 10
     code, printed, _ = run("jobs", "list")
     assert code == 0
     assert "done" in printed
     code, printed, _ = run("jobs", "show", out)
-    assert "2 of 2 films done" in printed
+    assert "2 of 2 videos done" in printed
     assert "1.mp4" in printed
     code, printed, _ = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
-    assert "0.mp4: done before" in printed
+    assert "0.mp4: done earlier" in printed
     code, printed, _ = run("jobs", "clean", out)
     assert code == 0
     assert "1 jobs cleaned" in printed
@@ -61,7 +61,7 @@ def test_a_failed_film_is_told_and_its_job_kept(run: Run, films: Path, tmp_path:
     out = tmp_path / "out"
     code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
     assert code == 1
-    assert "1 of 3 films failed" in told
+    assert "1 of 3 videos failed" in told
     assert "bad.mp4: failed" in printed
     code, _, told = run("jobs", "clean", out)
     assert code == 1
@@ -71,14 +71,16 @@ def test_a_failed_film_is_told_and_its_job_kept(run: Run, films: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_path: Path, crew: Any) -> None:
+def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_path: Path, pool: Any) -> None:
     out = tmp_path / "out"
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_batch([str(films)], str(out), on_progress=lambda p: stop(p) if p.segments_done else None, open_crew=crew)
+        restore_videos(
+            [str(films)], str(out), on_progress=lambda p: stop(p) if p.segments_done else None, open_pool=pool
+        )
     code, printed, _ = run("jobs", "list")
     assert "unfinished" in printed
     code, _, told = run("jobs", "clean", out)
@@ -94,13 +96,13 @@ def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_
     ("arguments", "code", "says"),
     [
         (("batch",), 2, "--out"),
-        (("batch", "--out", "OUT"), 1, "no film to restore"),
+        (("batch", "--out", "OUT"), 1, "no video to restore"),
         (("batch", "none.mp4", "--out", "OUT"), 1, "does not exist"),
         (("batch", "none.mp4", "--out", "s3://u:hunter2@b/x"), 1, "holds credentials"),
         (("batch", "--manifest", "none.csv", "--out", "OUT"), 1, "cannot be read"),
         (("batch", "none.mp4", "--out", "OUT", "--on-error", "ignore"), 1, "fail"),
         (("batch", "none.mp4", "--out", "OUT", "--placement", "heap"), 1, "spread"),
-        (("jobs", "show", "OUT"), 1, "not the output folder of a job"),
+        (("jobs", "show", "OUT"), 1, "not the output of a job"),
     ],
 )
 def test_what_cannot_work_is_said_in_a_line(
@@ -124,17 +126,17 @@ def test_bad_names_and_what_is_left_out_are_told(run: Run, films: Path, make_cli
     out = tmp_path / "out"
     code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
     assert code == 1
-    assert "1 of 7 films failed" in told
-    assert "6 of 7 films" in printed
+    assert "1 of 7 videos failed" in told
+    assert "6 of 7 videos" in printed
     assert "link that leads out" in told
     assert "internal error" not in told
     made = sorted(path.name for path in out.glob("*.mp4"))
     assert made == sorted(["0.mp4", "1.mp4", "x\\[b].mp4", "f%E4rg.mp4", "a::b.mp4", "new\nline.mp4"])
     report = json.loads((out / "job_report.json").read_text())
-    assert [film["source"] for film in report["films"] if film["state"] == "failed"] == [f"{films}/bad\\xff.mp4"]
+    assert [film["source"] for film in report["videos"] if film["state"] == "failed"] == [f"{films}/bad\\xff.mp4"]
     assert len(report["left_out"]) == 1
     code, printed, _ = run("batch", films, "--out", out, "--runtime", "local")
-    assert printed.count("done before") == 6
+    assert printed.count("done earlier") == 6
 
 
 def test_addresses_that_are_not_opened_are_told(run: Run, tmp_path: Path) -> None:

@@ -22,13 +22,15 @@ from ray.cluster_utils import Cluster
 from benchmarks.simulated import simulated
 from vidrestore.config import update
 from vidrestore.errors import WorkerError
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.jobs.journal import PartDone, Trouble, read_journal
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.entries import AttemptFailed, SegmentDone
+from vidrestore.jobs.journal import read_journal
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
+from vidrestore.jobs.restore import restore_videos
 from vidrestore.media.reader import VideoReader
-from vidrestore.runtime.crew import LocalCrew
-from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -40,7 +42,7 @@ QUICK_TO_NOTICE = {
     "health_check_timeout_ms": 2000,
     "health_check_failure_threshold": 3,
 }
-WORKERS = ("CrewWorker", "FaceWorker")
+WORKERS = ("TaskWorker", "InferenceWorker")
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +84,8 @@ def on_ray(
     seconds: float = 0.01,
     watch: Callable[[JobProgress], None] | None = None,
 ) -> JobReport:
-    crew = partial(RayCrew, job.restore, job.ray, most=most, face_worker=simulated(seconds))
-    return run_batch([str(films)], str(out), job, on_progress=watch, open_crew=crew)
+    pool = partial(RayWorkerPool, job.restore, job.ray, most=most, face_worker=simulated(seconds))
+    return restore_videos([str(films)], str(out), job, on_progress=watch, open_pool=pool)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def expected(films: Path, simulated_parts: Any, tmp_path_factory: pytest.TempPat
     """What one process makes of them, whole."""
     out = tmp_path_factory.mktemp("expected")
     job = a_job(None, segment_seconds=1000.0)
-    run_batch([str(films)], str(out), job, open_crew=lambda: LocalCrew(simulated_parts, "simulated"))
+    restore_videos([str(films)], str(out), job, open_pool=lambda: LocalWorkerPool(simulated_parts, "simulated"))
     return results(out)
 
 
@@ -117,7 +119,7 @@ def results(out: Path) -> dict[str, list[bytes]]:
 def done_of(out: Path) -> Counter[tuple[str, int]]:
     """How often each segment was done."""
     entries = read_journal(out / ".vidrestore" / "journal.jsonl")
-    return Counter((entry.destination, entry.number) for entry in entries if isinstance(entry, PartDone))
+    return Counter((entry.destination, entry.index) for entry in entries if isinstance(entry, SegmentDone))
 
 
 def workers_of(kind: str, root: int | None = None) -> list[psutil.Process]:
@@ -143,7 +145,7 @@ class Saboteur:
         self.kills: Counter[str] = Counter()
 
     def __call__(self, progress: JobProgress) -> None:
-        if not self._left or not progress.crew.busy:
+        if not self._left or not progress.pool.busy:
             return
         if not self._next:
             self._next = progress.seconds + self._random.uniform(0.1, 1.0)
@@ -202,7 +204,9 @@ def test_deaths_cost_time_and_no_frame(
     assert report.done == 3
     assert results(tmp_path) == expected
     assert set(done_of(tmp_path).values()) == {1}, "what was done is not done again"
-    told = [entry for entry in read_journal(tmp_path / ".vidrestore" / "journal.jsonl") if isinstance(entry, Trouble)]
+    told = [
+        entry for entry in read_journal(tmp_path / ".vidrestore" / "journal.jsonl") if isinstance(entry, AttemptFailed)
+    ]
     assert len(told) == report.retries
     left = [path.name for path in tmp_path.rglob("*") if path.name.startswith((".order", ".0", ".1", ".2"))]
     assert not left, "nothing half done is left"
@@ -213,13 +217,14 @@ import sys
 from functools import partial
 from benchmarks.simulated import simulated
 from vidrestore.config import update
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.runtime.crew_on_ray import RayCrew
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.restore import restore_videos
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
 job = update(BatchConfig(), {"restore": {"encode": {"lossless": True}, "tracker": %r}, "segment_seconds": 0.8,
     "ray": {"address": sys.argv[1]}})
 print("begins", flush=True)
-run_batch([sys.argv[2]], sys.argv[3], job,
-    open_crew=partial(RayCrew, job.restore, job.ray, most=2, face_worker=simulated(0.03)))
+restore_videos([sys.argv[2]], sys.argv[3], job,
+    open_pool=partial(RayWorkerPool, job.restore, job.ray, most=2, face_worker=simulated(0.03)))
 """
 
 
@@ -242,7 +247,7 @@ def test_a_killed_driver_costs_what_was_under_way(
         assert set(done_of(tmp_path).values()) <= {1}
     report = on_ray(films, tmp_path, a_job(cluster.address), most=2)
     assert report.done == 3
-    assert sum(film.segments_resumed for film in report.films if not film.resumed) <= done
+    assert sum(film.segments_resumed for film in report.videos if not film.resumed) <= done
     assert set(done_of(tmp_path).values()) == {1}, "what was done is not done again"
     assert results(tmp_path) == expected
 
@@ -254,13 +259,13 @@ def test_a_segment_that_kills_its_workers(
 ) -> None:
     """Whoever begins the last segment of the first film dies of it, until its frames go through as they are."""
     job = a_job(cluster.address, on_error=on_error, ray={"address": cluster.address, "retries": 1})
-    crew = PoisonedCrew(job)
-    report = run_batch([str(films)], str(tmp_path), job, open_crew=lambda: crew)
-    poisoned = next(film for film in report.films if film.destination == "0.mkv")
-    assert [film.state for film in report.films if film is not poisoned] == ["done", "done"]
+    pool = PoisonedCrew(job)
+    report = restore_videos([str(films)], str(tmp_path), job, open_pool=lambda: pool)
+    poisoned = next(film for film in report.videos if film.destination == "0.mkv")
+    assert [film.state for film in report.videos if film is not poisoned] == ["done", "done"]
     made = results(tmp_path)
     assert {name: made[name] for name in ("1.mkv", "2.mkv")} == {name: expected[name] for name in ("1.mkv", "2.mkv")}
-    assert len(poisoned.retries) == crew.deaths == 2
+    assert len(poisoned.retries) == pool.deaths == 2
     if on_error == "fail":
         assert poisoned.state == "failed"
         assert "died" in str(poisoned.error)
@@ -271,15 +276,15 @@ def test_a_segment_that_kills_its_workers(
         assert changed == poisoned.unrestored_frames > 0
 
 
-class PoisonedCrew(RayCrew):
-    """A crew of which whoever restores one certain segment dies."""
+class PoisonedCrew(RayWorkerPool):
+    """A pool of which whoever restores one certain segment dies."""
 
     def __init__(self, job: BatchConfig) -> None:
         super().__init__(job.restore, job.ray, most=2, face_worker=simulated(0.005))
         self.deaths = 0
 
-    def give(self, worker: Any, ticket: int, order: Any) -> None:
-        super().give(worker, ticket, order)
+    def submit(self, worker: Any, task_id: int, order: Any) -> None:
+        super().submit(worker, task_id, order)
         span = getattr(order, "span", None)
         poisoned = span is not None and span.start and order.source.endswith("0.mp4")
         if poisoned and span.stop is None and not order.passthrough:
@@ -294,14 +299,14 @@ def test_a_worker_that_stalls_is_replaced(
     stopped: list[int] = []
 
     def watch(progress: JobProgress) -> None:
-        victims = workers_of("CrewWorker")
+        victims = workers_of("TaskWorker")
         if progress.segments_done and not stopped and victims:
             stopped.append(victims[0].pid)
             victims[0].suspend()
 
     job = a_job(cluster.address)
-    crew = partial(RayCrew, job.restore, job.ray, most=1, stall_seconds=4.0, face_worker=simulated(0.005))
-    report = run_batch([str(films)], str(tmp_path), job, on_progress=watch, open_crew=crew)
+    pool = partial(RayWorkerPool, job.restore, job.ray, most=1, stall_seconds=4.0, face_worker=simulated(0.005))
+    report = restore_videos([str(films)], str(tmp_path), job, on_progress=watch, open_pool=pool)
     for pid in stopped:
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
@@ -346,5 +351,5 @@ def test_a_full_object_store_spills_and_nothing_dies(
 def test_a_cluster_that_is_not_there_is_named(films: Path, tmp_path: Path) -> None:
     job = a_job("127.0.0.1:1")
     with pytest.raises(WorkerError, match="cannot reach Ray"):
-        run_batch([str(films)], str(tmp_path), job)
+        restore_videos([str(films)], str(tmp_path), job)
     assert threading.active_count() < 50

@@ -18,57 +18,46 @@ from hypothesis import strategies as st
 
 from vidrestore import storage
 from vidrestore.errors import OutputError, VidrestoreError
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.jobs.films import FilmState
+from vidrestore.jobs import tasks
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
 from vidrestore.jobs.jobs import clean_job, find_job, list_jobs
-from vidrestore.jobs.journal import (
-    Dropped,
-    Entry,
-    Finished,
-    Journal,
-    PartDone,
-    Planned,
-    Trouble,
-    _header,
-    _line,
-    _sealed,
-    read_journal,
-)
-from vidrestore.jobs.register import _entry
+from vidrestore.jobs.journal import Journal, _header, _line, _sealed, read_journal
+from vidrestore.jobs.registry import _entry
 from vidrestore.jobs.report import JobReport
+from vidrestore.jobs.restore import restore_videos
+from vidrestore.jobs.segment import Progress, SegmentReport
 from vidrestore.jobs.signing import signer
-from vidrestore.jobs.tasks import FilmTask
+from vidrestore.jobs.tasks import DamagedParts, Muxed, MuxTask, PartReport, PlanTask, RestoreTask, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
-from vidrestore.runtime import orders
-from vidrestore.runtime.crew import CrewStatus, Done, Event, Failed, FreeWorker
-from vidrestore.runtime.orders import FilmPlan, Joined, JoinOrder, Order, PartReport, PlanOrder, RestoreOrder
-from vidrestore.runtime.segment import Progress, SegmentReport
+from vidrestore.runtime.worker_pool import Event, PoolStatus, TaskDone, TaskFailed, WorkerRef
 
 SPANS = (SegmentRange(None, None, 10, 12), SegmentRange(8, 10, 20, 22, 6), SegmentRange(18, 20, None, None, 16))
-PLAN = FilmPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
+PLAN = VideoPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
 MODEL = "simulated"
 MOST_TURNS = 200
 
 
-class InstantCrew:
-    """Does each order at once: plans are known, and parts and results hold their own names."""
+class InstantPool:
+    """Runs each task at once: plans are known, and parts and results hold their own names."""
 
     name = "local"
     model_sha256 = MODEL
+    capacity = 1
 
     def __init__(self) -> None:
         self._event: Event | None = None
         self.turns = 0
 
-    def free(self) -> list[FreeWorker]:
-        return [] if self._event else [FreeWorker(0, "here")]
+    def idle_workers(self) -> list[WorkerRef]:
+        return [] if self._event else [WorkerRef(0, "here")]
 
-    def give(self, _worker: FreeWorker, ticket: int, order: Order) -> None:
+    def submit(self, _worker: WorkerRef, task_id: int, task: Any) -> None:
         try:
-            self._event = Done(ticket, self._carry_out(order), "here", 0.0)
+            self._event = TaskDone(task_id, self._run(task), "here", 0.0)
         except VidrestoreError as error:
-            self._event = Failed(ticket, error, died=False, node="here", seconds=0.0)
+            self._event = TaskFailed(task_id, error, worker_lost=False, node="here", seconds=0.0)
 
     def poll(self, _seconds: float) -> list[Event]:
         self.turns += 1
@@ -79,34 +68,34 @@ class InstantCrew:
     def progress(self) -> dict[int, Progress]:
         return {}
 
-    def tend(self, backlog: int) -> None:
+    def reconcile(self, pending: int) -> None:
         pass
 
-    def status(self) -> CrewStatus:
-        return CrewStatus(1, 0, 1, 1)
+    def status(self) -> PoolStatus:
+        return PoolStatus(1, 0, 1, 1)
 
     @staticmethod
-    def _carry_out(order: Order) -> Any:
-        if isinstance(order, PlanOrder):
+    def _run(task: Any) -> Any:
+        if isinstance(task, PlanTask):
             return PLAN
-        if isinstance(order, RestoreOrder):
-            storage.publish_text(f"part {order.span.start}", order.part)
-            return part_report(order.part, frames=10)
-        assert isinstance(order, JoinOrder)
+        if isinstance(task, RestoreTask):
+            storage.commit_text(f"part {task.span.start}", task.part)
+            return part_report(task.part, frames=10)
+        assert isinstance(task, MuxTask)
         with ExitStack() as stack:
-            parts, damaged = orders._checked_parts(order, stack)
+            parts, damaged = tasks._checked_parts(task, stack)
             if damaged:
-                return orders.DamagedParts(damaged)
-            made = orders._scratch(f"{order.scratch}/x", stack) / "result"
+                return DamagedParts(damaged)
+            made = tasks._scratch(f"{task.scratch}/x", stack) / "result"
             made.write_bytes(b"".join(part.read_bytes() for part in parts))
-            storage.publish_inside(made, order.folder, order.destination)
-        place = storage.beside(order.folder, order.destination)
-        return Joined(storage.fingerprint(place), "cd" * 32, 9, RemuxReport(order.frames, (), (), ()))
+            storage.commit_inside(made, task.folder, task.destination)
+        place = storage.join(task.folder, task.destination)
+        return Muxed(storage.fingerprint(place), "cd" * 32, 9, RemuxReport(task.frames, (), (), ()))
 
 
 def part_report(part: str, *, frames: int) -> PartReport:
     content = part_content(part)
-    segment = SegmentReport(Path(part), frames, ReadStatistics(frames), {"faces": 1}, {"decode": 0.1})
+    segment = SegmentReport(frames, ReadStatistics(frames), {"faces": 1}, {"decode": 0.1})
     return PartReport(part, content, 7, segment)
 
 
@@ -137,14 +126,14 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
 
 def run(place: Path, **options: Any) -> JobReport:
-    crew = InstantCrew()
+    pool = InstantPool()
 
     @contextmanager
-    def opened() -> Iterator[InstantCrew]:
-        yield crew
+    def opened() -> Iterator[InstantPool]:
+        yield pool
 
-    return run_batch(
-        [str(place / "src")], str(place / "out"), BatchConfig(runtime="local", **options), open_crew=opened
+    return restore_videos(
+        [str(place / "src")], str(place / "out"), BatchConfig(runtime="local", **options), open_pool=opened
     )
 
 
@@ -160,9 +149,9 @@ def true_entries(place: Path) -> list[Entry]:
 
 def unfinished(place: Path) -> list[Entry]:
     """A job that was stopped when one part was done."""
-    entries = [entry for entry in true_entries(place) if not isinstance(entry, Finished)][:2]
+    entries = [entry for entry in true_entries(place) if not isinstance(entry, VideoDone)][:2]
     (place / "out" / "a.mp4").unlink()
-    storage.publish_text("part None", entries[1].report.part)  # type: ignore[union-attr]
+    storage.commit_text("part None", entries[1].report.part)  # type: ignore[union-attr]
     rewrite(place, entries)
     return entries
 
@@ -186,19 +175,19 @@ def forget_signature(place: Path) -> None:
 def test_a_job_goes_on_with_what_is_signed(place: Path) -> None:
     unfinished(place)
     report = run(place)
-    assert (report.done, report.films[0].segments_resumed, report.journal_notes) == (1, 1, ())
-    assert run(place).films[0].resumed
+    assert (report.done, report.videos[0].segments_resumed, report.journal_notes) == (1, 1, ())
+    assert run(place).videos[0].resumed
 
 
 def test_a_job_of_an_earlier_version_goes_on_once(place: Path) -> None:
     entries = unfinished(place)
     rewrite(place, entries, signed=False, old=True)
     forget_signature(place)
-    assert run(place).films[0].segments_resumed == 1
+    assert run(place).videos[0].segments_resumed == 1
     rewrite(place, entries, signed=False, old=True)
     (place / "out" / "a.mp4").unlink()
     report = run(place)
-    assert report.films[0].segments_resumed == 0, "from the first run on the job is known as signed"
+    assert report.videos[0].segments_resumed == 0, "from the first run on the job is known as signed"
     assert "not signed" in report.journal_notes[0]
 
 
@@ -206,7 +195,7 @@ def test_a_journal_of_another_user_is_not_believed(place: Path, monkeypatch: pyt
     unfinished(place)
     monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of somebody else")
     report = run(place)
-    assert (report.done, report.films[0].segments_resumed) == (1, 0)
+    assert (report.done, report.videos[0].segments_resumed) == (1, 0)
 
 
 def test_a_run_with_another_key_costs_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,15 +206,15 @@ def test_a_run_with_another_key_costs_nothing(place: Path, monkeypatch: pytest.M
         for _ in range(2):
             report = run(place)
             assert report.failed == 1
-            assert "exists already" in str(report.films[0].error)
+            assert "exists already" in str(report.videos[0].error)
             assert "not signed with your key" in report.journal_notes[0], "it is told each time"
     report = run(place)
-    assert (report.films[0].resumed, report.journal_notes) == (True, ())
+    assert (report.videos[0].resumed, report.journal_notes) == (True, ())
 
 
 def test_parts_of_another_key_are_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, done = unfinished(place)
-    assert isinstance(done, PartDone)
+    assert isinstance(done, SegmentDone)
     (place / "src" / "a.mp4").rename(place / "later.mp4")
     (place / "src" / "b.mp4").write_bytes(b"film")
     with monkeypatch.context() as patch:
@@ -234,24 +223,24 @@ def test_parts_of_another_key_are_kept(place: Path, monkeypatch: pytest.MonkeyPa
     assert Path(done.report.part).exists()
     (place / "src" / "b.mp4").unlink()
     (place / "later.mp4").rename(place / "src" / "a.mp4")
-    assert run(place).films[0].segments_resumed == 1
+    assert run(place).videos[0].segments_resumed == 1
 
 
 def test_a_folder_that_is_moved_and_moved_back_costs_nothing(place: Path) -> None:
     run(place)
     (place / "out").rename(place / "aside")
-    crew = InstantCrew()
+    pool = InstantPool()
 
     @contextmanager
-    def opened() -> Iterator[InstantCrew]:
-        yield crew
+    def opened() -> Iterator[InstantPool]:
+        yield pool
 
     moved = [str(place / "src")], str(place / "aside"), BatchConfig(runtime="local")
     for _ in range(2):
-        report = run_batch(*moved, open_crew=opened)
+        report = restore_videos(*moved, open_pool=opened)
         assert (report.failed, "the folder was moved" in report.journal_notes[0]) == (1, True)
     (place / "aside").rename(place / "out")
-    assert run(place).films[0].resumed
+    assert run(place).videos[0].resumed
 
 
 def test_damaged_lines_are_named(place: Path) -> None:
@@ -270,13 +259,13 @@ def test_drivers_that_share_a_key_share_jobs(place: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "the key of the whole team")
     unfinished(place)
     monkeypatch.setenv("XDG_STATE_HOME", str(place / "another machine"))
-    assert run(place).films[0].segments_resumed == 1
+    assert run(place).videos[0].segments_resumed == 1
 
 
 def test_a_forged_part_is_not_joined(place: Path) -> None:
     """It has the right name and the hash of its content; only the signature is not the user's."""
     planned, done = unfinished(place)
-    assert isinstance(done, PartDone)
+    assert isinstance(done, SegmentDone)
     part = Path(done.report.part)
     part.write_text("the attacker's film")
     forged = replace(done, report=replace(done.report, sha256=storage.sha256_of(part)))
@@ -284,24 +273,24 @@ def test_a_forged_part_is_not_joined(place: Path) -> None:
     path.write_bytes(path.read_bytes() + _line(forged, None))
     assert run(place).done == 1
     assert "attacker" not in (place / "out" / "a.mp4").read_text()
-    assert isinstance(planned, Planned)
+    assert isinstance(planned, VideoPlanned)
 
 
 CHANGES: dict[str, Callable[[Path, Any], Any]] = {
     "foreign part": lambda place, done: replace(done, report=replace(done.report, part=str(place / "victim"))),
-    "another number": lambda _, done: replace(done, number=99),
-    "negative number": lambda _, done: replace(done, number=-1),
+    "another number": lambda _, done: replace(done, index=99),
+    "negative number": lambda _, done: replace(done, index=-1),
     "negative frames": lambda _, done: in_segment(done, frames_written=-10, read=ReadStatistics(-10)),
     "huge frames": lambda _, done: in_segment(done, frames_written=10**30, read=ReadStatistics(10**30)),
     "other frames": lambda _, done: in_segment(done, frames_written=9, read=ReadStatistics(9)),
     "negative faces": lambda _, done: in_segment(done, counts={"faces": -1}),
     "endless seconds": lambda _, done: replace(done, seconds=float("inf")),
     "no hash": lambda _, done: replace(done, report=replace(done.report, sha256="")),
-    "part of another segment": lambda _, done: replace(done, number=1),
+    "part of another segment": lambda _, done: replace(done, index=1),
 }
 
 
-def in_segment(done: PartDone, **changes: Any) -> PartDone:
+def in_segment(done: SegmentDone, **changes: Any) -> SegmentDone:
     return replace(done, report=replace(done.report, segment=replace(done.report.segment, **changes)))
 
 
@@ -314,15 +303,15 @@ def test_a_part_that_cannot_be_is_not_taken(place: Path, change: str, *, old: bo
     if old:
         forget_signature(place)
     report = run(place)
-    assert (report.done, report.films[0].segments_resumed, report.frames_of_this_run) == (1, 0, 30)
+    assert (report.done, report.videos[0].segments_resumed, report.frames_of_this_run) == (1, 0, 30)
     assert "cannot be" in report.journal_notes[0]
     assert (place / "out" / "a.mp4").read_text() == "part Nonepart 10part 20"
 
 
 def test_parts_beyond_the_film_do_not_keep_it_waiting(place: Path) -> None:
     planned, done = unfinished(place)
-    assert isinstance(done, PartDone)
-    rewrite(place, [planned, *(replace(done, number=number) for number in (97, 98, 99))])
+    assert isinstance(done, SegmentDone)
+    rewrite(place, [planned, *(replace(done, index=number) for number in (97, 98, 99))])
     assert run(place).done == 1
 
 
@@ -345,12 +334,12 @@ def test_parts_beyond_the_film_do_not_keep_it_waiting(place: Path) -> None:
         replace(PLAN, sha256="x"),
     ],
 )
-def test_a_plan_that_cannot_be_is_made_anew(place: Path, plan: FilmPlan) -> None:
+def test_a_plan_that_cannot_be_is_made_anew(place: Path, plan: VideoPlan) -> None:
     planned, done = unfinished(place)
-    assert isinstance(planned, Planned)
+    assert isinstance(planned, VideoPlanned)
     rewrite(place, [replace(planned, plan=plan), done])
     report = run(place)
-    assert (report.done, report.films[0].segments, report.films[0].frames) == (1, 3, 30)
+    assert (report.done, report.videos[0].segments, report.videos[0].frames) == (1, 3, 30)
 
 
 def test_lines_about_other_films_are_left_alone(place: Path) -> None:
@@ -358,7 +347,7 @@ def test_lines_about_other_films_are_left_alone(place: Path) -> None:
     others = [replace(planned, destination=name) for name in ("../victim", "b.mp4", "/etc/passwd", "")]
     rewrite(place, [*others, planned, done])
     report = run(place)
-    assert (report.done, report.films[0].segments_resumed, report.journal_notes) == (1, 1, ())
+    assert (report.done, report.videos[0].segments_resumed, report.journal_notes) == (1, 1, ())
 
 
 @pytest.mark.parametrize("target", ["", "parts", "journal.jsonl", "journal.lock"])
@@ -376,7 +365,7 @@ def test_parts_that_become_a_link_are_not_written_through(place: Path) -> None:
     unfinished(place)
     parts = place / "out" / ".vidrestore" / "parts"
     planned, _ = read_journal(journal_of(place))
-    scratch = orders._scratch
+    scratch = tasks._scratch
 
     def planted(address: str, stack: Any) -> Path:
         if parts.is_dir() and not parts.is_symlink():
@@ -385,16 +374,16 @@ def test_parts_that_become_a_link_are_not_written_through(place: Path) -> None:
         return scratch(address, stack)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(orders, "_scratch", planted)
+        patch.setattr(tasks, "_scratch", planted)
         report = run(place)
     assert (report.done, report.failed) == (0, 1)
-    assert "is a link" in str(report.films[0].error)
-    assert isinstance(planned, Planned)
+    assert "is a link" in str(report.videos[0].error)
+    assert isinstance(planned, VideoPlanned)
 
 
 def test_what_is_no_part_of_ours_is_damaged(place: Path) -> None:
     _, done = unfinished(place)
-    assert isinstance(done, PartDone)
+    assert isinstance(done, SegmentDone)
     part = Path(done.report.part)
     part.unlink()
     os.mkfifo(part)
@@ -435,7 +424,7 @@ def test_reports_replace_nothing_but_reports(place: Path) -> None:
     assert run(place).done == 1
     (out / "job_report.json").write_text('{"my": "notes"}')
     assert run(place, overwrite=True).done == 1
-    assert "films" in json.loads((out / "job_report.json").read_text())
+    assert "videos" in json.loads((out / "job_report.json").read_text())
 
 
 @pytest.mark.parametrize("name", ["job_report.json", "job_report.html"])
@@ -449,8 +438,8 @@ def test_a_folder_in_a_reports_place_is_told_before_any_work(place: Path, name: 
 def test_a_folder_in_a_results_place_is_told_before_any_work(place: Path) -> None:
     (place / "out" / "a.mp4").mkdir(parents=True)
     report = run(place, overwrite=True)
-    assert "is a folder" in str(report.films[0].error)
-    assert report.films[0].segments == 0
+    assert "is a folder" in str(report.videos[0].error)
+    assert report.videos[0].segments == 0
 
 
 def test_processes_that_need_a_key_at_once_have_the_same(
@@ -502,7 +491,7 @@ hashes = st.sampled_from(["ab" * 32, "ef" * 32, "", "../x", "0" * 64])
 
 
 @st.composite
-def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
+def forged_entries(draw: st.DrawFn, place: Path, planned: VideoPlanned) -> Entry:
     """Any entry, most of them near to what a run writes."""
     own = draw(st.booleans())
     destination = planned.destination if own else draw(names)
@@ -512,28 +501,29 @@ def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
         else tuple(SegmentRange(*(draw(times) for _ in range(5))) for _ in range(draw(st.integers(0, 4))))
     )
     held = (10,) * len(spans) if draw(st.booleans()) else tuple(draw(numbers) for _ in spans)
-    plan = FilmPlan(
+    plan = VideoPlan(
         draw(hashes), draw(numbers), draw(numbers), draw(numbers), draw(amounts), spans, held, (), draw(st.none())
     )
     plan = PLAN if draw(st.booleans()) else plan
     made = replace(planned, destination=destination, plan=plan, source=planned.source if own else draw(names))
-    film = FilmState(FilmTask(planned.source, "a.mp4", 0, None), "", "", planned=made)  # type: ignore[arg-type]
     number = draw(numbers)
-    right = film.part_name(number) if 0 <= number < len(plan.spans) else f"{'0' * 40}.mp4"
+    right = made.part_name(number, passthrough=False) if 0 <= number < len(plan.spans) else f"{'0' * 40}.mp4"
     folder = draw(
         st.sampled_from([str(place / "victim"), str(place / "out" / ".vidrestore" / "parts"), "", "s3://b", "x://"])
     )
     address = draw(st.sampled_from([f"{folder}/{right}", folder, f"{folder}/../{right}", str(place), "/"]))
     frames = draw(st.one_of(st.just(10), numbers))
-    segment = SegmentReport(Path("x"), frames, ReadStatistics(frames), {"faces": draw(numbers)}, {"x": draw(amounts)})
+    segment = SegmentReport(frames, ReadStatistics(frames), {"faces": draw(numbers)}, {"x": draw(amounts)})
     report = PartReport(address, draw(hashes), draw(numbers), segment)
-    joined = Joined(draw(names), draw(hashes), draw(numbers), RemuxReport(draw(numbers), (), (), ()))
+    joined = Muxed(draw(names), draw(hashes), draw(numbers), RemuxReport(draw(numbers), (), (), ()))
     kinds: list[Entry] = [
         made,
-        PartDone(destination, made.key, number, report, draw(amounts), draw(numbers), passthrough=draw(st.booleans())),
-        Finished(destination, made.key, joined, draw(numbers)),
-        Dropped(destination, made.key, (number, draw(numbers))),
-        Trouble(destination, "join", draw(numbers), "x" * 50, died=True, node="n", seconds=draw(amounts)),
+        SegmentDone(
+            destination, made.key, number, report, draw(amounts), draw(numbers), passthrough=draw(st.booleans())
+        ),
+        VideoDone(destination, made.key, joined, draw(numbers)),
+        PartsInvalidated(destination, made.key, (number, draw(numbers))),
+        AttemptFailed(destination, "join", draw(numbers), "x" * 50, worker_lost=True, node="n", seconds=draw(amounts)),
     ]
     return draw(st.sampled_from(kinds))
 
@@ -549,13 +539,13 @@ def forged_entries(draw: st.DrawFn, place: Path, planned: Planned) -> Entry:
 def test_forged_journals_hurt_nothing(place: Path, data: st.DataObject, *, signed: bool, old: bool) -> None:
     before = snapshot(place)
     started = time.monotonic()
-    planned = Planned("a.mp4", str(place / "src" / "a.mp4"), "x", "y", PLAN)
+    planned = VideoPlanned("a.mp4", str(place / "src" / "a.mp4"), "x", "y", PLAN)
     if (place / "model.json").exists():
         planned = replace(planned, **json.loads((place / "model.json").read_text()))
     else:
         first = true_entries(place)[0]
-        assert isinstance(first, Planned)
-        told = {"source": first.source, "mark": first.mark, "options": first.options}
+        assert isinstance(first, VideoPlanned)
+        told = {"source": first.source, "fingerprint": first.fingerprint, "options": first.options}
         (place / "model.json").write_text(json.dumps(told))
         planned = replace(planned, **told)
     entries = [planned, *data.draw(st.lists(forged_entries(place, planned), max_size=8))]
@@ -608,18 +598,20 @@ def test_forged_manifests_hurt_nothing(place: Path, lines: list[Any], junk: byte
     else:
         text = "\n".join(json.dumps(line) for line in [{"source": "src/a.mp4"}, *lines])
     manifest.write_bytes(text.encode(errors="surrogateescape") + junk)
-    crew = InstantCrew()
+    pool = InstantPool()
 
     @contextmanager
-    def opened() -> Iterator[InstantCrew]:
-        yield crew
+    def opened() -> Iterator[InstantPool]:
+        yield pool
 
     try:
-        report = run_batch([], str(place / "out"), BatchConfig(runtime="local", manifest=manifest), open_crew=opened)
+        report = restore_videos(
+            [], str(place / "out"), BatchConfig(runtime="local", manifest=manifest), open_pool=opened
+        )
     except VidrestoreError:
         pass
     else:
-        assert report.done + report.failed == len(report.films)
+        assert report.done + report.failed == len(report.videos)
     assert snapshot(place) == before
     manifest.unlink()
     assert {path.name for path in place.iterdir()} <= {"out", "src", "victim"}

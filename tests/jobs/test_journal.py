@@ -12,36 +12,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.jobs.journal import (
-    Dropped,
-    Entry,
-    Finished,
-    Journal,
-    PartDone,
-    Planned,
-    Trouble,
-    _line,
-    _sealed,
-    read_entries,
-    read_journal,
-)
+from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
+from vidrestore.jobs.journal import Journal, _line, _sealed, read_entries, read_journal
+from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.signing import Signer
+from vidrestore.jobs.tasks import Muxed, PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
-from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
-from vidrestore.runtime.segment import SegmentReport
 
 SIGNER = Signer("/out", b"a key of the user")
 SPANS = (SegmentRange(None, None, 900, 1200), SegmentRange(700, 900, None, None, 512))
-PLAN = FilmPlan("ab" * 32, 60, 96, 64, 2.4, SPANS, (30, 30), ("a note: café €",), None)
-SEGMENT = SegmentReport(Path("/x/part.mp4"), 30, ReadStatistics(30, read_error=None), {"faces": 30}, {"decode": 0.5})
+PLAN = VideoPlan("ab" * 32, 60, 96, 64, 2.4, SPANS, (30, 30), ("a note: café €",), None)
+SEGMENT = SegmentReport(30, ReadStatistics(30, read_error=None), {"faces": 30}, {"decode": 0.5})
 ENTRIES: list[Entry] = [
-    Planned("a/b.mp4", "/films/a/b.mp4", "12 bytes, 5 ns", "cd" * 32, PLAN),
-    Trouble("a/b.mp4", "segment 1", 1, "a worker process died: killed", died=True, node="here", seconds=1.5),
-    PartDone("a/b.mp4", "k", 0, PartReport("/x/0.mp4", "ef" * 32, 1234, SEGMENT), 2.5, 1, passthrough=False),
-    PartDone("a/b.mp4", "k", 1, PartReport("/x/1.mp4", "01" * 32, 1234, SEGMENT), 2.5, 2, passthrough=True),
-    Dropped("a/b.mp4", "k", (1,)),
-    Finished("a/b.mp4", "k", Joined("9 bytes", "23" * 32, 9, RemuxReport(60, (), (), (), shift=Fraction(1, 25))), 30),
+    VideoPlanned("a/b.mp4", "/films/a/b.mp4", "12 bytes, 5 ns", "cd" * 32, PLAN),
+    AttemptFailed(
+        "a/b.mp4", "segment 1", 1, "a worker process died: killed", worker_lost=True, node="here", seconds=1.5
+    ),
+    SegmentDone("a/b.mp4", "k", 0, PartReport("/x/0.mp4", "ef" * 32, 1234, SEGMENT), 2.5, 1, passthrough=False),
+    SegmentDone("a/b.mp4", "k", 1, PartReport("/x/1.mp4", "01" * 32, 1234, SEGMENT), 2.5, 2, passthrough=True),
+    PartsInvalidated("a/b.mp4", "k", (1,)),
+    VideoDone("a/b.mp4", "k", Muxed("9 bytes", "23" * 32, 9, RemuxReport(60, (), (), (), shift=Fraction(1, 25))), 30),
 ]
 
 
@@ -111,7 +102,7 @@ def test_a_cut_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (_sealed({"what": "vidrestore job journal", "format": 3}, SIGNER), "of format 3, this version knows 2"),
+        (_sealed({"what": "vidrestore job journal", "format": 4}, SIGNER), "of format 4, this version knows 3"),
         (b"my notes\n", "not a journal"),
         (b"\0" * 500, "not a journal"),
         (b'{"crc":"00000000","what":"vidrestore job journal","format":1}\n', "not a journal"),
@@ -190,7 +181,7 @@ def test_a_journal_that_somebody_filled_is_not_read(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("trust", [False, True])
 def test_a_header_that_anybody_can_write_stops_no_job(tmp_path: Path, *, trust: bool) -> None:
     path = tmp_path / "journal.jsonl"
-    later = {"what": "vidrestore job journal", "format": 3}
+    later = {"what": "vidrestore job journal", "format": 4}
     for line in (_sealed(later), _sealed(later, replace(SIGNER, key=b"a key of somebody else"))):
         path.write_bytes(line)
         for _ in range(2):
@@ -207,7 +198,7 @@ def test_a_signature_is_of_the_whole_line(tmp_path: Path) -> None:
     body = json.loads(lines[3])
     del body["crc"]
     mac = body.pop("mac")
-    for change in ({"entry": body["entry"] | {"number": 5}}, {"kind": "Dropped"}, {"more": 1}):
+    for change in ({"entry": body["entry"] | {"index": 5}}, {"kind": "parts_invalidated"}, {"more": 1}):
         forged = json.dumps({"mac": mac, **body, **change}, separators=(",", ":")).encode()
         line = f'{{"crc":"{zlib.crc32(forged):08x}",'.encode() + forged[1:] + b"\n"
         assert read_entries(line, tmp_path, SIGNER).foreign == 1

@@ -15,14 +15,16 @@ import pytest
 from vidrestore import storage
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError, OutputError
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.jobs.journal import PartDone, Planned, _line, _sealed
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.entries import SegmentDone, VideoPlanned
+from vidrestore.jobs.inputs import discover_inputs
+from vidrestore.jobs.journal import _line, _sealed
 from vidrestore.jobs.report import JobReport
-from vidrestore.jobs.tasks import find_tasks
+from vidrestore.jobs.restore import restore_videos
+from vidrestore.jobs.segment import SegmentReport
+from vidrestore.jobs.tasks import PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
-from vidrestore.runtime.crew import LocalCrew
-from vidrestore.runtime.orders import FilmPlan, PartReport
-from vidrestore.runtime.segment import SegmentReport
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 
 pytest.importorskip("moto", reason="no server of S3's protocol")
 pytest.importorskip("s3fs", reason="no client of S3's protocol")
@@ -67,17 +69,17 @@ def a_job(**options: Any) -> BatchConfig:
 
 def forged_journal(path: Path, *, destination: str, part: str) -> bytes:
     """What anybody can write: a plan, and a part beyond it whose address is something to remove."""
-    plan = FilmPlan("ab" * 32, 10, 160, 120, 0.4, (SegmentRange(),), (10,), (), None)
-    planned = Planned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
-    report = PartReport(part, "cd" * 32, 5, SegmentReport(path, -10, ReadStatistics(-10), {}, {}))
-    entries = (planned, PartDone(destination, planned.key, 99, report, 0.0, 1, passthrough=False))
+    plan = VideoPlan("ab" * 32, 10, 160, 120, 0.4, (SegmentRange(),), (10,), (), None)
+    planned = VideoPlanned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
+    report = PartReport(part, "cd" * 32, 5, SegmentReport(-10, ReadStatistics(-10), {}, {}))
+    entries = (planned, SegmentDone(destination, planned.key, 99, report, 0.0, 1, passthrough=False))
     return _sealed({"what": "vidrestore job journal", "format": 1}) + b"".join(_line(one, None) for one in entries)
 
 
 def test_a_bucket_is_mirrored_into_a_bucket(
     store: Any,
     make_clip: MakeClip,
-    crew: Callable[[], LocalCrew],
+    pool: Callable[[], LocalWorkerPool],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -87,25 +89,25 @@ def test_a_bucket_is_mirrored_into_a_bucket(
     for number, name in enumerate(("a.mp4", "deep/b.mp4")):
         store.put(str(make_clip(local, name, frames=50, seed=number)), f"films/in/{name}")
     store.pipe("films/in/notes.txt", b"not a film")
-    report = run_batch(["s3://films/in"], "s3://films/out", a_job(), open_crew=crew)
+    report = restore_videos(["s3://films/in"], "s3://films/out", a_job(), open_pool=pool)
     assert (report.done, report.failed) == (2, 0)
     assert report.ignored == ("s3://films/in/notes.txt",)
     made = sorted(path for path in store.find("films/out"))
     names = (".vidrestore/journal.jsonl", "a.mkv", "deep/b.mkv", "job_report.html", "job_report.json")
     assert made == [f"films/out/{name}" for name in names]
-    run_batch([str(local)], str(tmp_path / "out"), a_job(), open_crew=crew)
+    restore_videos([str(local)], str(tmp_path / "out"), a_job(), open_pool=pool)
     for name in ("a.mkv", "deep/b.mkv"):
         copy = tmp_path / "copy.mkv"
         store.get(f"films/out/{name}", str(copy))
         with VideoReader(copy) as one, VideoReader(tmp_path / "out" / name) as other:
             assert [f.planes[0].tobytes() for f in one] == [f.planes[0].tobytes() for f in other]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another driver's machine"))
-    again = run_batch(["s3://films/in"], "s3://films/out", a_job(), open_crew=crew)
-    assert all(film.resumed for film in again.films)
+    again = restore_videos(["s3://films/in"], "s3://films/out", a_job(), open_pool=pool)
+    assert all(film.resumed for film in again.videos)
     store.pipe("films/in/a.mp4", (local / "deep" / "b.mp4").read_bytes())
     store.invalidate_cache()
-    third = run_batch(["s3://films/in/*.mp4"], "s3://films/out", a_job(), open_crew=crew)
-    assert [film.resumed for film in third.films] == [False]
+    third = restore_videos(["s3://films/in/*.mp4"], "s3://films/out", a_job(), open_pool=pool)
+    assert [film.resumed for film in third.videos] == [False]
     told = capfd.readouterr()
     assert SECRET not in told.out + told.err + store.cat("films/out/job_report.json").decode()
 
@@ -116,13 +118,13 @@ def test_copies_are_shared_and_bounded(store: Any) -> None:
     kept = []
     for number in range(4):
         address = f"s3://films/spool/{number}"
-        with storage.fetched(address, storage.fingerprint(address), spool_gib=2500 / 2**30) as local:
+        with storage.local_copy(address, storage.fingerprint(address), cache_gib=2500 / 2**30) as local:
             assert local.read_bytes() == bytes([number]) * 1000
             kept.append(local)
     assert not kept[0].exists(), "the oldest gave way"
     assert kept[3].exists()
     address = "s3://films/spool/3"
-    with storage.fetched(address, storage.fingerprint(address)) as local:
+    with storage.local_copy(address, storage.fingerprint(address)) as local:
         assert local == kept[3], "it is not fetched twice"
 
 
@@ -130,19 +132,19 @@ def test_copies_are_shared_and_bounded(store: Any) -> None:
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         storage.fingerprint("s3://films/none.mp4")
-    with pytest.raises(InputError, match="holds no film"):
-        run_batch(["s3://films/nowhere"], str(tmp_path), a_job())
+    with pytest.raises(InputError, match="holds no video"):
+        restore_videos(["s3://films/nowhere"], str(tmp_path), a_job())
     made = tmp_path / "x"
     made.write_bytes(b"1")
     with pytest.raises(OutputError, match="could not be written"):
-        storage.publish(made, "s3://no-such-bucket-here/x")
+        storage.commit(made, "s3://no-such-bucket-here/x")
     with pytest.raises(ConfigError, match="cannot be opened"):
         storage.fingerprint("nonsense://x/y.mp4")
 
 
 @pytest.mark.parametrize("remote", [False, True])
 def test_one_bad_key_costs_one_film(
-    store: Any, make_clip: MakeClip, tmp_path: Path, crew: Callable[[], LocalCrew], *, remote: bool
+    store: Any, make_clip: MakeClip, tmp_path: Path, pool: Callable[[], LocalWorkerPool], *, remote: bool
 ) -> None:
     data = make_clip(tmp_path, frames=10).read_bytes()
     good = ("plain.mp4", "back\\slash.mp4", "chain::http://127.0.0.1/x.mp4", "a::reference://b.mp4", "?#.mp4", "é.mp4")
@@ -150,8 +152,8 @@ def test_one_bad_key_costs_one_film(
     for key in (*good, "../../../evil.mp4"):
         store.pipe(f"films/odd{remote}/{key}", data)
     out = "s3://films/odd-out" if remote else str(tmp_path / "deep" / "out")
-    report = run_batch([f"s3://films/odd{remote}"], out, a_job(), open_crew=crew)
-    failed = {film.source.partition(f"odd{remote}/")[2]: film.error for film in report.films if film.error}
+    report = restore_videos([f"s3://films/odd{remote}"], out, a_job(), open_pool=pool)
+    failed = {film.source.partition(f"odd{remote}/")[2]: film.error for film in report.videos if film.error}
     assert failed.keys() == {"../../../evil.mp4"}
     assert "leaves the output folder" in str(failed["../../../evil.mp4"])
     assert report.done == len(good)
@@ -180,34 +182,36 @@ def test_one_bad_key_costs_one_film(
 )
 def test_addresses_that_lead_elsewhere_are_refused(address: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        storage.clean(address)
+        storage.normalize(address)
     with pytest.raises(ConfigError):
-        run_batch([address], str(tmp_path / "out"), a_job())
+        restore_videos([address], str(tmp_path / "out"), a_job())
     with pytest.raises(ConfigError):
-        run_batch([str(tmp_path)], address, a_job())
+        restore_videos([str(tmp_path)], address, a_job())
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(json.dumps({"source": address}) + "\n")
-    (film,) = find_tasks([], str(tmp_path / "out"), a_job().restore, manifest=manifest).films
+    (film,) = discover_inputs([], str(tmp_path / "out"), a_job().restore, manifest=manifest).videos
     assert film.error is not None
 
 
-def test_messages_name_the_address_and_not_the_copy(store: Any, tmp_path: Path, crew: Callable[[], LocalCrew]) -> None:
+def test_messages_name_the_address_and_not_the_copy(
+    store: Any, tmp_path: Path, pool: Callable[[], LocalWorkerPool]
+) -> None:
     store.pipe("films/bad/x.mp4", b"this is no film")
-    (film,) = run_batch(["s3://films/bad"], str(tmp_path / "out"), a_job(), open_crew=crew).films
+    (film,) = restore_videos(["s3://films/bad"], str(tmp_path / "out"), a_job(), open_pool=pool).videos
     assert "s3://films/bad/x.mp4" in str(film.error)
     assert "spool" not in str(film.error)
 
 
 def test_addresses_of_people_are_taken(tmp_path: Path) -> None:
     for address in ("s3://b/a.mp4", "https://host/a.mp4", "http://[::1]:8000/a.mp4", "gs://b/x", "abfss://c/x"):
-        assert storage.clean(address) == address
+        assert storage.normalize(address) == address
     odd = tmp_path / "best::of:// (1).mp4"
     odd.parent.mkdir(parents=True, exist_ok=True)
-    assert storage.clean(f"file://{odd}") == str(tmp_path / "best::of:" / " (1).mp4")
+    assert storage.normalize(f"file://{odd}") == str(tmp_path / "best::of:" / " (1).mp4")
 
 
 def test_a_forged_copy_of_a_journal_is_not_believed(
-    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path
+    store: Any, make_clip: MakeClip, pool: Callable[[], LocalWorkerPool], tmp_path: Path
 ) -> None:
     """What an upload account may write to the results does not act on the driver's machine."""
     (tmp_path / "victim").mkdir()
@@ -216,14 +220,18 @@ def test_a_forged_copy_of_a_journal_is_not_believed(
     store.put(str(make_clip(tmp_path, frames=10)), "films/forged/a.mp4")
     journal = forged_journal(tmp_path / "forged", destination="a.mkv", part=str(tmp_path / "victim"))
     store.pipe("results/job/.vidrestore/journal.jsonl", journal)
-    report = run_batch(["s3://films/forged"], "s3://results/job", a_job(), open_crew=crew)
-    assert (report.done, report.films[0].frames, report.films[0].resumed) == (1, 10, False)
+    report = restore_videos(["s3://films/forged"], "s3://results/job", a_job(), open_pool=pool)
+    assert (report.done, report.videos[0].frames, report.videos[0].resumed) == (1, 10, False)
     assert "not signed with your key" in report.journal_notes[0]
     assert (tmp_path / "victim" / "thesis.txt").read_text() == "precious"
 
 
 def test_a_run_with_another_key_leaves_the_copy_in_the_store(
-    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Any,
+    make_clip: MakeClip,
+    pool: Callable[[], LocalWorkerPool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store.mkdir("keys")
     address = "keys/out/.vidrestore/journal.jsonl"
@@ -231,7 +239,7 @@ def test_a_run_with_another_key_leaves_the_copy_in_the_store(
 
     def run(driver: str) -> JobReport:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / driver))
-        report = run_batch(["s3://keys/in"], "s3://keys/out", a_job(), open_crew=crew)
+        report = restore_videos(["s3://keys/in"], "s3://keys/out", a_job(), open_pool=pool)
         store.invalidate_cache()
         return report
 
@@ -244,7 +252,7 @@ def test_a_run_with_another_key_leaves_the_copy_in_the_store(
     assert all(line in store.cat(address) for line in first.splitlines())
     both = store.cat(address)
     report = run("one")
-    assert "a.mkv" in [film.destination for film in report.films if film.resumed]
+    assert "a.mkv" in [film.destination for film in report.videos if film.resumed]
     assert all(line in store.cat(address) for line in both.splitlines()), "nor does the first drop the other's"
     monkeypatch.setattr("vidrestore.jobs.journal.MOST_BYTES", 10)
     with pytest.raises(InputError, match="somebody else may have filled it"):
@@ -260,42 +268,42 @@ def test_a_planted_spool_is_not_used(tmp_path: Path, store: Any) -> None:
     spool = tmp_path / f"vidrestore-spool-{os.getuid()}"
     spool.symlink_to(mine)
     address = "s3://films/planted"
-    with pytest.raises(InputError, match="is a link"), storage.fetched(address, "m", spool_gib=0.0):
+    with pytest.raises(InputError, match="is a link"), storage.local_copy(address, "m", cache_gib=0.0):
         pass
     spool.unlink()
     spool.mkdir(mode=0o777)
     (spool / "holiday.mp4").write_bytes(b"x" * 5000)
-    with storage.fetched(address, "m", spool_gib=1000 / 2**30):
+    with storage.local_copy(address, "m", cache_gib=1000 / 2**30):
         assert spool.stat().st_mode & 0o777 == 0o700
     assert (spool / "holiday.mp4").exists(), "only copies are removed"
     assert [path.name for path in mine.iterdir()] == ["old.mp4"]
 
 
 def test_results_in_the_same_bucket_are_no_sources(
-    store: Any, make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path
+    store: Any, make_clip: MakeClip, pool: Callable[[], LocalWorkerPool], tmp_path: Path
 ) -> None:
     store.mkdir("one")
     store.put(str(make_clip(tmp_path, frames=10)), "one/a.mp4")
     for _ in range(2):
-        report = run_batch(["s3://one"], "s3://one/restored", a_job(), open_crew=crew)
-        assert [film.destination for film in report.films] == ["a.mkv"]
+        report = restore_videos(["s3://one"], "s3://one/restored", a_job(), open_pool=pool)
+        assert [film.destination for film in report.videos] == ["a.mkv"]
 
 
 def test_workers_read_a_copy_together(store: Any) -> None:
     store.pipe("films/common", b"x" * 1000)
     address = "s3://films/common"
-    mark = storage.fingerprint(address)
-    with storage.fetched(address, mark) as one, ThreadPoolExecutor(1) as other:
+    fingerprint = storage.fingerprint(address)
+    with storage.local_copy(address, fingerprint) as one, ThreadPoolExecutor(1) as other:
 
         def read() -> bytes:
-            with storage.fetched(address, mark) as two:
+            with storage.local_copy(address, fingerprint) as two:
                 assert two == one
                 return two.read_bytes()
 
         assert other.submit(read).result(timeout=10) == b"x" * 1000
 
 
-def test_a_film_may_lie_behind_http(make_clip: MakeClip, crew: Callable[[], LocalCrew], tmp_path: Path) -> None:
+def test_a_film_may_lie_behind_http(make_clip: MakeClip, pool: Callable[[], LocalWorkerPool], tmp_path: Path) -> None:
     make_clip(tmp_path / "www", "a film.mp4", frames=10)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -303,13 +311,13 @@ def test_a_film_may_lie_behind_http(make_clip: MakeClip, crew: Callable[[], Loca
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
         try:
-            report = run_batch([f"{address}/a%20film.mp4"], str(tmp_path / "out"), a_job(), open_crew=crew)
+            report = restore_videos([f"{address}/a%20film.mp4"], str(tmp_path / "out"), a_job(), open_pool=pool)
             with pytest.raises(InputError, match="cannot be read"):
-                run_batch([f"{address}/none.mp4"], str(tmp_path / "out2"), a_job(), open_crew=crew)
+                restore_videos([f"{address}/none.mp4"], str(tmp_path / "out2"), a_job(), open_pool=pool)
         finally:
             server.shutdown()
             thread.join()
-    assert [(film.state, film.frames) for film in report.films] == [("done", 10)]
+    assert [(film.state, film.frames) for film in report.videos] == [("done", 10)]
 
 
 def test_a_store_that_tells_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,9 +335,9 @@ def test_a_store_that_tells_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch
 def test_a_local_file_stays_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
-    with storage.fetched(storage.clean(f"file://{path}"), "x") as local:
+    with storage.local_copy(storage.normalize(f"file://{path}"), "x") as local:
         assert local == path
-    storage.publish(path, str(tmp_path / "deep" / "b"))
+    storage.commit(path, str(tmp_path / "deep" / "b"))
     assert not path.exists()
     assert (tmp_path / "deep" / "b").read_bytes() == b"1"
 
@@ -343,17 +351,17 @@ def test_a_result_does_not_leave_through_a_link(tmp_path: Path) -> None:
     for name in ("deep/a", "same/b", "new/er/c"):
         made = tmp_path / "made"
         made.write_text(name)
-        storage.publish_inside(made, str(out), name)
+        storage.commit_inside(made, str(out), name)
         assert (out / name).read_text() == name
         assert not made.exists()
     made.write_text("kept")
     for name in ("away/a", "away/deeper/a"):
         with pytest.raises(OutputError, match="leads out of the output folder"):
-            storage.publish_inside(made, str(out), name)
+            storage.commit_inside(made, str(out), name)
     victim = tmp_path / "elsewhere" / "victim"
     victim.write_text("precious")
     (out / "deep" / "d").symlink_to(victim)
-    storage.publish_inside(made, str(out), "deep/d")
+    storage.commit_inside(made, str(out), "deep/d")
     assert victim.read_text() == "precious"
     assert (out / "deep" / "d").read_text() == "kept"
 
@@ -375,7 +383,7 @@ def test_a_folder_that_becomes_a_link_in_the_last_moment_is_refused(
 
     monkeypatch.setattr(storage, "_folders_inside", too_late)
     with pytest.raises(OutputError, match="could not be written"):
-        storage.publish_inside(made, str(out), "deep/a")
+        storage.commit_inside(made, str(out), "deep/a")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

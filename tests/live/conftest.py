@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
+from vidrestore.inference.live_inference import live_models
+from vidrestore.inference.worker import ModelInfo
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.stream import LiveStream, StreamConfig
 from vidrestore.restoration.pipeline import InferenceModels
-from vidrestore.runtime.face_answers import live_parts
-from vidrestore.runtime.workers import Description
 
 
 def answered(value: Sequence[Any]) -> Future[Sequence[Any]]:
@@ -49,7 +49,7 @@ class FakeWorker:
 
 
 def parts_of(worker: FakeWorker, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
-    return live_parts(worker.ask, Description(crop_size=64, batch_size=1, model_sha256=""), config, counts)
+    return live_models(worker.ask, ModelInfo(crop_size=64, batch_size=1, model_sha256=""), config, counts)
 
 
 @pytest.fixture

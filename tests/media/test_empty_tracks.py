@@ -10,14 +10,14 @@ import pytest
 
 from vidrestore import storage
 from vidrestore.errors import InputError, OutputError
+from vidrestore.jobs.segment import Segment, restore_segment
+from vidrestore.jobs.tasks import PlanTask
 from vidrestore.media.gaps import longest_gap, may_have_long_gaps, refuse_long_gaps
 from vidrestore.media.inspection import inspect
 from vidrestore.media.remux.mux import RemuxReport, join
 from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.segments import index_film
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.orders import PlanOrder, carry_out
-from vidrestore.runtime.segment import Segment, restore_segment
 
 RESULTS = ("mp4", "mov", "mkv", "ts")
 
@@ -36,8 +36,9 @@ def hollowed(film: Path, result: Path, keep: Sequence[int]) -> Path:
 def restored(film: Path, result: Path) -> RemuxReport:
     """A film that went all the way, without faces being looked for."""
     plan = check_remux(film, result)
-    done = restore_segment(Segment(film, result.with_name("part")), None, RestoreConfig(), lambda _: None)
-    return join([done.part], film, result, plan=plan)
+    part = result.with_name("part")
+    restore_segment(Segment(film, part), None, RestoreConfig(), lambda _: None)
+    return join([part], film, result, plan=plan)
 
 
 @pytest.mark.parametrize("suffix", RESULTS)
@@ -98,11 +99,11 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> 
     assert may_have_long_gaps(inspect(film))
     with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
         refuse_long_gaps(film, index_film(film))
-    order = PlanOrder(
+    order = PlanTask(
         str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), RestoreConfig(), 100.0, None
     )
     with pytest.raises(InputError, match="a gap of 2,500 s"):
-        carry_out(order, None, lambda _: None)
+        order.run(None, lambda _: None)
 
 
 @pytest.mark.parametrize(("suffix", "unit"), [("nut", Fraction(1, 1_000_000)), ("mkv", Fraction(1, 1000))])

@@ -49,7 +49,7 @@ def test_spans_together_are_the_film(films: ModuleType, tmp_path: Path, kind: st
     source = films.make_film(tmp_path / f"film.{kind}", frames=90, **options)
     whole = frames_of(source)
     index = index_film(source)
-    assert index.uncut is None
+    assert index.unsplittable_reason is None
     assert list(index.times) == [frame.pts for frame in whole]
     spans = plan_spans(index, REACH, frames_per_segment=17)
     assert len(spans) == 5
@@ -87,7 +87,7 @@ def test_a_film_whose_times_step_back_stays_whole(films: ModuleType, tmp_path: P
     both = tmp_path / "both.ts"
     both.write_bytes(late.read_bytes() + early.read_bytes())
     index = index_film(both)
-    assert index.uncut in {"its times step back", "some of its packets are damaged"}
+    assert index.unsplittable_reason in {"its times step back", "some of its packets are damaged"}
     assert plan_spans(index, REACH, frames_per_segment=20) == (SegmentRange(),)
     assert len(frames_of(both)) == 120
 
@@ -119,7 +119,7 @@ def test_a_damaged_film_stays_whole(films: ModuleType, tmp_path: Path, damage: s
     index = index_film(source)
     spans = plan_spans(index, REACH, frames_per_segment=20)
     if says:
-        assert index.uncut is not None
+        assert index.unsplittable_reason is not None
         assert spans == (SegmentRange(),)
     else:
         assert len(spans) == 10

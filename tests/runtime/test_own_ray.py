@@ -15,8 +15,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from vidrestore.errors import WorkerError
-from vidrestore.runtime.own_ray import _private_folder
-from vidrestore.runtime.ray_connection import connect, disconnect, fetch, pretended
+from vidrestore.runtime.ray.connection import connect, disconnect, fake_cluster, fetch
+from vidrestore.runtime.ray.own_ray import _private_folder
 
 pytestmark = pytest.mark.ray
 
@@ -99,7 +99,7 @@ def test_another_ray_may_follow_in_the_same_process_whoever_ended_the_first() ->
         assert not connect(None)
         tokens.add(asked()[2])
         end()
-    with pretended(7, 3):
+    with fake_cluster(7, 3):
         assert _ray.cluster_resources()["CPU"] == 7
         assert _ray.cluster_resources()["GPU"] == 3
         tokens.add(asked()[2])
@@ -134,7 +134,7 @@ def test_a_temporary_folder_with_a_long_path_is_left_out(tmp_path: Path, monkeyp
 
 
 def test_no_folder_at_all_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidrestore.runtime.own_ray._LONGEST_SOCKET", 20)
+    monkeypatch.setattr("vidrestore.runtime.ray.own_ray._LONGEST_SOCKET", 20)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     with pytest.raises(WorkerError, match="set RAY_TMPDIR"):
         connect(None)

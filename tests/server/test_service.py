@@ -25,7 +25,7 @@ from vidrestore.config import update
 from vidrestore.errors import ConfigError, WorkerError
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import StreamConfig
-from vidrestore.runtime.streams import LocalPlace, StreamSpec
+from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 from vidrestore.server.logs import show_secret, start_logging
 from vidrestore.server.prometheus import metrics_text
 from vidrestore.server.service import Service
@@ -46,7 +46,7 @@ def a_spec(name: str, address: str, /, *targets: str, **options: Any) -> StreamS
 
 @contextmanager
 def serving(*specs: StreamSpec) -> Iterator[Service]:
-    with LocalPlace(specs[0].config.restore, lambda *_: None) as place:
+    with LocalStreamRunner(specs[0].config.restore, lambda *_: None) as place:
         service = Service(place, specs)
         thread = threading.Thread(target=service.run, daemon=True)
         thread.start()

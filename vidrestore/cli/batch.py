@@ -13,11 +13,12 @@ from vidrestore.cli.terminal import fail, given, live_bar, parse_faces, remark, 
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import InputError, Interrupted
-from vidrestore.jobs.batch import BatchConfig, run_batch
-from vidrestore.jobs.jobs import FilmLine, JobSummary, clean_job, find_job, list_jobs
+from vidrestore.jobs.config import BatchConfig
+from vidrestore.jobs.jobs import JobSummary, VideoLine, clean_job, find_job, list_jobs
 from vidrestore.jobs.layout import PAGE, REPORT
 from vidrestore.jobs.progress import JobProgress
-from vidrestore.jobs.report import FilmReport, JobReport
+from vidrestore.jobs.report import JobReport, VideoReport
+from vidrestore.jobs.restore import restore_videos
 
 _LINE_SECONDS = 30.0
 _MOST_TOLD = 20
@@ -105,9 +106,9 @@ def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) ->
         fetch_needed(job.restore, quiet=quiet)
     try:
         with _shown(quiet=quiet) as on_progress:
-            report = run_batch(sources, out, job, on_progress=on_progress)
+            report = restore_videos(sources, out, job, on_progress=on_progress)
     except Interrupted:
-        fail("interrupted; what is done is kept: run the same command again to go on")
+        fail("interrupted; finished segments are kept: run the same command again to continue")
     _tell(report, out, quiet=quiet)
 
 
@@ -134,28 +135,29 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
 
 
 def _told(progress: JobProgress) -> str:
-    films, crew = progress.films, progress.crew
+    videos, pool = progress.videos, progress.pool
     new = progress.frames_done - progress.resumed_frames
     rate = new / progress.seconds if progress.seconds else 0.0
-    failed = f", {films['failed']} failed" if films["failed"] else ""
+    failed = f", {videos['failed']} failed" if videos["failed"] else ""
     retries = f"  {progress.retries} retries" if progress.retries else ""
     return (
-        f"{films['done']}/{sum(films.values())} films{failed}  {progress.segments_done}/{progress.segments} segments  "
-        f"{progress.frames_done}/{progress.frames} frames  {rate:.1f} fps  {crew.busy}/{crew.workers} workers on "
-        f"{crew.nodes} nodes{retries}"
+        f"{videos['done']}/{sum(videos.values())} videos{failed}  "
+        f"{progress.segments_done}/{progress.segments} segments  "
+        f"{progress.frames_done}/{progress.frames} frames  {rate:.1f} fps  {pool.busy}/{pool.workers} workers on "
+        f"{pool.nodes} nodes{retries}"
     )
 
 
 def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
     if not quiet:
-        for film in report.films[:_MOST_TOLD]:
+        for film in report.videos[:_MOST_TOLD]:
             say(_line(film))
-        if len(report.films) > _MOST_TOLD:
-            say(f"... and {len(report.films) - _MOST_TOLD} more, see {storage.beside(out, REPORT)}")
-        for text, count in Counter(warning for film in report.films for warning in film.warnings).most_common(5):
-            warn(f"{text} ({count} films)" if count > 1 else text)
+        if len(report.videos) > _MOST_TOLD:
+            say(f"... and {len(report.videos) - _MOST_TOLD} more, see {storage.join(out, REPORT)}")
+        for text, count in Counter(warning for film in report.videos for warning in film.warnings).most_common(5):
+            warn(f"{text} ({count} videos)" if count > 1 else text)
         if report.ignored:
-            warn(f"{len(report.ignored)} files are not called like films and were left alone")
+            warn(f"skipped {len(report.ignored)} files without a video extension")
         if report.left_out:
             more = (
                 f", and {len(report.left_out) - _MOST_LEFT_OUT} more" if len(report.left_out) > _MOST_LEFT_OUT else ""
@@ -163,52 +165,64 @@ def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
             warn(f"{len(report.left_out)} left out: {'; '.join(report.left_out[:_MOST_LEFT_OUT])}{more}")
         warn_all(report.journal_notes)
         if report.journal_lines_repaired:
-            warn(
-                f"{report.journal_lines_repaired} damaged lines of the journal were dropped; what they told was redone"
-            )
+            warn(f"dropped {report.journal_lines_repaired} corrupt journal lines; that work was repeated")
         say(
-            f"{report.done} of {len(report.films)} films, {report.frames_of_this_run} frames in {report.seconds:.1f} s "
-            f"({report.frames_per_second:.1f} fps), {report.retries} retries; {storage.beside(out, PAGE)}"
+            f"{report.done} of {len(report.videos)} videos, {report.frames_of_this_run} frames in "
+            f"{report.seconds:.1f} s ({report.frames_per_second:.1f} fps), {report.retries} retries; "
+            f"{storage.join(out, PAGE)}"
         )
     if report.failed:
-        first = next(film for film in report.films if film.state == "failed")
-        fail(f"{report.failed} of {len(report.films)} films failed; {first.source}: {first.error}")
+        first = next(film for film in report.videos if film.state == "failed")
+        fail(f"{report.failed} of {len(report.videos)} videos failed; {first.source}: {first.error}")
 
 
-def _line(film: FilmReport) -> str:
+def _line(film: VideoReport) -> str:
     if film.error:
         return f"{film.destination}: failed: {film.error}"
     if film.resumed:
-        return f"{film.destination}: done before"
+        return f"{film.destination}: done earlier"
     passed = f", {film.unrestored_frames} frames unrestored" if film.unrestored_frames else ""
-    before = f" ({film.segments_resumed} done before)" if film.segments_resumed else ""
+    before = f" ({film.segments_resumed} done earlier)" if film.segments_resumed else ""
     return f"{film.destination}: {film.frames} frames, {film.faces} faces, {film.segments} segments{before}{passed}"
 
 
 @jobs.command(name="list")
 def list_all() -> None:
-    """All jobs of this user, with what is done."""
+    """List all jobs of this user, and how far they are."""
     found = list_jobs()
     if not found:
-        say("no jobs; `vidrestore batch SRC... --out DIR` begins one")
+        say("no jobs; `vidrestore batch SRC... --out DIR` starts one")
         return
-    show_table("jobs", ["output", "state", "films", "done", "failed parts", "parts kept"], map(_cells, found))
+    show_table("jobs", ["output", "state", "videos", "done", "failed parts", "parts kept"], map(_cells, found))
 
 
 def _cells(job: JobSummary) -> list[str]:
-    return [job.out, job.state, str(job.films), str(job.done), str(job.troubles), f"{job.part_bytes / 1e6:.1f} MB"]
+    return [
+        job.out,
+        job.state,
+        str(job.videos),
+        str(job.done),
+        str(job.failed_attempts),
+        f"{job.part_bytes / 1e6:.1f} MB",
+    ]
 
 
 @jobs.command()
 def show(out: Annotated[str, typer.Argument(help="The job's output folder.", metavar="DIR")]) -> None:
-    """What a job has done, film by film."""
+    """Show what a job has done, video by video."""
     job = find_job(out)
-    say(f"{job.out}: {job.state}, {job.done} of {job.films} films done, {job.troubles} failed attempts")
-    show_table("films", ["film", "state", "frames", "segments", "done", "failed attempts"], map(_film_cells, job.lines))
+    say(f"{job.out}: {job.state}, {job.done} of {job.videos} videos done, {job.failed_attempts} failed attempts")
+    show_table(
+        "videos", ["video", "state", "frames", "segments", "done", "failed attempts"], map(_film_cells, job.lines)
+    )
 
 
-def _film_cells(line: FilmLine) -> list[str]:
-    return [line.destination, line.state, *(str(n) for n in (line.frames, line.segments, line.done, line.troubles))]
+def _film_cells(line: VideoLine) -> list[str]:
+    return [
+        line.destination,
+        line.state,
+        *(str(n) for n in (line.frames, line.segments, line.done, line.failed_attempts)),
+    ]
 
 
 @jobs.command()

@@ -10,20 +10,24 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vidrestore.cli.terminal import cell, given, live_bar, out, parse_faces, say, say_json, warn_all
+from vidrestore import storage
+from vidrestore.cli.terminal import cell, fail, given, live_bar, out, parse_faces, say, say_json, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.errors import Interrupted
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.restore import restore_video
 from vidrestore.media.inspection import inspect
-from vidrestore.media.probe import VideoInfo
 from vidrestore.report import RunReport, check_report
-from vidrestore.runtime.film import JobConfig, restore_film
-from vidrestore.runtime.segment import Progress as SegmentProgress
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="The film to restore.", metavar="SRC")],
+    source: Annotated[
+        str, typer.Argument(help="The video to restore: a file, s3://, gs:// or https://.", metavar="SRC")
+    ],
     destination: Annotated[
-        Path, typer.Argument(help="The film to write; its extension names the container.", metavar="DST")
+        str, typer.Argument(help="The video to write; its extension names the container.", metavar="DST")
     ],
     model: Annotated[
         str | None, typer.Option(help="embedded, gfpgan-v1.4, gfpgan-v1.3, gfpgan-v1.2, or a file.")
@@ -52,7 +56,11 @@ def restore(
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace DST if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Restore the faces of a film; sound, subtitles, chapters and every timestamp stay."""
+    """Restore the faces of a video; audio, subtitles, chapters and every timestamp stay.
+
+    Finished segments are kept in the hidden folder .NAME.vidrestore beside DST until DST is complete: run the same
+    command again after a crash, and it continues where it was.
+    """
     job = read_toml(JobConfig(), config) if config else JobConfig()
     encode = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format, "lossless": lossless or None}
     chosen: dict[str, Any] = {
@@ -69,42 +77,38 @@ def restore(
         "overwrite": overwrite or None,
     }
     job = apply_settings(update(job, given(chosen)), settings or [])
+    films = [Path(address) for address in (source, destination) if not storage.is_remote(address)]
     if report:
-        check_report(report, apart_from=(source, destination), overwrite=job.overwrite)
+        check_report(report, apart_from=films, overwrite=job.overwrite)
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
-    with _live_progress(quiet=quiet) as on_progress:
-        done = restore_film(source, destination, job, on_progress=on_progress)
+    try:
+        with _live_progress(quiet=quiet) as on_progress:
+            done = restore_video(source, destination, job, on_progress=on_progress)
+    except Interrupted as error:
+        fail(error.message)
     if report:
-        check_report(report, apart_from=(source, destination), overwrite=job.overwrite)  # hours may have passed
+        check_report(report, apart_from=films, overwrite=job.overwrite)  # hours may have passed
         done.write(report)
     if not quiet:
         _summarise(done)
 
 
 @contextmanager
-def _live_progress(*, quiet: bool) -> Iterator[Callable[[SegmentProgress, VideoInfo], None] | None]:
+def _live_progress(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
     with live_bar(quiet=quiet) as bar:
         if bar is None:
             yield None
             return
         task = bar.add_task("restoring", total=None, told="")
 
-        def update_bar(progress: SegmentProgress, info: VideoInfo) -> None:
-            seconds = bar.tasks[task].elapsed or 0
-            rate = progress.frames / seconds if seconds else 0
-            told = f"{progress.frames} frames  {rate:.1f} fps  {progress.faces} faces"
-            described = f"restoring {info.path.name}"
-            bar.update(task, description=described, total=_frames(info), completed=progress.frames, told=told)
+        def update_bar(progress: JobProgress) -> None:
+            new = progress.frames_done - progress.resumed_frames
+            rate = new / progress.seconds if progress.seconds else 0
+            told = f"{progress.frames_done} frames  {rate:.1f} fps  {progress.faces_done} faces"
+            bar.update(task, total=progress.frames or None, completed=progress.frames_done, told=told)
 
         yield update_bar
-
-
-def _frames(info: VideoInfo) -> int | None:
-    """The container's count of frames, or what its duration and rate make likely."""
-    if info.frames is None and info.duration and info.average_rate:
-        return round(info.duration * info.average_rate)
-    return info.frames
 
 
 def _summarise(done: RunReport) -> None:

@@ -98,7 +98,7 @@ def _resolved(
 
 def _on_ray(config: TrainingConfig, faces: Path, folder: Path, **options: Any) -> Path:  # noqa: ANN401  they are checked there
     try:
-        from vidrestore.runtime.train_on_ray import train_on_ray  # noqa: PLC0415  Ray Train is slow to import
+        from vidrestore.runtime.ray.training import train_on_ray  # noqa: PLC0415  Ray Train is slow to import
     except ImportError as error:
         raise ConfigError(
             f"training on Ray needs {error.name or 'more packages'}; install it with: pip install 'vidrestore[train]'"

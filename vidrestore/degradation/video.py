@@ -13,15 +13,16 @@ from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfi
 from vidrestore.degradation.medium.whole_video import through_medium
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.timing_check import rounded_times
-from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.errors import ConfigError, InputError
 from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.inspection import inspect_to_rewrite
 from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import ReadStatistics, VideoReader
-from vidrestore.media.remux.mux import RemuxReport, join
-from vidrestore.media.remux.plan import RemuxPlan, check_remux
-from vidrestore.media.writer import VideoWriter, check_encoding
+from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.media.remux.plan import RemuxPlan
+from vidrestore.media.rewrite import check_rewrite, mux_complete, refuse_losses, rewrite_warnings
+from vidrestore.media.writer import VideoWriter
 from vidrestore.report import installed_versions
 from vidrestore.types import Frame, UInt8
 
@@ -81,14 +82,14 @@ def degrade_film(
     check_destination(source, destination, overwrite=config.overwrite)
     _check_picture(info)
     encode = _repeatable(config.encode)
-    plan = check_remux(source, destination, video_codec=check_encoding(info, encode).codec)
+    plan = check_rewrite(source, destination, info, encode)
     look = sample_profile(config.look, seed=config.seed)
     with scratch_dir(destination) as folder:
         part = folder / "video"
         times, read, notes = _degrade(source, part, look, replace(config, encode=encode), on_frame)
-        _refuse(read.losses(), source, strict=config.strict)
+        refuse_losses(read.losses(), source, strict=config.strict)
         joined, rounded = _join(part, source, destination, plan, info, times, strict=config.strict)
-    warnings = [*read.losses(), *_notices(info, read), *notes, *_not_kept(joined), *rounded]
+    warnings = [*rewrite_warnings(read, _notices(info), notes, joined), *rounded]
     return DegradeReport(
         source=str(source),
         destination=str(destination),
@@ -142,10 +143,7 @@ def _join(
     part: Path, source: Path, destination: Path, plan: RemuxPlan, info: VideoInfo, times: "array[int]", *, strict: bool
 ) -> tuple[RemuxReport, list[str]]:
     with atomic_output(destination) as result:
-        joined = join([part], source, result, plan=plan)
-        if joined.frames != len(times):
-            raise OutputError(f"{joined.frames} frames came out of {len(times)}; this is a bug, please report it")
-        _refuse(joined.losses, source, strict=strict)
+        joined = mux_complete([part], source, result, frames=len(times), strict=strict, plan=plan, info=info)
         return joined, rounded_times(times, info.time_base, result, shift=joined.shift)
 
 
@@ -172,21 +170,8 @@ def _repeatable(encode: EncodeConfig) -> EncodeConfig:
     return replace(encode, options=("mbtree=0", *encode.options))
 
 
-def _refuse(losses: Iterable[str], source: Path, *, strict: bool) -> None:
-    told = "; ".join(losses)
-    if told and strict:
-        raise InputError(f"{source} is damaged: {told}; without --strict, what can be read is degraded")
-
-
-def _notices(info: VideoInfo, read: ReadStatistics) -> list[str]:
-    notices = read.changes()
+def _notices(info: VideoInfo) -> list[str]:
+    notices = list(info.notes)
     if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
         notices.append(f"the film is HDR ({transfer}), which no such medium was: its code values were damaged as SDR's")
-    return [*info.notes, *notices]
-
-
-def _not_kept(joined: RemuxReport) -> list[str]:
-    moved = [f"everything starts {float(joined.shift):.3f} s later than in the source"] if joined.shift else []
-    if joined.retimed_packets:
-        moved.append(f"{joined.retimed_packets} sound packets were not later than the one before and were moved")
-    return [*joined.losses, *joined.converted, *joined.left_out, *moved]
+    return notices

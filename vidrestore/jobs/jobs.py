@@ -1,27 +1,31 @@
 """Jobs that were begun, as their journals tell."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidrestore import storage
 from vidrestore.errors import InputError
 from vidrestore.files import check_no_link
-from vidrestore.jobs.journal import Dropped, Entry, Finished, PartDone, Planned, Trouble, is_locked, read_journal
-from vidrestore.jobs.layout import JOURNAL, PARTS, STATE_FOLDER, state_folder
-from vidrestore.jobs.register import KnownJob, known_jobs
+from vidrestore.jobs.entries import Entry
+from vidrestore.jobs.journal import is_locked, read_journal
+from vidrestore.jobs.layout import JOURNAL, PARTS, JobLocation
+from vidrestore.jobs.registry import JobRef, known_jobs
+from vidrestore.jobs.replay import VideoRecord, replay
 
 
 @dataclass(frozen=True, slots=True)
-class FilmLine:
-    """A film of a job."""
+class VideoLine:
+    """A video of a job."""
 
     destination: str
     state: str
+    """`done`, `failed` or `unfinished`."""
     frames: int
     segments: int
     done: int
-    troubles: int
+    failed_attempts: int
+    error: str | None = None
+    """Why the video failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +33,41 @@ class JobSummary:
     """A job."""
 
     out: str
+    """The output folder, or the only result of a job of one video."""
     path: Path
     """The folder of its journal."""
     entry: Path | None
-    """Of the register."""
+    """Its file in the registry."""
     state: str
-    """`done`, `unfinished`, `running`, `gone`, or why it cannot be read."""
-    films: int
+    """`done`, `failed` (some of it), `unfinished`, `running`, `gone`, or why it cannot be read."""
+    videos: int
     done: int
-    troubles: int
+    failed_attempts: int
     part_bytes: int
-    lines: tuple[FilmLine, ...]
+    lines: tuple[VideoLine, ...]
+    location: JobLocation
 
 
 def list_jobs() -> list[JobSummary]:
-    """All jobs of this user that the register knows."""
+    """List all jobs of this user that the registry knows."""
     return [_summary(job) for job in known_jobs()]
 
 
 def find_job(out: str) -> JobSummary:
-    """The job of an output folder.
+    """Find the job of an output folder, or of a single result.
 
     Raises:
         InputError: there is none.
     """
-    address = storage.clean(out)
+    address = storage.normalize(out)
     for job in known_jobs():
-        if job.out == address and (job.state / JOURNAL).exists():
+        if job.location.address == address and (job.state / JOURNAL).exists():
             return _summary(job)
-    path = state_folder(address)
-    if storage.is_remote(address) or not (path / JOURNAL).exists():
-        raise InputError(f"{out} is not the output folder of a job; `vidrestore jobs list` names them")
-    return _summary(KnownJob(address, path, path / "none"))
+    for location in (JobLocation.of_video(address), JobLocation(address)):
+        path = location.state
+        if not storage.is_remote(address) and (path / JOURNAL).exists():
+            return _summary(JobRef(location, path, path / "none"))
+    raise InputError(f"{out} is not the output of a job; `vidrestore jobs list` names them")
 
 
 def clean_job(job: JobSummary) -> None:
@@ -70,68 +77,56 @@ def clean_job(job: JobSummary) -> None:
         InputError: it is running, or its folder is not where a job keeps it.
         OutputError: a link is in the place of its folder.
     """
-    if job.path != state_folder(job.out):
+    if job.path != job.location.state:
         raise InputError(f"{job.path} is not the folder of the job of {job.out}; nothing is removed")
     if (job.path / JOURNAL).exists():
         check_no_link(job.path)
         if job.state == "running":
             raise InputError(f"the job of {job.out} is running; stop it first")
-        if storage.is_remote(job.out):
-            storage.remove_job_folder(storage.beside(job.out, STATE_FOLDER))
+        if job.location.remote_state is not None:
+            storage.remove_job_folder(job.location.remote_state)
         storage.remove_job_folder(str(job.path))
     if job.entry is not None:
         job.entry.unlink(missing_ok=True)
 
 
-def _summary(job: KnownJob) -> JobSummary:
+def _summary(job: JobRef) -> JobSummary:
     entry = job.entry if job.entry.exists() else None
-    path = job.state / JOURNAL
+    path, out = job.state / JOURNAL, job.location.address
     if not path.exists():
-        return JobSummary(job.out, job.state, entry, "gone", 0, 0, 0, 0, ())
+        return JobSummary(out, job.state, entry, "gone", 0, 0, 0, 0, (), job.location)
     try:
         entries = read_journal(path)
     except InputError as error:
-        return JobSummary(job.out, job.state, entry, error.message, 0, 0, 0, 0, ())
-    lines = film_lines(entries)
-    done = sum(line.state == "done" for line in lines)
-    state = "running" if is_locked(path) else "done" if done == len(lines) else "unfinished"
+        return JobSummary(out, job.state, entry, error.message, 0, 0, 0, 0, (), job.location)
+    lines = video_lines(entries)
+    states = {line.state for line in lines}
+    ended = next((one for one in ("unfinished", "failed") if one in states), "done")
+    state = "running" if is_locked(path) else ended
     parts = job.state / PARTS
     held = sum(path.lstat().st_size for path in parts.glob("*.mp4")) if parts.is_dir() else 0
     return JobSummary(
-        job.out, job.state, entry, state, len(lines), done, sum(line.troubles for line in lines), held, tuple(lines)
+        out,
+        job.state,
+        entry,
+        state,
+        len(lines),
+        sum(line.state == "done" for line in lines),
+        sum(line.failed_attempts for line in lines),
+        held,
+        tuple(lines),
+        job.location,
     )
 
 
-def film_lines(entries: list[Entry]) -> list[FilmLine]:
-    """The state of each film, from a journal's entries."""
-    planned: dict[str, Planned] = {}
-    parts: dict[str, set[int]] = {}
-    finished: set[str] = set()
-    troubles: Counter[str] = Counter()
-    for entry in entries:
-        name = entry.destination
-        if isinstance(entry, Planned):
-            if name not in planned or planned[name].key != entry.key:
-                parts[name] = set()
-                finished.discard(name)
-            planned[name] = entry
-        elif isinstance(entry, PartDone):
-            parts.setdefault(name, set()).add(entry.number)
-        elif isinstance(entry, Dropped):
-            parts.setdefault(name, set()).difference_update(entry.numbers)
-        elif isinstance(entry, Finished):
-            finished.add(name)
-        elif isinstance(entry, Trouble):
-            troubles[name] += 1
-    unplanned = [FilmLine(name, "failed", 0, 0, 0, count) for name, count in troubles.items() if name not in planned]
-    return unplanned + [
-        FilmLine(
-            name,
-            "done" if name in finished else "unfinished",
-            entry.plan.frames,
-            len(entry.plan.spans),
-            len(parts.get(name, set()) & set(range(len(entry.plan.spans)))),
-            troubles[name],
-        )
-        for name, entry in planned.items()
-    ]
+def video_lines(entries: list[Entry]) -> list[VideoLine]:
+    """Describe each video of a journal."""
+    return [_line(destination, record) for destination, record in replay(entries).items()]
+
+
+def _line(destination: str, record: VideoRecord) -> VideoLine:
+    plan = record.planned.plan if record.planned is not None else None
+    segments = len(plan.spans) if plan is not None else 0
+    done = segments if record.state == "done" else len(record.segments)
+    frames = plan.frames if plan is not None else 0
+    return VideoLine(destination, record.state, frames, segments, done, record.failed_attempts, record.failure)

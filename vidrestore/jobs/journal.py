@@ -19,93 +19,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeAlias
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Self
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.files import open_regular, replace_bytes, sync
+from vidrestore.jobs.entries import Entry
+from vidrestore.jobs.journal_schema import FORMAT, UNSIGNED, from_line_values, is_known_kind, to_line_values
 from vidrestore.jobs.signing import Signer
-from vidrestore.runtime.orders import FilmPlan, Joined, PartReport
 
-FORMAT = 2
-UNSIGNED = 1
-"""The format of lines without signatures."""
 _HEADER = "vidrestore job journal"
 _MOST_OWNER_BYTES = 200
+_LOCK_ATTEMPTS = 10
 MOST_BYTES = 1 << 30
 """Of a journal that is read; a job of a million segments needs less."""
 _PART_NAME = re.compile(rb"[0-9a-f]{40}\.mp4")
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A film was looked at and cut."""
-
-    destination: str
-    source: str
-    mark: str
-    """The source's fingerprint."""
-    options: str
-    """sha256 of everything but the source that the result depends on."""
-    plan: FilmPlan
-
-    @property
-    def key(self) -> str:
-        """What the parts of this film depend on, before it is cut."""
-        return f"{self.plan.sha256}:{self.options}"
-
-
-@dataclass(frozen=True, slots=True)
-class PartDone:
-    """A segment was restored."""
-
-    destination: str
-    key: str
-    number: int
-    report: PartReport
-    seconds: float
-    attempts: int
-    passthrough: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A film was joined and lies at its destination."""
-
-    destination: str
-    key: str
-    joined: Joined
-    unrestored_frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """An attempt failed."""
-
-    destination: str
-    what: str
-    """`plan`, `segment N` or `join`."""
-    attempt: int
-    message: str
-    died: bool
-    node: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Parts turned out to be damaged; they are to be made anew."""
-
-    destination: str
-    key: str
-    numbers: tuple[int, ...]
-
-
-Entry: TypeAlias = Planned | PartDone | Finished | Trouble | Dropped
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Planned, PartDone, Finished, Trouble, Dropped)}
 
 
 @dataclass(slots=True)
@@ -148,14 +76,8 @@ class Journal:
         self._trust_unsigned = trust_unsigned
         self.kept_aside: Path | None = None
         """Where lines went that are no longer in the journal, if there were any."""
+        self._lock = self._locked()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = open_regular(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise OutputError(f"the journal {path} cannot be written: {error.strerror}") from error
-        self._lock = os.fdopen(lock, "r+b", buffering=0)
-        try:
-            self._take_lock()
             content = self._load()
             self.entries, self.repaired, self.foreign = content.entries, content.damaged, content.foreign
             self.foreign_parts = {name.decode() for name in content.foreign_parts}
@@ -167,15 +89,31 @@ class Journal:
             self._lock.close()
             raise
 
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = self._lock.read(_MOST_OWNER_BYTES).decode(errors="replace")
-            owner = " ".join(told.split()) or "another process"
-            raise InputError(f"{self._path.parent} is in use by {owner}; wait for it, or use another folder") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    def _locked(self) -> io.FileIO:
+        """Lock the journal. A job that ends may remove its folder, with the lock that another process waits for."""
+        path = self._path.with_suffix(".lock")
+        for attempt in range(_LOCK_ATTEMPTS):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = os.fdopen(open_regular(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and attempt + 1 < _LOCK_ATTEMPTS:
+                    continue  # removed since it was made
+                raise OutputError(f"the journal {self._path} cannot be written: {error.strerror}") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_there = os.path.lexists(path) and os.path.samestat(os.fstat(lock.fileno()), path.lstat())
+            except BlockingIOError:
+                told = (lock.read(_MOST_OWNER_BYTES) or b"").decode(errors="replace")
+                lock.close()
+                owner = " ".join(told.split()) or "another process"
+                raise InputError(f"{path.parent} is in use by {owner}; wait for it, or use another folder") from None
+            if is_there:
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                return lock
+            lock.close()
+        raise OutputError(f"the journal {self._path} cannot be written: its folder is removed again and again")
 
     def _load(self) -> JournalContent:
         """What is in the journal; what is no good is kept beside it, and the journal is written anew."""
@@ -187,10 +125,11 @@ class Journal:
             replace_bytes(self._path, _header(self._signer))
             return JournalContent()
         found = read_entries(data, self._path, self._signer, trust_unsigned=self._trust_unsigned)
-        if found.gone or not found.headed or not data.endswith(b"\n"):
+        is_current = found.headed and found.format == FORMAT
+        if found.gone or not is_current or not data.endswith(b"\n"):
             if found.gone:
                 self.kept_aside = self._keep_aside(bytes(found.gone))
-            replace_bytes(self._path, (b"" if found.headed else _header(self._signer)) + found.kept)
+            replace_bytes(self._path, (b"" if is_current else _header(self._signer)) + found.kept)
             sync(self._path)
         return found
 
@@ -277,13 +216,13 @@ def read_entries(
             found.gone += line + b"\n"
             continue
         header = row.get("what") == _HEADER
-        known = known or header or str(row.get("kind")) in _KINDS
+        known = known or header or is_known_kind(str(row.get("kind")))
         believed = signer is None or _signed_by(line, signer)
         unsigned = not believed and trust_unsigned and not _is_signed(line)
         if header:
             _take_header(found, line, row.get("format"), believed=believed, unsigned=unsigned)
         elif believed or unsigned:
-            _take_entry(found, line, _entry(row), signer if unsigned else None)
+            _take_entry(found, line, from_line_values(row), signer if unsigned else None)
         else:
             found.foreign += 1
             found.foreign_parts.update(_PART_NAME.findall(line))
@@ -375,8 +314,7 @@ def _header(signer: Signer) -> bytes:
 
 
 def _line(entry: Entry, signer: Signer | None) -> bytes:
-    kind = type(entry).__name__
-    return _sealed({"kind": kind, "entry": _adapter(kind).dump_python(entry, mode="json")}, signer)
+    return _sealed(to_line_values(entry), signer)
 
 
 def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
@@ -423,20 +361,3 @@ def _signed_by(line: bytes, signer: Signer) -> bool:
     body, digits = _body(line) or b"", len(signer.sign(b""))
     signature, rest = body[len(_MAC) : len(_MAC) + digits], body[len(_MAC) + digits :]
     return body.startswith(_MAC) and rest.startswith(b'",') and signer.accepts(b"{" + rest[2:], signature)
-
-
-@cache
-def _adapter(kind: str) -> TypeAdapter[Any]:
-    """Kept, for making one takes longer than writing a hundred lines."""
-    return TypeAdapter(_KINDS[kind])
-
-
-def _entry(row: dict[str, Any]) -> Entry | None:
-    kind = str(row.get("kind"))
-    if kind not in _KINDS:
-        return None
-    try:
-        entry: Entry = _adapter(kind).validate_python(row.get("entry"))
-    except ValidationError:
-        return None
-    return entry

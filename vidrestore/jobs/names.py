@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from vidrestore import storage
 from vidrestore.errors import ConfigError
-from vidrestore.jobs.layout import STATE_FOLDER
+from vidrestore.files import is_state_folder
 
 _LONGEST = 255
 """Bytes of a name that file systems hold."""
@@ -67,7 +67,7 @@ def as_text(name: str) -> str:
 
 def _check_stays(parts: list[str], name: str) -> None:
     # folded: on disks of macOS and Windows, .VIDRESTORE is the same folder
-    if not parts or ".." in parts or STATE_FOLDER in {part.casefold() for part in parts}:
+    if not parts or ".." in parts or any(map(is_state_folder, parts)):
         raise ConfigError(f"the destination {name!r} leaves the output folder; name a place in it")
 
 

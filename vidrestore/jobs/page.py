@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable, Iterator, Sequence
 from string import Template
 
-from vidrestore.jobs.report import FilmReport, JobReport, Sample
+from vidrestore.jobs.report import JobReport, Sample, VideoReport
 from vidrestore.printable import few, printable
 
 _START = (
@@ -20,7 +20,7 @@ _MOST_POINTS = 300
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="generator" content="vidrestore"><title>vidrestore: $done of $films films</title>
+<meta name="generator" content="vidrestore"><title>vidrestore: $done of $videos videos</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -32,13 +32,13 @@ svg text { font: 11px system-ui, sans-serif; fill: #555 } figcaption { font-weig
   body { background: #181818; color: #ddd } tr:nth-child(even) { background: #222 } svg text { fill: #aaa }
 }
 </style></head><body>
-<h1>$done of $films films restored$failed</h1>
+<h1>$done of $videos videos restored$failed</h1>
 <p>$frames frames, $new of them in this run of $seconds s ($rate frames/s); $retries retries; $unrestored frames went
 through unrestored. Ended $ended; runtime $runtime, model $model (sha256 $sha).</p>
 <div class="plots">$plots</div>
-<h2>Films</h2>
-<table><tr><th>film</th><th>state</th><th class="n">frames</th><th class="n">faces</th><th class="n">segments</th>
-<th class="n">worker s</th><th class="n">retries</th><th>told</th></tr>
+<h2>Videos</h2>
+<table><tr><th>video</th><th>state</th><th class="n">frames</th><th class="n">faces</th><th class="n">segments</th>
+<th class="n">worker seconds</th><th class="n">retries</th><th>messages</th></tr>
 $rows</table>
 $trouble
 $notes
@@ -46,18 +46,18 @@ $notes
 """)
 
 
-def page(report: JobReport) -> str:
+def render_html(report: JobReport) -> str:
     """The whole page, in HTML, without anything from elsewhere."""
     samples = report.samples
     plots = [
         _plot("frames per second", samples, _rate(lambda sample: sample.frames_done), "#1769aa"),
-        _plot("networks at work, share of all face workers", samples, _use, "#2e7d32"),
-        _plot("segment workers at work", samples, lambda _, sample: float(sample.busy), "#6a1b9a"),
+        _plot("busy share of the inference workers", samples, _use, "#2e7d32"),
+        _plot("busy segment workers", samples, lambda _, sample: float(sample.busy), "#6a1b9a"),
         _plot("retries so far", samples, lambda _, sample: float(sample.retries), "#b00020"),
     ]
     return _PAGE.substitute(
         done=report.done,
-        films=len(report.films),
+        videos=len(report.videos),
         failed=f', <span class="failed">{report.failed} failed</span>' if report.failed else "",
         frames=report.frames,
         new=report.frames_of_this_run,
@@ -70,8 +70,8 @@ def page(report: JobReport) -> str:
         model=_plain(report.model),
         sha=_plain(report.model_sha256[:16]),
         plots="\n".join(plots),
-        rows="\n".join(map(_row, report.films)),
-        trouble=_troubles(report.films),
+        rows="\n".join(map(_row, report.videos)),
+        trouble=_troubles(report.videos),
         notes=_list("The journal", report.journal_notes) + _list("Left out", report.left_out),
     )
 
@@ -81,13 +81,13 @@ def _plain(text: str) -> str:
     return f"<bdi>{html.escape(printable(text))}</bdi>"
 
 
-def _row(film: FilmReport) -> str:
-    told = "<br>".join(map(_plain, ([film.error] if film.error else []) + few(film.warnings)))
-    state = "done before" if film.resumed else film.state
-    numbers = (film.frames, film.faces, film.segments, f"{film.worker_seconds:.1f}", len(film.retries))
+def _row(video: VideoReport) -> str:
+    messages = "<br>".join(map(_plain, ([video.error] if video.error else []) + few(video.warnings)))
+    state = "done earlier" if video.resumed else video.state
+    numbers = (video.frames, video.faces, video.segments, f"{video.worker_seconds:.1f}", len(video.retries))
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-    kind = ' class="failed"' if film.error else ""
-    return f"<tr><td>{_plain(film.destination)}</td><td{kind}>{state}</td>{cells}<td>{told}</td></tr>"
+    kind = ' class="failed"' if video.error else ""
+    return f"<tr><td>{_plain(video.destination)}</td><td{kind}>{state}</td>{cells}<td>{messages}</td></tr>"
 
 
 def _list(title: str, lines: Sequence[str]) -> str:
@@ -95,16 +95,16 @@ def _list(title: str, lines: Sequence[str]) -> str:
     return f"<h2>{title}</h2>\n<ul>{items}</ul>\n" if items else ""
 
 
-def _troubles(films: Sequence[FilmReport]) -> str:
+def _troubles(videos: Sequence[VideoReport]) -> str:
     rows = [
-        f"<tr><td>{_plain(film.destination)}</td><td>{_plain(one.what)}</td>"
+        f"<tr><td>{_plain(video.destination)}</td><td>{_plain(one.task_name)}</td>"
         f'<td class="n">{one.attempt}</td><td>{_plain(one.node)}</td><td>{_plain(one.message)}</td></tr>'
-        for film in films
-        for one in film.retries
+        for video in videos
+        for one in video.retries
     ]
     if not rows:
         return ""
-    head = '<tr><th>film</th><th>what</th><th class="n">attempt</th><th>machine</th><th>why</th></tr>'
+    head = '<tr><th>video</th><th>task</th><th class="n">attempt</th><th>node</th><th>why</th></tr>'
     return f"<h2>Attempts that failed</h2>\n<table>{head}\n{''.join(rows)}</table>"
 
 

@@ -2,24 +2,26 @@
 
 from dataclasses import dataclass
 
-from vidrestore.runtime.crew import CrewStatus
+from vidrestore.runtime.worker_pool import PoolStatus
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job at a moment."""
+    """A job at one moment."""
 
-    films: dict[str, int]
-    """How many are at each stage."""
+    videos: dict[str, int]
+    """How many are in each state."""
     segments_done: int
     segments: int
-    """Of all films that are planned."""
+    """Of all videos that are planned."""
     frames_done: int
     """Segments under way included."""
     frames: int
-    """Of all films that are planned."""
+    """Of all videos that are planned."""
     retries: int
-    crew: CrewStatus
+    pool: PoolStatus
     seconds: float
     resumed_frames: int = 0
     """Of `frames_done`, those of an earlier run."""
+    faces_done: int = 0
+    """Segments under way included."""

@@ -1,20 +1,23 @@
-"""What a job did: every film, every retry, and how it went over time."""
+"""What a job did: every video, every retry, and how it went over time."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from vidrestore.jobs.films import FilmState, Stage
-from vidrestore.jobs.journal import Trouble
+from vidrestore.jobs.config import JobConfig
+from vidrestore.jobs.entries import AttemptFailed
+from vidrestore.jobs.inputs import Inputs
+from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.names import as_text
-from vidrestore.jobs.tasks import Tasks
-from vidrestore.media.reader import ReadStatistics
+from vidrestore.jobs.scheduler import read_of
+from vidrestore.jobs.segment import SegmentReport
+from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
-from vidrestore.report import installed_versions
-from vidrestore.runtime.crew import Crew
-from vidrestore.runtime.segment import SegmentReport
+from vidrestore.media.rewrite import rewrite_warnings
+from vidrestore.report import RunReport, installed_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class FilmReport:
-    """What became of one film."""
+class VideoReport:
+    """What became of one video."""
 
     source: str
     destination: str
@@ -48,8 +51,8 @@ class FilmReport:
     """Of segments that could not be restored and went through as they were."""
     segments: int
     segments_resumed: int
-    """Done by an earlier run."""
-    uncut: str | None
+    """TaskDone by an earlier run."""
+    unsplittable_reason: str | None
     """Why it was done in one piece, if it had to be."""
     faces: int
     frames_with_faces: int
@@ -59,7 +62,7 @@ class FilmReport:
     worker_seconds: float
     """Of its segments, on whatever machines."""
     seconds_per_stage: dict[str, float]
-    retries: tuple[Trouble, ...]
+    retries: tuple[AttemptFailed, ...]
     warnings: tuple[str, ...]
     streams: dict[str, list[str]]
     sha256: str | None
@@ -73,17 +76,17 @@ class JobReport:
     ended: str
     """UTC."""
     seconds: float
-    films: tuple[FilmReport, ...]
+    videos: tuple[VideoReport, ...]
     done: int
     failed: int
     frames: int
     frames_of_this_run: int
     frames_per_second: float
-    """Of this run."""
+    """In this run."""
     retries: int
     unrestored_frames: int
     ignored: tuple[str, ...]
-    """Files in folders that are not called like films."""
+    """Files in folders without the extension of a video."""
     left_out: tuple[str, ...]
     """What is in folders and no file in them, with the reason: links that lead out, pipes, the same file again."""
     journal_notes: tuple[str, ...]
@@ -97,104 +100,142 @@ class JobReport:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def job_report(
-    films: Sequence[FilmState],
-    samples: Sequence[Sample],
-    crew: Crew,
-    config: Any,  # noqa: ANN401  a dataclass; its class lives above
-    tasks: Tasks,
-    repaired: int,
-    journal_notes: tuple[str, ...],
-    seconds: float,
-) -> JobReport:
-    """Sum up."""
-    reports = tuple(map(_film_report, films))
-    frames = sum(film.frames for film in reports if film.state == Stage.DONE.value)
-    new = (samples[-1].frames_done if samples else 0) - _resumed_frames(films)
+class RanJob(Protocol):
+    """A job that has ended."""
+
+    videos: list[VideoProgress]
+    samples: list[Sample]
+    journal: Journal
+    notes: tuple[str, ...]
+    pool_name: str
+    model_sha256: str
+
+    @property
+    def seconds(self) -> float:
+        """Time since it began."""
+        ...
+
+
+def job_report(job: RanJob, config: JobConfig, inputs: Inputs) -> JobReport:
+    """Sum a job up."""
+    reports = tuple(map(_video_report, job.videos))
+    resumed = sum(video.resumed_frames for video in job.videos)
+    new = (job.samples[-1].frames_done if job.samples else 0) - resumed
+    seconds = job.seconds
     return JobReport(
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
-        films=reports,
-        done=sum(film.state == Stage.DONE.value for film in reports),
-        failed=sum(film.state == Stage.FAILED.value for film in reports),
-        frames=frames,
+        videos=reports,
+        done=sum(video.state == VideoState.DONE.value for video in reports),
+        failed=sum(video.state == VideoState.FAILED.value for video in reports),
+        frames=sum(video.frames for video in reports if video.state == VideoState.DONE.value),
         frames_of_this_run=new,
         frames_per_second=new / seconds if seconds > 0 else 0.0,
-        retries=sum(len(film.retries) for film in reports),
-        unrestored_frames=sum(film.unrestored_frames for film in reports),
-        ignored=tuple(map(as_text, tasks.ignored)),
-        left_out=tuple(map(as_text, tasks.left_out)),
-        journal_notes=journal_notes,
-        journal_lines_repaired=repaired,
-        runtime=crew.name,
+        retries=sum(len(video.retries) for video in reports),
+        unrestored_frames=sum(video.unrestored_frames for video in reports),
+        ignored=tuple(map(as_text, inputs.ignored)),
+        left_out=tuple(map(as_text, inputs.left_out)),
+        journal_notes=job.notes,
+        journal_lines_repaired=job.journal.repaired,
+        runtime=job.pool_name,
         model=config.restore.restorer.model,
-        model_sha256=crew.model_sha256,
-        samples=tuple(samples),
+        model_sha256=job.model_sha256,
+        samples=tuple(job.samples),
         config=asdict(config),
         versions=installed_versions(),
     )
 
 
-def _resumed_frames(films: Iterable[FilmState]) -> int:
-    return sum(film.resumed_frames for film in films)
+def run_report(
+    job: RanJob, config: JobConfig, source: str | Path, destination: str | Path, seconds: float
+) -> RunReport:
+    """Sum up a job of one video, which is done."""
+    (video,) = job.videos
+    segments = _segments(video)
+    counts, stages = _added(segments)
+    read = read_of(video)
+    return RunReport(
+        source=str(source),
+        destination=str(destination),
+        frames_read=read.frames,
+        frames_written=sum(segment.frames_written for segment in segments),
+        frames_missing=read.missing_frames,
+        packets_undecodable=read.undecodable_packets,
+        frames_damaged=read.corrupt_frames,
+        frames_with_faces=counts["frames_with_faces"],
+        faces_restored=counts["faces"],
+        tracks=counts["tracks"],
+        shots=counts["shots"],
+        seconds=seconds,
+        seconds_per_stage=stages,
+        model=config.restore.restorer.model,
+        model_sha256=job.model_sha256,
+        runtime=job.pool_name,
+        retries=len(video.troubles),
+        streams=_streams(video),
+        warnings=[*_warnings(video), *job.notes],
+        counts=dict(counts),
+        config=asdict(config),
+        versions=installed_versions(),
+    )
 
 
-def _film_report(film: FilmState) -> FilmReport:
-    done = film.made_of if film.resumed else film.parts
-    parts = [done[number].report.segment for number in sorted(done)]
+def _segments(video: VideoProgress) -> list[SegmentReport]:
+    made = video.made_of
+    return [made[index].report.segment for index in sorted(made)]
+
+
+def _added(segments: Sequence[SegmentReport]) -> tuple[Counter[str], dict[str, float]]:
     counts: Counter[str] = Counter()
-    stages: Counter[str] = Counter()
-    for part in parts:
-        counts.update(part.counts)
-        stages.update(part.seconds)
-    read = _summed([part.read for part in parts])
-    joined = film.finished.joined if film.finished else None
-    return FilmReport(
-        source=as_text(film.task.source),
-        destination=as_text(film.task.destination),
-        state=film.stage.value,
-        error=film.error and as_text(film.error),
-        resumed=film.resumed,
-        frames=film.plan.frames if film.planned else 0,
-        unrestored_frames=film.finished.unrestored_frames if film.finished else film.unrestored_frames,
-        segments=len(film.plan.spans) if film.planned else 0,
-        segments_resumed=film.resumed_parts,
-        uncut=film.plan.uncut if film.planned else None,
+    stages: dict[str, float] = {}
+    for segment in segments:
+        counts.update(segment.counts)
+        for stage, seconds in segment.seconds.items():
+            stages[stage] = stages.get(stage, 0.0) + seconds
+    return counts, stages
+
+
+def _video_report(video: VideoProgress) -> VideoReport:
+    counts, stages = _added(_segments(video))
+    muxed = video.finished.muxed if video.finished else None
+    return VideoReport(
+        source=as_text(video.task.source),
+        destination=as_text(video.task.destination),
+        state=video.state.value,
+        error=video.error and as_text(video.error),
+        resumed=video.resumed,
+        frames=video.plan.frames if video.planned else 0,
+        unrestored_frames=video.unrestored_frames,
+        segments=len(video.plan.spans) if video.planned else 0,
+        segments_resumed=video.resumed_parts,
+        unsplittable_reason=video.plan.unsplittable_reason if video.planned else None,
         faces=counts["faces"],
         frames_with_faces=counts["frames_with_faces"],
         shots=counts["shots"],
         tracks=counts["tracks"],
-        worker_seconds=sum(part.seconds for part in done.values()),
-        seconds_per_stage=dict(stages),
-        retries=tuple(replace(one, message=as_text(one.message)) for one in film.troubles),
-        warnings=_warnings(film, parts, read, joined.report if joined else None),
-        streams=_streams(joined.report) if joined else {},
-        sha256=joined.sha256 if joined else None,
-        bytes=joined.bytes if joined else 0,
+        worker_seconds=sum(part.seconds for part in video.made_of.values()),
+        seconds_per_stage=stages,
+        retries=tuple(replace(one, message=as_text(one.message)) for one in video.troubles),
+        warnings=tuple(_warnings(video)),
+        streams=_streams(video),
+        sha256=muxed.sha256 if muxed else None,
+        bytes=muxed.bytes if muxed else 0,
     )
 
 
-def _warnings(
-    film: FilmState, parts: Sequence[SegmentReport], read: ReadStatistics, joined: RemuxReport | None
-) -> tuple[str, ...]:
-    told = [*(film.plan.notes if film.planned else ()), *read.losses(), *read.changes()]
-    told += sorted({note for part in parts for note in part.notes})
-    unrestored = film.finished.unrestored_frames if film.finished else film.unrestored_frames
-    if unrestored:
-        told.append(f"{unrestored} frames went through unrestored: their segments could not be restored")
-    if joined is not None:
-        told += [*joined.losses, *joined.converted, *joined.left_out]
-        if joined.shift:
-            told.append(f"everything starts {float(joined.shift):.3f} s later than in the source")
-    return tuple(told)
+def _remuxed(video: VideoProgress) -> RemuxReport | None:
+    return video.finished.muxed.report if video.finished else None
 
 
-def _streams(joined: RemuxReport) -> dict[str, list[str]]:
-    return {name: list(getattr(joined, name)) for name in ("copied", "converted", "left_out")}
+def _warnings(video: VideoProgress) -> list[str]:
+    notes = list(video.plan.notes) if video.planned else []
+    if video.unrestored_frames:
+        notes.append(f"{video.unrestored_frames} frames went through unrestored: their segments could not be restored")
+    encoder_notes = sorted({note for segment in _segments(video) for note in segment.notes})
+    return rewrite_warnings(read_of(video), notes, encoder_notes, _remuxed(video))
 
 
-def _summed(read: Sequence[ReadStatistics]) -> ReadStatistics:
-    """Of all segments."""
-    numbers = [one.name for one in fields(ReadStatistics) if one.name != "read_error"]
-    sums = {name: sum(getattr(one, name) for one in read) for name in numbers}
-    return ReadStatistics(**sums, read_error=next((one.read_error for one in read if one.read_error), None))
+def _streams(video: VideoProgress) -> dict[str, list[str]]:
+    remuxed = _remuxed(video)
+    names = ("copied", "converted", "left_out")
+    return {name: list(getattr(remuxed, name)) for name in names} if remuxed is not None else {}

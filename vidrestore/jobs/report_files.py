@@ -6,7 +6,7 @@ from vidrestore import storage
 from vidrestore.errors import InputError, OutputError
 from vidrestore.files import replace_text
 from vidrestore.jobs.layout import PAGE, REPORT
-from vidrestore.jobs.page import PAGE_BEGINNINGS, page
+from vidrestore.jobs.page import PAGE_BEGINNINGS, render_html
 from vidrestore.jobs.report import JobReport
 from vidrestore.report import is_report
 from vidrestore.report_json import to_json
@@ -21,22 +21,22 @@ def check_job_reports(out: str, *, overwrite: bool) -> None:
         OutputError: something else is called so; what is a folder is not replaced with `overwrite` either.
     """
     for name in (REPORT, PAGE):
-        if storage.is_folder(storage.beside(out, name)):
-            raise OutputError(f"{storage.beside(out, name)} is a folder, and a report is called so; move it away")
-        if not overwrite and not _is_free(storage.beside(out, name), json=name == REPORT):
+        if storage.is_folder(storage.join(out, name)):
+            raise OutputError(f"{storage.join(out, name)} is a folder, and a report is called so; move it away")
+        if not overwrite and not _is_free(storage.join(out, name), json=name == REPORT):
             raise OutputError(
-                f"{storage.beside(out, name)} is no report of a job and would be replaced by one; move it away, or add "
+                f"{storage.join(out, name)} is no report of a job and would be replaced by one; move it away, or add "
                 "--overwrite"
             )
 
 
 def write_job_reports(report: JobReport, out: str) -> None:
     """Write the report, for machines and for people."""
-    texts = {REPORT: to_json(report), PAGE: page(report)}
+    texts = {REPORT: to_json(report), PAGE: render_html(report)}
     for name, text in texts.items():
-        address = storage.beside(out, name)
+        address = storage.join(out, name)
         if storage.is_remote(out):
-            storage.publish_text(text, address)
+            storage.commit_text(text, address)
         else:
             replace_text(Path(address), text)
 

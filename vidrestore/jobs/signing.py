@@ -50,13 +50,14 @@ class Signer:
         return hmac.compare_digest(self.sign(body), signature)
 
 
-def signer(out: str) -> Signer:
-    """Of the job of an output folder, with the user's key.
+def signer(out: str, video: str | None = None) -> Signer:
+    """Return the signer of the job of an output folder, or of one video in it, with the user's key.
 
     Raises:
         ConfigError: the key is too short, or others may read it.
     """
-    return Signer(out if storage.is_remote(out) else os.path.realpath(out), _key())
+    job = out if storage.is_remote(out) else os.path.realpath(out)
+    return Signer(job if video is None else storage.join(job, video), _key())
 
 
 def _key() -> bytes:

@@ -1,368 +1,324 @@
-"""What a batch is to do: sources and where their results go, from files, folders, patterns, manifests and stores."""
+"""The work of a job, as tasks that any worker on any node can run: plan a video, restore a segment, mux the result.
 
-import csv
-import io
-import json
-import os
-import stat
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+A task names files by address and holds everything else that it needs, so that it can be submitted again, to another
+worker, when one dies. What it makes appears under its final name whole or not at all.
+"""
+
+import shutil
+import tempfile
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, TypeAlias
 
 from vidrestore import storage
-from vidrestore.config import apply_settings, update
-from vidrestore.errors import ConfigError, InputError, VidrestoreError
-from vidrestore.jobs.encoder_options import check_encoder_options
-from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
-from vidrestore.jobs.layout import STATE_FOLDER
-from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
-from vidrestore.media.output import CONTAINERS
-from vidrestore.printable import few
-from vidrestore.redaction import redact
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.errors import InputError, OutputError
+from vidrestore.files import check_no_link, is_own_file
+from vidrestore.jobs.segment import Segment, SegmentReport, restore_segment
+from vidrestore.media.gaps import refuse_long_gaps
+from vidrestore.media.inspection import inspect_and_index
+from vidrestore.media.output import result_mode
+from vidrestore.media.probe import VideoInfo
+from vidrestore.media.reader import SegmentRange
+from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.media.remux.plan import RemuxPlan
+from vidrestore.media.rewrite import check_rewrite, mux_complete
+from vidrestore.media.segments import VideoIndex, plan_spans
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, reach
+from vidrestore.runtime.worker_pool import OnProgress
 
-FILM_SUFFIXES = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"}
-    | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"}
-    | {".y4m"}
-)
-"""What is taken from folders and patterns; a file that is named is taken whatever it is called."""
-_SHARED_PARTS = frozenset({"restorer", "detector"})
-"""Of the options: what the face workers hold, which all films share. Models, devices and the like are here."""
-_FILM_PARTS = frozenset(
-    {"look", "shots", "tracker", "selection", "denoiser", "occlusion", "codes", "stabilizer", "compositor", "encode"}
-)
-"""Of the options: what concerns one film's result, and may differ from film to film."""
-
-_MOST_REASONS = 3
-"""Why things in a folder are no films, where none is: so many are told."""
-_MOST_MANIFEST_BYTES = 1 << 28
-"""Of a manifest: a million films."""
+_FRAME_COST = 1.0
+_MEGAPIXEL_COST = 0.5
+"""Of decoding, drawing and encoding, in costs of what a frame takes whatever its size."""
+_MIN_LENGTH = 8
+"""A segment is at least so many times longer than its lead-in and lead-out, which are restored for nothing ..."""
+_MIN_LENGTH_IF_IDLE = 2
+"""... unless workers would be idle otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class FilmTask:
-    """One film to restore."""
+class VideoPlan:
+    """A video, and the segments that it is split into."""
 
-    source: str
-    """Absolute path, or the address in a store."""
-    destination: str
-    """Relative to the output folder, with slashes."""
-    bytes: int
-    config: RestoreConfig
-    named: bool = True
-    """Whether the user named it; otherwise it was found in a folder or by a pattern, and others chose its name."""
-    error: str | None = None
-    """Why it cannot be done, where that is known before any work."""
+    sha256: str
+    frames: int
+    """As its packets say."""
+    width: int
+    height: int
+    seconds: float
+    spans: tuple[SegmentRange, ...]
+    frames_in_spans: tuple[int, ...]
+    notes: tuple[str, ...]
+    """What the result will not keep of the picture."""
+    unsplittable_reason: str | None
+    info: VideoInfo | None = field(default=None, compare=False, repr=False)
+    """What the probe found, for the muxer; not journalled."""
+    remux: RemuxPlan | None = field(default=None, compare=False, repr=False)
+    """What becomes of the other streams; not journalled."""
+
+    def cost(self, index: int) -> float:
+        """Estimate what a segment takes, in units of one small frame."""
+        return self.frames_in_spans[index] * frame_cost(self.width, self.height)
+
+    def in_one_piece(self, reason: str) -> "VideoPlan":
+        """Return the plan with a single segment, because of what splitting it turned out to do."""
+        return replace(self, spans=(SegmentRange(),), frames_in_spans=(self.frames,), unsplittable_reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
-    """What was found."""
+class Inspection:
+    """What one look at a source finds: enough to plan its segments and the muxing of its result."""
 
-    films: tuple[FilmTask, ...]
-    ignored: tuple[str, ...] = field(default=())
-    """Files in folders that are not called like films."""
-    left_out: tuple[str, ...] = field(default=())
-    """What is in folders and no file in them, with the reason: links that lead out, pipes, folders without access."""
+    fingerprint: str
+    info: VideoInfo
+    index: VideoIndex
+    remux: RemuxPlan
+    sha256: str
 
 
-def find_tasks(
-    sources: Iterable[str],
-    out: str,
-    config: RestoreConfig,
-    *,
-    manifest: Path | None = None,
-    extension: str | None = None,
-) -> Tasks:
-    """Find the films, and say where each result goes.
+def inspect_source(source: str, fingerprint: str, destination: str, config: RestoreConfig) -> Inspection:
+    """Probe a source, index its packets and check that its result can be written: once, before any work.
 
     Args:
-        sources: files, folders, patterns (`**` reaches into folders), `file://` and stores' addresses.
-        out: the output folder; films in it, or in its hidden state folder, are not sources.
-        config: of films that the manifest says nothing else of.
-        manifest: a CSV with the columns `source`, `destination` (optional) and any `PART.OPTION`, or JSON lines with
-            `source`, `destination` and a table `options`. Relative sources are relative to its folder.
-        extension: of all results, such as `.mkv`; None keeps a film's own where it names a container to write.
+        source: its address.
+        fingerprint: of the source; it must not change meanwhile.
+        destination: name of the result, whose extension names the container.
+        config: how the video is restored and encoded.
 
     Raises:
-        ConfigError: two films would have one result, a destination leaves the output folder, a bad manifest.
-        InputError: something named is not there, or nothing is.
+        VidrestoreError: it is not a video, or cannot be written as asked.
     """
-    seen = _Seen()
-    films: list[FilmTask] = []
-    for source in sources:
-        films += _expand(storage.clean(source), out, config, extension, seen)
-    if manifest is not None:
-        films += _of_manifest(manifest, config, extension)
-    if not films:
-        raise InputError(
-            f"there is no film to restore: name films, folders or patterns ({len(seen.ignored)} other files were seen)"
-        )
-    return Tasks(tuple(_sources_stay(_distinct(films), out)), tuple(seen.ignored), tuple(seen.left_out))
+    with storage.local_copy(source, fingerprint) as local:
+        info, index = inspect_and_index(local, max_pixels=config.max_pixels)
+        refuse_long_gaps(local, index)
+        remux = check_rewrite(local, Path(destination.rpartition("/")[2]), info, config.encode)
+        sha256 = storage.sha256_of(local)
+        _check_unchanged(source, fingerprint)
+    return Inspection(fingerprint, info, index, remux, sha256)
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What was found besides films."""
+def split(
+    found: Inspection,
+    config: RestoreConfig,
+    *,
+    segment_cost: float,
+    segment_seconds: float | None = None,
+    min_segments: int = 1,
+) -> VideoPlan:
+    """Plan the segments of a video.
 
-    ignored: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    Wherever the borders lie, the result is the same; their number decides how many workers can help, how much of the
+    work is repeated after a crash, and how much is spent on lead-ins.
 
-
-def _expand(source: str, out: str, config: RestoreConfig, extension: str | None, seen: _Seen) -> "Iterator[FilmTask]":
-    """The films that a source on the command line stands for."""
-    remote = storage.is_remote(source)
-    patterned = is_pattern(source) and (remote or not os.path.exists(source))  # noqa: PTH110  as storage.exists()
-    if remote:
-        named = not patterned and PurePosixPath(source).suffix.lower() in FILM_SUFFIXES
-        found = _one_remote(source) if named else _in_store(source, out, patterned=patterned, seen=seen)
+    Args:
+        found: what is known of the video.
+        config: it decides the lead-in and lead-out of a segment.
+        segment_cost: of a usual segment.
+        segment_seconds: length of a segment, in place of its cost.
+        min_segments: so many workers would be idle otherwise.
+    """
+    info, times = found.info, found.index.times
+    seconds = float((times[-1] - times[0]) * found.index.time_base) if len(times) > 1 else 0.0
+    rate = len(times) / seconds if seconds else 25.0
+    around = reach(config)
+    if segment_seconds:
+        length = segment_seconds * rate
     else:
-        named = not patterned and not os.path.isdir(source)  # noqa: PTH112
-        found = _one_local(source) if named else _in_folder(source, out, patterned=patterned, seen=seen)
-    some, before = False, len(seen.left_out)
-    for address, relative, size in found:
-        some = True
-        film = FilmTask(address, relative, size, config, named=named)
-        try:
-            yield replace(film, destination=safe_destination(_result(relative, config, extension)))
-        except ConfigError as error:
-            yield replace(film, error=error.message)
-    if not some:
-        verb, why = "matches" if patterned and not remote else "holds", seen.left_out[before:]
-        if why:
-            told = "; ".join(few(why, most=_MOST_REASONS))
-            raise InputError(f"{source} {verb} no film that is taken: {told}; name films that are linked one by one")
-        raise InputError(f"{source} {verb} no film; check the name")
-
-
-def _one_local(source: str) -> Iterator[tuple[str, str, int]]:
-    if not os.path.lexists(source):
-        raise InputError(f"{source} does not exist; check the name")
-    yield source, source.rpartition("/")[2], _size(source)
-
-
-def _one_remote(source: str) -> Iterator[tuple[str, str, int]]:
-    yield source, source.rpartition("/")[2], int(storage.info(source).get("size") or 0)
-
-
-def _in_folder(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterator[tuple[str, str, int]]:
-    """Address, name in the output folder and size of each film."""
-    root = fixed_folder(source) if patterned else source
-    if out == root:
-        raise ConfigError(f"{root} is both source and output; give another output folder, which may lie in it")
-    pattern = source.removeprefix(root) if patterned else "**"
-    found = find_files(root, pattern, but=out, is_wanted=_is_called_like_a_film)
-    seen.left_out += found.left_out
-    for path in found.paths:
-        if _is_of_a_job(path):
-            continue
-        if not _is_called_like_a_film(path):
-            seen.ignored.append(path)
-            continue
-        try:
-            size = _size(path)
-        except InputError as error:
-            seen.left_out.append(error.message)
-            continue
-        yield path, os.path.relpath(path, root), size
-
-
-def _in_store(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterator[tuple[str, str, int]]:
-    root = (fixed_folder(source) if patterned else source).rstrip("/") + "/"
-    inside = out.startswith(root)
-    for address, size in storage.listing(source):
-        if inside and address.startswith(f"{out}/"):
-            continue
-        if not _is_called_like_a_film(address) or _is_of_a_job(address):
-            seen.ignored.append(address)
-        elif not address.startswith(root):
-            seen.left_out.append(f"{address} is listed in {root} and lies elsewhere")
-        else:
-            yield address, address.removeprefix(root), size
-
-
-def _is_of_a_job(path: str) -> bool:
-    return f"/{STATE_FOLDER}/" in path.casefold()
-
-
-def _is_called_like_a_film(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in FILM_SUFFIXES
-
-
-def _result(relative: str, config: RestoreConfig, extension: str | None) -> str:
-    path = PurePosixPath(relative)
-    if not path.name:
-        return relative
-    if extension is None:
-        keeps = path.suffix.lower() in CONTAINERS and not config.encode.lossless
-        return relative if keeps else str(path.with_suffix(".mkv"))
-    try:
-        return str(path.with_suffix(extension if extension.startswith(".") else f".{extension}"))
-    except ValueError as error:
-        raise ConfigError(f"extension is {extension!r}; give one such as .mkv") from error
-
-
-def _of_manifest(manifest: Path, config: RestoreConfig, extension: str | None) -> Iterator[FilmTask]:
-    """The films of a manifest. What is wrong with a line ends the batch; what is wrong with a source, that film."""
-    for number, row in _rows(manifest):
-        try:
-            yield _of_row(manifest, row, config, extension)
-        except ConfigError as error:
-            raise ConfigError(f"{manifest}, line {number}: {error.message}") from error
-
-
-def _of_row(manifest: Path, row: dict[str, Any], config: RestoreConfig, extension: str | None) -> FilmTask:
-    source, destination = row.pop("source", None), row.pop("destination", None)
-    if not isinstance(source, str) or not source:
-        raise ConfigError("it names no source; give it in `source`")
-    if not is_file_name(source):
-        raise ConfigError(f"the source {source!r} holds letters that no file's name holds")
-    own = _configured(config, row.pop("options", None) or {}, row)
-    if not storage.is_remote(source):
-        source = str(manifest.absolute().parent / source)
-    if destination:
-        name = checked_destination(destination)
-    else:
-        name = safe_destination(_result(source.rstrip("/").rpartition("/")[2], own, extension))
-    film = FilmTask(source, name, 0, own)
-    try:
-        address = storage.clean(source)
-        size = int(storage.info(address).get("size") or 0) if storage.is_remote(address) else _size(address)
-    except VidrestoreError as error:
-        return replace(film, source=redact(source), error=error.message)
-    return replace(film, source=address, bytes=size)
-
-
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        # a pipe would wait for somebody at its other end, a device never ends
-        with open(os.open(manifest, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  a handle
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"the manifest {manifest} is a pipe or a device; name a file, or a link to one")
-            data = file.read(_MOST_MANIFEST_BYTES + 1)
-        if len(data) > _MOST_MANIFEST_BYTES:
-            raise ConfigError(
-                f"the manifest {manifest} has more than {_MOST_MANIFEST_BYTES} bytes; give the films in several jobs"
-            )
-        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
-    except (OSError, ValueError) as error:  # a ValueError tells of bytes that are not UTF-8, or a NUL in the name
-        raise ConfigError(f"the manifest {manifest} cannot be read: {error}") from error
-    yield from _table(manifest, text) if manifest.suffix.lower() == ".csv" else _json_lines(manifest, text)
-
-
-def _table(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise ConfigError(f"the manifest {manifest} is not CSV: {error}") from error
-    for number, row in enumerate(rows, 2):
-        if None in row:
-            raise ConfigError(f"{manifest}, line {number} has more columns than the first line names")
-        yield number, {name: value for name, value in row.items() if value}
-
-
-def _json_lines(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(
-                f"{manifest}, line {number} is not JSON ({error}); write one film a line, or a file named .csv"
-            ) from error
-        if not isinstance(row, dict):
-            raise ConfigError(f'{manifest}, line {number} is not a table such as {{"source": "a.mp4"}}')
-        yield number, row
-
-
-def _configured(config: RestoreConfig, options: object, columns: Mapping[str, Any]) -> RestoreConfig:
-    if not isinstance(options, dict):
-        raise ConfigError(f"options is {options!r}, not a table")
-    flat = {name: value for name, value in options.items() if "." in name}
-    own = update(config, {name: value for name, value in options.items() if name not in flat})
-    own = apply_settings(
-        own,
-        [
-            f"{name}={json.dumps(value) if not isinstance(value, str) else value}"
-            for name, value in {**flat, **columns}.items()
-        ],
+        overlap = (around.past_seconds + around.future_seconds) * rate + around.past_frames + around.future_frames
+        length = max(segment_cost / frame_cost(info.width, info.height), overlap * _MIN_LENGTH)
+        length = min(length, max(len(times) / min_segments, overlap * _MIN_LENGTH_IF_IDLE))
+    spans = plan_spans(found.index, around, frames_per_segment=max(1, round(length)))
+    return VideoPlan(
+        sha256=found.sha256,
+        frames=len(times),
+        width=info.width,
+        height=info.height,
+        seconds=seconds,
+        spans=spans,
+        frames_in_spans=tuple(_frames_in(times, span) for span in spans),
+        notes=info.notes,
+        unsplittable_reason=found.index.unsplittable_reason,
+        info=info,
+        remux=found.remux,
     )
-    for part in (one.name for one in fields(config)):
-        if part in _FILM_PARTS or getattr(own, part) == getattr(config, part):
-            continue
-        shared = ", which all films of a job share; use a job of its own" if part in _SHARED_PARTS else ""
-        raise ConfigError(f"it sets {part}{'.*' if shared else ', which is not for films'}{shared}")
-    if own.encode.options != config.encode.options:
-        check_encoder_options(own.encode.options)
-    return own
 
 
-def _size(path: str) -> int:
-    told = storage.local_status(path)
-    if not stat.S_ISREG(told.st_mode):
-        raise InputError(f"{path} is a folder, a pipe or a device; name a file")
-    return told.st_size
+@dataclass(frozen=True, slots=True)
+class PlanTask:
+    """Inspect a video and split it into segments."""
+
+    reports_progress: ClassVar[bool] = False
+
+    source: str
+    fingerprint: str
+    """By which it is known that nobody changes the source meanwhile."""
+    destination: str
+    config: RestoreConfig
+    segment_cost: float
+    segment_seconds: float | None
+    min_segments: int = 1
+
+    def run(self, models: InferenceModels | None, on_progress: OnProgress) -> VideoPlan:
+        """Plan the video."""
+        del models, on_progress
+        return split(
+            inspect_source(self.source, self.fingerprint, self.destination, self.config),
+            self.config,
+            segment_cost=self.segment_cost,
+            segment_seconds=self.segment_seconds,
+            min_segments=self.min_segments,
+        )
 
 
-def _distinct(films: list[FilmTask]) -> list[FilmTask]:
-    """The films, with the whole name of the source in a result's name where two would have the same.
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """The encoded video of a segment, and what became of it."""
 
-    Where two still have, the second fails: others may have put it there, and the first is to be had nonetheless.
+    part: str
+    sha256: str
+    bytes: int
+    segment: SegmentReport
 
-    Raises:
-        ConfigError: the user named both.
-    """
-    wanted = Counter(film.destination for film in films if film.error is None)
-    taken: dict[str, FilmTask] = {}
-    distinct = []
-    for film in films:
-        if film.error is not None:
-            distinct.append(film)
-            continue
-        own = film if wanted[film.destination] == 1 else _in_full(film)
-        first = taken.setdefault(own.destination, own)
-        if first is not own:
-            message = (
-                f"{first.source} and {film.source} would both become {own.destination}; name the folder above them as "
-                "the source, or give destinations in a manifest"
+
+@dataclass(frozen=True, slots=True)
+class RestoreTask:
+    """Restore a segment into a part."""
+
+    reports_progress: ClassVar[bool] = True
+
+    source: str
+    fingerprint: str
+    span: SegmentRange
+    part: str
+    config: RestoreConfig
+    passthrough: bool = False
+    """Whether the frames go through as they are: the last resort for a segment that cannot be restored."""
+
+    def run(self, models: InferenceModels | None, on_progress: OnProgress) -> PartReport:
+        """Restore the segment."""
+        with ExitStack() as stack:
+            local = stack.enter_context(storage.local_copy(self.source, self.fingerprint))
+            _check_unchanged(self.source, self.fingerprint)
+            made = _scratch(self.part, stack) / "part.mp4"
+            segment = Segment(local, made, None if self.span == SegmentRange() else self.span)
+            report = restore_segment(segment, None if self.passthrough else models, self.config, on_progress)
+            _check_unchanged(self.source, self.fingerprint)
+            sha256, size = storage.sha256_of(made), made.stat().st_size
+            storage.commit(made, self.part)
+        return PartReport(self.part, sha256, size, report)
+
+
+@dataclass(frozen=True, slots=True)
+class Muxed:
+    """A published result."""
+
+    fingerprint: str
+    sha256: str
+    bytes: int
+    report: RemuxReport
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedParts:
+    """Parts that a muxer found missing, or not what was written: they are to be made again."""
+
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MuxTask:
+    """Mux parts with everything else of the source, and publish the result."""
+
+    reports_progress: ClassVar[bool] = False
+
+    source: str
+    fingerprint: str
+    parts: tuple[tuple[str, str], ...]
+    """Address and sha256 of each, in the order of the video."""
+    folder: str
+    """Address of the output folder, which no link may lead out of."""
+    destination: str
+    """Name in it, with slashes."""
+    frames: int
+    """That the parts hold."""
+    scratch: str
+    """Address of a folder for the work, on the destination's disk where both are local."""
+    strict: bool = False
+    """Whether streams that are damaged in the source are an error."""
+    info: VideoInfo | None = field(default=None, repr=False)
+    remux: RemuxPlan | None = field(default=None, repr=False)
+    """What planning found, where this run has planned the video."""
+
+    def run(self, models: InferenceModels | None, on_progress: OnProgress) -> Muxed | DamagedParts:
+        """Mux, check and publish the result."""
+        del models, on_progress
+        with ExitStack() as stack:
+            local = stack.enter_context(storage.local_copy(self.source, self.fingerprint))
+            parts, damaged = _checked_parts(self, stack)
+            if damaged:
+                return DamagedParts(damaged)
+            made = _scratch(f"{self.scratch}/x", stack) / f"result{Path(self.destination).suffix}"
+            info = self.info and replace(self.info, path=local)
+            report = mux_complete(
+                parts, local, made, frames=self.frames, strict=self.strict, plan=self.remux, info=info
             )
-            if first.named and film.named:
-                raise ConfigError(message)
-            own = replace(own, error=message)
-        distinct.append(own)
-    return distinct
+            _check_unchanged(self.source, self.fingerprint)
+            destination = storage.join(self.folder, self.destination)
+            made.chmod(result_mode(Path(destination)))
+            sha256, size = storage.sha256_of(made), made.stat().st_size
+            storage.commit_inside(made, self.folder, self.destination)
+        return Muxed(storage.fingerprint(destination), sha256, size, report)
 
 
-def _sources_stay(films: list[FilmTask], out: str) -> list[FilmTask]:
-    """The films; one whose result would replace a source fails.
+JobTask: TypeAlias = PlanTask | RestoreTask | MuxTask
+TaskResult: TypeAlias = VideoPlan | PartReport | Muxed | DamagedParts
 
-    Raises:
-        ConfigError: the user named it.
-    """
 
-    def real(address: str) -> str:
-        return address if storage.is_remote(address) else os.path.realpath(address)
+def frame_cost(width: int, height: int) -> float:
+    """Estimate what restoring a frame takes, in units of a very small one."""
+    return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
 
-    sources = {real(film.source) for film in films if film.error is None}
-    kept = []
-    for film in films:
-        destination = storage.beside(out, film.destination)
-        if film.error is None and real(destination) in sources:
-            message = f"{destination}, the result of {film.source}, is a source itself; use another folder"
-            if film.named:
-                raise ConfigError(message)
-            kept.append(replace(film, error=message))
+
+def _checked_parts(task: MuxTask, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
+    """Return local files of the parts with the content that their makers reported, and the indices of the others."""
+    found: list[Path] = []
+    damaged: list[int] = []
+    for index, (address, sha256) in enumerate(task.parts):
+        there = storage.exists(address) if storage.is_remote(address) else is_own_file(Path(address))
+        local = stack.enter_context(storage.local_copy(address, sha256)) if there else None
+        if local is not None and storage.sha256_of(local) == sha256:
+            found.append(local)
         else:
-            kept.append(film)
-    return kept
+            damaged.append(index)
+    return found, tuple(damaged)
 
 
-def _in_full(film: FilmTask) -> FilmTask:
-    path = PurePosixPath(film.destination)
-    name = safe_destination(film.source.rpartition("/")[2])
-    in_full = path.with_name(name if name == path.name else f"{name}{path.suffix}")
-    return replace(film, destination=safe_destination(str(in_full)))
+def _scratch(address: str, stack: ExitStack) -> Path:
+    """Make a folder of this task's own: beside what it makes, or, for remote storage, in the system's place."""
+    if storage.is_remote(address):
+        where = Path(tempfile.gettempdir())
+    else:
+        where = Path(address).parent
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{where} cannot be made on this node: {error.strerror}; workers need a folder that all nodes "
+                "share, or remote storage"
+            ) from error
+        check_no_link(where)
+    folder = Path(tempfile.mkdtemp(prefix=".order-", dir=where))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _frames_in(times: Sequence[int], span: SegmentRange) -> int:
+    first = 0 if span.start is None else bisect_left(times, span.start)
+    return (len(times) if span.stop is None else bisect_left(times, span.stop)) - first
+
+
+def _check_unchanged(source: str, fingerprint: str) -> None:
+    if storage.fingerprint(source) != fingerprint:
+        raise InputError(f"{source} was modified while the job was running; retry when nobody writes to it any more")

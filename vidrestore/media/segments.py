@@ -33,7 +33,7 @@ class VideoIndex:
     """Presentation times of all frames, ascending, in units of `time_base`."""
     keys: "array[int]"
     """Of the key frames among them."""
-    uncut: str | None = None
+    unsplittable_reason: str | None = None
     """Why the film must be done in one piece, if it must."""
 
 
@@ -134,7 +134,7 @@ def plan_spans(index: VideoIndex, reach: TemporalSupport, *, frames_per_segment:
     """
     whole = (SegmentRange(),)
     count = round(len(index.times) / frames_per_segment)
-    if index.uncut or count < 2:  # noqa: PLR2004  one is the whole
+    if index.unsplittable_reason or count < 2:  # noqa: PLR2004  one is the whole
         return whole
     borders = sorted(
         {_border(index, round(len(index.times) * number / count), frames_per_segment) for number in range(1, count)}

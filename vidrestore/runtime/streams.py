@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from vidrestore.errors import RestorationError, VidrestoreError
+from vidrestore.inference.live_inference import LocalInference, live_models
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream, StreamConfig, warnings
 from vidrestore.redaction import redact
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.face_answers import LocalFaces, live_parts
 
 OnEvent = Callable[[str, str], None]
 """Told the name of a stream and one line, without secrets."""
@@ -85,7 +85,7 @@ class RunningStream(Protocol):
         ...
 
 
-class StreamPlace(Protocol):
+class StreamRunner(Protocol):
     """A place that runs streams."""
 
     def start(self, spec: StreamSpec) -> RunningStream:
@@ -100,7 +100,7 @@ class StreamPlace(Protocol):
 class LocalStream:
     """A stream in threads of this process."""
 
-    def __init__(self, spec: StreamSpec, faces: LocalFaces, on_event: OnEvent) -> None:
+    def __init__(self, spec: StreamSpec, faces: LocalInference, on_event: OnEvent) -> None:
         counts = GuardCounts()
         self.problem: VidrestoreError | None = None
         self._stream = LiveStream(
@@ -108,7 +108,7 @@ class LocalStream:
             parse_source(spec.source),
             [parse_target(target) for target in spec.targets],
             spec.config,
-            live_parts(faces.ask, faces.description, spec.config, counts),
+            live_models(faces.ask, faces.description, spec.config, counts),
             workers=counts,
             on_event=lambda message: on_event(spec.name, message),
         )
@@ -149,7 +149,7 @@ class LocalStream:
         """Threads cannot be taken back."""
 
 
-class LocalPlace:
+class LocalStreamRunner:
     """Runs streams in this process; use as a context manager.
 
     Args:
@@ -158,7 +158,7 @@ class LocalPlace:
     """
 
     def __init__(self, config: RestoreConfig, on_event: OnEvent) -> None:
-        self._faces = LocalFaces(config)
+        self._faces = LocalInference(config)
         self._on_event = on_event
 
     def __enter__(self) -> Self:

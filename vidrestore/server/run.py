@@ -8,8 +8,8 @@ from types import FrameType
 
 from vidrestore.errors import ConfigError, Interrupted, VidrestoreError
 from vidrestore.redaction import redact
-from vidrestore.runtime.streams import LocalPlace, StreamPlace
-from vidrestore.runtime.streams_on_ray import RayPlace
+from vidrestore.runtime.ray.streams import RayStreamRunner
+from vidrestore.runtime.streams import LocalStreamRunner, StreamRunner
 from vidrestore.server.file_handles import raise_file_limit
 from vidrestore.server.logs import LOG, show_secret
 from vidrestore.server.service import Service
@@ -53,11 +53,11 @@ def serve(
     return service
 
 
-def _place(config: ServiceConfig) -> "AbstractContextManager[StreamPlace]":
+def _place(config: ServiceConfig) -> "AbstractContextManager[StreamRunner]":
     restore = config.streams[0].config.restore  # restorer and detector are the same in all
     if config.runtime == "local":
-        return LocalPlace(restore, _log_event)
-    return RayPlace(restore, config.ray, _log_event)
+        return LocalStreamRunner(restore, _log_event)
+    return RayStreamRunner(restore, config.ray, _log_event)
 
 
 def _log_event(stream: str, message: str) -> None:

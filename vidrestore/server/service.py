@@ -11,7 +11,7 @@ from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.live.backoff import Backoff, BackoffConfig
 from vidrestore.live.status import StreamStatus
 from vidrestore.redaction import redact
-from vidrestore.runtime.streams import RunningStream, StreamPlace, StreamSpec
+from vidrestore.runtime.streams import RunningStream, StreamRunner, StreamSpec
 from vidrestore.server.logs import LOG
 
 _TICK_SECONDS = 0.5
@@ -54,7 +54,7 @@ class Service:
         specs: which streams.
     """
 
-    def __init__(self, place: StreamPlace, specs: tuple[StreamSpec, ...]) -> None:
+    def __init__(self, place: StreamRunner, specs: tuple[StreamSpec, ...]) -> None:
         self._place = place
         self._wanted = specs
         self._entries: dict[str, _Entry] = {}

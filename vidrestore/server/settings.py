@@ -13,7 +13,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.live.addresses import absolute
 from vidrestore.live.stream import StreamConfig
 from vidrestore.redaction import redact, remember
-from vidrestore.runtime.face_pool import RayConfig
+from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.streams import StreamSpec
 from vidrestore.server.web_config import WebConfig
 

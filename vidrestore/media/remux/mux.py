@@ -55,7 +55,12 @@ class RemuxReport:
 
 
 def join(
-    parts: Sequence[Path], source: str | Path, destination: str | Path, *, plan: RemuxPlan | None = None
+    parts: Sequence[Path],
+    source: str | Path,
+    destination: str | Path,
+    *,
+    plan: RemuxPlan | None = None,
+    info: VideoInfo | None = None,
 ) -> RemuxReport:
     """Put the parts' video and the source's other streams, chapters and metadata into `destination`.
 
@@ -63,14 +68,15 @@ def join(
     in MP4 and MOV, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
     converted (text subtitles) or left out, as `check_remux` plans it; the report says so, and names apart what damage
     in the source has cost. An existing destination is
-    replaced; write through `output.aside` to keep it whole until the end.
+    replaced; write through `output.aside` to keep it whole until the end. A `plan` and an `info` that are known
+    already are used as they are.
 
     Raises OutputError when the parts do not fit together, when the container cannot hold the sound, and when writing
     fails; InputError when the source is not a readable video.
     """
     source, destination = Path(source), Path(destination)
     plan = plan or check_remux(source, destination)
-    info = probe(source)
+    info = info or probe(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
         film = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))

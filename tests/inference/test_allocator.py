@@ -9,7 +9,7 @@ _FAULTS = """
 import resource
 import sys
 import numpy as np
-from vidrestore.runtime.allocator import keep_freed_memory
+from vidrestore.inference.allocator import keep_freed_memory
 kept = sys.argv[1] == "keep" and keep_freed_memory()
 def frame():
     arrays = [np.ones(4 << 20, np.uint8) for _ in range(4)]

@@ -14,7 +14,7 @@ _EVERY_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class JournalMirror:
+class JournalReplica:
     """A copy of a journal in a store, at most half a minute old.
 
     What the copy lacks is done again. Two drivers on two machines are not kept from each other.
@@ -44,7 +44,7 @@ class JournalMirror:
         if self._address is None or not storage.exists(self._address):
             return
         check_size(int(storage.info(self._address).get("size") or 0), self._address)
-        with storage.fetched(self._address, storage.fingerprint(self._address)) as copy:
+        with storage.local_copy(self._address, storage.fingerprint(self._address)) as copy:
             there = copy.read_bytes()
         try:
             told = len(read_entries(there, self._address, self._signer).entries)
@@ -72,7 +72,7 @@ class JournalMirror:
         if size == self._size:
             return
         try:
-            storage.publish_bytes(self._path.read_bytes(), self._address)
+            storage.commit_bytes(self._path.read_bytes(), self._address)
             self._size = size
         except VidrestoreError as error:
             _log.warning("the journal could not be copied to the store: %s", error.message)

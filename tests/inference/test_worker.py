@@ -12,9 +12,9 @@ from skimage.data import astronaut
 
 from vidrestore.errors import ModelError
 from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.inference.worker import InferenceWorker, LiveInferenceWorker, ModelInfo
 from vidrestore.restoration.face.restorer import FaceRestorer, RestorerConfig
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.workers import Description, FaceWorker, LiveFaceWorker
 from vidrestore.types import UInt8
 
 
@@ -27,12 +27,12 @@ def _threads() -> Iterator[None]:
 
 def test_whatever_runs_first_runs_on_the_same_number_of_threads() -> None:
     torch.set_num_threads(1)
-    FaceWorker(RestoreConfig(), sharing=1000, wait_seconds=0.001)
+    InferenceWorker(RestoreConfig(), workers_per_host=1000, max_delay_seconds=0.001)
     assert torch.get_num_threads() == 2, "one thread gives other bits; a restarted worker may detect first"
 
 
 def test_it_gives_what_the_networks_give() -> None:
-    worker = FaceWorker(RestoreConfig(), sharing=1, wait_seconds=0.001)
+    worker = InferenceWorker(RestoreConfig(), workers_per_host=1, max_delay_seconds=0.001)
     picture = np.ascontiguousarray(astronaut()[:256, :448])
     crop = np.ascontiguousarray(astronaut()[:256, 96:352])
 
@@ -41,14 +41,16 @@ def test_it_gives_what_the_networks_give() -> None:
 
     faces, restored, description = asyncio.run(ask())
     restorer = FaceRestorer()
-    assert description == Description(restorer.crop_size, restorer.batch_size, restorer.model_sha256)
+    assert description == ModelInfo(restorer.crop_size, restorer.batch_size, restorer.model_sha256)
     assert np.array_equal(restored[0], restorer([crop])[0])
     (expected,) = FaceDetector()([picture])
     assert [face.score for face in faces[0]] == [face.score for face in expected] != []
 
 
 def test_an_unknown_model_is_an_error_of_the_call_and_not_of_the_worker() -> None:
-    worker = FaceWorker(RestoreConfig(restorer=RestorerConfig(model="none")), sharing=1, wait_seconds=0.001)
+    worker = InferenceWorker(
+        RestoreConfig(restorer=RestorerConfig(model="none")), workers_per_host=1, max_delay_seconds=0.001
+    )
     assert asyncio.run(worker.ready())
     with pytest.raises(ModelError, match="unknown model 'none'"):
         asyncio.run(worker.describe())
@@ -63,7 +65,7 @@ def test_on_a_cpu_no_quick_question_of_a_live_stream_waits_for_a_face(monkeypatc
 
     monkeypatch.setattr(FaceRestorer, "__call__", restore)
     config = RestoreConfig(detector=DetectorConfig(device="cpu"), restorer=RestorerConfig(device="cpu"))
-    worker = LiveFaceWorker(config, sharing=1)
+    worker = LiveInferenceWorker(config, workers_per_host=1)
     picture = np.ascontiguousarray(astronaut()[:256, :448])
 
     async def ask() -> tuple[int, int]:

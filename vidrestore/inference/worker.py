@@ -10,11 +10,11 @@ from typing import TypeVar
 import torch
 
 from vidrestore.faces.detector import FaceDetector
+from vidrestore.inference.allocator import keep_freed_memory
+from vidrestore.inference.batcher import DynamicBatcher
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.allocator import keep_freed_memory
-from vidrestore.runtime.coalescer import Coalescer
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, Float32, StyledCrop, UInt8
 
@@ -23,7 +23,7 @@ Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ModelInfo:
     """What a face worker has loaded."""
 
     crop_size: int
@@ -31,7 +31,7 @@ class Description:
     model_sha256: str
 
 
-class FaceWorker:
+class InferenceWorker:
     """Holds the detector and GFP-GAN; its methods are coroutines that any number of segment workers call.
 
     The networks are loaded by the first call, not by the constructor: an error there would reach the caller as the
@@ -39,18 +39,18 @@ class FaceWorker:
 
     Args:
         config: of every stage.
-        sharing: face workers that share the cores of this machine.
-        wait_seconds: how long a batch that is not full waits for company.
+        workers_per_host: face workers that share the cores of this machine.
+        max_delay_seconds: how long a batch that is not full waits for company.
     """
 
-    def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float) -> None:
+    def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
         keep_freed_memory()
         # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
         # Before any network runs: after a restart either may be the first, and each must find the same number.
-        threads = config.restorer.threads or max(2, len(os.sched_getaffinity(0)) // sharing)
+        threads = config.restorer.threads or max(2, len(os.sched_getaffinity(0)) // workers_per_host)
         torch.set_num_threads(threads)
         self._config = replace(config, restorer=replace(config.restorer, threads=threads))
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = max_delay_seconds
         self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     @cached_property
@@ -58,7 +58,7 @@ class FaceWorker:
         return FaceRestorer(self._config.restorer)
 
     @cached_property
-    def _restore(self) -> Coalescer[UInt8, UInt8]:
+    def _restore(self) -> DynamicBatcher[UInt8, UInt8]:
         return self._joining(self._restorer, full=self._restorer.batch_size, threads=self._for_faces)
 
     @cached_property
@@ -67,34 +67,34 @@ class FaceWorker:
         return self._one_at_a_time
 
     @cached_property
-    def _encode(self) -> Coalescer[UInt8, Float32]:
+    def _encode(self) -> DynamicBatcher[UInt8, Float32]:
         return self._joining(self._restorer.encode, full=self._restorer.batch_size)
 
     @cached_property
-    def _restore_coded(self) -> Coalescer[StyledCrop, UInt8]:
+    def _restore_coded(self) -> DynamicBatcher[StyledCrop, UInt8]:
         return self._joining(self._restorer.restore_coded, full=self._restorer.batch_size)
 
     @cached_property
-    def _detect(self) -> Coalescer[UInt8, tuple[Detection, ...]]:
+    def _detect(self) -> DynamicBatcher[UInt8, tuple[Detection, ...]]:
         return self._joining(FaceDetector(self._config.detector), full=self._config.look.batch_size)
 
     @cached_property
-    def _see(self) -> Coalescer[UInt8, UInt8]:
+    def _see(self) -> DynamicBatcher[UInt8, UInt8]:
         return self._joining(FaceVisibility(self._config.restorer.device), full=self._restorer.batch_size)
 
     def _joining(
         self, stage: BatchStage[In, Out], *, full: int, threads: ThreadPoolExecutor | None = None
-    ) -> Coalescer[In, Out]:
-        return Coalescer(stage, threads or self._one_at_a_time, full=full, wait_seconds=self._wait_seconds)
+    ) -> DynamicBatcher[In, Out]:
+        return DynamicBatcher(stage, threads or self._one_at_a_time, full=full, max_delay_seconds=self._wait_seconds)
 
     async def ready(self) -> bool:
         """Answer: the worker has a place to run."""
         return True
 
-    async def describe(self) -> Description:
+    async def describe(self) -> ModelInfo:
         """Load what is not loaded yet, downloading it if need be, and say what it is."""
         _ = self._restore, self._detect, self._see
-        return Description(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
+        return ModelInfo(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
     async def batches(self) -> dict[str, tuple[int, int]]:
         """Calls of each network so far, and items in them."""
@@ -103,7 +103,7 @@ class FaceWorker:
 
     async def network_seconds(self) -> float:
         """For which the networks have run so far."""
-        stages = [value for value in self.__dict__.values() if isinstance(value, Coalescer)]
+        stages = [value for value in self.__dict__.values() if isinstance(value, DynamicBatcher)]
         return sum(stage.seconds for stage in stages)
 
     async def detect(self, previews: list[UInt8]) -> Sequence[tuple[Detection, ...]]:
@@ -127,16 +127,16 @@ class FaceWorker:
         return await self._restore_coded(coded)
 
 
-class LiveFaceWorker(FaceWorker):
+class LiveInferenceWorker(InferenceWorker):
     """One for live streams, in which nothing waits that need not.
 
     Crops wait for no company: while a network is busy they gather anyway, and else it has time for one alone. On a
     CPU, where a face takes a tenth of a second, what is quickly answered does not wait until one is done.
     """
 
-    def __init__(self, config: RestoreConfig, *, sharing: int, wait_seconds: float = 0.0) -> None:
-        del wait_seconds
-        super().__init__(config, sharing=sharing, wait_seconds=0.0)
+    def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float = 0.0) -> None:
+        del max_delay_seconds
+        super().__init__(config, workers_per_host=workers_per_host, max_delay_seconds=0.0)
 
     @cached_property
     def _for_faces(self) -> ThreadPoolExecutor:

@@ -10,7 +10,7 @@ import pytest
 
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError
-from vidrestore.jobs.tasks import Tasks, find_tasks
+from vidrestore.jobs.inputs import Inputs, discover_inputs
 from vidrestore.restoration.pipeline import RestoreConfig
 
 CONFIG = RestoreConfig()
@@ -18,8 +18,8 @@ CONFIG = RestoreConfig()
 
 def found(*sources: object, out: Path, **options: object) -> dict[str, str]:
     """Destination -> source."""
-    tasks = find_tasks([str(source) for source in sources], str(out), CONFIG, **options)
-    return {film.destination: film.source for film in tasks.films}
+    tasks = discover_inputs([str(source) for source in sources], str(out), CONFIG, **options)
+    return {film.destination: film.source for film in tasks.videos}
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_mirrored(archive: Path, tmp_path: Path) -> None:
-    tasks = find_tasks([str(archive)], str(tmp_path / "out"), CONFIG)
-    assert [film.destination for film in tasks.films] == ["1970/b.mkv", "1970/summer/c.mkv", "a.mp4"]
-    assert [film.bytes for film in tasks.films] == [10, 17, 5]
+    tasks = discover_inputs([str(archive)], str(tmp_path / "out"), CONFIG)
+    assert [film.destination for film in tasks.videos] == ["1970/b.mkv", "1970/summer/c.mkv", "a.mp4"]
+    assert [film.bytes for film in tasks.videos] == [10, 17, 5]
     assert tasks.ignored == (str(archive / "notes.txt"),)
 
 
@@ -76,7 +76,7 @@ def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -
     ]
     manifest = archive / "films.jsonl"
     manifest.write_text("\n".join(map(json.dumps, lines)) + "\n")
-    first, second = find_tasks([], str(tmp_path), CONFIG, manifest=manifest).films
+    first, second = discover_inputs([], str(tmp_path), CONFIG, manifest=manifest).videos
     assert (first.destination, first.config.compositor.strength) == ("x/a.mkv", 0.5)
     assert (second.destination, second.config.encode.crf, second.config.selection.faces) == ("b.mkv", 20, 1)
 
@@ -84,7 +84,7 @@ def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -
 def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
     manifest = archive / "films.csv"
     manifest.write_text("source,destination,encode.crf\na.mp4,,19\n1970/b.mkv,c.mp4,\n")
-    first, second = find_tasks([], str(tmp_path), CONFIG, manifest=manifest).films
+    first, second = discover_inputs([], str(tmp_path), CONFIG, manifest=manifest).videos
     assert (first.destination, first.config.encode.crf) == ("a.mp4", 19)
     assert (second.destination, second.config) == ("c.mp4", CONFIG)
 
@@ -97,7 +97,7 @@ def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
         ('{"source": "a.mp4", "destination": "s3://bucket/b.mp4"}', "leaves the output folder"),
         ('{"source": "a.mp4", "destination": ".vidrestore/b.mp4"}', "leaves the output folder"),
         ('{"source": "a.mp4", "options": {"compositor.strenght": 1}}', "line 1.*did you mean 'strength'"),
-        ('{"source": "a.mp4", "options": {"restorer.model": "gfpgan-v1.4"}}', "all films of a job share"),
+        ('{"source": "a.mp4", "options": {"restorer.model": "gfpgan-v1.4"}}', "all videos of a job share"),
         ('{"source": "a.mp4", "options": 3}', "not a table"),
         ('{"destination": "b.mp4"}', "names no source"),
         ('{"source": "a\\u0000.mp4"}', "line 1.*no file's name"),
@@ -106,7 +106,7 @@ def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
         ('{"source": "a.mp4", "destination": "\\ud800.mp4"}', "line 1.*no file's name"),
         ('{"source": "a.mp4", "options": {"encode.crf": ' + "[" * 5000 + "}", "is not JSON"),
         ('{"source": "a.mp4", "options": {"encode.crf": "' + "[" * 5000 + '"}}', "line 1.*does not fit"),
-        ('{"source": "a.mp4", "options": {"lag": 3}}', "line 1.*not for films"),
+        ('{"source": "a.mp4", "options": {"lag": 3}}', "line 1.*not for videos"),
         ("source,destination", "is not JSON"),
         ("[1]", "is not a table"),
     ],
@@ -115,15 +115,15 @@ def test_a_bad_line_is_named(archive: Path, tmp_path: Path, line: str, says: str
     manifest = archive / "films.jsonl"
     manifest.write_text(line + "\n")
     with pytest.raises((ConfigError, InputError), match=says):
-        find_tasks([], str(tmp_path), CONFIG, manifest=manifest)
+        discover_inputs([], str(tmp_path), CONFIG, manifest=manifest)
 
 
 @pytest.mark.parametrize(
     ("source", "says"),
     [
         ("none.mp4", "does not exist"),
-        ("empty", "holds no film"),
-        ("*.webm", "matches no film"),
+        ("empty", "holds no video"),
+        ("*.webm", "matches no video"),
         ("s3://user:secret@bucket/a.mp4", "holds credentials"),
         ("https://host/a.mp4?token=secret", "holds credentials"),
     ],
@@ -147,18 +147,18 @@ def test_a_film_is_not_replaced_by_its_result(archive: Path) -> None:
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no film to restore"):
+    with pytest.raises(InputError, match="no video to restore"):
         found(out=tmp_path)
 
 
 def test_lossless_results_are_matroska(archive: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"encode": {"lossless": True}})
-    film = find_tasks([str(archive / "a.mp4")], str(tmp_path), config).films[0]
+    film = discover_inputs([str(archive / "a.mp4")], str(tmp_path), config).videos[0]
     assert film.destination == "a.mkv"
 
 
-def tasks_of(*sources: object, out: Path, manifest: Path | None = None) -> Tasks:
-    return find_tasks([str(source) for source in sources], str(out), CONFIG, manifest=manifest)
+def tasks_of(*sources: object, out: Path, manifest: Path | None = None) -> Inputs:
+    return discover_inputs([str(source) for source in sources], str(out), CONFIG, manifest=manifest)
 
 
 @pytest.mark.timeout(60)
@@ -176,7 +176,7 @@ def test_a_walk_follows_no_link_out_and_ends(tmp_path: Path, pattern: str) -> No
     (archive / "loop" / "deep" / "same.mp4").symlink_to("a.mp4")
     os.mkfifo(archive / "loop" / "deep" / "pipe.mp4")
     tasks = tasks_of(archive / pattern if pattern else archive, out=tmp_path / "out")
-    assert [Path(film.source).relative_to(archive) for film in tasks.films] == [Path("loop/deep/a.mp4")]
+    assert [Path(film.source).relative_to(archive) for film in tasks.videos] == [Path("loop/deep/a.mp4")]
     told = "\n".join(tasks.left_out)
     assert "same.mp4 is the same file as" in told
     assert "pipe.mp4 is a pipe" in told
@@ -205,7 +205,7 @@ def test_patterns_match_as_in_a_shell(tmp_path: Path) -> None:
         "x[[]1].mp4",
     ):
         wanted = glob.glob(str(tmp_path / "s" / pattern), recursive=True)  # noqa: PTH207
-        found = tasks_of(tmp_path / "s" / pattern, out=tmp_path / "out").films
+        found = tasks_of(tmp_path / "s" / pattern, out=tmp_path / "out").videos
         assert {film.source for film in found} == {path for path in wanted if Path(path).is_file()}, pattern
 
 
@@ -224,14 +224,14 @@ def test_a_bad_name_costs_one_film_at_most(tmp_path: Path) -> None:
     ]
     for name in names:
         (archive / name).write_bytes(os.fsencode(name))
-    films = tasks_of(archive, out=tmp_path / "out").films
+    films = tasks_of(archive, out=tmp_path / "out").videos
     assert sorted(film.source.rpartition("/")[2] for film in films) == sorted(names)
     assert all(film.error is None for film in films)
     places = {film.source.rpartition("/")[2]: film.destination for film in films}
     assert places["f\udce4rg.mp4"] == "f%E4rg.mp4"
     assert all(places[name] == name for name in names if "\udce4" not in name)
     for name in names:
-        assert tasks_of(archive / name, out=tmp_path / "out").films[0].source == str(archive / name)
+        assert tasks_of(archive / name, out=tmp_path / "out").videos[0].source == str(archive / name)
 
 
 def test_a_name_that_grows_too_long_is_cut(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_name_that_grows_too_long_is_cut(tmp_path: Path) -> None:
             path = tmp_path / "archive" / f"{stem}{suffix}"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(path.name.encode())
-    films = find_tasks([str(tmp_path / "archive")], str(tmp_path), CONFIG, extension=".longer-than-before").films
+    films = discover_inputs([str(tmp_path / "archive")], str(tmp_path), CONFIG, extension=".longer-than-before").videos
     assert len({film.destination for film in films}) == 9
     assert all(len(os.fsencode(film.destination)) <= 255 for film in films)
 
@@ -250,11 +250,11 @@ def test_what_others_put_beside_a_film_does_not_stop_it(tmp_path: Path) -> None:
         path = tmp_path / "archive" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
-    films = tasks_of(tmp_path / "archive", out=tmp_path / "out").films
+    films = tasks_of(tmp_path / "archive", out=tmp_path / "out").videos
     assert [film.error is None for film in films].count(True) == 2
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.mkv").symlink_to(tmp_path / "archive" / "a.mkv")
-    assert [film.error is None for film in tasks_of(tmp_path / "archive", out=tmp_path / "out").films].count(True) >= 1
+    assert [film.error is None for film in tasks_of(tmp_path / "archive", out=tmp_path / "out").videos].count(True) >= 1
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_source_that_cannot_be_read_costs_its_row(archive: Path, tmp_path: Pat
     manifest = archive / "films.jsonl"
     lines = [{"source": "a.mp4"}, {"source": source, "destination": "b.mp4"}]
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    good, bad = tasks_of(out=tmp_path, manifest=manifest).films
+    good, bad = tasks_of(out=tmp_path, manifest=manifest).videos
     assert good.error is None
     assert bad.error is not None
     assert "hunter2" not in bad.source + bad.error
@@ -315,7 +315,7 @@ def test_encoder_options_of_the_picture_stay_allowed(archive: Path, tmp_path: Pa
     options += ["x265-params=master-display=G(1,2)B(3,4)R(5,6)WP(7,8)L(9,1)", "svtav1-params=film-grain=8"]
     manifest = archive / "films.jsonl"
     manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode": {"options": options}}}))
-    assert tasks_of(out=tmp_path, manifest=manifest).films[0].config.encode.options == tuple(options)
+    assert tasks_of(out=tmp_path, manifest=manifest).videos[0].config.encode.options == tuple(options)
 
 
 def test_why_a_folder_of_links_holds_no_film_is_told(archive: Path, tmp_path: Path) -> None:
@@ -323,11 +323,11 @@ def test_why_a_folder_of_links_holds_no_film_is_told(archive: Path, tmp_path: Pa
     farm.mkdir()
     for number in range(5):
         (farm / f"{number}.mp4").symlink_to(archive / "a.mp4")
-    with pytest.raises(InputError, match=r"leads out of the folder; .*and 2 more; name films that are linked one by"):
+    with pytest.raises(InputError, match=r"leads out of the folder; .*and 2 more; name videos that are linked one by"):
         found(farm, out=tmp_path / "out")
     assert found(farm / "3.mp4", out=tmp_path / "out") == {"3.mp4": str(farm / "3.mp4")}
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty holds no film; check the name"):
+    with pytest.raises(InputError, match="empty holds no video; check the name"):
         found(tmp_path / "empty", out=tmp_path / "out")
 
 
@@ -343,10 +343,10 @@ def test_a_manifest_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytes
     elif kind == "folder":
         manifest.mkdir()
     else:
-        monkeypatch.setattr("vidrestore.jobs.tasks._MOST_MANIFEST_BYTES", 50)
+        monkeypatch.setattr("vidrestore.jobs.inputs._MOST_MANIFEST_BYTES", 50)
         manifest.write_text("source\n" + "x" * 50)
     with pytest.raises(ConfigError, match=says.get(kind, "cannot be read")):
-        find_tasks([], str(tmp_path), CONFIG, manifest=manifest)
+        discover_inputs([], str(tmp_path), CONFIG, manifest=manifest)
 
 
 def test_a_manifest_may_be_a_link_and_of_any_system(archive: Path, tmp_path: Path) -> None:
@@ -364,6 +364,6 @@ def test_the_state_folder_is_known_in_any_case(tmp_path: Path, name: str) -> Non
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(json.dumps({"source": "a.mp4", "destination": f"{name}/q.mp4"}) + "\n")
     with pytest.raises(ConfigError, match="leaves the output folder"):
-        find_tasks([], str(tmp_path / "out"), CONFIG, manifest=manifest)
-    with pytest.raises(InputError, match="matches no film"):
+        discover_inputs([], str(tmp_path / "out"), CONFIG, manifest=manifest)
+    with pytest.raises(InputError, match="matches no video"):
         found(tmp_path / ".*" / "*", out=tmp_path / "out")

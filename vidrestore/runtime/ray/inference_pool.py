@@ -1,67 +1,33 @@
-"""The face workers of a cluster: started, described and stopped for whoever asks them, films or live streams."""
+"""The inference workers of a cluster: started, described and stopped for whoever asks them, films or live streams."""
 
 import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError
 
 from vidrestore.errors import ConfigError, WorkerError
+from vidrestore.inference.worker import InferenceWorker, ModelInfo
 from vidrestore.models import zoo
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
-from vidrestore.runtime.workers import Description, FaceWorker
+from vidrestore.runtime.config import RayConfig
+from vidrestore.runtime.ray.connection import connect, disconnect, fetch, first_line
 
 Actor = Any
 """A handle of an actor; Ray's own annotations do not know an actor's methods."""
 
 _ray: Any = ray
-_log = logging.getLogger(__name__)
-_AGAIN_SECONDS = 30.0
+_log = logging.getLogger("vidrestore.runtime")
+_RETRY_SECONDS = 30.0
 """After which a face worker is begun again where one was of no use."""
 
 
-@dataclass(frozen=True, slots=True)
-class RayConfig:
-    """Where the actors are and what they may use."""
-
-    address: str | None = None
-    """Of a running cluster (`auto`, `HOST:PORT`, `ray://...`); None starts Ray here and stops it afterwards."""
-    face_workers: int = 0
-    """Actors that hold the networks; 0 means as many as the GPUs of the cluster have room for, or, where there is none,
-    one for each machine."""
-    cpus_per_face_worker: float = 1.0
-    gpus_per_face_worker: float | None = None
-    """None means one whole GPU where the cluster has any, otherwise none."""
-    cpus_per_segment_worker: float = 1.0
-    batches_in_flight: int = 2
-    """Batches that a segment worker has under way at a time, for each kind of work."""
-    batching_wait_seconds: float = 0.003
-    """How long a batch that is not full waits for crops of other segments; those of live streams never wait."""
-    retries: int = 2
-    """How often a segment is begun anew after its worker died."""
-    placement: Literal["spread", "pack"] = "spread"
-    """Whether workers are put on as many machines as there are, or on as few as will do."""
-    start_timeout_seconds: float = 120.0
-    """How long to wait for actors before saying that the cluster has no room."""
-
-    def __post_init__(self) -> None:
-        if self.face_workers < 0 or self.batches_in_flight < 1 or self.retries < 0:
-            message = f"{self}: face_workers and retries must be at least 0, batches_in_flight at least 1"
-            raise ConfigError(message)
-
-    @property
-    def strategy(self) -> str:
-        """Ray's name of the placement."""
-        return "SPREAD" if self.placement == "spread" else "DEFAULT"
-
-
-class FacePool:
-    """Face workers, and Ray itself where it was started for them.
+class InferencePool:
+    """Inference workers, and Ray itself where it was started for them.
 
     Args:
         config: of every stage.
@@ -74,7 +40,7 @@ class FacePool:
     """
 
     def __init__(
-        self, config: RestoreConfig, ray_config: RayConfig, *, most: int, face_worker: type = FaceWorker
+        self, config: RestoreConfig, ray_config: RayConfig, *, most: int, face_worker: type = InferenceWorker
     ) -> None:
         # Workers run in another folder than the user's.
         self._config = replace(config, restorer=replace(config.restorer, model=zoo.absolute(config.restorer.model)))
@@ -85,16 +51,16 @@ class FacePool:
         """Of each worker a future of its answer, and since when it is awaited."""
         self._seconds: dict[Actor, float] = {}
         self._coming: list[tuple[Actor, Any]] = []
-        self._begin_again = 0.0
+        self._retry_at = 0.0
         self._served = time.monotonic()
-        self._description: Description | None = None
+        self._info: ModelInfo | None = None
         self.started_ray = connect(ray_config.address)
         """Whether Ray was started here, and ends with the pool."""
         self.workers: list[Actor] = []
         try:
             self._share = self._gpus_per_face_worker()
             for _ in range(self._wanted()):
-                self.workers.append(self._begin())
+                self.workers.append(self._start_worker())
         except BaseException:
             self.stop()
             raise
@@ -113,7 +79,7 @@ class FacePool:
         for reference in references:
             fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
 
-    def tend(self) -> None:
+    def reconcile(self) -> None:
         """Look after workers on a cluster whose machines come and go; call it every few seconds, it does not wait.
 
         Where there is room for more of them, more are started. One that does not answer for `start_timeout_seconds` is
@@ -128,16 +94,16 @@ class FacePool:
             _ray.kill(worker)
             self.workers.remove(worker)
             self._asked.pop(worker, None)
-        self._welcome()
+        self._admit_ready()
         if self.workers:
             self._served = now
         elif now - self._served > self._ray.start_timeout_seconds:
             raise WorkerError(
-                f"no face worker has had a place for {self._ray.start_timeout_seconds:.0f} s: `ray status` tells why; "
-                "what is done is kept, run the same command again to go on"
+                f"no inference worker could be scheduled within {self._ray.start_timeout_seconds:.0f} s; see "
+                "`ray status`; what is done is kept, run the same command again to continue"
             )
-        for _ in range(self._wanted() - self.size if now >= self._begin_again else 0):
-            worker = self._begin()
+        for _ in range(self._wanted() - self.size if now >= self._retry_at else 0):
+            worker = self._start_worker()
             self._coming.append((worker, worker.describe.remote().future()))
 
     @property
@@ -155,20 +121,20 @@ class FacePool:
         """For which all networks have run so far, as the workers last told; one that is started anew begins again."""
         return sum(self._seconds.values())
 
-    def _welcome(self) -> None:
+    def _admit_ready(self) -> None:
         """Let those begin that came later and have loaded what the others hold."""
         for worker, told in list(self._coming):
             if not told.done():
                 continue
             self._coming.remove((worker, told))
-            if told.exception() is None and told.result() == self._description:
+            if told.exception() is None and told.result() == self._info:
                 self.workers.append(worker)
             else:
                 _ray.kill(worker)
                 problem = told.exception()
-                reason = first_line(problem) if problem else f"{told.result()} instead of {self._description}"
-                _log.warning("a face worker is of no use, the next tries in %d s: %s", _AGAIN_SECONDS, reason)
-                self._begin_again = time.monotonic() + _AGAIN_SECONDS
+                reason = first_line(problem) if problem else f"{told.result()} instead of {self._info}"
+                _log.warning("inference worker failed to start; retrying in %d s: %s", _RETRY_SECONDS, reason)
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
 
     def _answers(self, worker: Actor, now: float) -> bool:
         answer, since = self._asked.get(worker) or (None, now)
@@ -187,7 +153,7 @@ class FacePool:
         fitting = int(_gpus() / share) if share else sum(bool(node["Alive"]) for node in _ray.nodes())
         return self._ray.face_workers or max(1, min(self._most, fitting))
 
-    def _begin(self) -> Actor:
+    def _start_worker(self) -> Actor:
         actor = _ray.remote(self._face_worker).options(
             num_cpus=self._ray.cpus_per_face_worker,
             num_gpus=self._share,
@@ -195,9 +161,9 @@ class FacePool:
             max_task_retries=3,
             scheduling_strategy=self._ray.strategy,
         )
-        sharing = math.ceil(self._wanted() / max(1, sum(bool(node["Alive"]) for node in _ray.nodes())))
+        workers_per_host = math.ceil(self._wanted() / max(1, sum(bool(node["Alive"]) for node in _ray.nodes())))
         patience = self._ray.batching_wait_seconds
-        return actor.remote(self._config, sharing=sharing, wait_seconds=patience)
+        return actor.remote(self._config, workers_per_host=workers_per_host, max_delay_seconds=patience)
 
     def _gpus_per_face_worker(self) -> float:
         device = self._config.restorer.device
@@ -208,15 +174,15 @@ class FacePool:
             return self._ray.gpus_per_face_worker
         return 0.0 if device == "cpu" else float(min(1, _gpus()))
 
-    def describe(self) -> Description:
+    def describe(self) -> ModelInfo:
         """Wait for a place to run, then, for as long as it takes, for the networks; downloads may take minutes."""
         self.await_all([worker.ready.remote() for worker in self.workers])
         references = [worker.describe.remote() for worker in self.workers]
-        descriptions: list[Description] = [fetch(reference) for reference in references]
+        descriptions: list[ModelInfo] = [fetch(reference) for reference in references]
         if len(set(descriptions)) > 1:
-            message = f"face workers hold different models ({descriptions}); put the same file on every machine"
+            message = f"inference workers hold different models ({descriptions}); put the same file on every machine"
             raise WorkerError(message)
-        self._description = descriptions[0]
+        self._info = descriptions[0]
         return descriptions[0]
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vidrestore.runtime.coalescer import Coalescer
+from vidrestore.inference.batcher import DynamicBatcher
 
 
 class Doubler:
@@ -26,7 +26,7 @@ class Doubler:
 def ask(stage: Doubler, *requests: list[int], full: int = 8) -> list[object]:
     async def together() -> list[object]:
         with ThreadPoolExecutor(1) as threads:
-            coalescer = Coalescer[int, int](stage, threads, full=full, wait_seconds=0.01)
+            coalescer = DynamicBatcher[int, int](stage, threads, full=full, max_delay_seconds=0.01)
             return await asyncio.gather(*map(coalescer, requests), return_exceptions=True)
 
     return asyncio.run(together())
@@ -53,7 +53,7 @@ def test_one_callers_bad_data_fails_no_other() -> None:
 def test_callers_of_later_rounds_are_served_too() -> None:
     async def rounds() -> list[list[int]]:
         with ThreadPoolExecutor(1) as threads:
-            coalescer = Coalescer[int, int](Doubler(), threads, full=4, wait_seconds=0.001)
+            coalescer = DynamicBatcher[int, int](Doubler(), threads, full=4, max_delay_seconds=0.001)
             return [list(await coalescer([number])) for number in range(3)]
 
     assert asyncio.run(rounds()) == [[0], [2], [4]]

@@ -1,4 +1,4 @@
-"""Which output folders hold jobs of this user: what `vidrestore jobs` lists."""
+"""Which jobs this user has begun: what `vidrestore jobs` lists."""
 
 import hashlib
 import json
@@ -9,30 +9,37 @@ from platformdirs import user_state_path
 
 from vidrestore.errors import OutputError
 from vidrestore.files import replace_text
+from vidrestore.jobs.layout import JobLocation
 
 
 @dataclass(frozen=True, slots=True)
-class KnownJob:
+class JobRef:
     """A job that was begun once."""
 
-    out: str
+    location: JobLocation
     state: Path
     """The folder of its journal."""
     entry: Path
-    """The file of the register."""
+    """Its file in the registry."""
     signed: bool = False
     """Whether its journal is signed; those of earlier versions were not."""
 
 
-def register(out: str, state: Path) -> None:
-    """Note a job, whose journal is signed; a register that cannot be written costs only the listing."""
+def register(location: JobLocation) -> None:
+    """Note a job, whose journal is signed; a registry that cannot be written costs only the listing."""
+    state = location.state
     entry = _entry(state)
-    told = {"out": out, "state": str(state), "signed": True}
+    values = {"out": location.output, "video": location.video, "state": str(state), "signed": True}
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(entry, json.dumps(told) + "\n")
+        replace_text(entry, json.dumps(values) + "\n")
     except (OSError, OutputError):
         return
+
+
+def unregister(state: Path) -> None:
+    """Forget a job."""
+    _entry(state).unlink(missing_ok=True)
 
 
 def was_unsigned(state: Path) -> bool:
@@ -41,15 +48,17 @@ def was_unsigned(state: Path) -> bool:
     return known is not None and known.state == state and not known.signed
 
 
-def known_jobs() -> list[KnownJob]:
-    """All that were noted, those whose folder is gone among them."""
+def known_jobs() -> list[JobRef]:
+    """List all jobs that were noted, those whose folder is gone among them."""
     return [known for entry in sorted(_folder().glob("*.json")) if (known := _read(entry)) is not None]
 
 
-def _read(entry: Path) -> KnownJob | None:
+def _read(entry: Path) -> JobRef | None:
     try:
-        told = json.loads(entry.read_text(encoding="utf-8"))
-        return KnownJob(str(told["out"]), Path(told["state"]), entry, told.get("signed") is True)
+        values = json.loads(entry.read_text(encoding="utf-8"))
+        video = values.get("video")
+        location = JobLocation(str(values["out"]), None if video is None else str(video))
+        return JobRef(location, Path(values["state"]), entry, values.get("signed") is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

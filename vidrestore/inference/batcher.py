@@ -13,7 +13,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class Coalescer(Generic[In, Out]):
+class DynamicBatcher(Generic[In, Out]):
     """Joins the requests of several streams, so that a GPU is full even when each stream has one face.
 
     Holds no more than its callers have under way, for each waits for its result. A request that fails in company is
@@ -23,14 +23,14 @@ class Coalescer(Generic[In, Out]):
         stage: what to call.
         threads: where to call it, off the event loop; give a single thread to a single device.
         full: items at which a call starts without waiting.
-        wait_seconds: how long a request that is not full waits for company.
+        max_delay_seconds: how long a request that is not full waits for company.
     """
 
-    def __init__(self, stage: BatchStage[In, Out], threads: Executor, *, full: int, wait_seconds: float) -> None:
+    def __init__(self, stage: BatchStage[In, Out], threads: Executor, *, full: int, max_delay_seconds: float) -> None:
         self._stage = stage
         self._threads = threads
         self._full = full
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = max_delay_seconds
         self._waiting: deque[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]] = deque()
         self._serving: asyncio.Task[None] | None = None
         self.calls = 0

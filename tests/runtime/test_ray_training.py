@@ -15,8 +15,8 @@ from vidrestore.config import update
 from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, InputError, OutputError, TrainingError
 from vidrestore.models.checkpoint import load_gfpgan, load_training_state
-from vidrestore.runtime.ray_connection import connect
-from vidrestore.runtime.train_on_ray import _check_shared, _Job, train_on_ray
+from vidrestore.runtime.ray.connection import connect
+from vidrestore.runtime.ray.training import _check_shared, _Job, train_on_ray
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
 
 pytestmark = pytest.mark.ray

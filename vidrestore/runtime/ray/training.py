@@ -23,7 +23,7 @@ from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, Wo
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError, WorkerError
-from vidrestore.runtime.ray_connection import connect, disconnect, fetch, first_line
+from vidrestore.runtime.ray.connection import connect, disconnect, fetch, first_line
 from vidrestore.training.job import TrainingConfig, machine_of, train_prior, train_restorer
 from vidrestore.training.loop.run import OnLog
 

@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vidrestore.errors import VidrestoreError, WorkerError
 from vidrestore.exception_hooks import log_plainly
-from vidrestore.runtime.own_ray import QUIETLY, own_ray
+from vidrestore.runtime.ray.own_ray import QUIETLY, own_ray
 
 _ray: Any = ray
 _CONNECT_SECONDS = 5.0
@@ -56,7 +56,7 @@ def disconnect() -> None:
 
 
 @contextmanager
-def pretended(cpus: int, gpus: int) -> Iterator[None]:
+def fake_cluster(cpus: int, gpus: int) -> Iterator[None]:
     """A Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
     with own_ray(num_cpus=cpus, num_gpus=gpus):
         yield
@@ -87,6 +87,11 @@ def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401 
     except TimeoutError as error:
         message = "a worker did not answer in time; has the cluster room for it? `ray status` tells"
         raise WorkerError(message) from error
+
+
+def is_worker_lost(error: VidrestoreError) -> bool:
+    """Whether what `fetch` raised means that the worker died or was lost."""
+    return isinstance(error.__cause__, RayActorError)
 
 
 def first_line(error: BaseException) -> str:

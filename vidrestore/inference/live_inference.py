@@ -9,18 +9,18 @@ from typing import Any, Self
 
 import numpy as np
 
+from vidrestore.inference.worker import LiveInferenceWorker, ModelInfo
 from vidrestore.live.fallback import FallbackExecutor, GuardCounts
 from vidrestore.live.stream import StreamConfig
 from vidrestore.models.visibility import MASK_SIDE
 from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
-from vidrestore.runtime.workers import Description, LiveFaceWorker
 from vidrestore.types import Detection, UInt8
 
 Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 """Sends a batch to a method of a face worker."""
 
 
-def live_parts(ask: Ask, description: Description, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
+def live_models(ask: Ask, description: ModelInfo, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
     """Executors for one stream.
 
     Without an answer there is no face in a picture, a face stays as it is, and none of it is shown.
@@ -44,7 +44,7 @@ def live_parts(ask: Ask, description: Description, config: StreamConfig, counts:
     )
 
 
-class LocalFaces:
+class LocalInference:
     """A face worker in this process, shared by all streams: their crops join into common batches.
 
     Use as a context manager.
@@ -52,12 +52,12 @@ class LocalFaces:
 
     def __init__(self, config: RestoreConfig) -> None:
         self._loop = asyncio.new_event_loop()
-        self._worker = LiveFaceWorker(config, sharing=1)
+        self._worker = LiveInferenceWorker(config, workers_per_host=1)
         self._thread = threading.Thread(target=self._loop.run_forever, name="face worker", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.description: Description = self._send(self._worker.describe()).result()
+        self.description: ModelInfo = self._send(self._worker.describe()).result()
         return self
 
     def __exit__(

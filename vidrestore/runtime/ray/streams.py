@@ -10,17 +10,18 @@ import cv2
 import ray
 
 from vidrestore.errors import VidrestoreError, WorkerError
+from vidrestore.inference.allocator import keep_freed_memory
+from vidrestore.inference.live_inference import live_models
+from vidrestore.inference.worker import LiveInferenceWorker, ModelInfo
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream
 from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.allocator import keep_freed_memory
-from vidrestore.runtime.face_answers import live_parts
-from vidrestore.runtime.face_pool import Actor, FacePool, RayConfig
-from vidrestore.runtime.ray_connection import fetch
+from vidrestore.runtime.config import RayConfig
+from vidrestore.runtime.ray.connection import fetch
+from vidrestore.runtime.ray.inference_pool import Actor, InferencePool
 from vidrestore.runtime.streams import OnEvent, StreamSpec
-from vidrestore.runtime.workers import Description, LiveFaceWorker
 
 _ray: Any = ray
 _ANSWER_SECONDS = 5.0
@@ -34,7 +35,7 @@ _MOST_WORKERS = 64
 class StreamWorker:
     """Runs one stream; its methods are called from several threads at a time."""
 
-    def __init__(self, spec: StreamSpec, face_workers: list[Actor], description: Description, number: int) -> None:
+    def __init__(self, spec: StreamSpec, face_workers: list[Actor], description: ModelInfo, number: int) -> None:
         cv2.setNumThreads(1)
         keep_freed_memory()
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
@@ -49,7 +50,7 @@ class StreamWorker:
             parse_source(spec.source),
             [parse_target(target) for target in spec.targets],
             spec.config,
-            live_parts(ask, description, spec.config, counts),
+            live_models(ask, description, spec.config, counts),
             workers=counts,
             on_event=self._events.append,
         )
@@ -130,7 +131,7 @@ class RayStream:
         _ray.kill(self._worker)
 
 
-class RayPlace:
+class RayStreamRunner:
     """Runs streams on Ray actors; use as a context manager, which stops what it started.
 
     Args:
@@ -143,7 +144,7 @@ class RayPlace:
     """
 
     def __init__(self, config: RestoreConfig, ray_config: RayConfig, on_event: OnEvent) -> None:
-        self._pool = FacePool(config, ray_config, most=_MOST_WORKERS, face_worker=LiveFaceWorker)
+        self._pool = InferencePool(config, ray_config, most=_MOST_WORKERS, face_worker=LiveInferenceWorker)
         try:
             self._description = self._pool.describe()
         except BaseException:

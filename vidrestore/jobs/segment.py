@@ -1,6 +1,6 @@
-"""One segment of a film, from its source to a part file of encoded video: the work of a segment worker."""
+"""One segment of a video, from its source to a file of encoded video."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +10,8 @@ from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
 from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames, within_budget
+from vidrestore.runtime.worker_pool import OnProgress, Progress
+from vidrestore.types import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +21,13 @@ class Segment:
     source: Path
     part: Path
     span: SegmentRange | None = None
-    """None: the whole film."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a segment is."""
-
-    frames: int = 0
-    faces: int = 0
+    """None: the whole video."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentReport:
     """What became of a segment."""
 
-    part: Path
-    """Where its encoded video is."""
     frames_written: int
     read: ReadStatistics
     counts: dict[str, int]
@@ -45,7 +37,7 @@ class SegmentReport:
 
 
 def restore_segment(
-    segment: Segment, parts: InferenceModels | None, config: RestoreConfig, on_progress: Callable[[Progress], None]
+    segment: Segment, parts: InferenceModels | None, config: RestoreConfig, on_progress: OnProgress
 ) -> SegmentReport:
     """Decode, restore and encode a segment.
 
@@ -53,7 +45,7 @@ def restore_segment(
         segment: source and part file; the part is complete when this returns.
         parts: where detection and restoration run; None lets the frames through as they are.
         config: of every stage.
-        on_progress: called after each frame.
+        on_progress: called after each frame that is decoded or written; what it raises ends the work.
 
     Raises:
         VidrestoreError: as reading, restoring and writing do; the part file is then worthless.
@@ -61,6 +53,12 @@ def restore_segment(
     recorder = Recorder()
     written = 0
     span = segment.span or SegmentRange()
+
+    def decoded(reader: VideoReader) -> Iterator[Frame]:
+        for frame in reader:
+            on_progress(Progress(written, recorder.counts["faces"]))
+            yield frame
+
     with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
         info = reader.info
         writer = stack.enter_context(VideoWriter(segment.part, info, config.encode))
@@ -69,9 +67,9 @@ def restore_segment(
             fewer = min(parts.frames_per_batch, config.look.frames_per_batch)
             parts = replace(parts, frames_per_batch=fewer)
         restored = (
-            restore_frames(reader, parts, config, recorder, is_counted=lambda frame: span.holds(frame.pts))
+            restore_frames(decoded(reader), parts, config, recorder, counts=lambda frame: span.holds(frame.pts))
             if parts is not None
-            else recorder.timed("decode", reader)
+            else recorder.timed("decode", decoded(reader))
         )
         for frame in restored:
             if span.stop is not None and frame.pts >= span.stop:
@@ -82,8 +80,8 @@ def restore_segment(
                 writer.write(frame)
             written += 1
             on_progress(Progress(written, recorder.counts["faces"]))
-        # Leaving the writer flushes the encoder, which on a short film is most of its work.
+        # Leaving the writer flushes the encoder, which on a short video is most of its work.
         with recorder.timing("encode"):
             stack.close()
     counts = dict(recorder.counts)
-    return SegmentReport(segment.part, written, reader.statistics, counts, dict(recorder.seconds), writer.notes)
+    return SegmentReport(written, reader.statistics, counts, dict(recorder.seconds), writer.notes)

@@ -1,0 +1,1 @@
+"""The model server: networks loaded once, that answer the batches of many callers, in this process or another."""

@@ -1,0 +1,29 @@
+"""The networks in this process."""
+
+from vidrestore.faces.detector import FaceDetector
+from vidrestore.inference.allocator import keep_freed_memory
+from vidrestore.inference.worker import ModelInfo
+from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.face.restorer import FaceRestorer
+from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
+from vidrestore.stages import Inline
+
+
+def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
+    """Load the networks into this process. Sets torch's threads and the C allocator.
+
+    Raises:
+        VidrestoreError: the weights are unknown, missing or corrupt.
+    """
+    keep_freed_memory()
+    restorer = FaceRestorer(config.restorer)
+    parts = InferenceModels(
+        Inline(FaceDetector(config.detector)),
+        Inline(restorer),
+        crop_size=restorer.crop_size,
+        batch_size=restorer.batch_size,
+        encoder=Inline(restorer.encode),
+        styled_restorer=Inline(restorer.restore_coded),
+        visibility=Inline(FaceVisibility(config.restorer.device)),
+    )
+    return parts, ModelInfo(restorer.crop_size, restorer.batch_size, restorer.model_sha256)

@@ -1,0 +1,386 @@
+"""Restore videos, whatever dies in between: many of them, or a single one, which is a job of one.
+
+Videos are split into segments, which any worker of any node restores; each video is muxed to what one pass over it
+gives. What is done is journalled in a hidden folder beside the results, so that the same call goes on after a crash.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from vidrestore import storage
+from vidrestore.errors import InputError, Interrupted, OutputError, VidrestoreError
+from vidrestore.files import check_no_link
+from vidrestore.jobs.config import BatchConfig, JobConfig
+from vidrestore.jobs.entries import SegmentDone
+from vidrestore.jobs.inputs import InputVideo, discover_inputs
+from vidrestore.jobs.journal import Journal
+from vidrestore.jobs.layout import JOURNAL, JobLocation
+from vidrestore.jobs.metrics import JobMetrics
+from vidrestore.jobs.preparation import check_destinations, fingerprint_all, journal_notes, options_of, sweep
+from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.registry import register, unregister, was_unsigned
+from vidrestore.jobs.replica import JournalReplica
+from vidrestore.jobs.report import JobReport, Sample, job_report, run_report
+from vidrestore.jobs.report_files import check_job_reports, write_job_reports
+from vidrestore.jobs.scheduler import Scheduler, SchedulerConfig
+from vidrestore.jobs.signing import signer
+from vidrestore.jobs.tasks import Inspection, inspect_source
+from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates, recall
+from vidrestore.media.inspection import inspect
+from vidrestore.media.output import check_destination, container_format
+from vidrestore.report import RunReport
+from vidrestore.runtime.ray.worker_pool import RayWorkerPool
+from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory, WorkerPool
+
+_POLL_SECONDS = 0.2
+_SAMPLE_SECONDS = 2.0
+_MAX_SAMPLES = 2000
+_ENCODER_THREADS = 4
+"""Encoders write their number of threads into the stream, and parts must fit together wherever they were made."""
+_SEGMENT_COST = 3000.0
+"""About a minute of 1080p."""
+
+OnProgress = Callable[[JobProgress], None]
+Config = TypeVar("Config", bound=JobConfig)
+
+
+def restore_videos(
+    sources: Sequence[str],
+    out: str,
+    config: BatchConfig | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    open_pool: PoolFactory | None = None,
+) -> JobReport:
+    """Restore many videos, or long ones; call it again after a crash, and it goes on where it was.
+
+    Args:
+        sources: files, folders, patterns and stores' addresses.
+        out: the output folder, where each video's place mirrors its place in the sources; or a store's address.
+        config: the defaults restore with the embedded model, through Ray, to H.264.
+        on_progress: called a few times a second.
+        open_pool: opens the workers, in place of what `config` says.
+
+    Returns:
+        What was done, video by video; videos that failed are in it, and do not stop the others. The same is written to
+        `out/job_report.json` and `.html`.
+
+    Raises:
+        VidrestoreError: the job cannot begin or go on: nothing to do, no cluster, no weights, no place for the journal.
+    """
+    config = _with_fixed_threads(config or BatchConfig())
+    out = storage.normalize(out)
+    inputs = discover_inputs(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
+    check_job_reports(out, overwrite=config.overwrite)
+    with _Job(JobLocation(out), config, videos_ahead=config.films_ahead) as job:
+        job.run(inputs.videos, on_progress, open_pool)
+        report = job_report(job, config, inputs)
+        write_job_reports(report, out)
+        # with another key, or before the folder was moved, other videos may have been begun: their parts are kept
+        if job.is_done and not job.journal.foreign_parts:
+            storage.remove_job_folder(job.parts)
+    return report
+
+
+def restore_video(
+    source: str | Path,
+    destination: str | Path,
+    config: JobConfig | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    open_pool: PoolFactory | None = None,
+) -> RunReport:
+    """Restore the faces of one video, on every core and GPU there is.
+
+    Every frame of the source comes out with its exact time; audio, subtitles, chapters and metadata are copied. Until
+    the video is published, what is done lies in the hidden folder `.NAME.vidrestore` beside the destination: call it
+    again after a crash, and it goes on where it was.
+
+    Args:
+        source: any video that FFmpeg reads, or its address.
+        destination: its extension names the container. The file appears there when it is whole, or not at all.
+        config: the defaults restore with the embedded model, through Ray, to H.264.
+        on_progress: called a few times a second.
+        open_pool: opens the workers, in place of what `config` says.
+
+    Returns:
+        What was done, including all that could not be kept.
+
+    Raises:
+        VidrestoreError: one line that says what came, what was wanted and what to do.
+    """
+    started = time.perf_counter()
+    config = _with_fixed_threads(config or JobConfig())
+    address, target = storage.normalize(str(source)), storage.normalize(str(destination))
+    location = JobLocation.of_video(target)
+    name = target.rpartition("/")[2]
+    has_begun = (location.state / JOURNAL).exists()
+    if storage.is_remote(target):
+        container_format(Path(name))
+        if address == target:
+            raise OutputError(f"{target} is the source itself; write the result to another file")
+    else:
+        # whether a file of a job that was begun may be replaced, its journal knows
+        check_destination(Path(address), Path(str(destination)), overwrite=config.overwrite or has_begun)
+    task = InputVideo(address, name, 0, config.restore)
+    # before there are workers, so that a bad source costs no time; one in a store is fetched where it is restored
+    inspection = None if storage.is_remote(address) else _inspected(task)
+    with _Job(location, config) as job:
+        try:
+            job.run([task], on_progress, open_pool, [inspection])
+            job.raise_failure()
+        except (VidrestoreError, KeyboardInterrupt) as error:
+            _leave(job, error)
+            raise
+        except BaseException:
+            job.discard_if_useless()
+            raise
+        report = run_report(job, config, source, destination, time.perf_counter() - started)
+        job.discard()
+    return report
+
+
+def _inspected(task: InputVideo) -> Inspection:
+    try:
+        fingerprint = storage.fingerprint(task.source)
+    except InputError:
+        inspect(task.source)  # it says more exactly what is wrong
+        raise
+    return inspect_source(task.source, fingerprint, task.destination, task.config)
+
+
+def _leave(job: "_Job", error: VidrestoreError | KeyboardInterrupt) -> None:
+    """Keep what the next run can use, and say so."""
+    is_kept = not job.discard_if_useless()
+    advice = f"finished segments are kept in {job.location.remote_state or job.location.state}"
+    advice += ": run the same command again to continue, or remove the folder"
+    if isinstance(error, Interrupted):
+        error.message = f"interrupted; {advice if is_kept else 'no output was written'}"
+    elif isinstance(error, VidrestoreError) and is_kept:
+        error.message = f"{error.message} ({advice})"
+    if isinstance(error, VidrestoreError):
+        error.args = (error.message,)
+
+
+class _Job:
+    """One job: its journal, its folders, and the loop that hands tasks to idle workers and takes in what ends.
+
+    Use as a context manager; the journal is locked meanwhile.
+    """
+
+    def __init__(self, location: JobLocation, config: JobConfig, *, videos_ahead: int = 1) -> None:
+        self.location = location
+        self.parts = location.parts(config.work)
+        self.videos: list[VideoProgress] = []
+        self.samples: list[Sample] = []
+        self.notes: tuple[str, ...] = ()
+        self.pool_name = self.model_sha256 = ""
+        self._config = config
+        self._videos_ahead = videos_ahead
+        self._resources = ExitStack()
+        self._started = time.monotonic()
+        self._sampled = 0.0
+        state = location.state
+        check_no_link(state)
+        key = signer(location.output, location.video)
+        copy = storage.join(location.remote_state, JOURNAL) if location.remote_state else None
+        unsigned = was_unsigned(state)
+        self._replica = JournalReplica(state / JOURNAL, copy, key, trust_unsigned=unsigned)
+        self._replica.fetch()
+        self.journal = Journal(state / JOURNAL, key, trust_unsigned=unsigned)
+
+    def __enter__(self) -> Self:
+        self._resources.enter_context(self.journal)
+        self._resources.callback(self._replica.push, now=True)
+        register(self.location)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the job began."""
+        return time.monotonic() - self._started
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every video is done."""
+        return all(video.state is VideoState.DONE for video in self.videos)
+
+    def run(
+        self,
+        tasks: Sequence[InputVideo],
+        on_progress: OnProgress | None,
+        open_pool: PoolFactory | None,
+        inspections: Sequence[Inspection | None] | None = None,
+    ) -> None:
+        """Run until every video is done or has failed."""
+        config = self._config
+        sweep(self.parts, self.journal)
+        with (open_pool or partial(_open_configured, config))() as pool, ThreadPoolExecutor(1) as janitor:
+            self.pool_name, self.model_sha256 = pool.name, pool.model_sha256
+            scheduler = self._scheduler(tasks, pool, inspections)
+            metrics = JobMetrics(pool.name)
+            while not scheduler.finished:
+                pool.reconcile(scheduler.pending)
+                scheduler.capacity = pool.capacity
+                for worker in pool.idle_workers():
+                    assigned = scheduler.next_task(worker.node)
+                    if assigned is None:
+                        break
+                    pool.submit(worker, assigned[0], assigned[1].task)
+                for event in pool.poll(_POLL_SECONDS) if not scheduler.finished else []:
+                    scheduler.on_event(event)
+                self._replica.push()
+                if scheduler.obsolete_parts:
+                    janitor.submit(_remove_files, scheduler.obsolete_parts)
+                    scheduler.obsolete_parts = []
+                self._report_progress(scheduler, pool, metrics, on_progress)
+            self._report_progress(scheduler, pool, metrics, on_progress, is_last=True)
+
+    def raise_failure(self) -> None:
+        """Raise what a video failed of."""
+        for video in self.videos:
+            if video.failure is not None:
+                raise video.failure
+
+    def _scheduler(
+        self, tasks: Sequence[InputVideo], pool: WorkerPool, inspections: Sequence[Inspection | None] | None
+    ) -> Scheduler:
+        """Recall what earlier runs have done, and queue the rest."""
+        config = self._config
+        found = fingerprint_all(tasks)
+        self.videos = [
+            VideoProgress(task, fingerprint, options_of(task, pool.model_sha256))
+            for task, (fingerprint, _) in zip(tasks, found, strict=True)
+        ]
+        for video, inspection in zip(self.videos, inspections or [None] * len(self.videos), strict=True):
+            if inspection is not None and inspection.fingerprint == video.fingerprint:
+                video.inspection = inspection
+        states = VideoStates(self.videos, self.journal.write)
+        for video, (_, error) in zip(self.videos, found, strict=True):
+            if error is not None:
+                states.fail(video, error)
+        wanted = [video for video in self.videos if video.failure is None]
+        impossible = recall(wanted, self.journal.entries)
+        self.notes = journal_notes(self.location.state / JOURNAL, self.journal, impossible)
+        check_destinations(
+            wanted,
+            states,
+            self.location.output,
+            overwrite=config.overwrite,
+            notes=self.notes,
+            is_noted=not self.journal.foreign,
+        )
+        rules = SchedulerConfig(
+            out=self.location.output,
+            parts=self.parts,
+            scratch=self.parts,
+            retries=config.ray.retries,
+            on_error=config.on_error,
+            segment_cost=_SEGMENT_COST,
+            segment_seconds=config.segment_seconds,
+            videos_ahead=self._videos_ahead,
+            strict=config.strict,
+        )
+        return Scheduler(self.videos, states, rules, self.journal.write)
+
+    def _report_progress(
+        self,
+        scheduler: Scheduler,
+        pool: WorkerPool,
+        metrics: JobMetrics,
+        on_progress: OnProgress | None,
+        *,
+        is_last: bool = False,
+    ) -> None:
+        now = self.seconds
+        states, totals = scheduler.states, scheduler.states.totals
+        under_way = pool.progress().values()
+        progress = JobProgress(
+            videos={state.value: states.counts[state] for state in VideoState},
+            segments_done=totals.segments_done,
+            segments=totals.segments,
+            frames_done=min(totals.frames, totals.frames_done + sum(one.frames for one in under_way)),
+            frames=totals.frames,
+            faces_done=totals.faces_done + sum(one.faces for one in under_way),
+            retries=totals.retries,
+            pool=pool.status(),
+            seconds=now,
+            resumed_frames=totals.resumed_frames,
+        )
+        if on_progress:
+            on_progress(progress)
+        if not is_last and now - self._sampled < _SAMPLE_SECONDS:
+            return
+        self._sampled = now
+        metrics.update(progress)
+        if len(self.samples) >= _MAX_SAMPLES:
+            del self.samples[1::2]
+        status = progress.pool
+        self.samples.append(
+            Sample(
+                now,
+                progress.frames_done,
+                status.network_seconds,
+                status.workers,
+                status.busy,
+                status.face_workers,
+                progress.retries,
+            )
+        )
+
+    def discard(self) -> None:
+        """Remove what the job of one video needed for itself; parts of another key stay."""
+        if self.journal.foreign_parts:
+            return
+        self._resources.pop_all()  # the journal is not copied to the store any more
+        with self.journal:
+            storage.remove_job_folder(self.parts)
+            if self.location.remote_state is not None:
+                storage.remove_job_folder(self.location.remote_state)
+            storage.remove_job_folder(str(self.location.state))
+            unregister(self.location.state)
+
+    def discard_if_useless(self) -> bool:
+        """Discard the job of one video if a later run could not use anything of it; whether it was."""
+        has_parts = any(isinstance(entry, SegmentDone) for entry in self.journal.entries)
+        is_hopeless = any(isinstance(video.failure, InputError) for video in self.videos)
+        if self.journal.foreign_parts or (has_parts and not is_hopeless):
+            return False
+        self.discard()
+        return True
+
+
+def _remove_files(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        storage.remove_file(address)
+
+
+def _with_fixed_threads(config: Config) -> Config:
+    """Fix the number of an encoder's threads, so that parts of different nodes fit together."""
+    encode = config.restore.encode
+    if encode.threads:
+        return config
+    encode = replace(encode, threads=_ENCODER_THREADS)
+    return replace(config, restore=replace(config.restore, encode=encode))
+
+
+def open_pool(config: JobConfig) -> LocalWorkerPool | RayWorkerPool:
+    """Start the workers that a configuration asks for; leaving their context stops them."""
+    if config.runtime == "local":
+        return LocalWorkerPool.load(config.restore)
+    return RayWorkerPool(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
+
+
+_open_configured = open_pool  # the name is also that of an argument

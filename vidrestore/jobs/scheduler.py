@@ -1,0 +1,430 @@
+"""Which task is next, and what a failure means: the rules of a job, without a clock, a cluster or a disk."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from vidrestore import storage
+from vidrestore.errors import InputError, RestorationError, StorageError, VidrestoreError, WorkerError
+from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
+from vidrestore.jobs.tasks import (
+    DamagedParts,
+    JobTask,
+    Muxed,
+    MuxTask,
+    PartReport,
+    PlanTask,
+    RestoreTask,
+    VideoPlan,
+    split,
+)
+from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
+from vidrestore.media.reader import ReadStatistics
+from vidrestore.media.rewrite import refuse_losses
+from vidrestore.runtime.worker_pool import Event, TaskDone, TaskFailed
+
+OnError = Literal["fail", "passthrough"]
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """What the scheduler goes by."""
+
+    out: str
+    """Address of the output folder."""
+    parts: str
+    """Address of the folder for parts."""
+    scratch: str
+    """Address of a folder on the disk of the output folder."""
+    retries: int
+    """How often a task is submitted again after its worker died."""
+    on_error: OnError
+    segment_cost: float
+    segment_seconds: float | None
+    videos_ahead: int
+    """Planned videos that may wait, so that what is known of them stays small."""
+    strict: bool = False
+    """Whether a damaged source is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A task, and what it is for."""
+
+    video: int
+    task_name: str
+    task: JobTask
+    segment_index: int | None = None
+
+
+class Scheduler:
+    """Hands out tasks and takes in what became of them.
+
+    Planning goes before muxing and muxing before restoring; of segments the costliest goes first, over all videos.
+
+    Args:
+        videos: all of them; those that wait have what an earlier run has done filled in.
+        states: moves them from state to state.
+        config: what to go by.
+        write: called with each journal entry before anything builds on it.
+    """
+
+    def __init__(
+        self, videos: list[VideoProgress], states: VideoStates, config: SchedulerConfig, write: Callable[[Entry], None]
+    ) -> None:
+        self.videos = videos
+        self.states = states
+        self.capacity = 1
+        """Workers that could run at the same time: a video is split so that none of them is idle."""
+        self.obsolete_parts: list[str] = []
+        """Addresses of parts that nobody needs any more, for whoever removes them."""
+        self._config = config
+        self._write = write
+        self._to_plan: list[tuple[int, int]] = []
+        self._to_mux: list[int] = []
+        # Segments that wait: a heap for each video, and one of the costliest of each. An entry of the latter counts
+        # only while it is the top of its video's heap; so a video is dropped by dropping its heap.
+        self._segments: dict[int, list[tuple[float, int]]] = {}
+        self._costliest: list[tuple[float, int]] = []
+        self._waiting_segments = 0
+        self._read_by: defaultdict[str, set[int]] = defaultdict(set)
+        """Videos whose source a node has read."""
+        self._open: dict[int, Assignment] = {}
+        self._task_ids = 0
+        for number, video in enumerate(videos):
+            if video.state is not VideoState.WAITING:
+                continue
+            planned = video.planned if video.finished is None else None
+            if planned is not None and planned.fingerprint == video.fingerprint:
+                video.note_resumed()
+                is_lost = video.record.published is not None  # what this job published is gone: claim its place again
+                self._enqueue(number, "planned before", planned if is_lost else None)
+            else:
+                self._to_plan.append((-video.task.bytes, number))
+        heapq.heapify(self._to_plan)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every video is done or has failed."""
+        return not self._open and not self.states.begun()
+
+    @property
+    def pending(self) -> int:
+        """Tasks that could be submitted now."""
+        return self._waiting_segments + len(self._to_mux) + (len(self._to_plan) if self._may_plan() else 0)
+
+    def next_task(self, node: str) -> tuple[int, Assignment] | None:
+        """Return the best task for a worker of a node, and its number; None when there is nothing to do now."""
+        assignment = self._next_plan() or self._next_mux() or self._next_segment(node)
+        if assignment is None:
+            return None
+        self.videos[assignment.video].nodes.add(node)
+        self._read_by[node].add(assignment.video)
+        self._task_ids += 1
+        self._open[self._task_ids] = assignment
+        return self._task_ids, assignment
+
+    def on_event(self, event: Event) -> Assignment:
+        """Learn what became of a task."""
+        assignment = self._open.pop(event.task_id)
+        if isinstance(event, TaskDone):
+            self._on_done(assignment, event)
+        else:
+            self._on_failed(assignment, event)
+        self.states.recount(self.videos[assignment.video])
+        return assignment
+
+    def _may_plan(self) -> bool:
+        counts = self.states.counts
+        return counts[VideoState.PLANNING] + counts[VideoState.RESTORING] < self._config.videos_ahead
+
+    def _next_plan(self) -> Assignment | None:
+        while self._to_plan and self._may_plan():
+            number = heapq.heappop(self._to_plan)[1]
+            video, config = self.videos[number], self._config
+            self.states.transition(video, VideoState.PLANNING, "it is its turn")
+            min_segments = max(1, self.capacity // len(self.videos))
+            if video.inspection is not None:  # the source was looked at before there were workers
+                plan = split(
+                    video.inspection,
+                    video.task.config,
+                    segment_cost=config.segment_cost,
+                    segment_seconds=config.segment_seconds,
+                    min_segments=min_segments,
+                )
+                self._on_planned(number, plan)
+                continue
+            task = PlanTask(
+                video.task.source,
+                video.fingerprint,
+                video.task.destination,
+                video.task.config,
+                config.segment_cost,
+                config.segment_seconds,
+                min_segments,
+            )
+            return Assignment(number, "plan", task)
+        return None
+
+    def _next_mux(self) -> Assignment | None:
+        if not self._to_mux:
+            return None
+        number = self._to_mux.pop(0)
+        video = self.videos[number]
+        parts = [video.parts[index] for index in range(len(video.plan.spans))]
+        task = MuxTask(
+            video.task.source,
+            video.fingerprint,
+            tuple((self._part(video, part.index), part.report.sha256) for part in parts),
+            self._config.out,
+            video.task.destination,
+            sum(part.report.segment.frames_written for part in parts),
+            self._config.scratch,
+            self._config.strict,
+            video.plan.info,
+            video.plan.remux,
+        )
+        return Assignment(number, "mux", task)
+
+    def _next_segment(self, node: str) -> Assignment | None:
+        """Choose the costliest; where sources must be fetched, rather one of a video that this node has fetched."""
+        number = self._video_of_costliest()
+        if number is None:
+            return None
+        if storage.is_remote(self.videos[number].task.source) and node not in self.videos[number].nodes:
+            read = self._read_by[node] = {one for one in self._read_by[node] if not self._is_over(one)}
+            near = [(self._segments[one][0][0], one) for one in read if one in self._segments]
+            if near:
+                number = min(near)[1]
+        index = self._take_segment(number)
+        video = self.videos[number]
+        task = RestoreTask(
+            video.task.source,
+            video.fingerprint,
+            video.plan.spans[index],
+            self._part(video, index),
+            video.task.config,
+            index in video.passthrough,
+        )
+        return Assignment(number, f"segment {index}", task, index)
+
+    def _video_of_costliest(self) -> int | None:
+        while self._costliest:
+            cost, number = self._costliest[0]
+            waiting = self._segments.get(number)
+            if waiting and waiting[0][0] == cost:
+                return number
+            heapq.heappop(self._costliest)
+        return None
+
+    def _add_segment(self, number: int, index: int) -> None:
+        waiting = self._segments.setdefault(number, [])
+        heapq.heappush(waiting, (-self.videos[number].plan.cost(index), index))
+        self._waiting_segments += 1
+        heapq.heappush(self._costliest, (waiting[0][0], number))
+
+    def _take_segment(self, number: int) -> int:
+        waiting = self._segments[number]
+        _, index = heapq.heappop(waiting)
+        self._waiting_segments -= 1
+        if waiting:
+            heapq.heappush(self._costliest, (waiting[0][0], number))
+        else:
+            del self._segments[number]
+        return index
+
+    def _drop_segments(self, number: int) -> None:
+        self._waiting_segments -= len(self._segments.pop(number, []))
+
+    def _is_over(self, number: int) -> bool:
+        return self.videos[number].state in {VideoState.DONE, VideoState.FAILED}
+
+    def _enqueue(self, number: int, reason: str, entry: Entry | None = None) -> None:
+        """Put what a planned video still wants into the queues."""
+        video = self.videos[number]
+        if video.state is not VideoState.RESTORING:
+            self.states.transition(video, VideoState.RESTORING, reason, entry)
+        if self._refuses(number):
+            return
+        missing = [index for index in range(len(video.plan.spans)) if index not in video.parts]
+        for index in missing:
+            self._add_segment(number, index)
+        if not missing:
+            self._mux(number)
+
+    def _mux(self, number: int) -> None:
+        self.states.transition(self.videos[number], VideoState.MUXING, "all segments are done")
+        self._to_mux.append(number)
+
+    def _refuses(self, number: int) -> bool:
+        """Give a video up whose source turned out to be damaged, where that is an error."""
+        if not self._config.strict:
+            return False
+        video = self.videos[number]
+        try:
+            refuse_losses(read_of(video).losses(), video.task.source, strict=True)
+        except InputError as error:
+            self._give_up(number, error)
+            return True
+        return False
+
+    def _on_done(self, assignment: Assignment, event: TaskDone) -> None:
+        number, result = assignment.video, event.result
+        video = self.videos[number]
+        if video.state is VideoState.FAILED:
+            return
+        if isinstance(result, VideoPlan):
+            self._on_planned(number, result)
+        elif isinstance(result, PartReport):
+            self._on_restored(assignment, result, event.seconds)
+        elif isinstance(result, Muxed):
+            assert video.planned is not None, "a video that is muxed is planned"  # noqa: S101
+            done = VideoDone(video.task.destination, video.planned.key, result, video.unrestored_frames)
+            self.states.transition(video, VideoState.DONE, "published", done)
+            video.finished = done
+            self.obsolete_parts += [self._part(video, index) for index in video.parts]
+        elif isinstance(result, DamagedParts):
+            self._on_damaged(number, result.indices)
+
+    def _on_planned(self, number: int, plan: VideoPlan) -> None:
+        video = self.videos[number]
+        before = video.planned
+        planned = VideoPlanned(video.task.destination, video.source, video.fingerprint, video.options, plan)
+        if before is not None and before.key == planned.key:
+            # what is done of it was split as it was then
+            kept = replace(before.plan, info=plan.info, remux=plan.remux)
+            planned = replace(planned, plan=kept)
+        else:
+            video.parts.clear()
+        video.planned = planned
+        if video.finished is not None and video.finished.key == planned.key:
+            video.resumed, video.resumed_frames = True, plan.frames
+            self.states.transition(video, VideoState.DONE, "the source was touched, and is what it was", planned)
+            return
+        video.finished = None
+        video.note_resumed()
+        self._enqueue(number, "planned", planned)
+
+    def _on_restored(self, assignment: Assignment, report: PartReport, seconds: float) -> None:
+        number, index = assignment.video, assignment.segment_index
+        video = self.videos[number]
+        assert video.planned is not None, "a segment is of a planned video"  # noqa: S101
+        assert index is not None, "it has an index"  # noqa: S101
+        if self._is_stale(assignment):
+            return
+        held, read = video.plan.frames_in_spans[index], report.segment.read
+        if len(video.plan.spans) > 1 and held != read.frames + read.undecodable_packets + read.empty_packets:
+            reason = f"segment {index} held {read.frames} frames where {held} were counted"
+            self._restore_in_one_piece(number, reason)
+            return
+        attempts = video.attempts.get(assignment.task_name, 0) + 1
+        passed = index in video.passthrough
+        done = SegmentDone(video.task.destination, video.planned.key, index, report, seconds, attempts, passed)
+        self._write(done)
+        video.parts[index] = done
+        if not self._refuses(number) and len(video.parts) == len(video.plan.spans):
+            self._mux(number)
+
+    def _restore_in_one_piece(self, number: int, reason: str) -> None:
+        """Restore a video without splitting it, for its packets do not tell what becomes of its frames."""
+        video = self.videos[number]
+        assert video.planned is not None, "it was split"  # noqa: S101
+        video.planned = replace(video.planned, plan=video.plan.in_one_piece(reason))
+        self._write(video.planned)
+        video.parts.clear()
+        self._drop_segments(number)
+        self._enqueue(number, reason)
+
+    def _on_damaged(self, number: int, indices: tuple[int, ...]) -> None:
+        video = self.videos[number]
+        assert video.planned is not None, "a video that is muxed is planned"  # noqa: S101
+        video.attempts["mux"] = video.attempts.get("mux", 0) + 1
+        invalidated = PartsInvalidated(video.task.destination, video.planned.key, indices)
+        if video.attempts["mux"] > self._config.retries:
+            self._write(invalidated)
+            message = f"its parts are damaged again and again: check the disk under {self._config.parts}"
+            self._give_up(number, StorageError(message))
+            return
+        for index in indices:
+            video.parts.pop(index, None)
+        self._enqueue(number, "parts are damaged", invalidated)
+
+    def _on_failed(self, assignment: Assignment, event: TaskFailed) -> None:
+        video = self.videos[assignment.video]
+        attempt = video.attempts.get(assignment.task_name, 0) + (not event.preempted)
+        video.attempts[assignment.task_name] = attempt
+        message = event.error.message
+        failed = AttemptFailed(
+            video.task.destination,
+            assignment.task_name,
+            attempt,
+            message,
+            event.worker_lost,
+            event.node,
+            event.seconds,
+        )
+        self._write(failed)
+        video.troubles.append(failed)
+        if video.state is VideoState.FAILED or self._is_stale(assignment):
+            return
+        if event.preempted or (_may_pass(event.error) and attempt <= self._config.retries):
+            self._retry(assignment)
+        elif self._may_pass_through(assignment, event.error):
+            assert assignment.segment_index is not None, "it is a segment"  # noqa: S101
+            video.passthrough.add(assignment.segment_index)
+            video.attempts[assignment.task_name] = 0
+            self._retry(assignment)
+        else:
+            tried = f" (tried {attempt} times)" if attempt > 1 else ""
+            self._give_up(assignment.video, event.error, f"{assignment.task_name}: {message}{tried}")
+
+    def _is_stale(self, assignment: Assignment) -> bool:
+        """Whether the video has been split otherwise since a segment of it was submitted."""
+        if not isinstance(assignment.task, RestoreTask) or assignment.segment_index is None:
+            return False
+        spans = self.videos[assignment.video].plan.spans
+        return assignment.segment_index >= len(spans) or assignment.task.span != spans[assignment.segment_index]
+
+    def _may_pass_through(self, assignment: Assignment, error: VidrestoreError) -> bool:
+        index = assignment.segment_index
+        wanted = self._config.on_error == "passthrough" and index is not None
+        is_new = index not in self.videos[assignment.video].passthrough
+        return wanted and is_new and isinstance(error, WorkerError | RestorationError)
+
+    def _retry(self, assignment: Assignment) -> None:
+        video = self.videos[assignment.video]
+        if assignment.segment_index is not None:
+            self._add_segment(assignment.video, assignment.segment_index)
+        elif isinstance(assignment.task, PlanTask):
+            self.states.transition(video, VideoState.WAITING, "planning failed, and may succeed")
+            heapq.heappush(self._to_plan, (-video.task.bytes, assignment.video))
+        else:
+            self._to_mux.append(assignment.video)
+
+    def _give_up(self, number: int, error: VidrestoreError, message: str | None = None) -> None:
+        self._drop_segments(number)
+        self.states.fail(self.videos[number], error, message=message)
+
+    def _part(self, video: VideoProgress, index: int) -> str:
+        """Return the address of a segment's part: in this job's folder, whatever a journal says of where it was."""
+        return storage.join(self._config.parts, video.part_name(index))
+
+
+def read_of(video: VideoProgress) -> ReadStatistics:
+    """Sum up what became of a source's packets and frames, over the segments that are done."""
+    made = video.made_of
+    return summed([made[index].report.segment.read for index in sorted(made)])
+
+
+def summed(read: list[ReadStatistics]) -> ReadStatistics:
+    """Add up the statistics of all segments."""
+    numbers = [one.name for one in fields(ReadStatistics) if one.name != "read_error"]
+    sums = {name: sum(getattr(one, name) for one in read) for name in numbers}
+    return ReadStatistics(**sums, read_error=next((one.read_error for one in read if one.read_error), None))
+
+
+def _may_pass(error: VidrestoreError) -> bool:
+    """Whether trying again may help: workers and stores fail for many reasons, but a file stays as bad as it is."""
+    return isinstance(error, WorkerError | StorageError)

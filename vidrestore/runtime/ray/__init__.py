@@ -1,0 +1,1 @@
+"""Where work runs on Ray: the only package that imports it."""
