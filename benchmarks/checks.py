@@ -14,7 +14,8 @@ from benchmarks.reference import Faces, ReferenceFlow
 from benchmarks.results import Check
 from vidrestore.errors import RestorationError
 from vidrestore.media.opening import open_source
-from vidrestore.restoration.face.restorer import FaceRestorer, RestorerConfig
+from vidrestore.restoration.config import RestorerConfig
+from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.types import UInt8
 
 FP32_CEILING = 1.0

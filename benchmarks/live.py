@@ -27,8 +27,8 @@ from benchmarks.peer_process import PeersElsewhere
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_text
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import StreamConfig
 from vidrestore.media.colour import planes_to_rgb
 from vidrestore.media.reader import VideoReader
 from vidrestore.report_json import to_json

@@ -24,10 +24,11 @@ from vidrestore.files import replace_text
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.restore import restore_videos
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import StreamConfig
 from vidrestore.media.reader import VideoReader
 from vidrestore.report_json import to_json
+from vidrestore.restoration.config import for_files
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.ray.connection import fake_cluster
@@ -93,9 +94,9 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
         StreamConfig(),
         {
             "mode": "complete",
-            "ladder": {"enabled": False},
+            "quality": {"enabled": False},
             "source": {"loop": True},
-            "patience_seconds": _START_SECONDS,
+            "worker_timeout_seconds": _START_SECONDS,
             "restore": {"restorer": {"model": config.model}},
         },
     )
@@ -135,7 +136,7 @@ def share_table(result: ShareResult) -> str:
 def _offline(films: Sequence[Path], stream: StreamConfig, out: Path) -> float:
     """Faces a second, while all films are under way."""
     job = update(BatchConfig(segment_seconds=_WHOLE), {"ray": {"face_workers": 1}})
-    job = replace(job, restore=replace(stream.restore, encode=stream.sink.encode))
+    job = replace(job, restore=for_files(stream.restore, stream.sink.encode))
     seen: list[JobProgress] = []
     with RayWorkerPool(job.restore, job.ray, most=len(films)) as pool:
         await_workers(pool, len(films))

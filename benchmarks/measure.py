@@ -13,14 +13,14 @@ from benchmarks.machine import describe_checkout, describe_machine
 from benchmarks.results import Benchmark, Check, Clip, Quartiles, Row, Run, stage_speeds, times
 from benchmarks.systems import LightestReference, OurFlow, ReferenceAsShipped, System, open_ours
 from vidrestore.errors import ConfigError
-from vidrestore.faces.detector import DetectorConfig
+from vidrestore.faces.config import DetectorConfig
 from vidrestore.jobs.config import JobConfig
 from vidrestore.media.reader import probe
 from vidrestore.models import zoo
 from vidrestore.models.devices import choose_device
 from vidrestore.report import installed_versions
-from vidrestore.restoration.face.restorer import RestorerConfig, choose_dtype
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestorerConfig, VideoRestoreConfig
+from vidrestore.restoration.face.restorer import choose_dtype
 from vidrestore.runtime.config import Runtime
 
 OnStep = Callable[[str], None]
@@ -28,8 +28,8 @@ OnStep = Callable[[str], None]
 _COMPARED_FRAMES = 4
 
 
-def _on_cpu() -> RestoreConfig:
-    return RestoreConfig(detector=DetectorConfig(device="cpu"), restorer=RestorerConfig(device="cpu"))
+def _on_cpu() -> VideoRestoreConfig:
+    return VideoRestoreConfig(detector=DetectorConfig(device="cpu"), restorer=RestorerConfig(device="cpu"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class BenchmarkConfig:
     as_shipped_frames: int = 10
     """Frames of each of them."""
     runtimes: tuple[Runtime, ...] = ("local", "ray")
-    restore: RestoreConfig = field(default_factory=_on_cpu)
+    restore: VideoRestoreConfig = field(default_factory=_on_cpu)
     """Ours, as users run it, on the CPU like the reference."""
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ from vidrestore.files import replace_text
 from vidrestore.inference.worker import InferenceWorker
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.restore import restore_videos
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import installed_versions

@@ -7,7 +7,7 @@ import numpy as np
 
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.inference.worker import ModelInfo
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.types import Detection, UInt8
 
 CROP = 64
@@ -22,7 +22,7 @@ class SimulatedInferenceWorker:
     seconds = 0.01
     """That a crop takes."""
 
-    def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
+    def __init__(self, config: VideoRestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
         del config, workers_per_host, max_delay_seconds
         self._busy = asyncio.Lock()
         self._slept = 0.0

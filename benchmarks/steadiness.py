@@ -24,15 +24,15 @@ from vidrestore.jobs.restore import restore_video
 from vidrestore.markdown import markdown_table
 from vidrestore.models import zoo
 from vidrestore.report_json import from_json, to_json
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 
 DAMAGED = "damaged"
 Step = Callable[[str], None]
 
-_NO_FADES = {"full_yaw": 179.0, "most_yaw": 180.0, "least_score": 0.0, "full_score": 1e-6, "most_change": 1.0}
+_NO_FADES = {"full_yaw": 179.0, "max_yaw": 180.0, "min_score": 0.0, "full_score": 1e-6, "max_weight_step": 1.0}
 _OFF: Mapping[str, Any] = {
     "denoiser": {"frames": 0},
-    "codes": {"frames": 0},
+    "style": {"frames": 0},
     "stabilizer": {"blend": False, "colour_lock": 0.0},
     "selection": _NO_FADES,
     "occlusion": {"enabled": False},
@@ -44,7 +44,7 @@ _LIVE = {"coast_seconds": 0.3}
 
 def _with(*parts: str) -> Mapping[str, Any]:
     """Of what is off, turn some parts on again."""
-    on = {"denoiser": {}, "codes": _CODES, "blend": {"colour_lock": 0.0}, "colour": {}}
+    on = {"denoiser": {}, "style": _CODES, "blend": {"colour_lock": 0.0}, "colour": {}}
     chosen = {"stabilizer" if part in {"blend", "colour"} else part: on[part] for part in parts}
     return {**_OFF, **chosen}
 
@@ -55,7 +55,7 @@ class Way:
 
     name: str
     settings: Mapping[str, Any] | None
-    """Changes of `RestoreConfig`; None: the reference flow."""
+    """Changes of `VideoRestoreConfig`; None: the reference flow."""
     fresh_noise: bool = False
     """Of the reference flow."""
 
@@ -68,7 +68,7 @@ WAYS = (
     Way("+ stored noise", None),
     Way("+ tracked, smoothed alignment", _with()),
     Way("+ film averaged along its motion", _with("denoiser")),
-    Way("+ steady style codes", _with("denoiser", "codes")),
+    Way("+ steady style codes", _with("denoiser", "style")),
     Way("+ blend along the motion", _with("denoiser", "blend")),
     Way("+ colour lock", _with("denoiser", "colour")),
     Way(ALL, {}),
@@ -168,7 +168,7 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
     if way.settings is None:
         ReferenceFlow(weights, fresh_noise=way.fresh_noise).run(damaged, destination)
     else:
-        config = JobConfig(restore=update(RestoreConfig(), way.settings), runtime="local", overwrite=True)
+        config = JobConfig(restore=update(VideoRestoreConfig(), way.settings), runtime="local", overwrite=True)
         restore_video(damaged, destination, config)
 
 

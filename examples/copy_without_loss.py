@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.reader import VideoReader
 from vidrestore.media.remux.mux import join

@@ -7,7 +7,8 @@ import cv2
 
 from vidrestore.inference.local import load_models
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import RestoreConfig, restore_frames
+from vidrestore.restoration.config import RestoreConfig
+from vidrestore.restoration.pipeline import restore_frames
 from vidrestore.types import Frame
 
 

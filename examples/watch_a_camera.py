@@ -3,7 +3,7 @@
 import sys
 import time
 
-from vidrestore.live.stream import StreamConfig
+from vidrestore.live.config import StreamConfig
 from vidrestore.printable import printable
 from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 

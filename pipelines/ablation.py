@@ -41,7 +41,7 @@ VARIANTS = {
 
 
 def main(
-    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
     out: Annotated[Path, typer.Argument(help="Where each variant leaves its run, and the table.")],
     prior: Annotated[Path, typer.Option(help="The trained prior of every variant but one.")],
     steps: Annotated[int, typer.Option(help="Of each variant.")] = 1_500,

@@ -14,7 +14,7 @@ import typer
 from benchmarks.live import Scene, measure_live
 from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.config import apply_settings
-from vidrestore.live.stream import StreamConfig
+from vidrestore.live.config import StreamConfig
 
 
 def main(

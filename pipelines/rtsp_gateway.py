@@ -15,7 +15,7 @@ import typer
 from vidrestore.cli.terminal import run_to_exit
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
-from vidrestore.live.stream import StreamConfig
+from vidrestore.live.config import StreamConfig
 from vidrestore.runtime.streams import StreamSpec
 from vidrestore.server.logs import start_logging
 from vidrestore.server.run import serve
@@ -24,7 +24,7 @@ from vidrestore.server.settings import ServiceConfig
 GATEWAY = {
     "mode": "realtime",
     "source": {"retry": "always", "silence_seconds": 3.0},
-    "restore": {"lag": 0, "selection": {"faces": 4}},
+    "restore": {"lag": 0, "selection": {"max_faces": 4}},
     "sink": {"keyframe_seconds": 1.0, "encode": {"preset": "veryfast", "crf": 22.0}},
     "output": {"record_seconds": 300.0},
 }

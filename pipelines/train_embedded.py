@@ -91,7 +91,7 @@ EDITIONS = {"first": ("prior", "restorer", "fine-tune"), "second": ("renew", "re
 
 
 def main(
-    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
     out: Annotated[Path, typer.Argument(help="Where stages leave logs, checkpoints and weights.")],
     *,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage; repeat for several.")] = None,

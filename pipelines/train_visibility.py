@@ -22,7 +22,7 @@ RECIPE = VisibilityConfig()
 
 
 def main(
-    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
     out: Annotated[Path, typer.Argument(help="Where weights, figures and the picture go.")],
     steps: Annotated[int, typer.Option(help="Of the training.")] = RECIPE.steps,
     batch: Annotated[int, typer.Option(help="Faces of a step.")] = RECIPE.batch,

@@ -25,7 +25,7 @@ WAYS = {
 
 
 def main(
-    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore align` made.")],
+    faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
     way: Annotated[list[str] | None, typer.Option(help="Only ways whose name holds this; may be repeated.")] = None,
     rounds: Annotated[int, typer.Option(help="Timed rounds of each way.")] = 7,
     batch: Annotated[int | None, typer.Option(help="Faces of a step, instead of each way's own.")] = None,

@@ -69,12 +69,13 @@ def test_what_is_no_film_is_refused_in_one_line(
         (["--model", "gfpgan-v1.5"], "did you mean"),
         (["--codec", "libx263"], "did you mean 'libx26"),
         (["--crf", "99"], "crf is 99"),
+        (["--strength", "2"], "restore.compositor.strength is 2.0; use 0 to 1"),
         (["--preset", "quick"], "preset 'quick' is unknown"),
         (["--set", "tracker.lookahead=3"], "unknown option tracker"),
         (["--set", "restore.tracker.lokahead=3"], "did you mean 'lookahead'"),
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--device", "cuda:7"], "cuda"),
-        (["--runtime", "cloud"], "runtime='cloud' does not fit"),
+        (["--runtime", "cloud"], "runtime is 'cloud'; use ray or local"),
     ],
 )
 def test_an_impossible_wish_is_refused_in_one_line(
@@ -124,7 +125,6 @@ def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeF
         ["restore", "a.mp4"],
         ["rstore"],
         ["restore", "a", "b", "--faces", "few"],
-        ["restore", "a", "b", "--strength", "2"],
         ["restore", "a", "b", "--nonsense"],
         ["models", "list", "x"],
     ],
@@ -146,7 +146,7 @@ def test_a_restored_film_a_report_and_a_summary(run: Run, make_portrait_film: Ma
     written = json.loads(report.read_text())
     assert written["frames_written"] == 12
     assert written["config"]["restore"]["compositor"]["strength"] == 0.8
-    assert written["config"]["restore"]["selection"]["faces"] == 1
+    assert written["config"]["restore"]["selection"]["max_faces"] == 1
     assert len(written["model_sha256"]) == 64
     assert {"decode", "detect", "track", "align", "restore", "composite", "encode"} <= written[
         "seconds_per_stage"
@@ -239,16 +239,16 @@ def test_photographs_become_aligned_faces_in_one_line(run: Run, tmp_path: Path) 
     photographs.mkdir()
     assert cv2.imwrite(str(photographs / "astronaut.png"), astronaut()[..., ::-1])
     (photographs / "torn.jpg").touch()
-    code, out, err = run("align", photographs, faces, "--size", "64", "--device", "cpu", "--format", "jpg")
+    code, out, err = run("build-faces", photographs, faces, "--size", "64", "--device", "cpu", "--format", "jpg")
     assert code == 0
     assert "1 faces of 2 photographs (0 without a face, 1 unusable; faces skipped: none)" in out
     assert out.count("\n") == 1
     assert "torn.jpg cannot be decoded" in err
     assert {path.name for path in faces.iterdir()} == {"astronaut_png_0.jpg", "landmarks.csv", "report.json"}
-    code, out, err = run("align", faces, faces, "--keep", "--quiet", "--device", "cpu")
+    code, out, err = run("build-faces", faces, faces, "--keep", "--quiet", "--device", "cpu")
     assert (code, out) == (1, "")
     assert "use another folder" in err
-    code, out, err = run("align", tmp_path / "none", faces)
+    code, out, err = run("build-faces", tmp_path / "none", faces)
     assert (code, out) == (1, "")
     assert "does not exist" in err
 

@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_a_film_is_degraded_and_the_look_is_recorded(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
     code, out, err = run(
-        "degrade", make_portrait_film(), destination, "--preset", "vhs", "--seed", 3, "--report", report,
+        "degrade", make_portrait_film(), destination, "--medium", "vhs", "--seed", 3, "--report", report,
         "--set", "look.film.scale=[2, 2]", "--set", "look.dropouts.streaks=[4, 4]",
     )  # fmt: skip
     assert (code, err) == (0, "")
@@ -37,7 +37,7 @@ def test_lossless_stores_the_damage_itself(run: Run, make_portrait_film: MakeFil
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--preset", "betamax"], "betamax"),
+        (["--medium", "betamax"], "betamax"),
         (["--crf", "99"], "crf is 99"),
         (["--codec", "libx263"], "did you mean 'libx26"),
         (["--set", "look.film.sclae=[2, 2]"], "did you mean 'scale'"),
@@ -57,7 +57,7 @@ def test_an_impossible_wish_is_refused_in_one_line(
 
 
 def test_an_unknown_preset_names_the_known_ones(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    _, _, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", "--preset", "betamax")
+    _, _, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", "--medium", "betamax")
     assert all(name in err for name in LOOK_NAMES)
 
 
@@ -73,4 +73,4 @@ def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeF
         assert code == 1
         assert reason in err
     assert there.read_bytes() == b"precious"
-    assert run("degrade", source, there, "--overwrite", "--preset", "lowbitrate")[0] == 0
+    assert run("degrade", source, there, "--overwrite", "--medium", "lowbitrate")[0] == 0

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 
 from vidrestore import exception_hooks
-from vidrestore.cli import terminal
+from vidrestore.cli import progress, terminal
 from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.errors import OutputError
 
@@ -90,10 +90,10 @@ def test_whatever_is_printed_is_harmless_and_nothing_raises(text: str, encoding:
 @given(st.text(st.characters(), max_size=30) | st.sampled_from(HOSTILE_NAMES))
 def test_a_bar_shows_words_and_reads_no_markup(text: str) -> None:
     with standard_streams("utf-8"):
-        bar = Progress(*terminal.bar_columns(), console=terminal.err)
+        bar = Progress(*progress.bar_columns(), console=terminal.err)
         bar.add_task(text, told=text)
         (task,) = bar.tasks
-        words = [column.render(task) for column in bar.columns if isinstance(column, terminal.Words)]
+        words = [column.render(task) for column in bar.columns if isinstance(column, progress.Words)]
     assert all(not one.spans for one in words)
     assert all(harmless(one.plain) for one in words)
 

@@ -98,12 +98,12 @@ def test_two_steps_leave_weights_that_load_and_a_third_resumes(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--preset", "tiny"], "take one of official, compact"),
+        (["--recipe", "tiny"], "take one of official, compact"),
         (["--what", "both"], "take one of restorer, prior"),
         (["--what", "prior", "--prior", "x.pth"], "with --what prior, --start FOLDER goes on from one"),
         (["--set", "restorer.lerning_rate=1"], "did you mean 'learning_rate'"),
         (["--set", "restorer.augmentation.initail=1"], "did you mean 'initial'"),
-        (["--set", "cache=tape"], "does not fit"),
+        (["--set", "cache=tape"], "cache is 'tape'; use"),
         (["--set", "restorer.clip=-1"], "give more than 0"),
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--workers", "5"], "cannot share evenly"),

@@ -39,8 +39,8 @@ def test_settings_are_read_as_toml_or_as_text() -> None:
     [
         (["tracker.lokahead=3"], "did you mean 'lookahead'"),
         (["tracker=3"], "tracker is a table of options"),
-        (["tracker.lookahead=many"], "tracker.lookahead='many' does not fit"),
-        (["tracker.mode=slow"], "tracker.mode='slow' does not fit"),
+        (["tracker.lookahead=many"], "tracker.lookahead is 'many'; use an integer"),
+        (["tracker.mode=slow"], "tracker.mode is 'slow'; use fast or good"),
         (["lookahead"], "not of the form"),
         (["zzz=1"], "known here: name, tracker"),
     ],

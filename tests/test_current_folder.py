@@ -111,16 +111,15 @@ def test_looking_at_a_film_runs_nothing_of_it(hostile: Path) -> None:
 LOCAL = (
     (("restore", "film.mp4", "out.mp4", "--runtime", "local", "--model", "own.safetensors"),),
     (("batch", "film.mp4", "--out", "out", "--runtime", "local"), ("jobs", "list")),
-    (("align", "photos", "faces", "--size", "64"),),
-    (("degrade", "film.mp4", "bad.mp4", "--look", "vhs"), ("metrics", "film.mp4", "bad.mp4", "--out", "told")),
+    (("build-faces", "photos", "faces", "--size", "64"),),
+    (("degrade", "film.mp4", "bad.mp4", "--medium", "vhs"), ("compare", "film.mp4", "bad.mp4", "--out", "told")),
     (("models", "list"), ("models", "verify", "embedded")),
     (
         (
-            "evaluate",
-            "--faces",
+            "evaluate-model",
             "aligned",
             "--all",
-            "--strength",
+            "--damage",
             "clean",
             "--model",
             "own.safetensors",

@@ -19,7 +19,7 @@ JOB = update(JobConfig(), {"runtime": "local"})
 def test_it_leaves_films_a_picture_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FRAMES", 25)
     monkeypatch.setattr(demo, "_SHOWN", (4, 16))
-    made = demo.run_demo(tmp_path / "demo", update(JOB, {"restore": {"selection": {"faces": 1}}}))
+    made = demo.run_demo(tmp_path / "demo", update(JOB, {"restore": {"selection": {"max_faces": 1}}}))
     assert made.archival.report.faces_restored >= 24
     assert made.carphone.report.faces_restored == 120
     assert json.loads(made.archival.report_path.read_text())["complete"] is True

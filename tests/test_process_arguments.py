@@ -50,7 +50,7 @@ def test_keys_in_paths_and_values_of_options_are_hidden(arguments: str) -> None:
 
 def test_plain_values_of_options_are_shown() -> None:
     for text in (
-        "v\0--set\0ladder.enabled=false\0",
+        "v\0--set\0quality.enabled=false\0",
         "v\0--set=mode=complete\0",
         "v\0--set\0output.stall_seconds=2.5\0",
     ):

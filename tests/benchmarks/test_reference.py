@@ -9,7 +9,7 @@ from benchmarks.checks import check_networks, require
 from benchmarks.reference import Faces, ReferenceFlow
 from benchmarks.results import Run
 from vidrestore.models import zoo
-from vidrestore.restoration.face.restorer import RestorerConfig
+from vidrestore.restoration.config import RestorerConfig
 
 STAGES = ["decode", "detect", "align", "restore", "composite", "encode", "open and close"]
 Restored = tuple[Run, list[Faces], Path]

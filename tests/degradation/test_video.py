@@ -18,7 +18,7 @@ from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, DegradationProfile, look_preset, sample_profile
 from vidrestore.degradation.video import DegradeConfig, degrade_film, degrade_frames
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.pixel_formats import bit_depth
 from vidrestore.media.reader import probe
 from vidrestore.types import Colour, Frame

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.association import AssociationConfig, associate, face_boxes
-from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation
+from vidrestore.faces.association import associate, face_boxes
+from vidrestore.faces.config import AssociationConfig, MotionConfig
+from vidrestore.faces.motion import MotionFilter, Observation
 
 CONFIG = AssociationConfig()
 
@@ -77,7 +78,7 @@ def test_a_face_box_surrounds_the_face_of_its_pose() -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"association\.gate"):
+    with pytest.raises(ConfigError, match=r"gate is"):
         AssociationConfig(gate=1.0)
-    with pytest.raises(ConfigError, match=r"association\.max_distance"):
+    with pytest.raises(ConfigError, match=r"max_distance is"):
         AssociationConfig(max_distance=0)

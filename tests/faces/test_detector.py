@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from vidrestore.errors import ConfigError, ModelError, RestorationError
-from vidrestore.faces.detector import DetectorConfig, FaceDetector, box_iou, nms, scale
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.detector import FaceDetector, box_iou, nms, scale
 from vidrestore.faces.retinaface import anchors, load_network
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 from vidrestore.types import UInt8
@@ -146,10 +147,10 @@ def test_on_a_gpu_the_result_does_not_depend_on_the_rest_of_the_batch(astronaut:
 
 @pytest.mark.parametrize(
     "options",
-    [{"score_threshold": 0}, {"nms_threshold": 1.5}, {"name": "yolo"}, {"gpu_batch": 0}],
+    [{"score_threshold": 0}, {"nms_threshold": 1.5}, {"name": "yolo"}, {"batch_size_gpu": 0}],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"detector\."):
+    with pytest.raises(ConfigError, match=r"is .*; use"):
         DetectorConfig(**options)
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from filterpy.kalman import KalmanFilter
 
-from vidrestore.faces.motion import MotionConfig, Observation, process_noise, transition
+from vidrestore.faces.config import MotionConfig
+from vidrestore.faces.motion import Observation, process_noise, transition
 from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Float64
 
 CONFIG = MotionConfig()
-GAUSSIAN = MotionConfig(calm=1, freedom=1e15)
+GAUSSIAN = MotionConfig(calm_acceleration_ratio=1, student_t_dof=1e15)
 
 
 def observations(count: int, *, seed: int = 0) -> list[Observation]:
@@ -107,7 +108,7 @@ def test_a_still_face_is_held_more_steadily_than_by_a_gaussian() -> None:
 
 def test_a_face_that_starts_to_move_is_followed() -> None:
     seen, truth = walk(0.3, starts=1.0)
-    calm = MotionConfig(freedom=1e15)
+    calm = MotionConfig(student_t_dof=1e15)
     adaptive, rigid = (np.abs(places(seen, config) - truth)[25:36].max() for config in (CONFIG, calm))
     assert adaptive < 0.7 * rigid
     assert adaptive < 1.5

@@ -9,7 +9,8 @@ import pytest
 
 from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import place, transform
-from vidrestore.faces.tracker import Tracker, TrackerConfig
+from vidrestore.faces.config import TrackerConfig
+from vidrestore.faces.tracker import Tracker
 from vidrestore.stages import run
 from vidrestore.types import Detection, FaceTrack, Float64, Frame, FrameFaces
 
@@ -374,7 +375,7 @@ def test_degenerate_detections_are_counted() -> None:
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"tracker\."):
+    with pytest.raises(ConfigError, match=r"is .*; use"):
         TrackerConfig(**options)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from vidrestore.errors import VidrestoreError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.gaps import refuse_long_gaps
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.remux.mux import join

@@ -11,10 +11,11 @@ import torch
 from skimage.data import astronaut
 
 from vidrestore.errors import ModelError
-from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.worker import InferenceWorker, LiveInferenceWorker, ModelInfo
-from vidrestore.restoration.face.restorer import FaceRestorer, RestorerConfig
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig, RestorerConfig
+from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.types import UInt8
 
 

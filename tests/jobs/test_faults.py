@@ -69,7 +69,8 @@ def _disconnect() -> Iterator[None]:
 def a_job(address: str | None, **options: Any) -> BatchConfig:
     base = {
         "restore": {"encode": {"lossless": True}, "tracker": SHORT_SIGHTED},
-        "ray": {"address": address, "retries": 8, "start_timeout_seconds": 60.0},
+        "retries": 8,
+        "ray": {"address": address, "start_timeout_seconds": 60.0},
         "segment_seconds": 0.8,
     }
     return update(BatchConfig(), {**base, **options})
@@ -258,7 +259,7 @@ def test_a_segment_that_kills_its_workers(
     cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, on_error: str
 ) -> None:
     """Whoever begins the last segment of the first film dies of it, until its frames go through as they are."""
-    job = a_job(cluster.address, on_error=on_error, ray={"address": cluster.address, "retries": 1})
+    job = a_job(cluster.address, on_error=on_error, retries=1, ray={"address": cluster.address})
     pool = PoisonedCrew(job)
     report = restore_videos([str(films)], str(tmp_path), job, open_pool=lambda: pool)
     poisoned = next(film for film in report.videos if film.destination == "0.mkv")

@@ -11,9 +11,9 @@ import pytest
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.jobs.inputs import Inputs, discover_inputs
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 
-CONFIG = RestoreConfig()
+CONFIG = VideoRestoreConfig()
 
 
 def found(*sources: object, out: Path, **options: object) -> dict[str, str]:
@@ -72,13 +72,13 @@ def test_two_results_never_meet(archive: Path, tmp_path: Path) -> None:
 def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -> None:
     lines = [
         {"source": "a.mp4", "destination": "x/a.mkv", "options": {"compositor": {"strength": 0.5}}},
-        {"source": str(archive / "1970/b.mkv"), "options": {"encode.crf": 20, "selection.faces": 1}},
+        {"source": str(archive / "1970/b.mkv"), "options": {"encode.crf": 20, "selection.max_faces": 1}},
     ]
     manifest = archive / "films.jsonl"
     manifest.write_text("\n".join(map(json.dumps, lines)) + "\n")
     first, second = discover_inputs([], str(tmp_path), CONFIG, manifest=manifest).videos
     assert (first.destination, first.config.compositor.strength) == ("x/a.mkv", 0.5)
-    assert (second.destination, second.config.encode.crf, second.config.selection.faces) == ("b.mkv", 20, 1)
+    assert (second.destination, second.config.encode.crf, second.config.selection.max_faces) == ("b.mkv", 20, 1)
 
 
 def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:

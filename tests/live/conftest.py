@@ -23,8 +23,9 @@ from vidrestore.config import update
 from vidrestore.inference.live_inference import live_models
 from vidrestore.inference.worker import ModelInfo
 from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.fallback import GuardCounts
-from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.live.stream import LiveStream
 from vidrestore.restoration.pipeline import InferenceModels
 
 
@@ -70,7 +71,7 @@ def make_stream(worker: FakeWorker) -> Callable[..., LiveStream]:
     def make(
         address: str | Path, /, *targets: str | Path, events: list[str] | None = None, **options: Any
     ) -> LiveStream:
-        config = update(StreamConfig(), {"restore": {"look": {"interval_seconds": 0}}})
+        config = update(StreamConfig(), {"restore": {"detection": {"interval_seconds": 0}}})
         config = update(config, options)
         counts = GuardCounts()
         return LiveStream(

@@ -104,7 +104,8 @@ CRASH = """
 import sys
 from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
-from vidrestore.live.stream import LiveStream, StreamConfig
+from vidrestore.live.stream import LiveStream
+from vidrestore.live.config import StreamConfig
 from vidrestore.config import update
 from vidrestore.restoration.pipeline import Parts
 from vidrestore.stages import Inline

@@ -2,7 +2,8 @@
 
 from itertools import pairwise
 
-from vidrestore.live.quality import QUALITY_LEVELS, LadderConfig, QualityController
+from vidrestore.live.config import QualityConfig
+from vidrestore.live.quality import QUALITY_LEVELS, QualityController
 
 
 def seconds_of(ladder: QualityController, seconds: int, *, dropped: int, busy: float, faces: int = 3) -> None:
@@ -11,7 +12,7 @@ def seconds_of(ladder: QualityController, seconds: int, *, dropped: int, busy: f
 
 
 def test_overload_goes_down_in_the_stated_order_to_passing_through() -> None:
-    ladder = QualityController(LadderConfig())
+    ladder = QualityController(QualityConfig())
     names = [ladder.name]
     for _ in range(40):
         seconds_of(ladder, 1, dropped=10, busy=1.0)
@@ -21,7 +22,7 @@ def test_overload_goes_down_in_the_stated_order_to_passing_through() -> None:
 
 
 def test_one_bad_second_changes_nothing() -> None:
-    ladder = QualityController(LadderConfig())
+    ladder = QualityController(QualityConfig())
     for _ in range(10):
         seconds_of(ladder, 1, dropped=20, busy=1.0)
         seconds_of(ladder, 1, dropped=0, busy=0.9)
@@ -29,13 +30,13 @@ def test_one_bad_second_changes_nothing() -> None:
 
 
 def test_a_limit_that_leaves_as_many_faces_is_passed_over() -> None:
-    ladder = QualityController(LadderConfig())
+    ladder = QualityController(QualityConfig())
     seconds_of(ladder, 40, dropped=10, busy=1.0, faces=1)
     assert ladder.steps_down == len(QUALITY_LEVELS) - 1 - sum((rung.limits.faces or 0) >= 1 for rung in QUALITY_LEVELS)
 
 
 def test_room_brings_quality_back_step_by_step() -> None:
-    ladder = QualityController(LadderConfig(up_after_seconds=3))
+    ladder = QualityController(QualityConfig(up_after_seconds=3))
     seconds_of(ladder, 40, dropped=10, busy=1.0)
     seconds_of(ladder, 3 * len(QUALITY_LEVELS), dropped=0, busy=0.2)
     assert (ladder.rung, ladder.limits.restore_every, ladder.limits.faces) == (0, 1, None)
@@ -43,7 +44,7 @@ def test_room_brings_quality_back_step_by_step() -> None:
 
 
 def test_a_better_way_that_proves_too_much_is_tried_ever_less_often() -> None:
-    ladder = QualityController(LadderConfig(up_after_seconds=2, longest_seconds=64))
+    ladder = QualityController(QualityConfig(up_after_seconds=2, max_up_after_seconds=64))
     climbs = []
     for second in range(400):
         rung = ladder.rung
@@ -55,7 +56,7 @@ def test_a_better_way_that_proves_too_much_is_tried_ever_less_often() -> None:
 
 
 def test_what_the_network_can_hardly_bear_is_tried_seldom() -> None:
-    ladder = QualityController(LadderConfig(up_after_seconds=2, longest_seconds=100))
+    ladder = QualityController(QualityConfig(up_after_seconds=2, max_up_after_seconds=100))
     names = [rung.name for rung in QUALITY_LEVELS]
     while ladder.rung < names.index("restore every fourth frame"):
         seconds_of(ladder, 1, dropped=10, busy=1.0)
@@ -72,12 +73,12 @@ def test_what_the_network_can_hardly_bear_is_tried_seldom() -> None:
 
 
 def test_drops_without_load_are_not_the_engines_fault() -> None:
-    ladder = QualityController(LadderConfig())
+    ladder = QualityController(QualityConfig())
     seconds_of(ladder, 20, dropped=20, busy=0.1)
     assert ladder.rung == 0
 
 
 def test_switched_off_it_stays_where_it_is() -> None:
-    ladder = QualityController(LadderConfig(enabled=False))
+    ladder = QualityController(QualityConfig(enabled=False))
     seconds_of(ladder, 20, dropped=20, busy=1.0)
     assert ladder.rung == 0

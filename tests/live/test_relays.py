@@ -162,7 +162,7 @@ def test_what_is_sent_is_received(
     make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, way: Callable[..., Any]
 ) -> None:
     film = make_portrait_film(frames=100)
-    quick = {"first_seconds": 0.2, "longest_seconds": 0.3}
+    quick = {"first_seconds": 0.2, "max_seconds": 0.3}
     with ExitStack() as stack:
         (tmp_path / "peer").mkdir()
         target, source = stack.enter_context(way(tmp_path / "peer"))

@@ -18,7 +18,7 @@ from vidrestore.live.addresses import parse_target
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.packets import Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import VideoReader
 from vidrestore.types import Frame

@@ -11,8 +11,9 @@ import pytest
 from vidrestore.config import update
 from vidrestore.errors import InputError
 from vidrestore.live.addresses import parse_source
+from vidrestore.live.config import SourceConfig
 from vidrestore.live.rtsp_redirects import _proof
-from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceRefused
 
 

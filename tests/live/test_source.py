@@ -16,8 +16,9 @@ from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
 from vidrestore.errors import InputError
 from vidrestore.live.addresses import parse_source
+from vidrestore.live.config import SourceConfig
 from vidrestore.live.packets import Packet
-from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceLost, SourceRefused
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
@@ -45,7 +46,7 @@ class Heard:
 
 def read(url: str, *, enough: int = 10**9, **options: Any) -> tuple[Heard, LiveSource, list[str]]:
     events: list[str] = []
-    quick = {"open_seconds": 3.0, "silence_seconds": 1.0, "backoff": {"first_seconds": 0.05, "longest_seconds": 0.1}}
+    quick = {"open_seconds": 3.0, "silence_seconds": 1.0, "backoff": {"first_seconds": 0.05, "max_seconds": 0.1}}
     source = LiveSource(parse_source(url), update(SourceConfig(), quick | options), on_event=events.append)
     heard = Heard(enough=enough)
     heard.source = source

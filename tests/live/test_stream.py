@@ -19,7 +19,7 @@ from vidrestore.live.stream import LiveStream
 from vidrestore.types import UInt8
 
 MakeStream = Callable[..., LiveStream]
-QUICK = {"backoff": {"first_seconds": 0.1, "longest_seconds": 0.5}}
+QUICK = {"backoff": {"first_seconds": 0.1, "max_seconds": 0.5}}
 SOURCE = {"silence_seconds": 1.0, "open_seconds": 3.0, "retry": "always"} | QUICK
 RATE = 25
 WIDTH, HEIGHT = BALL_SIZE
@@ -147,7 +147,7 @@ def noise(number: int) -> UInt8:
 
 def test_overload_drops_and_counts_and_never_lags(relay: RtspRelay, make_stream: MakeStream, worker: Any) -> None:
     worker.seconds = 0.08
-    stream = make_stream(relay.url("in"), relay.url("out"), source=SOURCE, output=QUICK, ladder={"enabled": False})
+    stream = make_stream(relay.url("in"), relay.url("out"), source=SOURCE, output=QUICK, quality={"enabled": False})
     with Camera(relay.url("in"), moving_ball, rate=RATE, sound=False) as camera, running(stream):
         with Viewer(relay.url("out")) as viewer:
             assert viewer.wait_for(60, seconds=25)
@@ -198,11 +198,11 @@ def test_style_codes_are_refused_before_anything_runs(make_stream: MakeStream, t
     film = tmp_path / "film.mp4"
     film.touch()
     with pytest.raises(ConfigError, match="style codes"):
-        make_stream(film, tmp_path / "x.mkv", restore={"codes": {"frames": 2}})
+        make_stream(film, tmp_path / "x.mkv", restore={"style": {"frames": 2}})
 
 
 def test_a_dead_worker_costs_faces_and_no_picture(relay: RtspRelay, make_stream: MakeStream, worker: Any) -> None:
-    stream = make_stream(relay.url("in"), relay.url("out"), source=SOURCE, output=QUICK, patience_seconds=0.3)
+    stream = make_stream(relay.url("in"), relay.url("out"), source=SOURCE, output=QUICK, worker_timeout_seconds=0.3)
     with Camera(relay.url("in"), moving_ball, rate=RATE), running(stream):
         until(lambda: stream.status().frames_out > 20)
         worker.broken = True

@@ -18,7 +18,8 @@ from vidrestore.config import update
 from vidrestore.errors import InputError
 from vidrestore.live import web_requests, web_stream
 from vidrestore.live.addresses import parse_source
-from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.config import SourceConfig
+from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceLost, SourceRefused
 from vidrestore.live.web_origin import LOOPBACK, PUBLIC, reach_of
 

@@ -17,7 +17,7 @@ from vidrestore.media.inspection import inspect
 from vidrestore.media.remux.mux import RemuxReport, join
 from vidrestore.media.remux.plan import check_remux
 from vidrestore.media.segments import index_film
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 
 RESULTS = ("mp4", "mov", "mkv", "ts")
 
@@ -37,7 +37,7 @@ def restored(film: Path, result: Path) -> RemuxReport:
     """A film that went all the way, without faces being looked for."""
     plan = check_remux(film, result)
     part = result.with_name("part")
-    restore_segment(Segment(film, part), None, RestoreConfig(), lambda _: None)
+    restore_segment(Segment(film, part), None, VideoRestoreConfig(), lambda _: None)
     return join([part], film, result, plan=plan)
 
 
@@ -100,7 +100,7 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> 
     with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
         refuse_long_gaps(film, index_film(film))
     order = PlanTask(
-        str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), RestoreConfig(), 100.0, None
+        str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), VideoRestoreConfig(), 100.0, None
     )
     with pytest.raises(InputError, match="a gap of 2,500 s"):
         order.run(None, lambda _: None)
@@ -122,7 +122,7 @@ def test_longest_gap_that_is_allowed_keeps_all_times(
 def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path, films: ModuleType) -> None:
     film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1000), gap=135_000_000)
     with pytest.raises(OutputError, match="the film has a gap of 135,000 s"):
-        restore_segment(Segment(film, tmp_path / "part"), None, RestoreConfig(), lambda _: None)
+        restore_segment(Segment(film, tmp_path / "part"), None, VideoRestoreConfig(), lambda _: None)
 
 
 def test_usual_films_are_not_searched_for_gaps(tmp_path: Path, films: ModuleType) -> None:

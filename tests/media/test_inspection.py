@@ -13,13 +13,15 @@ import pytest
 
 from vidrestore.errors import InputError
 from vidrestore.media import inspection
-from vidrestore.media.encoding import EncodeConfig, plan_encoding
+from vidrestore.media.config import EncodeConfig
+from vidrestore.media.encoding import plan_encoding
 from vidrestore.media.inspection import InspectionLimits, inspect, inspect_and_index
 from vidrestore.media.pixel_formats import frame_bytes
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.segments import index_film
 from vidrestore.media.writer import VideoWriter
-from vidrestore.restoration.pipeline import RestoreConfig, within_budget
+from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.pipeline import within_budget
 
 SMALL = 1_000_000
 """Pixels."""
@@ -184,15 +186,15 @@ def test_chapters_beyond_count_are_refused(tmp_path: Path, films: ModuleType) ->
 
 
 def test_huge_frames_are_held_back_in_smaller_numbers() -> None:
-    usual = RestoreConfig()
+    usual = VideoRestoreConfig()
     for pixel_format, width, height in (("yuv420p", 4096, 2304), ("yuv420p", 4096, 2160), ("yuv420p10le", 1920, 1080)):
         assert within_budget(usual, frame_bytes(pixel_format, width, height)) == usual
     bounded = within_budget(usual, frame_bytes("yuv420p", 8192, 4352))
-    held = bounded.tracker.lookahead + 9 * bounded.look.frames_per_batch
+    held = bounded.tracker.lookahead + 9 * bounded.detection.frames_per_batch
     assert held * frame_bytes("yuv420p", 8192, 4352) <= usual.buffer_mib * 2**20
     assert bounded.tracker.lookahead >= 31  # half a second of 60 frames
-    least = within_budget(RestoreConfig(buffer_mib=1), frame_bytes("rgb24", 8192, 4352))
-    assert (least.tracker.lookahead, least.look.frames_per_batch) == (1, 1)
+    least = within_budget(VideoRestoreConfig(buffer_mib=1), frame_bytes("rgb24", 8192, 4352))
+    assert (least.tracker.lookahead, least.detection.frames_per_batch) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.opening import open_source
 from vidrestore.media.output import CONTAINERS
 from vidrestore.media.probe import VideoInfo

@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, is_rgb
 from vidrestore.media.reader import VideoReader

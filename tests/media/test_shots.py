@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.media.shots import ShotConfig, ShotDetector
+from vidrestore.media.config import ShotConfig
+from vidrestore.media.shots import ShotDetector
 from vidrestore.types import UInt8
 
 

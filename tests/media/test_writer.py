@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError, OutputError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.probe import ContentLight, MasteringDisplay, VideoInfo
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.writer import VideoWriter, check_encoding

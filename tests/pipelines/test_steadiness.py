@@ -10,7 +10,7 @@ from benchmarks.steadiness import ALL, DAMAGED, LIVE, REFERENCE, WAYS, Steadines
 from pipelines import steadiness as pipeline
 from vidrestore.config import update
 from vidrestore.demo import make_archival_film
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 
 CHOSEN = (REFERENCE, "+ tracked, smoothed alignment", ALL)
 
@@ -33,9 +33,9 @@ def test_the_ways_add_one_part_after_the_other() -> None:
     coded, blended = configs["+ steady style codes"], configs["+ blend along the motion"]
     assert (plain.denoiser.frames, plain.stabilizer.blend, plain.stabilizer.colour_lock) == (0, False, 0)
     assert (averaged.denoiser, averaged.stabilizer) == (RestoreConfig().denoiser, plain.stabilizer)
-    assert [config.codes.frames > 0 for config in (plain, averaged, coded, blended)] == [False, False, True, False]
+    assert [config.style.frames > 0 for config in (plain, averaged, coded, blended)] == [False, False, True, False]
     assert (blended.stabilizer.blend, blended.stabilizer.colour_lock) == (True, 0)
-    assert configs[LIVE].tracker.lookahead == 0
+    assert configs[LIVE].lag == 0
 
 
 @pytest.mark.slow

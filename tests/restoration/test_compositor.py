@@ -9,7 +9,8 @@ import pytest
 from vidrestore.errors import ConfigError
 from vidrestore.media.colour import code_values, plane_steps
 from vidrestore.media.pixel_formats import plane_shapes
-from vidrestore.restoration.face.compositor import Compositor, CompositorConfig, face_mask
+from vidrestore.restoration.config import CompositorConfig
+from vidrestore.restoration.face.compositor import Compositor, face_mask
 from vidrestore.restoration.face.cropper import FaceCropper, crop_bounds
 from vidrestore.types import FaceTrack, Frame, FrameFaces, Restoration
 
@@ -142,5 +143,5 @@ def test_the_mask_is_one_in_the_face_and_zero_on_the_border() -> None:
 
 @pytest.mark.parametrize("options", [{"strength": 1.5}, {"strength": -0.1}, {"feather": 2.0}])
 def test_impossible_options_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="use 0 to 1"):
         CompositorConfig(**options)

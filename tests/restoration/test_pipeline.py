@@ -17,14 +17,15 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.media.reader import VideoReader
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames, within_budget
+from vidrestore.restoration.config import RestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
 
 WIDTH, HEIGHT = 320, 240
 RATE = 25
-LIVE = {"tracker": {"lookahead": 0, "coast_seconds": 0.3, "min_hits": 1}}
+LIVE = {"lag": 0, "tracker": {"coast_seconds": 0.3, "min_hits": 1}}
 
 
 def sharpen(crops: Sequence[UInt8]) -> list[UInt8]:
@@ -108,7 +109,7 @@ def test_segments_equal_the_film_where_little_can_be_held_back(parts: InferenceM
     """As of frames so large that the budget holds six of them."""
     usual = RestoreConfig()
     bounded = within_budget(usual, usual.buffer_mib * 2**20 // 12)
-    assert (bounded.tracker.lookahead, bounded.look.frames_per_batch) == (6, 1)
+    assert (bounded.tracker.lookahead, bounded.detection.frames_per_batch) == (6, 1)
     small = replace(parts, frames_per_batch=1)
     frames = walking(120)
     whole = [*restore_frames(frames, small, bounded, Recorder())]
@@ -119,9 +120,9 @@ def test_segments_equal_the_film_where_little_can_be_held_back(parts: InferenceM
         assert same(part[index - first], whole[index]), f"frame {index} differs"
 
 
-@pytest.mark.parametrize(("lag", "held"), [(0, 0), (2, 8)])
+@pytest.mark.parametrize(("lag", "held"), [(0, 0), (8, 8)])
 def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: InferenceModels, lag: int, held: int) -> None:
-    options = update(RestoreConfig(), {**LIVE, "tracker": {**LIVE["tracker"], "lookahead": lag}})
+    options = update(RestoreConfig(), {**LIVE, "lag": lag})
     frames = walking(30)
     settled = 12
     other = [*frames[:20], *(frame_of(255 - draw(face_at(200, 90)), index) for index in range(20, 30))]
@@ -141,7 +142,7 @@ def test_a_live_stream_gives_each_frame_before_it_asks_for_more_than_its_lag(par
             asked += 1
             yield frame
 
-    options = {**LIVE, "look": {"batch_size": 1, "frames_per_batch": 1}}
+    options = {**LIVE, "detection": {"batch_size": 1, "frames_per_batch": 1}}
     live = InferenceModels(parts.detector, parts.restorer, crop_size=128, batch_size=1, frames_per_batch=1)
     stream = restore_frames(source(), live, update(RestoreConfig(), options), Recorder())
     for given, _ in enumerate(stream, 1):
@@ -256,7 +257,7 @@ def _green(frame: Frame) -> np.ndarray:
 
 def test_steady_codes_want_a_restorer_that_has_codes(parts: InferenceModels) -> None:
     with pytest.raises(ConfigError, match=r"codes\.frames is above 0"):
-        restored(walking(2), parts, {"codes": {"frames": 2}})
+        restored(walking(2), parts, {"style": {"frames": 2}})
 
 
 def crossing() -> tuple[list[Frame], list[tuple[float, float]]]:
@@ -276,7 +277,7 @@ def tracks_of(frames: Sequence[Frame], parts: InferenceModels, config: RestoreCo
 
     looks = pipeline._previews(frames, config, Recorder())
     found = pipeline.map_faces(parts.detector, looks, batch_size=4, longest=16)
-    detected = pipeline._in_display_pixels(found, config.look.preview_side)
+    detected = pipeline._in_display_pixels(found, config.detection.preview_side)
     tracked = pipeline._track(detected, config.tracker, Recorder())
     return [{track.id: float((track.to_display @ [0.5, 0.55, 1])[0]) for track in item.faces} for item in tracked]
 
@@ -292,7 +293,7 @@ def test_a_lag_is_divided_among_the_stages(lag: int) -> None:
 @pytest.mark.parametrize("lag", [0, 1, 4, 8])
 def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: InferenceModels, lag: int) -> None:
     frames = crossing()[0][:12]
-    config = update(RestoreConfig(), {"lag": lag, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    config = update(RestoreConfig(), {"lag": lag, "detection": {"batch_size": 1, "frames_per_batch": 1}})
     one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
     drawn: list[int] = []
 
@@ -311,7 +312,7 @@ def test_a_live_stream_holds_back_as_many_frames_as_its_lag(parts: InferenceMode
 def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: InferenceModels) -> None:
     recorder = Recorder()
     one_by_one = replace(parts, batch_size=1, frames_per_batch=1)
-    config = update(RestoreConfig(), {"lag": 0, "look": {"batch_size": 1, "frames_per_batch": 1}})
+    config = update(RestoreConfig(), {"lag": 0, "detection": {"batch_size": 1, "frames_per_batch": 1}})
     frames = crossing()[0][:8]
     restored = [*restore_frames(frames, one_by_one, config, recorder, limits=QualityLimits(restore_every=4))]
     assert len(restored) == 8

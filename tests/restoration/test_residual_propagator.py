@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from vidrestore.restoration.face.selection import SelectionConfig
+from vidrestore.restoration.config import SelectionConfig
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.restoration.temporal.residual_propagator import ResidualPropagator
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration, UInt8

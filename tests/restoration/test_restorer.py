@@ -12,13 +12,9 @@ from torch import Tensor
 from vidrestore.errors import ConfigError, ModelError, RestorationError
 from vidrestore.models import zoo
 from vidrestore.models.checkpoint import load_gfpgan
+from vidrestore.restoration.config import RestorerConfig
 from vidrestore.restoration.face import restorer as module
-from vidrestore.restoration.face.restorer import (
-    FaceRestorer,
-    RestorerConfig,
-    choose_dtype,
-    cpu_computes_bf16,
-)
+from vidrestore.restoration.face.restorer import FaceRestorer, choose_dtype, cpu_computes_bf16
 from vidrestore.types import StyledCrop
 
 Crop = NDArray[np.uint8]
@@ -39,7 +35,7 @@ def _threads() -> Iterator[None]:
 
 
 def restorer(batch_size: int | None = None, precision: str = "auto") -> FaceRestorer:
-    return FaceRestorer(RestorerConfig(device="cpu", precision=precision, batch_size=batch_size))
+    return FaceRestorer(RestorerConfig(device="cpu", precision=precision, batch_size_cpu=batch_size))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -178,8 +174,8 @@ def test_values_that_are_not_finite_are_an_error_and_never_an_unrestored_crop(cr
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "fp16"}, "give auto, fp32 or bf16"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"precision": "fp16"}, "use auto, fp32 or bf16"),
+        ({"batch_size_cpu": 0}, "batch_size_cpu is 0"),
         ({"threads": 0}, "threads is 0"),
     ],
 )
@@ -251,7 +247,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def on_cuda(cuda: torch.device) -> FaceRestorer:
-    return FaceRestorer(RestorerConfig(device=str(cuda), batch_size=4))
+    return FaceRestorer(RestorerConfig(device=str(cuda), batch_size_gpu=4))
 
 
 @pytest.mark.gpu

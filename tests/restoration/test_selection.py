@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
+from vidrestore.restoration.config import SelectionConfig
 from vidrestore.restoration.face.cropper import FaceCropper
-from vidrestore.restoration.face.selection import FACE_WIDTH, FaceSelector, SelectionConfig, with_blend_weight
+from vidrestore.restoration.face.selection import FACE_WIDTH, FaceSelector, with_blend_weight
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.types import FaceTrack, FrameFaces
 
@@ -22,23 +23,23 @@ def ids(selector: FaceSelector, item: FrameFaces[FaceTrack]) -> list[int]:
 
 def test_all_faces_large_enough_are_kept(make_item: MakeItem) -> None:
     item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 20.0, 0.0), (250.0, 150.0, 60.0, 0.0))
-    assert ids(FaceSelector(SelectionConfig(min_face=16)), item) == [0, 2]
+    assert ids(FaceSelector(SelectionConfig(min_face_px=16)), item) == [0, 2]
 
 
 def test_the_largest_are_kept_when_a_number_is_asked_for(make_item: MakeItem) -> None:
     item = make_item((60.0, 60.0, 80.0, 0.0), (200.0, 60.0, 120.0, 0.0), (250.0, 150.0, 100.0, 0.0))
-    assert ids(FaceSelector(SelectionConfig(faces=2)), item) == [1, 2]
+    assert ids(FaceSelector(SelectionConfig(max_faces=2)), item) == [1, 2]
 
 
 def test_two_equals_do_not_take_turns(make_item: MakeItem) -> None:
-    selector = FaceSelector(SelectionConfig(faces=1))
+    selector = FaceSelector(SelectionConfig(max_faces=1))
     sizes = [(80.0, 79.0), (79.0, 80.0), (80.0, 81.0), (80.0, 95.0), (60.0, 95.0)]
     chosen = [ids(selector, make_item((60.0, 60.0, first, 0.0), (200.0, 60.0, second, 0.0))) for first, second in sizes]
     assert chosen == [[0], [0], [0], [0], [1]]
 
 
 def test_a_face_fades_in_as_it_grows(make_item: MakeItem) -> None:
-    config = SelectionConfig(min_face=20, full_face=2)
+    config = SelectionConfig(min_face_px=20, full_strength_ratio=2)
     shares = []
     for width in np.linspace(20, 44, 25):
         (face,) = FaceCropper(64)(make_item((150.0, 100.0, width / FACE_WIDTH, 0.0))).faces
@@ -80,12 +81,12 @@ def test_a_face_that_is_half_there_is_shown_by_half(make_item: MakeItem) -> None
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(ConfigError, match="full_yaw must be 0 or more and below most_yaw"):
+    with pytest.raises(ConfigError, match="full_yaw is 80; use less than max_yaw"):
         SelectionConfig(full_yaw=80)
-    with pytest.raises(ConfigError, match="least_score likewise"):
-        SelectionConfig(least_score=0.9)
-    with pytest.raises(ConfigError, match="at least"):
-        SelectionConfig(min_face=-1)
+    with pytest.raises(ConfigError, match=r"min_score is 0\.9; use less than full_score"):
+        SelectionConfig(min_score=0.9)
+    with pytest.raises(ConfigError, match="use 0 or more"):
+        SelectionConfig(min_face_px=-1)
 
 
 def test_a_limit_that_falls_lets_faces_fade_instead_of_vanish(make_item: MakeItem) -> None:

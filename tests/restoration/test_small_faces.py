@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
+from vidrestore.restoration.config import CompositorConfig
+from vidrestore.restoration.face.compositor import Compositor
 from vidrestore.restoration.face.cropper import scale_factor
 from vidrestore.restoration.temporal.blend import changed, working
 from vidrestore.restoration.temporal.denoiser import Denoiser

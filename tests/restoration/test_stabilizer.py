@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.temporal.stabilizer import Stabilizer, StabilizerConfig
+from vidrestore.restoration.config import StabilizerConfig
+from vidrestore.restoration.temporal.stabilizer import Stabilizer
 from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
 
@@ -80,7 +81,7 @@ def test_a_frozen_face_is_the_same_in_every_frame_under_the_colour_lock() -> Non
 def test_flicker_shrinks_by_the_factor_of_the_weights_while_the_face_moves(speed: float) -> None:
     pictures = [view(texture(), speed * index, -speed * index) for index in range(9)]
     scene = film_of([(picture, flickering(picture, index)) for index, picture in enumerate(pictures)])
-    results = crops(scene, StabilizerConfig(colour_lock=0, most_detail_gain=0))
+    results = crops(scene, StabilizerConfig(colour_lock=0, max_detail_gain=0))
     left = np.mean([error(results[index], pictures[index]) for index in range(2, 7)]) / 8
     # Weights 1, 8/9 twice and 5/9 twice: root of the sum of squares over the sum is 0.46.
     assert 0.3 < left < 0.62
@@ -105,7 +106,7 @@ def test_a_blink_is_not_smeared() -> None:
     results = crops(scene, NO_LOCK)
     assert error(results[3], closed, eye) < 8
     assert max(error(results[index], face, eye) for index in (1, 2, 4, 5)) < 8
-    careless = crops(scene, StabilizerConfig(colour_lock=0, pattern_levels=255, look_levels=255))
+    careless = crops(scene, StabilizerConfig(colour_lock=0, texture_tolerance=255, colour_tolerance=255))
     assert error(careless[3], closed, eye) > 16, "the scene would show a smear"
 
 
@@ -127,7 +128,7 @@ def test_a_lamp_that_flickers_is_followed_and_noise_still_averaged() -> None:
         [(face + np.uint8(lamp), flickering(face, index) + np.uint8(lamp)) for index, lamp in enumerate(lamps)]
     )
     for lock in (0, 1):
-        results = crops(scene, StabilizerConfig(colour_lock=lock, most_detail_gain=0))
+        results = crops(scene, StabilizerConfig(colour_lock=lock, max_detail_gain=0))
         assert all(abs(results[index].mean() - face.mean() - lamps[index]) < 1.5 for index in range(9))
         assert error(results[4], face) < 5.5
 
@@ -284,10 +285,10 @@ def test_results_do_not_depend_on_the_number_of_threads(config: StabilizerConfig
 
 
 @pytest.mark.parametrize(
-    "values", [{"frames": -1}, {"frames": 17}, {"colour_lock": 1.1}, {"most_detail_gain": -1}, {"pattern_levels": 0}]
+    "values", [{"frames": -1}, {"frames": 17}, {"colour_lock": 1.1}, {"max_detail_gain": -1}, {"texture_tolerance": 0}]
 )
 def test_what_is_out_of_range_is_refused_by_name(values: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=f"stabilizer.{next(iter(values))} is"):
+    with pytest.raises(ConfigError, match=f"{next(iter(values))} is"):
         StabilizerConfig(**values)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.face.visibility_alpha import OcclusionConfig, smooth_visibility, visibility_to_alpha
+from vidrestore.restoration.config import OcclusionConfig
+from vidrestore.restoration.face.visibility_alpha import smooth_visibility, visibility_to_alpha
 from vidrestore.types import FlowField
 
 
@@ -43,5 +44,5 @@ def test_shares_follow_the_motion_as_far_as_it_is_trusted() -> None:
 
 
 def test_thresholds_out_of_order_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"occlusion\.hidden is 0\.8"):
+    with pytest.raises(ConfigError, match=r"hidden is 0\.8"):
         OcclusionConfig(hidden=0.8)

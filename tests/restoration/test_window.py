@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
-from vidrestore.restoration.face.selection import SelectionConfig
-from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.config import DenoiserConfig, SelectionConfig, StyleConfig
+from vidrestore.restoration.temporal.denoiser import Denoiser
 from vidrestore.restoration.temporal.stabilizer import Stabilizer
-from vidrestore.restoration.temporal.style_smoother import CodesConfig, StyleSmoother
+from vidrestore.restoration.temporal.style_smoother import StyleSmoother
 from vidrestore.restoration.temporal.weight_ramp import WeightRamp
 from vidrestore.restoration.temporal.window import aligned, track_of
 from vidrestore.stages import run
@@ -218,7 +218,7 @@ def test_style_codes_are_averaged_around_a_frame_and_equal_ones_stay() -> None:
 
     def smoothed(codes: np.ndarray, lag: int | None = None) -> list[np.ndarray]:
         items = [FrameFaces(frame(i), (replace(face(0, picture), codes=own),)) for i, own in enumerate(codes)]
-        return [one.codes for item in run(StyleSmoother(CodesConfig(frames=2), lag=lag), items) for one in item.faces]
+        return [one.codes for item in run(StyleSmoother(StyleConfig(frames=2), lag=lag), items) for one in item.faces]
 
     weights = np.array([5, 8, 9, 8, 5]) / 9
     np.testing.assert_allclose(smoothed(codes)[4], np.tensordot(weights / weights.sum(), codes[2:7], 1), rtol=1e-4)
@@ -228,12 +228,12 @@ def test_style_codes_are_averaged_around_a_frame_and_equal_ones_stay() -> None:
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for options in ({"frames": 17}, {"frames": -1}, {"pattern_levels": 0}, {"look_levels": 256}):
-        with pytest.raises(ConfigError, match=f"denoiser.{next(iter(options))}"):
+    for options in ({"frames": 17}, {"frames": -1}, {"texture_tolerance": 0}, {"colour_tolerance": 256}):
+        with pytest.raises(ConfigError, match=next(iter(options))):
             DenoiserConfig(**options)
-    with pytest.raises(ConfigError, match=r"codes\.frames"):
-        CodesConfig(frames=17)
-    with pytest.raises(ConfigError, match="most_change"):
-        SelectionConfig(most_change=0)
+    with pytest.raises(ConfigError, match="frames is 17; use 0 to 16"):
+        StyleConfig(frames=17)
+    with pytest.raises(ConfigError, match="max_weight_step"):
+        SelectionConfig(max_weight_step=0)
     with pytest.raises(ConfigError, match="lag"):
         Denoiser(lag=-1)

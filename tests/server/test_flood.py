@@ -27,7 +27,7 @@ def streaming(film: Path, folder: Path, *, files: int) -> Iterator["Streaming"]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-c", "from vidrestore.cli import main; main()", "stream", film, f"{folder}/hls/",
                folder / "film.mkv", "--loop", "--web", f"127.0.0.1:{port}", "--report", folder / "report.json",
-               "--set", "restore.selection.faces=1"]  # fmt: skip
+               "--set", "restore.selection.max_faces=1"]  # fmt: skip
     limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files})); "
     limited = [sys.executable, "-c", f"{limit}os.execv(sys.argv[1], sys.argv[1:])", *map(str, command)]
     with (folder / "log").open("wb") as log:

@@ -23,8 +23,8 @@ from benchmarks.live_peers import Camera, moving_ball
 from benchmarks.rtsp_relay import RtspRelay
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, WorkerError
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import StreamConfig
 from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 from vidrestore.server.logs import show_secret, start_logging
 from vidrestore.server.prometheus import metrics_text
@@ -35,8 +35,8 @@ from vidrestore.server.web_config import WebConfig, random_token
 
 SECRET = "hunter2"  # noqa: S105
 QUICK: dict[str, Any] = {
-    "source": {"retry": "always", "silence_seconds": 1.0, "backoff": {"first_seconds": 0.1, "longest_seconds": 0.3}},
-    "output": {"backoff": {"first_seconds": 0.1, "longest_seconds": 0.3}},
+    "source": {"retry": "always", "silence_seconds": 1.0, "backoff": {"first_seconds": 0.1, "max_seconds": 0.3}},
+    "output": {"backoff": {"first_seconds": 0.1, "max_seconds": 0.3}},
 }
 
 
@@ -98,7 +98,7 @@ def test_garbage_and_a_dead_source_leave_their_neighbours_alone(tmp_path: Path, 
 
 def test_reloading_touches_only_what_changed(tmp_path: Path, make_portrait_film: Any) -> None:
     film = str(make_portrait_film(frames=25))
-    loop = {"source": QUICK["source"] | {"loop": True}, "restore": {"selection": {"faces": 1}}}
+    loop = {"source": QUICK["source"] | {"loop": True}, "restore": {"selection": {"max_faces": 1}}}
     kept = a_spec("kept", film, str(tmp_path / "kept.mkv"), **loop)
     gone = a_spec("gone", film, str(tmp_path / "gone.mkv"), **loop)
     new = a_spec("new", film, str(tmp_path / "new.mkv"), **loop)

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.faces.alignment import TEMPLATE, place, transform
-from vidrestore.faces.detector import DetectorConfig
+from vidrestore.faces.config import DetectorConfig
 from vidrestore.faces.landmark_table import read_landmarks
 from vidrestore.training.data.dataset import open_face_folder
 from vidrestore.training.photographs.build_dataset import GatheringConfig, gather_faces

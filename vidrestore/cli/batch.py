@@ -1,15 +1,31 @@
-"""`vidrestore batch` and `vidrestore jobs`: many films, and what became of them."""
+"""`vidrestore batch` and `vidrestore jobs`: many videos, and their jobs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vidrestore import storage
-from vidrestore.cli.terminal import fail, given, live_bar, parse_faces, remark, say, show_table, warn, warn_all
+from vidrestore.cli.options import (
+    Address,
+    Codec,
+    Config,
+    Crf,
+    Device,
+    Faces,
+    Lossless,
+    Model,
+    Preset,
+    Quiet,
+    RuntimeName,
+    Settings,
+    Strength,
+    batch_option,
+)
+from vidrestore.cli.progress import ProgressBar, live_progress
+from vidrestore.cli.terminal import fail, given, remark, say, show_table, warn, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import InputError, Interrupted
@@ -24,65 +40,69 @@ _LINE_SECONDS = 30.0
 _MOST_TOLD = 20
 _MOST_LEFT_OUT = 5
 
-jobs = typer.Typer(help="Batches that were begun: list, show, clean.", no_args_is_help=True)
+jobs = typer.Typer(help="List, inspect and clean up jobs.", no_args_is_help=True)
 
 
 def batch(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Films, folders, patterns ('**' reaches into folders), s3://, gs://, https://.", metavar="SRC"
+            help="Videos, folders, patterns ('**' matches subfolders), s3://, gs:// or https:// addresses.",
+            metavar="SRC",
         ),
     ] = None,
-    out: Annotated[
-        str, typer.Option(help="The folder, or the address in a store, for the results.", metavar="DIR")
-    ] = "",
-    manifest: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines: source, destination, options of each film.")
+    out: Annotated[str, typer.Option(help="Folder, or address in a store, for the results.", metavar="DIR")] = "",
+    manifest: Annotated[Path | None, batch_option("manifest", metavar="FILE")] = None,
+    extension: Annotated[str | None, batch_option("extension", name="--ext", metavar=".EXT")] = None,
+    model: Model = None,
+    device: Device = None,
+    strength: Strength = None,
+    faces: Faces = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    lossless: Lossless = False,
+    runtime: RuntimeName = None,
+    address: Address = None,
+    workers: Annotated[int | None, batch_option("workers")] = None,
+    face_workers: Annotated[int | None, batch_option("ray.face_workers")] = None,
+    placement: Annotated[str | None, batch_option("ray.placement", metavar="spread|pack")] = None,
+    segment_seconds: Annotated[
+        float | None, typer.Option(help="Segment length in seconds (default: automatic).")
     ] = None,
-    extension: Annotated[str | None, typer.Option("--ext", help="Of all results, such as .mkv.")] = None,
-    model: Annotated[str | None, typer.Option(help="embedded, gfpgan-v1.4, ..., or a file.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    strength: Annotated[float | None, typer.Option(min=0, max=1, help="Share of the restored face.")] = None,
-    faces: Annotated[
-        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
+    on_error: Annotated[str | None, batch_option("on_error", metavar="fail|passthrough")] = None,
+    retries: Annotated[int | None, batch_option("retries")] = None,
+    work: Annotated[
+        str | None,
+        typer.Option(
+            help="Directory for intermediate segments; must be visible to all nodes (default: in DIR).", metavar="DIR"
+        ),
     ] = None,
-    codec: Annotated[str | None, typer.Option(help="Video encoder. Default libx264.")] = None,
-    crf: Annotated[float | None, typer.Option(help="Constant quality. Default 17.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Encoder preset. Default medium.")] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="FFV1, in .mkv.")] = False,
-    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
-    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster: auto, HOST:PORT, ray://...")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Segment workers at most. 0: as many as fit.")] = None,
-    face_workers: Annotated[int | None, typer.Option(min=0, help="Workers with the networks. 0: one a GPU.")] = None,
-    placement: Annotated[str | None, typer.Option(metavar="spread|pack", help="Over machines, or together.")] = None,
-    segment_seconds: Annotated[float | None, typer.Option(help="Length of a segment; else by cost.")] = None,
-    on_error: Annotated[
-        str | None, typer.Option(metavar="fail|passthrough", help="For a segment that cannot be restored.")
-    ] = None,
-    retries: Annotated[int | None, typer.Option(min=0, help="After a worker's death. Default 2.")] = None,
-    work: Annotated[str | None, typer.Option(help="For parts: shared by all machines. Default in DIR.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files of others in DIR.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    config: Config = None,
+    settings: Settings = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "-y", help="Overwrite files in DIR that this job did not create.")
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Restore many films, or long ones, on one machine or many. Run the same command again to go on after a crash."""
+    """Restore many videos, or long ones, on one machine or many.
+
+    Run the same command again to continue after a crash.
+    """
     if not out:
-        raise typer.BadParameter("give the folder for the results", param_hint="--out")
+        raise typer.BadParameter("name the folder for the results", param_hint="--out")
     job = read_toml(BatchConfig(), config) if config else BatchConfig()
     chosen: dict[str, Any] = {
         "restore": {
             "restorer": {"model": model, "device": device},
             "detector": {"device": device},
             "compositor": {"strength": strength},
-            "selection": {"faces": faces},
+            "selection": {"max_faces": faces},
             "encode": {"codec": codec, "crf": crf, "preset": preset, "lossless": lossless or None},
         },
-        "ray": {"address": address, "face_workers": face_workers, "placement": placement, "retries": retries},
+        "ray": {"address": address, "face_workers": face_workers, "placement": placement},
         "runtime": runtime,
+        "retries": retries,
         "manifest": manifest,
         "extension": extension,
         "workers": workers,
@@ -96,7 +116,7 @@ def batch(
 
 
 def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) -> None:
-    """Run a batch, show how far it is, and tell what became of it.
+    """Run a batch, show its progress, and print its result.
 
     Raises:
         VidrestoreError: the job cannot begin or go on.
@@ -105,36 +125,32 @@ def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) ->
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
     try:
-        with _shown(quiet=quiet) as on_progress:
+        with live_progress("restoring", _show, quiet=quiet) as on_bar:
+            on_progress = on_bar or (None if quiet else _log_lines())
             report = restore_videos(sources, out, job, on_progress=on_progress)
     except Interrupted:
         fail("interrupted; finished segments are kept: run the same command again to continue")
     _tell(report, out, quiet=quiet)
 
 
-@contextmanager
-def _shown(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
-    """A bar where somebody watches, else a line now and then: what a cluster's log is read for."""
-    if quiet:
-        yield None
-        return
-    with live_bar(quiet=quiet) as bar:
-        last = -_LINE_SECONDS
-        task = bar.add_task("restoring", total=None, told="") if bar else None
-
-        def tell(progress: JobProgress) -> None:
-            nonlocal last
-            if bar is not None and task is not None:
-                done = progress.frames_done
-                bar.update(task, total=progress.frames or None, completed=done, told=_told(progress))
-            elif progress.seconds - last >= _LINE_SECONDS:
-                last = progress.seconds
-                remark(f"{progress.seconds:7.0f} s  {_told(progress)}")
-
-        yield tell
+def _show(bar: ProgressBar, progress: JobProgress) -> None:
+    bar.show(progress.frames_done, progress.frames or None, _summary(progress))
 
 
-def _told(progress: JobProgress) -> str:
+def _log_lines() -> Callable[[JobProgress], None]:
+    """A line now and then: what a cluster's log is read for."""
+    last = -_LINE_SECONDS
+
+    def show(progress: JobProgress) -> None:
+        nonlocal last
+        if progress.seconds - last >= _LINE_SECONDS:
+            last = progress.seconds
+            remark(f"{progress.seconds:7.0f} s  {_summary(progress)}")
+
+    return show
+
+
+def _summary(progress: JobProgress) -> str:
     videos, pool = progress.videos, progress.pool
     new = progress.frames_done - progress.resumed_frames
     rate = new / progress.seconds if progress.seconds else 0.0
@@ -208,7 +224,7 @@ def _cells(job: JobSummary) -> list[str]:
 
 
 @jobs.command()
-def show(out: Annotated[str, typer.Argument(help="The job's output folder.", metavar="DIR")]) -> None:
+def show(out: Annotated[str, typer.Argument(help="Output folder of the job.", metavar="DIR")]) -> None:
     """Show what a job has done, video by video."""
     job = find_job(out)
     say(f"{job.out}: {job.state}, {job.done} of {job.videos} videos done, {job.failed_attempts} failed attempts")
@@ -228,11 +244,14 @@ def _film_cells(line: VideoLine) -> list[str]:
 @jobs.command()
 def clean(
     out: Annotated[
-        str | None, typer.Argument(help="The job's output folder; none: all that are done.", metavar="DIR")
+        str | None, typer.Argument(help="Output folder of the job (default: all finished jobs).", metavar="DIR")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also a job that is not done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Clean up a job even if it is not finished.")] = False,
 ) -> None:
-    """Remove journals and parts; results stay. Jobs that are not done are kept, for they can go on."""
+    """Remove journals and intermediate segments; results stay.
+
+    Unfinished jobs are kept, for they can continue.
+    """
     wanted = [find_job(out)] if out else list_jobs()
     cleaned = 0
     for job in wanted:

@@ -1,86 +1,86 @@
-"""`vidrestore degrade`: a film with the damage of an archive, to measure a restorer against the truth."""
+"""`vidrestore degrade`: simulate the damage of an archive."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vidrestore.cli.terminal import given, live_bar, say, warn_all
+from vidrestore.cli.options import Codec, Lossless, Overwrite, Quiet, Report, Strict, warn_former_flag
+from vidrestore.cli.progress import ProgressBar, live_progress
+from vidrestore.cli.terminal import given, say, warn_all
 from vidrestore.config import apply_settings, update
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, look_preset
 from vidrestore.degradation.report import DegradeReport
-from vidrestore.degradation.video import DegradeConfig, OnFrame, degrade_film
+from vidrestore.degradation.video import DegradeConfig, degrade_film
 from vidrestore.media.probe import VideoInfo
 from vidrestore.report import check_report
 
 
 def degrade(
-    source: Annotated[Path, typer.Argument(help="The film to damage: the truth.", metavar="SRC")],
+    source: Annotated[Path, typer.Argument(help="Video to damage: the reference.", metavar="SRC")],
     destination: Annotated[
-        Path, typer.Argument(help="The film to write; its extension names the container.", metavar="DST")
+        Path, typer.Argument(help="Video to write; its extension names the container.", metavar="DST")
     ],
-    preset: Annotated[
+    medium: Annotated[
         str,
-        typer.Option(metavar="|".join(LOOK_NAMES), help="What the film was kept on; mixed draws one of the others."),
+        typer.Option(
+            metavar="|".join(LOOK_NAMES), help="Medium whose damage is simulated; mixed: one of the others at random."
+        ),
     ] = "mixed",
-    seed: Annotated[int, typer.Option(min=0, help="Of the look and of every frame's damage.")] = 0,
-    codec: Annotated[str | None, typer.Option(help="Video encoder of DST. Default libx264.")] = None,
+    preset: Annotated[str | None, typer.Option(hidden=True)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    codec: Codec = None,
     crf: Annotated[
-        float | None, typer.Option(help="Constant quality of DST, so fine that the damage alone is seen. Default 10.")
+        float | None,
+        typer.Option(
+            help="Constant quality of DST; low, so that only the damage is visible "
+            f"(default: {DegradeConfig().encode.crf:g})."
+        ),
     ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="FFV1 (in .mkv).")] = False,
+    lossless: Lossless = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option, such as look.film.scale=[2,2]."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set any option, such as look.film.scale=[2,2]."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the look and what was done as JSON.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on a damaged source instead of warning.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace DST if it exists.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    report: Report = None,
+    strict: Strict = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Damage a film as an archive would; frames, their size and times stay, to be compared with the source's."""
+    """Damage a video as an archive would, to measure a restorer on it.
+
+    Frames, their size and their times stay, so that the result can be compared with the source.
+    """
+    if preset is not None:
+        warn_former_flag("--preset", "--medium")
+        medium = preset
     chosen = {
         "seed": seed,
         "encode": {"codec": codec, "crf": crf, "lossless": lossless or None},
         "strict": strict or None,
         "overwrite": overwrite or None,
     }
-    config = apply_settings(update(DegradeConfig(look=look_preset(preset)), given(chosen)), settings or [])
+    config = apply_settings(update(DegradeConfig(look=look_preset(medium)), given(chosen)), settings or [])
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
-    with _live_progress(quiet=quiet) as on_frame:
+    with live_progress("degrading", _show, quiet=quiet) as on_frame:
         done = degrade_film(source, destination, config, on_frame=on_frame)
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
         done.write(report)
     if not quiet:
-        _summarise(done, preset)
+        _summarise(done, medium)
 
 
-def _summarise(done: DegradeReport, preset: str) -> None:
+def _summarise(done: DegradeReport, medium: str) -> None:
     warn_all(done.warnings)
     film = done.look.film
     fields = f"interlaced ({film.interlacing})" if film.interlacing else "progressive"
     say(
-        f"{done.destination}: {done.frames} frames, {preset} with seed {done.seed}: {film.scale:.2f} times smaller, "
+        f"{done.destination}: {done.frames} frames, {medium} with seed {done.seed}: {film.scale:.2f} times smaller, "
         f"{fields}, {film.codec.name}, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
     )
 
 
-@contextmanager
-def _live_progress(*, quiet: bool) -> Iterator[OnFrame | None]:
-    with live_bar(quiet=quiet) as bar:
-        if bar is None:
-            yield None
-            return
-        task = bar.add_task("degrading", total=None, told="")
-
-        def show(frames: int, info: VideoInfo) -> None:
-            seconds = bar.tasks[task].elapsed or 0
-            rate = frames / seconds if seconds else 0
-            described = f"degrading {info.path.name}"
-            bar.update(task, description=described, total=info.frames, completed=frames, told=f"{rate:.1f} fps")
-
-        yield show
+def _show(bar: ProgressBar, frames: int, info: VideoInfo) -> None:
+    bar.show(frames, info.frames, f"{bar.rate(frames):.1f} fps", description=f"degrading {info.path.name}")

@@ -1,8 +1,6 @@
-"""`vidrestore restore`, `demo` and `probe`: the commands about films."""
+"""`vidrestore restore`, `demo` and `probe`: one video."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +9,27 @@ import typer
 from rich.table import Table
 
 from vidrestore import storage
-from vidrestore.cli.terminal import cell, fail, given, live_bar, out, parse_faces, say, say_json, warn_all
+from vidrestore.cli.options import (
+    Address,
+    Codec,
+    Config,
+    Crf,
+    Device,
+    Faces,
+    Lossless,
+    MinFace,
+    Model,
+    Overwrite,
+    Preset,
+    Quiet,
+    Report,
+    RuntimeName,
+    Settings,
+    Strength,
+    Strict,
+)
+from vidrestore.cli.progress import ProgressBar, live_progress
+from vidrestore.cli.terminal import cell, fail, given, out, say, say_json, warn_all
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import Interrupted
@@ -24,42 +42,36 @@ from vidrestore.report import RunReport, check_report
 
 def restore(
     source: Annotated[
-        str, typer.Argument(help="The video to restore: a file, s3://, gs:// or https://.", metavar="SRC")
+        str, typer.Argument(help="Video to restore: a file, or an s3://, gs:// or https:// address.", metavar="SRC")
     ],
     destination: Annotated[
-        str, typer.Argument(help="The video to write; its extension names the container.", metavar="DST")
+        str, typer.Argument(help="Video to write; its extension names the container.", metavar="DST")
     ],
-    model: Annotated[
-        str | None, typer.Option(help="embedded, gfpgan-v1.4, gfpgan-v1.3, gfpgan-v1.2, or a file.")
+    model: Model = None,
+    strength: Strength = None,
+    faces: Faces = None,
+    min_face: MinFace = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pixel_format: Annotated[
+        str | None, typer.Option(help="Output pixel format (default: same as the source).", metavar="NAME")
     ] = None,
-    strength: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of the restored face in the blend.")
-    ] = None,
-    faces: Annotated[
-        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
-    ] = None,
-    min_face: Annotated[float | None, typer.Option(min=0, metavar="PX", help="Leave narrower faces alone.")] = None,
-    codec: Annotated[str | None, typer.Option(help="Video encoder: libx264, libx265, libsvtav1, ...")] = None,
-    crf: Annotated[float | None, typer.Option(help="Constant quality; lower is better. Default 17.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Encoder preset. Default medium.")] = None,
-    pixel_format: Annotated[str | None, typer.Option(help="Of the output; by default the film's own.")] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="FFV1 (in .mkv).")] = False,
-    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
-    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write what was done as JSON.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on a damaged source instead of warning.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace DST if it exists.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    lossless: Lossless = False,
+    runtime: RuntimeName = None,
+    address: Address = None,
+    device: Device = None,
+    config: Config = None,
+    settings: Settings = None,
+    report: Report = None,
+    strict: Strict = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Restore the faces of a video; audio, subtitles, chapters and every timestamp stay.
+    """Restore the faces in one video.
 
-    Finished segments are kept in the hidden folder .NAME.vidrestore beside DST until DST is complete: run the same
-    command again after a crash, and it continues where it was.
+    Audio, subtitles, chapters and every timestamp stay. Finished segments are kept in the hidden folder
+    .NAME.vidrestore next to DST until DST is complete: run the same command again to continue after a crash.
     """
     job = read_toml(JobConfig(), config) if config else JobConfig()
     encode = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format, "lossless": lossless or None}
@@ -68,7 +80,7 @@ def restore(
             "restorer": {"model": model, "device": device},
             "detector": {"device": device},
             "compositor": {"strength": strength},
-            "selection": {"faces": faces, "min_face": min_face},
+            "selection": {"max_faces": faces, "min_face_px": min_face},
             "encode": encode,
         },
         "ray": {"address": address},
@@ -83,7 +95,7 @@ def restore(
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
     try:
-        with _live_progress(quiet=quiet) as on_progress:
+        with live_progress("restoring", _show, quiet=quiet) as on_progress:
             done = restore_video(source, destination, job, on_progress=on_progress)
     except Interrupted as error:
         fail(error.message)
@@ -94,21 +106,10 @@ def restore(
         _summarise(done)
 
 
-@contextmanager
-def _live_progress(*, quiet: bool) -> Iterator[Callable[[JobProgress], None] | None]:
-    with live_bar(quiet=quiet) as bar:
-        if bar is None:
-            yield None
-            return
-        task = bar.add_task("restoring", total=None, told="")
-
-        def update_bar(progress: JobProgress) -> None:
-            new = progress.frames_done - progress.resumed_frames
-            rate = new / progress.seconds if progress.seconds else 0
-            told = f"{progress.frames_done} frames  {rate:.1f} fps  {progress.faces_done} faces"
-            bar.update(task, total=progress.frames or None, completed=progress.frames_done, told=told)
-
-        yield update_bar
+def _show(bar: ProgressBar, progress: JobProgress) -> None:
+    rate = (progress.frames_done - progress.resumed_frames) / progress.seconds if progress.seconds else 0.0
+    note = f"{progress.frames_done} frames  {rate:.1f} fps  {progress.faces_done} faces"
+    bar.show(progress.frames_done, progress.frames or None, note)
 
 
 def _summarise(done: RunReport) -> None:
@@ -120,16 +121,16 @@ def _summarise(done: RunReport) -> None:
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to leave films, picture and reports.", metavar="DIR")],
-    runtime: Annotated[str | None, typer.Option(metavar="ray|local", help="Ray actors, or this process.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder for the videos, the image and the reports.", metavar="DIR")],
+    runtime: RuntimeName = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Make two damaged films, restore them, and draw a before/after picture."""
+    """Make two damaged videos, restore them, and draw a before/after image."""
     from vidrestore.demo import DemoFilm, run_demo  # noqa: PLC0415  the demonstration's parts are optional
 
     job = update(JobConfig(), given({"runtime": runtime}))
     started = time.perf_counter()
-    with _live_progress(quiet=quiet) as on_progress:
+    with live_progress("restoring", _show, quiet=quiet) as on_progress:
         made = run_demo(folder, job, on_progress)
     if quiet:
         return
@@ -143,19 +144,19 @@ def demo(
     before, after = made.likeness_before, made.likeness_after
     say(
         f"  face against ground truth: {before.psnr:.2f} dB before, {after.psnr:.2f} dB after; feature distance "
-        f"{before.feature_distance:.3f} before, {after.feature_distance:.3f} after (less is nearer)"
+        f"{before.feature_distance:.3f} before, {after.feature_distance:.3f} after (lower is better)"
     )
     say(line(made.carphone))
     say(f"before | after | truth: {made.picture}")
     say(f"reports: {made.archival.report_path}, {made.carphone.report_path}")
-    say(f"all of it took {time.perf_counter() - started:.1f} s")
+    say(f"took {time.perf_counter() - started:.1f} s")
 
 
 def probe_film(
-    source: Annotated[Path, typer.Argument(help="The film to describe.", metavar="SRC")],
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    source: Annotated[Path, typer.Argument(help="Video to describe.", metavar="SRC")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what is in a film."""
+    """Describe a video."""
     described = asdict(inspect(source))
     if as_json:
         say_json(described)

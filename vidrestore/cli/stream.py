@@ -12,14 +12,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vidrestore.cli.terminal import cell, err, given, parse_faces, say
+from vidrestore.cli.options import Address, Codec, Device, Faces, Model, Report, StreamCrf, StreamPreset, stream_option
+from vidrestore.cli.terminal import cell, err, given, say
 from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, VidrestoreError
 from vidrestore.files import replace_text
 from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import StreamConfig
 from vidrestore.redaction import redact
 from vidrestore.report import check_report, installed_versions
 from vidrestore.report_json import to_json
@@ -59,50 +60,66 @@ def stream(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A file of streams, in place of SRC and DST.", metavar="STREAMS.toml")
+        Path | None, typer.Option(help="TOML file of streams, instead of SRC and DST.", metavar="STREAMS.toml")
     ] = None,
-    lag: Annotated[int | None, typer.Option(min=0, max=8, help="Frames to hold back for steadier faces.")] = None,
-    mode: Annotated[str | None, typer.Option(help="realtime (drops what is late) or complete (waits).")] = None,
-    retry: Annotated[str | None, typer.Option(help="always, transient (default) or never.")] = None,
-    transport: Annotated[str | None, typer.Option(help="tcp (default) or udp, of RTSP in and out.")] = None,
-    model: Annotated[str | None, typer.Option(help="embedded, gfpgan-v1.4, ..., or a file.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
-    faces: Annotated[
-        int | None, typer.Option(parser=parse_faces, metavar="all|largest|N", help="Faces a frame.")
+    lag: Annotated[
+        int | None, typer.Option(help="Frames to hold back for steadier faces, 0 to 8 (default: 0).")
     ] = None,
-    codec: Annotated[str | None, typer.Option(help="Video encoder. Default libx264.")] = None,
-    crf: Annotated[float | None, typer.Option(help="Constant quality. Default 23.")] = None,
-    preset: Annotated[str | None, typer.Option(help="QualityLimits of the encoder. Default veryfast.")] = None,
-    record_seconds: Annotated[float | None, typer.Option(help="Length of a recording's files. Default 300.")] = None,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Do not pass the sound on.")] = False,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin a file again at its end.")] = False,
+    mode: Annotated[str | None, stream_option("mode", metavar="realtime|complete")] = None,
+    retry: Annotated[str | None, stream_option("source.retry", metavar="always|transient|never")] = None,
+    transport: Annotated[
+        str | None, typer.Option(metavar="tcp|udp", help="Transport of RTSP sources and outputs (default: tcp).")
+    ] = None,
+    model: Model = None,
+    device: Device = None,
+    faces: Faces = None,
+    codec: Codec = None,
+    crf: StreamCrf = None,
+    preset: StreamPreset = None,
+    record_seconds: Annotated[float | None, stream_option("output.record_seconds")] = None,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Drop the audio.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
     web: Annotated[
-        str | None, typer.Option(help="Serve page, metrics and health, such as on 127.0.0.1:8080.", metavar="HOST:PORT")
+        str | None,
+        typer.Option(help="Serve web page, metrics and health, such as on 127.0.0.1:8080.", metavar="HOST:PORT"),
     ] = None,
     web_hosts: Annotated[
         list[str] | None,
-        typer.Option("--web-host", metavar="NAME", help="Further host name of the page, such as a reverse proxy's."),
+        typer.Option(
+            "--web-host", metavar="NAME", help="Another host name of the web page, such as a reverse proxy's."
+        ),
     ] = None,
     no_web_token: Annotated[
-        bool, typer.Option("--no-web-token", help="Show the page to everybody on this machine, without a token.")
+        bool, typer.Option("--no-web-token", help="Show the web page to everybody on this machine, without a token.")
     ] = False,
-    runtime: Annotated[str | None, typer.Option(metavar="local|ray", help="This process, or Ray actors.")] = None,
-    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; means --runtime ray.")] = None,
-    log: Annotated[str, typer.Option(metavar="text|json", help="Of the log on stderr.")] = "text",
-    report: Annotated[Path | None, typer.Option(help="Write what each stream did as JSON, at the end.")] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="local|ray", help="Run in this process, or on Ray (default: local; ray with --address)."),
+    ] = None,
+    address: Address = None,
+    log: Annotated[str, typer.Option(metavar="text|json", help="Format of the log on stderr.")] = "text",
+    report: Report = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option, such as ladder.enabled=false."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set any option, such as quality.enabled=false; may be repeated. See `vidrestore config show --for "
+            "stream`.",
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
 ) -> None:
-    """Restore the faces of live streams. SIGTERM completes every output and ends, SIGHUP reads --config again."""
+    """Restore the faces in live streams.
+
+    SIGTERM completes every output and ends; SIGHUP reads --config again.
+    """
     chosen: dict[str, Any] = {
         "restore": {
             "lag": lag,
             "restorer": {"model": model, "device": device},
             "detector": {"device": device},
-            "selection": {"faces": faces},
+            "selection": {"max_faces": faces},
         },
         "source": {"retry": retry, "transport": transport, "audio": False if no_audio else None, "loop": loop or None},
         "sink": {"encode": {"codec": codec, "crf": crf, "preset": preset}},

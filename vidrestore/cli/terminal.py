@@ -8,22 +8,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import IO, Any, NoReturn, cast
+from typing import IO, Any, NoReturn, TextIO, cast
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +22,7 @@ from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.cli.usage import run_command
 from vidrestore.errors import Interrupted, VidrestoreError
 from vidrestore.exception_hooks import install_exception_hooks
+from vidrestore.former_options import FormerOptionWarning
 from vidrestore.printable import few, printable, printable_lines
 
 out = Console(file=cast("IO[str]", StandardStream("stdout")))
@@ -44,16 +36,32 @@ def run_to_exit(command: typer.Typer | Callable[..., object]) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, _stop)
     install_exception_hooks()
+    warnings.showwarning = _show_warning
     try:
         run_command(command)
     except Interrupted:
-        fail("interrupted; nothing was left under the final name")
+        fail("interrupted; no output was written")
     except VidrestoreError as error:
         fail(error.message)
     except Exception as error:  # noqa: BLE001  the last line of defence
         if os.environ.get("VIDRESTORE_DEBUG"):
             err.print(Text(printable_lines("".join(traceback.format_exception(error)))), soft_wrap=True)
         fail(f"internal error, please report it: {_told(error)} (VIDRESTORE_DEBUG=1 shows where)")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """As Python does, but for what is meant for the user of the command."""
+    if issubclass(category, FormerOptionWarning):
+        warn(str(message))
+    else:
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _told(error: Exception) -> str:
@@ -132,41 +140,6 @@ def parse_faces(text: str) -> int:
         return int(text)
     message = f"{text!r} is neither 'all' nor 'largest' nor a positive number"
     raise typer.BadParameter(message)
-
-
-def bar_columns() -> tuple[ProgressColumn, ...]:
-    """What a bar shows of its task, from left to right."""
-    return (
-        Words(lambda task: task.description),
-        BarColumn(),
-        TaskProgressColumn(),
-        Words(lambda task: str(task.fields.get("told", ""))),
-        TimeElapsedColumn(),
-        Words(lambda _: "ETA"),
-        TimeRemainingColumn(),
-    )
-
-
-@contextmanager
-def live_bar(*, quiet: bool) -> Iterator[Progress | None]:
-    """A bar on stderr with a field `told` beside it; None where nobody watches."""
-    if quiet or not err.is_terminal:
-        yield None
-        return
-    with Progress(*bar_columns(), console=err, transient=True) as bar:
-        yield bar
-
-
-class Words(ProgressColumn):
-    """A column of foreign text; rich's own reads it as markup."""
-
-    def __init__(self, words: Callable[[Task], str]) -> None:
-        super().__init__()
-        self._words = words
-
-    def render(self, task: Task) -> Text:
-        """The words as they are at present."""
-        return Text(printable(self._words(task)))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

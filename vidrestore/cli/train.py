@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from vidrestore.cli.terminal import err, fail, given, live_bar, say
+from vidrestore.cli.options import Address, Config, Quiet, Settings, warn_former_flag
+from vidrestore.cli.progress import ProgressBar, live_progress
+from vidrestore.cli.terminal import fail, given, say
 from vidrestore.config import apply_settings, read_toml, update
 from vidrestore.errors import ConfigError, Interrupted, OutputError
 from vidrestore.files import replace_bytes, replace_text
@@ -26,45 +28,54 @@ _SHOWN_LOSSES = 5
 
 
 def train(
-    faces: Annotated[Path, typer.Argument(help="A folder of aligned faces, as `align` makes it.", metavar="FACES")],
+    faces: Annotated[Path, typer.Argument(help="Folder of aligned faces, as `build-faces` makes it.", metavar="FACES")],
     folder: Annotated[
-        Path, typer.Option("--out", help="Log, checkpoints and weights; goes on where it stopped.", metavar="FOLDER")
+        Path,
+        typer.Option(
+            "--out", help="Folder for log, checkpoints and weights; a training in it continues.", metavar="DIR"
+        ),
     ],
-    what: Annotated[str, typer.Option(metavar="restorer|prior", help="Which network.")] = "restorer",
-    preset: Annotated[
-        str, typer.Option(metavar="official|compact", help="What to start from: the paper's, or the embedded model's.")
+    what: Annotated[str, typer.Option(metavar="restorer|prior", help="Network to train.")] = "restorer",
+    recipe: Annotated[
+        str,
+        typer.Option(metavar="official|compact", help="Options to start from: the paper's, or the embedded model's."),
     ] = "official",
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any option.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PART.OPTION=VALUE", help="Any option.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(hidden=True)] = None,
+    config: Config = None,
+    settings: Settings = None,
     prior: Annotated[
-        Path | None, typer.Option(help="A trained prior, or a GFP-GAN whose decoder is taken.", metavar="FILE")
+        Path | None, typer.Option(help="Trained prior, or a GFP-GAN whose decoder is taken.", metavar="FILE")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="Go on from the weights of an earlier training.", metavar="FOLDER")
+        Path | None, typer.Option(help="Folder of an earlier training whose weights to start from.", metavar="DIR")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="In all; the learning rate's schedule ends there too.")
+        int | None, typer.Option(metavar="N", help="Steps in all; the learning-rate schedule ends there too.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, metavar="N", help="Faces of a step, over all workers.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes, on Ray if more than one.")] = 1,
-    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster: auto or HOST:PORT.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Faces per step, over all workers.")] = None,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of processes; more than one run on Ray.")
+    ] = 1,
+    address: Address = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train GFP-GAN, or its generative prior, on a folder of aligned faces."""
+    if preset is not None:
+        warn_former_flag("--preset", "--recipe")
+        recipe = preset
     network = _what(what)
     if network == "prior" and prior:
-        raise ConfigError("--prior is where a restorer begins; with --what prior, --start FOLDER goes on from one")
-    resolved = _resolved(preset, config, steps=steps, batch=batch, settings=settings or [])
+        raise ConfigError("--prior is for a restorer; to continue from a prior with --what prior, use --start DIR")
+    resolved = _resolved(recipe, config, steps=steps, batch=batch, settings=settings or [])
     machine_of(resolved, "cpu", world=workers)  # says so, before anything is written, if they cannot share the batch
     files = {"faces": faces, "prior": prior, "start": start}
     try:
         with (
             _recorded(folder, network, resolved, files),
-            _live_progress(resolved.run.steps, quiet=quiet) as on_log,
+            live_progress("training", _show, quiet=quiet, total=resolved.run.steps) as on_bar,
         ):
+            on_log = on_bar or (None if quiet else _line_of(resolved.run.steps))
             if workers > 1 or address:
                 options = {"what": network, "prior": prior, "start": start, "workers": workers, "address": address}
                 weights = _on_ray(resolved, faces, folder, **options, gpus_per_worker=_gpus(device), on_log=on_log)
@@ -87,9 +98,9 @@ def _what(text: str) -> What:
 
 
 def _resolved(
-    preset: str, file: Path | None, *, steps: int | None, batch: int | None, settings: list[str]
+    recipe: str, file: Path | None, *, steps: int | None, batch: int | None, settings: list[str]
 ) -> TrainingConfig:
-    config = training_preset(preset)
+    config = training_preset(recipe)
     if file:
         config = read_toml(config, file)
     chosen = {"run": {"steps": steps}, "restorer": {"schedule": {"steps": steps}}, "batch": batch}
@@ -157,21 +168,18 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
 def _farewell(folder: Path) -> str:
     kept = _states(folder)
     if not kept:
-        return f"interrupted before the first checkpoint; the same command begins anew in {folder}"
+        return f"interrupted before the first checkpoint; the same command starts over in {folder}"
     step = int(kept[-1].stem.removeprefix("state-"))
-    return f"interrupted; the checkpoint of step {step} in {folder} is kept, and the same command goes on from there"
+    return f"interrupted; the checkpoint of step {step} in {folder} is kept, and the same command continues from there"
 
 
-@contextmanager
-def _live_progress(steps: int, *, quiet: bool) -> Iterator[OnLog | None]:
-    """A bar where somebody watches; a line for every line of the log where the output is kept."""
-    if quiet or not err.is_terminal:
-        yield None if quiet else lambda step, values: say(f"step {step} of {steps}: {_shown(values)}")
-        return
-    with live_bar(quiet=quiet) as bar:
-        assert bar is not None, "there is a terminal"  # noqa: S101  asked above
-        task = bar.add_task("training", total=steps, told="")
-        yield lambda step, values: bar.update(task, completed=step, told=f"step {step}  {_shown(values)}")
+def _show(bar: ProgressBar, step: int, values: Mapping[str, float]) -> None:
+    bar.show(step, None, f"step {step}  {_shown(values)}")
+
+
+def _line_of(steps: int) -> OnLog:
+    """A line for every line of the log, where the output is kept."""
+    return lambda step, values: say(f"step {step} of {steps}: {_shown(values)}")
 
 
 def _shown(values: Mapping[str, float]) -> str:

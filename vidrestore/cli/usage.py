@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import typer
-from typer import rich_utils
 
 from vidrestore.printable import printable
 
@@ -26,6 +25,8 @@ def run_command(command: typer.Typer | Callable[..., object]) -> None:
     except _UsageError as error:
         message = error.format_message
         error.format_message = lambda: printable(message())
+        from typer import rich_utils  # noqa: PLC0415  slow to import, and seldom needed
+
         with suppress(SystemExit, OSError, ValueError):  # nobody reads it: the exit code still tells
             rich_utils.rich_format_error(error)
         sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""`vidrestore models`: the zoo of weights."""
+"""`vidrestore models`: list, download and verify models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,22 +6,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from vidrestore.cli.terminal import cell, live_bar, out, say
+from vidrestore.cli.progress import ProgressBar, live_progress
+from vidrestore.cli.terminal import cell, out, say
 from vidrestore.models import zoo
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 
-models = typer.Typer(help="The zoo of weights.", no_args_is_help=True)
+models = typer.Typer(help="List, download and verify models.", no_args_is_help=True)
 
 
 def fetch_weights(name: str, *, quiet: bool = False) -> Path:
     """Download what this machine lacks where the user can see it, not inside a worker."""
-    with live_bar(quiet=quiet) as bar:
-        if bar is None:
-            return zoo.resolve(name)
-        task = bar.add_task(f"fetching {name}", total=None, visible=False, told="")
-        return zoo.resolve(
-            name, on_progress=lambda held, total: bar.update(task, completed=held, total=total, visible=True)
-        )
+    with live_progress(f"downloading {name}", ProgressBar.show, quiet=quiet, visible=False) as on_progress:
+        return zoo.resolve(name, on_progress=on_progress)
 
 
 def fetch_needed(restore: RestoreConfig, *, quiet: bool) -> None:
@@ -34,8 +30,8 @@ def fetch_needed(restore: RestoreConfig, *, quiet: bool) -> None:
 
 @models.command("list")
 def list_models() -> None:
-    """Name every model, and say which are here."""
-    table = Table("name", "kind", "size", "here", "licence", "what it is")
+    """List every model, and whether it is downloaded."""
+    table = Table("name", "kind", "size", "downloaded", "licence", "description")
     for entry in zoo.entries():
         here = "yes" if zoo.is_here(entry.name) else "no"
         size = f"{entry.size / 2**20:.0f} MB" if entry.size else "?"
@@ -44,12 +40,12 @@ def list_models() -> None:
 
 
 @models.command()
-def fetch(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
-    """Download a model once, verified."""
+def fetch(name: Annotated[str, typer.Argument(help="Model name; see `vidrestore models list`.")]) -> None:
+    """Download a model and verify it."""
     say(str(fetch_weights(name)))
 
 
 @models.command()
-def verify(name: Annotated[str, typer.Argument(help="A name of `vidrestore models list`.")]) -> None:
-    """Hash a model's file again, whatever is remembered of it."""
+def verify(name: Annotated[str, typer.Argument(help="Model name; see `vidrestore models list`.")]) -> None:
+    """Verify the checksum of a downloaded model."""
     say(f"{zoo.verify(name)}: sha256 matches")

@@ -6,15 +6,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from vidrestore.config import Options
 from vidrestore.degradation.frame_sizes import enlarge_picture, shrink_frame
 from vidrestore.degradation.medium.clip import SMALLEST_SIDE
 from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, look_preset, sample_profile
 from vidrestore.degradation.medium.whole_video import through_medium
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.timing_check import rounded_times
-from vidrestore.errors import ConfigError, InputError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.errors import InputError
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.inspection import inspect_to_rewrite
 from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
@@ -32,22 +36,17 @@ OnFrame = Callable[[int, VideoInfo], None]
 
 
 @dataclass(frozen=True, slots=True)
-class DegradeConfig:
+class DegradeConfig(Options):
     """Which damage, and how its result is stored."""
 
     look: LookConfig = field(default_factory=lambda: look_preset("mixed"))
-    seed: int = 0
-    """0 or more; the look and the damage of every frame follow from it."""
+    seed: Annotated[
+        int, Field(ge=0, description="0 or more; the look and the damage of every frame follow from it.")
+    ] = 0
     encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(crf=10))
     """Much finer than what a film is restored to: what is measured is to be the damage, not this encoding."""
-    overwrite: bool = False
-    """Whether an existing destination may be replaced."""
-    strict: bool = False
-    """Whether a damaged source is an error instead of a warning."""
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; give 0 or more")
+    overwrite: Annotated[bool, Field(description="Whether an existing destination may be replaced.")] = False
+    strict: Annotated[bool, Field(description="Whether a damaged source is an error instead of a warning.")] = False
 
 
 def degrade_film(

@@ -1,7 +1,6 @@
 """Which face found now is which face known before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -9,8 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
-from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import place, transform
+from vidrestore.faces.config import AssociationConfig
 from vidrestore.faces.detector import box_iou
 from vidrestore.faces.motion import MotionFilter, Observation
 from vidrestore.types import Float32, Float64
@@ -18,27 +17,6 @@ from vidrestore.types import Float32, Float64
 _FORBIDDEN = 1e6
 FACE_BOX: Final[Float64] = np.array([0.22, 0.22, 0.78, 0.86])
 """Left, top, right, bottom of a typical face in the unit square of the alignment template."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationConfig:
-    """When two looks may show the same face."""
-
-    gate: float = 0.9999
-    """Share of true matches that the Mahalanobis gate lets through, 0..1."""
-    slack: float = 0.05
-    """Standard deviation of sudden motion beyond the model, in face sizes and radians, that the gate allows for."""
-    max_distance: float = 0.7
-    """Farthest that landmarks may lie from their prediction, root mean square in face sizes."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.gate < 1:
-            raise ConfigError(f"association.gate is {self.gate}; it must lie between 0 and 1")
-        if not (self.slack >= 0 and self.max_distance > 0):
-            raise ConfigError(
-                f"association.slack is {self.slack} and association.max_distance {self.max_distance}; "
-                "use 0 or more, and more than 0"
-            )
 
 
 def associate(

@@ -1,8 +1,8 @@
 """Faces and their five landmarks in a picture."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import get_args
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,40 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vidrestore.errors import ConfigError, RestorationError
-from vidrestore.faces.retinaface import NetworkName, anchors, decode, load_network
+from vidrestore.errors import RestorationError
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.retinaface import anchors, decode, load_network
 from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
 from vidrestore.types import Detection, Float32, UInt8
 
+_log = logging.getLogger(__name__)
+
 _MEAN_BGR = (104.0, 117.0, 123.0)
 _SAME_FACE_OVERLAP = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorConfig:
-    """Which detector, and what counts as a face."""
-
-    name: NetworkName = "retinaface-mobile0.25"
-    """The small network comes with the package; resnet50 (109 MB) is fetched on first use and ten times slower."""
-    score_threshold: float = 0.6
-    """Least score of a face, 0..1. The tracker drops what is seen once only, so this may be low."""
-    nms_threshold: float = 0.4
-    """Of two boxes whose intersection over union exceeds this, the better stays, 0..1."""
-    device: str = "auto"
-    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`."""
-    gpu_batch: int = 8
-    """Pictures of one forward pass on a GPU; smaller groups are padded, so that results do not depend on grouping."""
-
-    def __post_init__(self) -> None:
-        for option in ("score_threshold", "nms_threshold"):
-            value = getattr(self, option)
-            if not 0 < value < 1:
-                raise ConfigError(f"detector.{option} is {value}; it must lie between 0 and 1")
-        if self.name not in get_args(NetworkName):
-            raise ConfigError(f"detector.name is {self.name!r}; use one of {', '.join(get_args(NetworkName))}")
-        if self.gpu_batch < 1:
-            raise ConfigError(f"detector.gpu_batch is {self.gpu_batch}; use 1 or more")
 
 
 class FaceDetector:
@@ -62,6 +39,7 @@ class FaceDetector:
         self._config = config or DetectorConfig()
         self._device = choose_device(self._config.device, option="detector.device")
         plain = network or load_network(self._config.name, self._device)
+        _log.info("detector %s on %s", self._config.name, self._device)
         self._network = CudaGraphRunner(plain) if self._device.type == "cuda" else plain
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
@@ -83,7 +61,7 @@ class FaceDetector:
                     f"the detector got an array {item.dtype} {list(item.shape)}; it wants a picture, uint8 [h, w, 3]"
                 )
             by_shape.setdefault(item.shape, []).append(position)
-        longest = self._config.gpu_batch if self._device.type == "cuda" else 1
+        longest = self._config.batch_size_gpu if self._device.type == "cuda" else 1
         for positions in by_shape.values():
             for start in range(0, len(positions), longest):
                 yield positions[start : start + longest]
@@ -99,7 +77,7 @@ class FaceDetector:
             yield self._faces(*(tensor.cpu().numpy() for tensor in (*pixels, scores[index, sure, 1])))
 
     def _input(self, images: list[UInt8]) -> torch.Tensor:
-        batch = len(images) if self._device.type == "cpu" else self._config.gpu_batch
+        batch = len(images) if self._device.type == "cpu" else self._config.batch_size_gpu
         pictures = np.zeros((batch, *images[0].shape), np.uint8)
         for index, image in enumerate(images):
             cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=pictures[index])

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from filterpy.kalman import KalmanFilter
 
-from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import TEMPLATE, residual, similarity, yaw
+from vidrestore.faces.config import MotionConfig
 from vidrestore.types import Detection, Float64
 
 _CENTRED = TEMPLATE - TEMPLATE.mean(axis=0)
@@ -20,52 +20,6 @@ _SPREAD = float(np.sqrt((_CENTRED**2).sum()))
 _LEVER = float(np.hypot(*(0.5 - TEMPLATE.mean(axis=0))))
 SHORTEST_STEP_SECONDS: Final = 1e-3
 """Equal or falling times (damaged files) count as this step."""
-
-
-@dataclass(frozen=True, slots=True)
-class MotionConfig:
-    """Strengths of motion and noise.
-
-    Those of acceleration and noise are near the maximum likelihood on five real clips; `calm` and `freedom` lie between
-    what holds damaged clips closest to the poses of the undamaged ones, and what follows fast heads.
-    """
-
-    scale_acceleration: float = 0.3
-    """Noise of the second derivative of log size, 1 / s^1.5."""
-    turn_acceleration: float = 0.4
-    """Noise of the second derivative of the angle, rad / s^1.5."""
-    shift_acceleration: float = 0.25
-    """Noise of the second derivative of the position, face sizes / s^1.5."""
-    landmark_noise: float = 0.0015
-    """Standard deviation of one landmark coordinate of a certain, frontal face, in face sizes."""
-    landmark_noise_pixels: float = 0.12
-    """Part of that deviation that does not shrink with the face, in display pixels."""
-    smoothing: float = 1.5
-    """Factor on the landmark noise: larger holds the crop steadier and follows sudden motion less closely."""
-    calm: float = 0.35
-    """0.01..1: share of these accelerations that poses are smoothed with, for most of the time a face is calmer; where
-    it is not, they grow with what is seen."""
-    freedom: float = 8.0
-    """1 or more: degrees of freedom of Student's t that the smoothed accelerations follow. The fewer, the more readily
-    they grow; with very many smoothing is Gaussian."""
-
-    def __post_init__(self) -> None:
-        for option in self.__slots__:
-            if not getattr(self, option) > 0:
-                raise ConfigError(f"motion.{option} is {getattr(self, option)}; it must be above 0")
-        if not 0.01 <= self.calm <= 1:  # noqa: PLR2004
-            raise ConfigError(f"motion.calm is {self.calm}; use 0.01 to 1")
-        if not 1 <= self.freedom < np.inf:
-            raise ConfigError(f"motion.freedom is {self.freedom}; use 1 or more, 1e9 is as good as Gaussian")
-
-    def accelerations(self, size: float) -> Float64:
-        """Spectral densities of the accelerations [4] of a face of `size` display pixels."""
-        shift = self.shift_acceleration * size
-        return np.square([self.scale_acceleration, self.turn_acceleration, shift, shift])
-
-    def start_speed(self, size: float) -> Float64:
-        """Variances [4] of the velocities of a face that was just found: a size and a radian a second."""
-        return np.square([1.0, 1.0, size, size])
 
 
 @dataclass(frozen=True, slots=True)

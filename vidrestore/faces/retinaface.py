@@ -6,18 +6,16 @@ Of facexlib the network and its anchors are used, not `detect_faces`, which keep
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidrestore.errors import ModelError
+from vidrestore.faces.config import NetworkName
 from vidrestore.models import zoo
 from vidrestore.models.checkpoint import load_state_dict
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
-
-NetworkName = Literal["retinaface-mobile0.25", "retinaface-resnet50"]
 
 _ANCHORS = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
 _IMAGE_DIMENSIONS = 4

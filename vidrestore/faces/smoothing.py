@@ -18,7 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from vidrestore.faces.motion import SHORTEST_STEP_SECONDS, MotionConfig, Observation
+from vidrestore.faces.config import MotionConfig
+from vidrestore.faces.motion import SHORTEST_STEP_SECONDS, Observation
 from vidrestore.types import Float64
 
 AVERAGING_SECONDS = 0.12
@@ -47,7 +48,7 @@ def smooth(
     poses[:, 1] = np.unwrap(poses[:, 1])
     trust = 1 / np.array([observation.variance for observation in observations])
     size = float(np.exp(np.median(poses[:, 0])))
-    densities = config.accelerations(size) * config.calm**2
+    densities = config.accelerations(size) * config.calm_acceleration_ratio**2
 
     def solved(seconds: Float64, stiffer: Float64, wanted: int) -> Float64:
         """float64 [coordinate, 2 * node, 2]: the chain, and the covariances of all of it with the pose `wanted`."""
@@ -65,7 +66,7 @@ def smooth(
     if len(stiffer):
         steps = np.maximum(np.diff(seen), SHORTEST_STEP_SECONDS)
         bent = (_bending(solved(seen, stiffer, 0)[..., 0], steps) / densities[:, None]).sum(axis=0)
-        stiffer = (config.freedom + _BENDS) / (config.freedom + bent)
+        stiffer = (config.student_t_dof + _BENDS) / (config.student_t_dof + bent)
     if at == len(seen) or observations[at].ordinal != ordinal:
         # A frame between two looks parts their step and leaves it as stiff as it is: what is not seen has no say.
         stiffer = np.insert(stiffer, min(at, len(stiffer)), stiffer[at - 1] if 0 < at < len(seen) else 1)

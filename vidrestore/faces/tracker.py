@@ -2,72 +2,21 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from vidrestore.errors import ConfigError, RestorationError
+from vidrestore.errors import RestorationError
 from vidrestore.faces.alignment import transform
-from vidrestore.faces.association import AssociationConfig, associate, face_boxes, upright_boxes
+from vidrestore.faces.association import associate, face_boxes, upright_boxes
+from vidrestore.faces.config import TrackerConfig
 from vidrestore.faces.detector import box_iou
-from vidrestore.faces.motion import MotionConfig, MotionFilter, Observation, observe
+from vidrestore.faces.motion import MotionFilter, Observation, observe
 from vidrestore.faces.presence import Clock, TrackLifecycleRules, nanoseconds, presence_weight, time_since_update
 from vidrestore.faces.smoothing import average, smooth
 from vidrestore.types import Detection, FaceTrack, Float32, FrameFaces
 
 _MAX_TENTATIVE_MISSES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerConfig:
-    """When a face is believed, how long it is held, and how far the smoother sees."""
-
-    lookahead_seconds: float = 0.51
-    """Time held back, so that a pose also knows what follows, and a face when it will go."""
-    lookahead: int = 128
-    """Most frames held back, whatever their rate (0.51 s up to 250 a second); 0 is causal, for live video."""
-    history_seconds: float = 0.99
-    """Time before the emitted frame that has a say in its poses."""
-    history: int = 256
-    """Most frames in that time."""
-    min_hits: int = 3
-    """Looks within the window that must have found a face before it counts (all looks, where there are fewer)."""
-    birth_score: float = 0.9
-    """Detector score, 0..1, that a face must reach once to be shown; before and after, any score will do."""
-    max_gap_seconds: float = 0.51
-    """Longest time without a find, from its first frame to the next find, that is filled; what fits the lookahead."""
-    coast_seconds: float = 0.0
-    """Time for which a face that is not found again is still shown after its last detection; for live video, where
-    it fades in this time: gently if that is `fade_seconds` and the time between two looks, or more."""
-    fade_seconds: float = 0.18
-    """Time in which a face fades in and out, unless it is there when a shot begins or ends; 0: at once."""
-    max_lost_seconds: float = 1.0
-    """Time after which a lost face is forgotten; found again later, it is a new one. Look more often than this."""
-    duplicate_overlap: float = 0.5
-    """Two faces whose boxes' intersection over union exceeds this are one, 0..1."""
-    motion: MotionConfig = field(default_factory=MotionConfig)
-    association: AssociationConfig = field(default_factory=AssociationConfig)
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.birth_score < 1 and 0 < self.duplicate_overlap <= 1):
-            raise ConfigError(
-                f"tracker.birth_score is {self.birth_score} and duplicate_overlap {self.duplicate_overlap}; "
-                "they must lie between 0 and 1"
-            )
-        for option in ("lookahead", "history", *(name for name in self.__slots__ if name.endswith("_seconds"))):
-            if not getattr(self, option) >= 0:
-                raise ConfigError(f"tracker.{option} is {getattr(self, option)}; use 0 or more")
-        if self.min_hits < 1 or self.history < self.lookahead:
-            raise ConfigError(
-                f"tracker.min_hits is {self.min_hits}, history {self.history} and lookahead {self.lookahead} frames; "
-                "use min_hits of 1 or more, and a history no shorter than the lookahead"
-            )
-        if self.history_seconds < max(self.max_gap_seconds, self.coast_seconds, self.fade_seconds):
-            raise ConfigError(
-                f"tracker.history_seconds is {self.history_seconds}, max_gap_seconds {self.max_gap_seconds}, "
-                f"coast_seconds {self.coast_seconds} and fade_seconds {self.fade_seconds}; "
-                "use a history that covers each of the others"
-            )
 
 
 @dataclass(slots=True)
@@ -105,8 +54,8 @@ class Tracker:
     the frames `fade_seconds` before. In all: `history_seconds + fade_seconds` back, `lookahead_seconds` ahead; in
     frames never more than `history` and a frame for each millisecond of the fade, and `lookahead`. The assignment
     itself remembers longer, but its filters forget: a stream that begins that much earlier comes to the same
-    assignment unless faces met just at its beginning, and shows the same faces unless one reached `birth_score` only
-    before. Identity numbers count from the start of the stream.
+    assignment unless faces met just at its beginning, and shows the same faces unless one reached `new_track_score`
+    only before. Identity numbers count from the start of the stream.
 
     Memory: `lookahead` frames, `history + lookahead` times, and per face at most as many poses; faces lost for
     `max_lost_seconds` are dropped.
@@ -167,7 +116,7 @@ class Tracker:
         pairs = associate([track.filter for track in living], observations, config=self._config.association)
         for row, column in pairs:
             living[row].found(observations[column])
-            living[row].confirmed |= observations[column].score >= self._config.birth_score
+            living[row].confirmed |= observations[column].score >= self._config.new_track_score
         taken = {column for _, column in pairs}
         self._start_tracks(
             [observation for index, observation in enumerate(observations) if index not in taken], living
@@ -192,7 +141,7 @@ class Tracker:
             if found_now and box_iou(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
                 continue
             motion = MotionFilter(observation, self._config.motion)
-            confirmed = observation.score >= self._config.birth_score
+            confirmed = observation.score >= self._config.new_track_score
             track = _Track(self._next_id, motion, deque([observation]), confirmed)
             self._next_id += 1
             self._tracks.append(track)

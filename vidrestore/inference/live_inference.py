@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 
 from vidrestore.inference.worker import LiveInferenceWorker, ModelInfo
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.fallback import FallbackExecutor, GuardCounts
-from vidrestore.live.stream import StreamConfig
 from vidrestore.models.visibility import MASK_SIDE
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.types import Detection, UInt8
 
 Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
@@ -30,8 +31,8 @@ def live_models(ask: Ask, description: ModelInfo, config: StreamConfig, counts: 
         return FallbackExecutor(
             lambda batch: ask(method, batch),
             neutral,
-            patience_seconds=config.patience_seconds,
-            rest_seconds=config.patience_seconds,
+            patience_seconds=config.worker_timeout_seconds,
+            rest_seconds=config.worker_timeout_seconds,
             counts=counts,
         )
 

@@ -13,8 +13,8 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.batcher import DynamicBatcher
 from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
-from vidrestore.restoration.pipeline import RestoreConfig
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, Float32, StyledCrop, UInt8
 
@@ -76,7 +76,7 @@ class InferenceWorker:
 
     @cached_property
     def _detect(self) -> DynamicBatcher[UInt8, tuple[Detection, ...]]:
-        return self._joining(FaceDetector(self._config.detector), full=self._config.look.batch_size)
+        return self._joining(FaceDetector(self._config.detector), full=self._config.detection.batch_size)
 
     @cached_property
     def _see(self) -> DynamicBatcher[UInt8, UInt8]:

@@ -1,57 +1,63 @@
-"""The options of a job: what to restore it with, where to run, what to accept."""
+"""Options of a job: what to restore it with, where to run, what to accept."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
-from vidrestore.errors import ConfigError
-from vidrestore.jobs.scheduler import OnError
-from vidrestore.restoration.pipeline import RestoreConfig
+from pydantic import Field
+
+from vidrestore.config import Options
+from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.config import RayConfig, Runtime
+
+OnError = Literal["fail", "passthrough"]
 
 
 @dataclass(frozen=True, slots=True)
-class JobConfig:
+class JobConfig(Options):
     """Everything about a job of one video, and most of one of many."""
 
-    restore: RestoreConfig = field(default_factory=RestoreConfig)
+    restore: VideoRestoreConfig = field(default_factory=VideoRestoreConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-    runtime: Runtime = "ray"
-    strict: bool = False
-    """Whether a damaged source is an error instead of a warning."""
-    overwrite: bool = False
-    """Whether files that this job did not make may be replaced."""
-    segment_seconds: float | None = None
-    """Length of a segment; None splits by cost, about a minute of 1080p, and so that no worker is idle."""
-    workers: int = 0
-    """Segment workers at most; 0: as many as the cluster has room for."""
-    on_error: OnError = "fail"
-    """What becomes of a segment that cannot be restored: its video fails, or its frames go through as they are."""
-    stall_seconds: float = 900.0
-    """Time without a frame after which a worker is taken for dead."""
-    work: str | None = None
-    """Where parts lie until their video is muxed; a folder that all nodes share, or a store. None: with the output."""
-
-    def __post_init__(self) -> None:
-        if self.on_error not in {"fail", "passthrough"}:
-            raise ConfigError(f"on_error is {self.on_error!r}; use fail or passthrough")
-        if self.workers < 0 or not self.stall_seconds > 0:
-            raise ConfigError("workers must be at least 0, stall_seconds above 0")
-        if self.segment_seconds is not None and not self.segment_seconds > 0:
-            raise ConfigError(f"segment_seconds is {self.segment_seconds}; use more than 0, or none")
+    runtime: Annotated[Runtime, Field(description="Run on Ray, or in this process.")] = "ray"
+    retries: Annotated[int, Field(ge=0, description="Retries of a segment after a worker crash.")] = 2
+    strict: Annotated[bool, Field(description="Fail on a damaged source instead of warning.")] = False
+    overwrite: Annotated[bool, Field(description="Overwrite files that this job did not create.")] = False
+    segment_seconds: Annotated[
+        float | None,
+        Field(gt=0, description="Segment length in seconds; none: automatic, about a minute of 1080p."),
+    ] = None
+    workers: Annotated[
+        int, Field(ge=0, description="Maximum number of segment workers; 0: as many as the cluster has room for.")
+    ] = 0
+    on_error: Annotated[
+        OnError,
+        Field(
+            description="What happens to a segment that cannot be restored: its video fails, or it is copied as it is."
+        ),
+    ] = "fail"
+    stall_seconds: Annotated[
+        float, Field(gt=0, description="Time without a frame after which a worker counts as lost.")
+    ] = 900.0
+    work: Annotated[
+        str | None,
+        Field(
+            description="Directory for intermediate segments; must be visible to all nodes. none: in the output folder."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig(JobConfig):
     """Everything about a job of many videos but its sources."""
 
-    manifest: Path | None = None
-    """See `inputs.discover_inputs`."""
-    extension: str | None = None
-    """Of all results; None keeps a video's own where it names a container that is written."""
-    films_ahead: int = 64
-    """Videos that are under way at a time."""
-
-    def __post_init__(self) -> None:
-        JobConfig.__post_init__(self)  # super() does not know the class that `slots` makes
-        if self.films_ahead < 1:
-            raise ConfigError("films_ahead must be at least 1")
+    manifest: Annotated[
+        Path | None, Field(description="CSV or JSON lines with source, destination and options of each video.")
+    ] = None
+    extension: Annotated[
+        str | None,
+        Field(description="Extension of all results, such as .mkv; none: the source's own where it can be written."),
+    ] = None
+    max_open_videos: Annotated[
+        int, Field(ge=1, description="Maximum number of videos that are under way at a time.")
+    ] = 64

@@ -21,7 +21,7 @@ from vidrestore.jobs.names import checked_destination, is_file_name, safe_destin
 from vidrestore.media.output import CONTAINERS
 from vidrestore.printable import few
 from vidrestore.redaction import redact
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"}
@@ -32,7 +32,18 @@ VIDEO_SUFFIXES = frozenset(
 _SHARED_PARTS = frozenset({"restorer", "detector"})
 """Of the options: what the face workers hold, which all videos share. Models, devices and the like are here."""
 _VIDEO_PARTS = frozenset(
-    {"look", "shots", "tracker", "selection", "denoiser", "occlusion", "codes", "stabilizer", "compositor", "encode"}
+    {
+        "detection",
+        "shots",
+        "tracker",
+        "selection",
+        "denoiser",
+        "occlusion",
+        "style",
+        "stabilizer",
+        "compositor",
+        "encode",
+    }
 )
 """Of the options: what concerns one video's result, and may differ from video to video."""
 
@@ -51,7 +62,7 @@ class InputVideo:
     destination: str
     """Relative to the output folder, with slashes."""
     bytes: int
-    config: RestoreConfig
+    config: VideoRestoreConfig
     named: bool = True
     """Whether the user named it; otherwise it was found in a folder or by a pattern, and others chose its name."""
     error: str | None = None
@@ -72,7 +83,7 @@ class Inputs:
 def discover_inputs(
     sources: Iterable[str],
     out: str,
-    config: RestoreConfig,
+    config: VideoRestoreConfig,
     *,
     manifest: Path | None = None,
     extension: str | None = None,
@@ -113,7 +124,9 @@ class _Seen:
     left_out: list[str] = field(default_factory=list)
 
 
-def _expand(source: str, out: str, config: RestoreConfig, extension: str | None, seen: _Seen) -> "Iterator[InputVideo]":
+def _expand(
+    source: str, out: str, config: VideoRestoreConfig, extension: str | None, seen: _Seen
+) -> "Iterator[InputVideo]":
     """The videos that a source on the command line stands for."""
     remote = storage.is_remote(source)
     patterned = is_pattern(source) and (remote or not os.path.exists(source))  # noqa: PTH110  as storage.exists()
@@ -193,7 +206,7 @@ def _has_video_suffix(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-def _result(relative: str, config: RestoreConfig, extension: str | None) -> str:
+def _result(relative: str, config: VideoRestoreConfig, extension: str | None) -> str:
     path = PurePosixPath(relative)
     if not path.name:
         return relative
@@ -206,7 +219,7 @@ def _result(relative: str, config: RestoreConfig, extension: str | None) -> str:
         raise ConfigError(f"extension is {extension!r}; give one such as .mkv") from error
 
 
-def _of_manifest(manifest: Path, config: RestoreConfig, extension: str | None) -> Iterator[InputVideo]:
+def _of_manifest(manifest: Path, config: VideoRestoreConfig, extension: str | None) -> Iterator[InputVideo]:
     """The videos of a manifest. What is wrong with a line ends the batch; what is wrong with a source, that video."""
     for number, row in _rows(manifest):
         try:
@@ -215,7 +228,7 @@ def _of_manifest(manifest: Path, config: RestoreConfig, extension: str | None) -
             raise ConfigError(f"{manifest}, line {number}: {error.message}") from error
 
 
-def _of_row(manifest: Path, row: dict[str, Any], config: RestoreConfig, extension: str | None) -> InputVideo:
+def _of_row(manifest: Path, row: dict[str, Any], config: VideoRestoreConfig, extension: str | None) -> InputVideo:
     source, destination = row.pop("source", None), row.pop("destination", None)
     if not isinstance(source, str) or not source:
         raise ConfigError("it names no source; give it in `source`")
@@ -280,7 +293,7 @@ def _json_lines(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]
         yield number, row
 
 
-def _configured(config: RestoreConfig, options: object, columns: Mapping[str, Any]) -> RestoreConfig:
+def _configured(config: VideoRestoreConfig, options: object, columns: Mapping[str, Any]) -> VideoRestoreConfig:
     if not isinstance(options, dict):
         raise ConfigError(f"options is {options!r}, not a table")
     flat = {name: value for name, value in options.items() if "." in name}

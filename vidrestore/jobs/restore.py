@@ -79,7 +79,7 @@ def restore_videos(
     out = storage.normalize(out)
     inputs = discover_inputs(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
     check_job_reports(out, overwrite=config.overwrite)
-    with _Job(JobLocation(out), config, videos_ahead=config.films_ahead) as job:
+    with _Job(JobLocation(out), config, max_open_videos=config.max_open_videos) as job:
         job.run(inputs.videos, on_progress, open_pool)
         report = job_report(job, config, inputs)
         write_job_reports(report, out)
@@ -175,7 +175,7 @@ class _Job:
     Use as a context manager; the journal is locked meanwhile.
     """
 
-    def __init__(self, location: JobLocation, config: JobConfig, *, videos_ahead: int = 1) -> None:
+    def __init__(self, location: JobLocation, config: JobConfig, *, max_open_videos: int = 1) -> None:
         self.location = location
         self.parts = location.parts(config.work)
         self.videos: list[VideoProgress] = []
@@ -183,7 +183,7 @@ class _Job:
         self.notes: tuple[str, ...] = ()
         self.pool_name = self.model_sha256 = ""
         self._config = config
-        self._videos_ahead = videos_ahead
+        self._max_open_videos = max_open_videos
         self._resources = ExitStack()
         self._started = time.monotonic()
         self._sampled = 0.0
@@ -286,11 +286,11 @@ class _Job:
             out=self.location.output,
             parts=self.parts,
             scratch=self.parts,
-            retries=config.ray.retries,
+            retries=config.retries,
             on_error=config.on_error,
             segment_cost=_SEGMENT_COST,
             segment_seconds=config.segment_seconds,
-            videos_ahead=self._videos_ahead,
+            max_open_videos=self._max_open_videos,
             strict=config.strict,
         )
         return Scheduler(self.videos, states, rules, self.journal.write)

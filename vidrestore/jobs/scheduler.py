@@ -43,7 +43,7 @@ class SchedulerConfig:
     on_error: OnError
     segment_cost: float
     segment_seconds: float | None
-    videos_ahead: int
+    max_open_videos: int
     """Planned videos that may wait, so that what is known of them stays small."""
     strict: bool = False
     """Whether a damaged source is an error."""
@@ -138,7 +138,7 @@ class Scheduler:
 
     def _may_plan(self) -> bool:
         counts = self.states.counts
-        return counts[VideoState.PLANNING] + counts[VideoState.RESTORING] < self._config.videos_ahead
+        return counts[VideoState.PLANNING] + counts[VideoState.RESTORING] < self._config.max_open_videos
 
     def _next_plan(self) -> Assignment | None:
         while self._to_plan and self._may_plan():

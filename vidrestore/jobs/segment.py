@@ -9,7 +9,8 @@ from vidrestore.media.pixel_formats import frame_bytes
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames, within_budget
+from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
 from vidrestore.runtime.worker_pool import OnProgress, Progress
 from vidrestore.types import Frame
 
@@ -37,7 +38,7 @@ class SegmentReport:
 
 
 def restore_segment(
-    segment: Segment, parts: InferenceModels | None, config: RestoreConfig, on_progress: OnProgress
+    segment: Segment, parts: InferenceModels | None, config: VideoRestoreConfig, on_progress: OnProgress
 ) -> SegmentReport:
     """Decode, restore and encode a segment.
 
@@ -64,10 +65,10 @@ def restore_segment(
         writer = stack.enter_context(VideoWriter(segment.part, info, config.encode))
         config = within_budget(config, frame_bytes(info.pixel_format, info.width, info.height))
         if parts is not None:
-            fewer = min(parts.frames_per_batch, config.look.frames_per_batch)
+            fewer = min(parts.frames_per_batch, config.detection.frames_per_batch)
             parts = replace(parts, frames_per_batch=fewer)
         restored = (
-            restore_frames(decoded(reader), parts, config, recorder, counts=lambda frame: span.holds(frame.pts))
+            restore_frames(decoded(reader), parts, config, recorder, is_counted=lambda frame: span.holds(frame.pts))
             if parts is not None
             else recorder.timed("decode", decoded(reader))
         )

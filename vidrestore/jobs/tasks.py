@@ -26,7 +26,8 @@ from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.remux.plan import RemuxPlan
 from vidrestore.media.rewrite import check_rewrite, mux_complete
 from vidrestore.media.segments import VideoIndex, plan_spans
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, reach
+from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels, reach
 from vidrestore.runtime.worker_pool import OnProgress
 
 _FRAME_COST = 1.0
@@ -78,7 +79,7 @@ class Inspection:
     sha256: str
 
 
-def inspect_source(source: str, fingerprint: str, destination: str, config: RestoreConfig) -> Inspection:
+def inspect_source(source: str, fingerprint: str, destination: str, config: VideoRestoreConfig) -> Inspection:
     """Probe a source, index its packets and check that its result can be written: once, before any work.
 
     Args:
@@ -101,7 +102,7 @@ def inspect_source(source: str, fingerprint: str, destination: str, config: Rest
 
 def split(
     found: Inspection,
-    config: RestoreConfig,
+    config: VideoRestoreConfig,
     *,
     segment_cost: float,
     segment_seconds: float | None = None,
@@ -155,7 +156,7 @@ class PlanTask:
     fingerprint: str
     """By which it is known that nobody changes the source meanwhile."""
     destination: str
-    config: RestoreConfig
+    config: VideoRestoreConfig
     segment_cost: float
     segment_seconds: float | None
     min_segments: int = 1
@@ -192,7 +193,7 @@ class RestoreTask:
     fingerprint: str
     span: SegmentRange
     part: str
-    config: RestoreConfig
+    config: VideoRestoreConfig
     passthrough: bool = False
     """Whether the frames go through as they are: the last resort for a segment that cannot be restored."""
 

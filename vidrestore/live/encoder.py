@@ -13,7 +13,8 @@ from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.coded_picture import CodedPictures, configure_encoder
-from vidrestore.media.encoding import EncodeConfig, EncodingPlan, plan_encoding
+from vidrestore.media.config import EncodeConfig
+from vidrestore.media.encoding import EncodingPlan, plan_encoding
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
 

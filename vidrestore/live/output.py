@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from vidrestore.errors import ConfigError, OutputError
+from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target
 from vidrestore.live.audio import AacSound, holds
-from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.backoff import Backoff
 from vidrestore.live.codec_parameters import CodecParameters
+from vidrestore.live.config import OutputConfig
 from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
 from vidrestore.live.packets import Kind, Packet
@@ -26,32 +26,6 @@ OutputState = Literal["waiting", "connecting", "live", "ended"]
 
 _SETTLE = SECOND
 """How long after its first packet an output waits with opening for sound that is announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputConfig:
-    """How the outputs are written."""
-
-    transport: Literal["tcp", "udp"] = "tcp"
-    """Of RTSP."""
-    verify: bool = True
-    """Whether the certificate and the name of a server are checked where it speaks TLS (rtsps, rtmps). Without, whoever
-    stands in between gets the password or the stream key, and the picture."""
-    ca_file: str = ""
-    """PEM file of the authorities to trust; empty: those of SSL_CERT_FILE or of the machine."""
-    record_seconds: float = 300.0
-    """Length of a recording's files."""
-    queue_packets: int = 256
-    """Most packets that wait for an output; beyond, all that wait are dropped up to the next key frame."""
-    stall_seconds: float = 4.0
-    """After which an output that takes nothing is cut off and opened anew."""
-    backoff: BackoffConfig = field(default_factory=BackoffConfig)
-
-    def __post_init__(self) -> None:
-        if self.ca_file and not Path(self.ca_file).is_file():
-            raise ConfigError(f"output.ca_file is {self.ca_file!r}, which is no file; name one of certificates, as PEM")
-        if self.record_seconds <= 0 or self.queue_packets < 1 or self.stall_seconds <= 0:
-            raise ConfigError(f"{self}: record_seconds and stall_seconds must be above 0, queue_packets at least 1")
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vidrestore.errors import ConfigError
+from vidrestore.live.config import QualityConfig
 from vidrestore.restoration.quality_limits import QualityLimits
 
 
@@ -35,29 +35,10 @@ _TRIAL_SECONDS = 20.0
 """For which a better way must last, or the next trial waits longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class LadderConfig:
-    """When a stream steps down, and when up again."""
-
-    enabled: bool = True
-    most_dropped: float = 0.1
-    """Share of a second's frames, 0..1, whose loss is too much, where it is lost again in the next."""
-    idle: float = 0.75
-    """Share below which there is room to try the next better way."""
-    up_after_seconds: float = 5.0
-    """Of such idleness before that; doubled, up to `longest_seconds`, each time the better way proves too much. Where
-    the network's time will hardly do it is `longest_seconds` at once."""
-    longest_seconds: float = 120.0
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.most_dropped < 1 and 0 < self.idle < 1 and self.up_after_seconds > 0):
-            raise ConfigError(f"{self}: wanted 0 <= most_dropped < 1, 0 < idle < 1, up_after_seconds > 0")
-
-
 class QualityController:
     """Steps down after a second with too many drops, and up after a while with room; changes `effort` in place."""
 
-    def __init__(self, config: LadderConfig) -> None:
+    def __init__(self, config: QualityConfig) -> None:
         self.limits = QualityLimits()
         self.rung = 0
         self.steps_down = 0
@@ -91,15 +72,13 @@ class QualityController:
         if not self._config.enabled or not received:
             return
         self._since_step += seconds
-        self._lost = (
-            self._lost + 1 if dropped > self._config.most_dropped * received and busy > self._config.idle else 0
-        )
+        self._lost = self._lost + 1 if dropped > self._config.max_dropped * received and busy > self._config.idle else 0
         if self._lost >= _LOST_SECONDS:
             self._down(faces)
         elif busy < self._config.idle and not dropped:
             self._idle_seconds += seconds
             bears = self._expected(busy, network, faces) < _FULL
-            if self._idle_seconds >= (self._up_after if bears else self._config.longest_seconds):
+            if self._idle_seconds >= (self._up_after if bears else self._config.max_up_after_seconds):
                 self._up(faces)
         else:
             self._idle_seconds = 0.0
@@ -119,7 +98,7 @@ class QualityController:
         below = next((rung for rung in range(self.rung + 1, len(QUALITY_LEVELS)) if _matters(rung, faces)), None)
         if below is not None:
             if self._climbed and self._since_step < _TRIAL_SECONDS:
-                self._up_after = min(self._config.longest_seconds, 2 * self._up_after)
+                self._up_after = min(self._config.max_up_after_seconds, 2 * self._up_after)
             self.steps_down += 1
             self._step(below)
             self._climbed = False

@@ -5,44 +5,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
+from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.live.addresses import Target
+from vidrestore.live.config import OutputConfig, SinkConfig
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.no_signal_frame import no_signal_frame
-from vidrestore.live.output import Output, OutputConfig
+from vidrestore.live.output import Output
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
-from vidrestore.media.encoding import EncodeConfig
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
 from vidrestore.types import Frame
 
 _WAITING_FRAMES = 2
 _NAP_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SinkConfig:
-    """How restored frames are encoded, and what is shown when there are none."""
-
-    encode: EncodeConfig = field(
-        default_factory=lambda: EncodeConfig(preset="veryfast", crf=23, pixel_format="yuv420p")
-    )
-    keyframe_seconds: float = 2.0
-    hold_after_seconds: float = 0.5
-    """Without a frame, after which the last one is shown again, at `hold_rate`."""
-    hold_rate: float = 10.0
-    """Pictures a second while the source is away, at most its own rate."""
-    slate_after_seconds: float = 5.0
-    """Without a frame, after which the picture is dimmed and says for how long it has been; 0: never."""
-
-    def __post_init__(self) -> None:
-        if self.keyframe_seconds <= 0 or self.hold_after_seconds <= 0 or self.hold_rate <= 0:
-            raise ConfigError(f"{self}: keyframe_seconds, hold_after_seconds and hold_rate must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +200,7 @@ class Sink:
         self._last = replace(last, frame=frame)
         self.counts.gaps += not self._holding
         self.counts.held += 1
-        if 0 < self._config.slate_after_seconds <= since:
+        if 0 < self._config.no_signal_after_seconds <= since:
             frame = no_signal_frame(frame, f"no signal for {round(since)} s")
         self._encode(Finished(frame, last.info, 0))
 

@@ -3,9 +3,9 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import av
 from av.container import InputContainer
 
-from vidrestore.errors import ConfigError, InputError
+from vidrestore.errors import InputError
 from vidrestore.live.addresses import Source
 from vidrestore.live.audio import SourceSound
-from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.backoff import Backoff
+from vidrestore.live.config import SourceConfig
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import Pictures
 from vidrestore.live.rtsp_redirects import redirected
@@ -26,68 +27,20 @@ from vidrestore.live.timeline import SECOND, Timeline
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.probe import VideoInfo, codec_context
 from vidrestore.media.time_base import time_base_of, to_fraction
-from vidrestore.redaction import redact, remember
 from vidrestore.types import Frame
 
 if TYPE_CHECKING:
     from vidrestore.live.web_reader import WebReader
 
-Retry = Literal["always", "transient", "never"]
 State = Literal["connecting", "live", "waiting", "ended"]
 
 _WAITED = SECOND // 200
 """Waiting so long for a packet says that none was there."""
 _RTP_TICKS = 1 << 32
 """A turn of RTP's counter, in units of a track's time base."""
-_SECRET_OPTIONS = frozenset({"headers", "cookies", "http_proxy", "post_data", "key"})
-_TLS_OPTIONS = frozenset({"tls_verify", "verify", "verifyhost", "ca_file", "cafile"})
 _MOST_REDIRECTS = 5
 _NAP_SECONDS = 0.2
 """Longest sleep between two looks at whether to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
-    """How a source is read, and for how long it may be silent."""
-
-    transport: Literal["tcp", "udp"] = "tcp"
-    """Of RTSP. UDP loses packets where TCP waits."""
-    open_seconds: float = 10.0
-    """After which a connection that does not come to be is given up."""
-    silence_seconds: float = 4.0
-    """Without a picture, after which the source is opened anew."""
-    retry: Retry = "transient"
-    """transient: try again for ever, except where the very first try says that it is in vain (a wrong password, a
-    wrong path, no video); always: then too; never: any failure ends the stream."""
-    audio: bool = True
-    """Whether sound is passed on."""
-    loop: bool = False
-    """Whether a file begins again at its end."""
-    backoff: BackoffConfig = field(default_factory=BackoffConfig)
-    verify: bool = True
-    """Whether the certificate and the name of a server are checked where it speaks TLS (https, rtsps, rtmps). Without,
-    whoever stands in between gets the password and chooses the picture."""
-    ca_file: str = ""
-    """PEM file of the authorities to trust, such as a camera's own certificate; empty: those of SSL_CERT_FILE or of the
-    machine."""
-    private_addresses: bool = False
-    """Whether an HTTP server on the internet may name addresses in private networks and on this machine (segments of
-    HLS, redirects), and one in a private network addresses on this machine."""
-    options: tuple[str, ...] = ()
-    """Further options of FFmpeg's demuxer and protocol, each "key=value"."""
-
-    def __post_init__(self) -> None:
-        if self.open_seconds <= 0 or self.silence_seconds <= 0:
-            raise ConfigError(f"{self}: open_seconds and silence_seconds must be above 0")
-        if wrong := [option for option in self.options if "=" not in option]:
-            raise ConfigError(f"source option {redact(wrong[0])!r} is not of the form key=value")
-        if self.ca_file and not Path(self.ca_file).is_file():
-            raise ConfigError(f"source.ca_file is {self.ca_file!r}, which is no file; name one of certificates, as PEM")
-        for name, value in (option.split("=", 1) for option in self.options):
-            if name.strip().lower() in _TLS_OPTIONS and (name, value) != ("tls_verify", "1"):
-                raise ConfigError(f"source.options has {name}; say source.verify = false, or source.ca_file")
-            if name in _SECRET_OPTIONS:
-                remember(value, *_secrets_in(value))
 
 
 @dataclass(slots=True)
@@ -389,14 +342,6 @@ class LiveSource:
             self._lost_since = None
             lasted = f" again, after {seconds:.1f} s"
         self._tell(f"{self._source} is live{lasted}")
-
-
-def _secrets_in(lines: str) -> Iterator[str]:
-    """Values of headers ("Authorization: Bearer SECRET") and of cookies ("name=SECRET; path=/"), without names."""
-    for line in lines.splitlines():
-        value = line.partition(":")[2].strip() or line.partition(";")[0].partition("=")[2].strip()
-        yield value
-        yield value.rpartition(" ")[2]
 
 
 def _nanoseconds(time: int | None, time_base: Fraction) -> int | None:

@@ -1,5 +1,6 @@
 """One live stream, from its source through the engine to its outputs."""
 
+import logging
 import os
 import random
 import threading
@@ -7,38 +8,38 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
-from vidrestore.faces.detector import DetectorConfig
-from vidrestore.faces.tracker import TrackerConfig
+from vidrestore.faces.config import DetectorConfig, TrackerConfig
 from vidrestore.live.addresses import Source, Target
-from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.backoff import Backoff
 from vidrestore.live.certificates import TLS_SCHEMES
+from vidrestore.live.config import (
+    BackoffConfig,
+    StreamConfig,
+)
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.frame_queue import DropOldestQueue
 from vidrestore.live.latency_histogram import Histogram
-from vidrestore.live.output import OutputConfig
 from vidrestore.live.packets import Packet
-from vidrestore.live.quality import LadderConfig, QualityController
-from vidrestore.live.sink import Finished, Sink, SinkConfig
-from vidrestore.live.source import LiveSource, SourceConfig
+from vidrestore.live.quality import QualityController
+from vidrestore.live.sink import Finished, Sink
+from vidrestore.live.source import LiveSource
 from vidrestore.live.stage_times import StageTimes
 from vidrestore.live.status import StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.geometry import make_preview
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
-from vidrestore.restoration.face.restorer import RestorerConfig
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig, restore_frames
+from vidrestore.restoration.config import RestoreConfig, RestorerConfig
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.types import Frame
 
-Mode = Literal["realtime", "complete"]
-
+_log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _RECENT = 10
 """Judgements, of a second each, over which rates and latencies are told."""
@@ -48,50 +49,11 @@ _CORES_FOR_TWO = 4
 
 def _live_restore() -> RestoreConfig:
     return RestoreConfig(
-        detector=DetectorConfig(gpu_batch=2),
+        detector=DetectorConfig(batch_size_gpu=2),
         tracker=TrackerConfig(coast_seconds=0.3),
-        restorer=RestorerConfig(cuda_batch=2),
+        restorer=RestorerConfig(batch_size_gpu=2),
         lag=0,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StreamConfig:
-    """Everything about one stream but its addresses."""
-
-    restore: RestoreConfig = field(default_factory=_live_restore)
-    """Of `restore.encode` nothing counts here: see `sink.encode`."""
-    source: SourceConfig = field(default_factory=SourceConfig)
-    sink: SinkConfig = field(default_factory=SinkConfig)
-    output: OutputConfig = field(default_factory=OutputConfig)
-    ladder: LadderConfig = field(default_factory=LadderConfig)
-    mode: Mode = "realtime"
-    """realtime: what cannot be restored in time is dropped; complete: the source waits."""
-    waiting_frames: int = 4
-    """Most frames between the source and the engine."""
-    longest_wait_seconds: float = 0.12
-    """Age at which a frame there gives way to a newer one."""
-    overlap: bool | None = None
-    """Whether one thread looks and cuts out while another restores and blends; None: with four cores or more."""
-    patience_seconds: float = 1.0
-    """How long a worker may take for a batch before the frame goes on as it is."""
-    drain_seconds: float = 10.0
-    """Time for each output to complete at the end."""
-
-    def __post_init__(self) -> None:
-        if self.restore.codes.frames:
-            raise ConfigError(
-                "restore.codes.frames is above 0, but live streams do not average style codes; set it to 0"
-            )
-        if self.restore.lag is None:
-            raise ConfigError(
-                "restore.lag is none, but a live stream must say how many frames it may hold back: 0 to 8"
-            )
-        if self.waiting_frames < 1 or self.longest_wait_seconds <= 0 or self.patience_seconds <= 0:
-            raise ConfigError(
-                f"waiting_frames is {self.waiting_frames}, longest_wait_seconds {self.longest_wait_seconds}, "
-                f"patience_seconds {self.patience_seconds}; use 1 or more, and more than 0"
-            )
 
 
 def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) -> tuple[str, ...]:
@@ -147,8 +109,8 @@ class LiveStream:
             raise ConfigError(f"stream {name!r} has no destination")
         self.name = name
         self._config = config
-        look = replace(config.restore.look, batch_size=1, frames_per_batch=1)
-        self._restore = replace(config.restore, look=look)
+        look = replace(config.restore.detection, batch_size=1, frames_per_batch=1)
+        self._restore = replace(config.restore, detection=look)
         self._parts = replace(parts, batch_size=1, frames_per_batch=1)
         self._workers = workers
         self._tell = on_event
@@ -158,7 +120,7 @@ class LiveStream:
         self.source = LiveSource(source, config.source, max_pixels=config.restore.max_pixels, on_event=on_event)
         self._handover: DropOldestQueue[Finished] = DropOldestQueue(
             frames=config.waiting_frames,
-            longest_wait=round(config.longest_wait_seconds * SECOND),
+            longest_wait=round(config.max_wait_seconds * SECOND),
             blocking=config.mode == "complete",
         )
         self.sink = Sink(
@@ -178,7 +140,7 @@ class LiveStream:
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
-        self._ladder = QualityController(config.ladder)
+        self._ladder = QualityController(config.quality)
         self._inside: deque[Finished] = deque()
         """Frames in the engine, oldest first."""
         self._stopping = threading.Event()
@@ -247,8 +209,9 @@ class LiveStream:
             faces=self._recorder.counts["tracks_in_frame"],
             network=(now.network_seconds - before.network_seconds) / seconds,
         )
+        _log.debug("%s: %d frames in, %d dropped, load %.2f, level %d", self.name, received, dropped, busy, rung)
         if self._ladder.rung != rung:
-            self._tell(f"{'down' if self._ladder.rung > rung else 'up'} to: {self._ladder.name}")
+            self._tell(f"quality level {self._ladder.rung}: {self._ladder.name}")
 
     def _measure(self) -> _FrameState:
         sink = self.sink.counts
@@ -308,7 +271,8 @@ class LiveStream:
                 raise  # it would only come again
             except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and told
                 self._engine_failures += 1
-                self._tell(f"the engine failed and begins anew: {type(error).__name__}: {error}")
+                self._tell(f"engine error, restarting: {type(error).__name__}: {error}")
+                _log.debug("engine error of stream %s", self.name, exc_info=error)
                 traceback.clear_frames(error.__traceback__)  # ends its other thread, which may still take frames
                 while self._inside:
                     self.sink.show(self._inside.popleft())

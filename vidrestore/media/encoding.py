@@ -10,6 +10,7 @@ from av.codec import Codec
 
 from vidrestore.errors import ConfigError
 from vidrestore.media.coded_format import choose_pixel_format, coded_colour, format_notes, suggestion
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.pixel_formats import chroma_size, is_rgb
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Colour
@@ -45,26 +46,6 @@ _LEAST_LOOKAHEAD = 12
 """More than the pictures that refer to each other in any preset."""
 _MOST_THREADS = 64
 """Of frames of the usual size: each thread of x264 and x265 holds a frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeConfig:
-    """How the restored video is encoded."""
-
-    codec: str = "libx264"
-    """FFmpeg's name of the encoder."""
-    crf: float = 17
-    """Constant quality, lower is better: 0..51 for x264 and x265, 0..63 for SVT-AV1 and VP9."""
-    preset: str = "medium"
-    """QualityLimits, in x264's words from ultrafast to placebo; SVT-AV1 also takes its own numbers."""
-    lossless: bool = False
-    """Store every sample exactly, with ffv1, which `codec` then may name too; `crf` and `preset` do not matter."""
-    pixel_format: str | None = None
-    """None: the source's own if the encoder takes it, otherwise the one that loses least."""
-    threads: int = 0
-    """0: as many as the encoder likes."""
-    options: tuple[str, ...] = ()
-    """Further encoder options, each "key=value"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Opening a source: every way in which a path is not a video gets its own words."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from vidrestore.errors import InputError
 from vidrestore.media.demuxers import FILE_OPTIONS, kind_of_playlist
 from vidrestore.media.picture_size import decoder_options
 from vidrestore.media.probe import codec_context, stream_info
+
+_log = logging.getLogger(__name__)
 
 _SNIFFED_BYTES = 4096
 MOST_CHAPTERS = 10_000
@@ -38,6 +41,7 @@ def open_source(path: Path, *, max_pixels: int | None = None) -> InputContainer:
         container: InputContainer = av.open(absolute, options=options, **_TOLERANT)
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise InputError(_why_not(path, error)) from error
+    _log.debug("opened %s: %s, %d streams", path, container.format.name, len(container.streams))
     chapters = len(container.chapters())
     if chapters > MOST_CHAPTERS:
         container.close()

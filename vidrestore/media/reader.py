@@ -1,5 +1,6 @@
 """Reading a video: a lazy stream of frames in their native planes, with exact times."""
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from vidrestore.media.probe import VideoInfo, colour_of, declared_end, describe,
 from vidrestore.media.time_base import time_base_of, to_fraction
 from vidrestore.media.timestamps import GrowingTimestamps
 from vidrestore.types import Frame
+
+_log = logging.getLogger(__name__)
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _FULL = 2
@@ -151,11 +154,13 @@ class VideoReader:
             self._resources = stack.pop_all()
             if self._span is not None and self._span.begin is not None:
                 self._go_to(container, self._span.begin, self._span.seek)
+        _log.debug("reading %s: %s, %s", self._path, self.info, self._span or "whole")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _log.debug("read %s: %s", self._path, self.statistics)
         self._pictures.close()
         self._resources.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vidrestore.errors import InputError, OutputError
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.media.config import EncodeConfig
 from vidrestore.media.output import container_format
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import ReadStatistics

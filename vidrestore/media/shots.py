@@ -1,41 +1,14 @@
 """Where one shot ends and the next begins, frame by frame."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from scenedetect import ContentDetector, FrameTimecode
 
-from vidrestore.errors import ConfigError
+from vidrestore.media.config import ShotConfig
 from vidrestore.types import UInt8
 
 _NOW = FrameTimecode(0, 25.0)
 """PySceneDetect asks for a time and needs it only for its own minimum shot length, which is off."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShotConfig:
-    """What counts as a cut."""
-
-    threshold: float = 27.0
-    """Least mean change of hue, saturation and value, 0..255. On clips at hand cuts score 47 or more, whip pans 19."""
-    min_shot_frames: int = 5
-    """Frames after a cut in which no other is reported, so that a strobe does not reset the tracker every frame."""
-    width: int = 128
-    """Width in pixels of the copy that is looked at."""
-    flash_brightness: float = 12.0
-    """Change of the mean grey level, 0..255, from which on a change may be a flash ..."""
-    flash_similarity: float = 0.8
-    """... and the least correlation, -1..1, of the two pictures' grey levels that makes it one, and no cut."""
-
-    def __post_init__(self) -> None:
-        if self.width < 16:  # noqa: PLR2004  less holds no picture
-            raise ConfigError(f"shots.width is {self.width}; use 16 or more pixels")
-        if self.min_shot_frames < 1 or self.threshold <= 0:
-            raise ConfigError(
-                f"shots.min_shot_frames is {self.min_shot_frames} and shots.threshold {self.threshold}; "
-                "use 1 or more, and more than 0"
-            )
 
 
 class ShotDetector:

@@ -1,5 +1,6 @@
 """Encoding frames into a part: the video stream alone, with exact times."""
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -13,11 +14,14 @@ from av.container import OutputContainer
 
 from vidrestore.errors import OutputError
 from vidrestore.media.coded_picture import CodedPictures, configure_encoder
-from vidrestore.media.encoding import EncodeConfig, EncodingPlan, plan_encoding
+from vidrestore.media.config import EncodeConfig
+from vidrestore.media.encoding import EncodingPlan, plan_encoding
 from vidrestore.media.gaps import longest_gap, why_too_long
 from vidrestore.media.output import translate_write_errors
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
+
+_log = logging.getLogger(__name__)
 
 PART_CONTAINERS = ("mp4", "mov")
 """In order of preference: MP4 keeps exact times, durations, colour tags and the aspect ratio; MOV holds ProRes and
@@ -57,6 +61,7 @@ class VideoWriter:
         with ExitStack() as stack:
             self._container, self._stream = _open(self._path, self._info, self._plan, stack)
             self._resources = stack.pop_all()
+        _log.debug("writing %s: %s", self._path, self._plan)
         return self
 
     def __exit__(

@@ -8,33 +8,36 @@ and one restorer batch for each batch that the executor reads ahead and one more
 denoiser's, the fader's and the stabilizer's.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.detector import DetectorConfig, scale
-from vidrestore.faces.tracker import Tracker, TrackerConfig
-from vidrestore.media.encoding import EncodeConfig
+from vidrestore.faces.config import TrackerConfig
+from vidrestore.faces.detector import scale
+from vidrestore.faces.tracker import Tracker
 from vidrestore.media.geometry import make_preview, preview_scale
-from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
 from vidrestore.media.segments import TemporalSupport
-from vidrestore.media.shots import ShotConfig, ShotDetector
+from vidrestore.media.shots import ShotDetector
 from vidrestore.report import Recorder
-from vidrestore.restoration.face.compositor import Compositor, CompositorConfig
+from vidrestore.restoration.config import (
+    OcclusionConfig,
+    RestoreConfig,
+)
+from vidrestore.restoration.face.compositor import Compositor
 from vidrestore.restoration.face.cropper import FaceCropper
-from vidrestore.restoration.face.restorer import RestorerConfig
-from vidrestore.restoration.face.selection import FaceSelector, SelectionConfig, with_blend_weight
-from vidrestore.restoration.face.visibility_alpha import OcclusionConfig, visibility_to_alpha
+from vidrestore.restoration.face.selection import FaceSelector, with_blend_weight
+from vidrestore.restoration.face.visibility_alpha import visibility_to_alpha
 from vidrestore.restoration.quality_limits import QualityLimits
-from vidrestore.restoration.temporal.denoiser import Denoiser, DenoiserConfig
+from vidrestore.restoration.temporal.denoiser import Denoiser
 from vidrestore.restoration.temporal.residual_propagator import ResidualPropagator
-from vidrestore.restoration.temporal.stabilizer import Stabilizer, StabilizerConfig
-from vidrestore.restoration.temporal.style_smoother import CodesConfig, StyleSmoother
+from vidrestore.restoration.temporal.stabilizer import Stabilizer
+from vidrestore.restoration.temporal.style_smoother import StyleSmoother
 from vidrestore.restoration.temporal.weight_ramp import WeightRamp
 from vidrestore.stages import Executor, map_faces, run, run_ahead
 from vidrestore.types import (
@@ -49,67 +52,15 @@ from vidrestore.types import (
     UInt8,
 )
 
+_log = logging.getLogger(__name__)
+
 _REMEMBERED_TRACKS = 1024
 """Latest tracks that are told apart when they are counted; a live stream has no last one."""
 
+AnyRestoreConfig = TypeVar("AnyRestoreConfig", bound=RestoreConfig)
 In = TypeVar("In")
 Out = TypeVar("Out")
 Joined = TypeVar("Joined")
-
-
-@dataclass(frozen=True, slots=True)
-class LookConfig:
-    """How the film is looked at."""
-
-    preview_side: int = 960
-    """Longer side, in pixels, of the small picture that faces and cuts are searched in."""
-    interval_seconds: float = 1 / 12
-    """Time between two searches for faces in a shot, on average; tracking fills the frames between. 0: every frame.
-    Searched is the first frame of each such interval of the film's own time, wherever a stream begins."""
-    batch_size: int = 4
-    """Previews a detector call."""
-    frames_per_batch: int = 16
-    """Frames after which a detector call goes out even if it is not full."""
-
-    def __post_init__(self) -> None:
-        if self.preview_side < 64 or self.batch_size < 1 or self.frames_per_batch < 1:  # noqa: PLR2004
-            raise ConfigError(f"{self}: preview_side must be at least 64, the batches at least 1")
-        if self.interval_seconds < 0:
-            raise ConfigError(f"look.interval_seconds is {self.interval_seconds}; use 0 (every frame) or more")
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreConfig:
-    """Every option of a restoration, each owned by the part it configures."""
-
-    look: LookConfig = field(default_factory=LookConfig)
-    shots: ShotConfig = field(default_factory=ShotConfig)
-    detector: DetectorConfig = field(default_factory=DetectorConfig)
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
-    selection: SelectionConfig = field(default_factory=SelectionConfig)
-    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
-    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
-    codes: CodesConfig = field(default_factory=CodesConfig)
-    restorer: RestorerConfig = field(default_factory=RestorerConfig)
-    stabilizer: StabilizerConfig = field(default_factory=StabilizerConfig)
-    compositor: CompositorConfig = field(default_factory=CompositorConfig)
-    encode: EncodeConfig = field(default_factory=EncodeConfig)
-    lag: int | None = None
-    """Most frames held back, 0..8, for live video: divided among the stages, in place of `tracker.lookahead`. None:
-    each stage waits for what it wants, up to `tracker.lookahead`."""
-    max_pixels: int = MAX_PIXELS
-    """Pixels of the largest pictures that are restored; films of larger ones are refused."""
-    buffer_mib: int = 4096
-    """Of the frames that the stages hold back, at most; of huge frames they wait for fewer. Nothing changes up to 4K
-    at 60 frames a second, or at 250 in eight bits. What decoder and encoder hold comes on top, about as much."""
-
-    def __post_init__(self) -> None:
-        if self.lag is not None and not 0 <= self.lag <= len(_LAG_PRIORITY):
-            raise ConfigError(f"lag is {self.lag} frames; use 0 to {len(_LAG_PRIORITY)}, or none for films")
-        if self.buffer_mib < 1:
-            raise ConfigError(f"buffer_mib is {self.buffer_mib}; use 1 or more")
-        if not 1 <= self.max_pixels <= MAX_SIDE**2:
-            raise ConfigError(f"max_pixels is {self.max_pixels}; use 1 to {MAX_SIDE**2} ({MAX_SIDE} x {MAX_SIDE})")
 
 
 _LAG_PRIORITY = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
@@ -121,35 +72,44 @@ class _Lags:
     """Frames that each stage may hold back."""
 
     tracker: int
-    denoiser: int
-    codes: int
-    fader: int
-    stabilizer: int
+    denoiser: int | None
+    """None: as many as its window wants; so below."""
+    codes: int | None
+    fader: int | None
+    stabilizer: int | None
 
 
 def _lags(config: RestoreConfig) -> _Lags:
-    most = config.tracker.lookahead
+    lookahead = config.tracker.lookahead
     if config.lag is None:
-        return _Lags(most, most, most, most, most)
+        return _Lags(lookahead, None, None, None, None)
     given = _LAG_PRIORITY[: config.lag]
     tracker, denoiser, fader, stabilizer = (
         given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
     )
-    return _Lags(min(most, tracker), denoiser, 0, fader, stabilizer)
+    return _Lags(min(lookahead, tracker), denoiser, 0, fader, stabilizer)
 
 
-def within_budget(config: RestoreConfig, frame_bytes: int) -> RestoreConfig:
+def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfig:
     """The configuration for frames of so many bytes, with which the stages hold no more than `buffer_mib` of them.
 
     Half of it is the tracker's, the rest is divided among the batches that wait for a network: three kinds, each in up
-    to three batches under way. Batches of fewer frames give the same result; a shorter look-ahead does not, but it
-    depends on nothing else than the film, so that segments still make up what one pass gives.
+    to three batches under way. Batches of fewer frames give the same result; shorter windows do not, but they
+    depend on nothing else than the film, so that segments still make up what one pass gives.
     """
     frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
     batch = max(1, frames // 18)
-    look = replace(config.look, frames_per_batch=min(config.look.frames_per_batch, batch))
-    tracker = replace(config.tracker, lookahead=min(config.tracker.lookahead, max(1, frames // 2)))
-    return replace(config, look=look, tracker=tracker)
+    look = replace(config.detection, frames_per_batch=min(config.detection.frames_per_batch, batch))
+    most = max(1, frames // 2)
+    return replace(
+        config,
+        detection=look,
+        tracker=replace(config.tracker, lookahead=min(config.tracker.lookahead, most)),
+        denoiser=replace(config.denoiser, frames=min(config.denoiser.frames, most)),
+        style=replace(config.style, frames=min(config.style.frames, most)),
+        stabilizer=replace(config.stabilizer, frames=min(config.stabilizer.frames, most)),
+        selection=replace(config.selection, max_weight_step=max(config.selection.max_weight_step, 1 / most)),
+    )
 
 
 def reach(config: RestoreConfig) -> TemporalSupport:
@@ -160,7 +120,7 @@ def reach(config: RestoreConfig) -> TemporalSupport:
     lags, tracker = _lags(config), config.tracker
     windows = (
         Denoiser(config.denoiser, lag=lags.denoiser),
-        StyleSmoother(config.codes, lag=lags.codes),
+        StyleSmoother(config.style, lag=lags.codes),
         WeightRamp(config.selection, lag=lags.fader),
         Stabilizer(config.stabilizer, lag=lags.stabilizer),
     )
@@ -168,9 +128,9 @@ def reach(config: RestoreConfig) -> TemporalSupport:
         past_seconds=tracker.history_seconds
         + tracker.fade_seconds
         + tracker.max_lost_seconds
-        + config.look.interval_seconds,
+        + config.detection.interval_seconds,
         past_frames=sum(window.past for window in windows) + config.shots.min_shot_frames + 1,
-        future_seconds=tracker.lookahead_seconds + config.look.interval_seconds,
+        future_seconds=tracker.lookahead_seconds + config.detection.interval_seconds,
         future_frames=sum(window.future for window in windows) + 1,
     )
 
@@ -190,7 +150,7 @@ class InferenceModels:
     frames_per_batch: int = 16
     """Frames after which a batch goes out even if it is not full."""
     encoder: Executor[UInt8, Float32] | None = None
-    """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `codes.frames` is above 0."""
+    """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `style.frames` is above 0."""
     styled_restorer: Executor[StyledCrop, UInt8] | None = None
     """Crops with style codes -> restored crops; likewise."""
     visibility: Executor[UInt8, UInt8] | None = None
@@ -222,8 +182,9 @@ def restore_frames(
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
     lags = _lags(config)
+    _log.debug("restoring with %s, frames held back: %s", config, lags)
     looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, limits, is_counted))
-    look = config.look
+    look = config.detection
     found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
     tracker = replace(config.tracker, lookahead=lags.tracker)
@@ -248,11 +209,11 @@ def _previews(
     is_counted: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
-    shots, least = ShotDetector(config.shots), config.look.interval_seconds
+    shots, least = ShotDetector(config.shots), config.detection.interval_seconds
     shot, last, begun = 0, Fraction(0), False
     for frame in frames:
         interval = Fraction(max(least, limits.interval_seconds) if limits else least)
-        preview = make_preview(frame, longest_side=config.look.preview_side)
+        preview = make_preview(frame, longest_side=config.detection.preview_side)
         cut = shots.is_cut(preview)
         shot += cut
         # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
@@ -260,6 +221,8 @@ def _previews(
         opens = cut or not begun
         detector_ran = opens or due
         last, begun = frame.seconds, True
+        if opens:
+            _log.debug("shot %d begins at frame %d, %.3f s", shot, frame.index, float(frame.seconds))
         if is_counted(frame):
             recorder.counts["frames"] += 1
             recorder.counts["looks"] += detector_ran
@@ -328,11 +291,11 @@ def _restore(
     recorder: Recorder,
     limits: QualityLimits | None,
 ) -> Iterator[FrameFaces[Restoration]]:
-    if config.codes.frames:
+    if config.style.frames:
         if parts.encoder is None or parts.styled_restorer is None:
-            raise ConfigError("codes.frames is above 0, but this restorer has no style codes; set it to 0")
+            raise ConfigError("restore.style.frames is above 0, but this restorer has no style codes; set it to 0")
         encoded = _zip_through(items, parts, parts.encoder, lambda face: face.crop, _with_codes)
-        steady = run(StyleSmoother(config.codes, lag=lags.codes), encoded)
+        steady = run(StyleSmoother(config.style, lag=lags.codes), encoded)
         return _zip_through(
             steady, parts, parts.styled_restorer, _to_styled_crop, partial(with_blend_weight, config=config.selection)
         )

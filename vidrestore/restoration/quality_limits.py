@@ -8,7 +8,7 @@ class QualityLimits:
     """Limits that may be changed between two frames, by whoever watches the load; a film has none."""
 
     interval_seconds: float = 0.0
-    """Least time between two searches for faces, whatever `look.interval_seconds` says."""
+    """Least time between two searches for faces, whatever `detection.interval_seconds` says."""
     restore_every: int = 1
     """Frames to each pass of a face through the network; between them what it changed is carried along the motion."""
     faces: int | None = None

@@ -1,41 +1,61 @@
-"""Where work runs: the options of Ray."""
+"""Options of where work runs."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from vidrestore.errors import ConfigError
+from pydantic import Field
+
+from vidrestore.config import Options
 
 Runtime = Literal["ray", "local"]
 
 
 @dataclass(frozen=True, slots=True)
-class RayConfig:
-    """Where the actors are and what they may use."""
+class RayConfig(Options):
+    """Where Ray's actors are and what they may use."""
 
-    address: str | None = None
-    """Of a running cluster (`auto`, `HOST:PORT`, `ray://...`); None starts Ray here and stops it afterwards."""
-    face_workers: int = 0
-    """Actors that hold the networks; 0 means as many as the GPUs of the cluster have room for, or, where there is none,
-    one for each machine."""
-    cpus_per_face_worker: float = 1.0
-    gpus_per_face_worker: float | None = None
-    """None means one whole GPU where the cluster has any, otherwise none."""
-    cpus_per_segment_worker: float = 1.0
-    batches_in_flight: int = 2
-    """Batches that a segment worker has under way at a time, for each kind of work."""
-    batching_wait_seconds: float = 0.003
-    """How long a batch that is not full waits for crops of other segments; those of live streams never wait."""
-    retries: int = 2
-    """How often a segment is begun anew after its worker died."""
-    placement: Literal["spread", "pack"] = "spread"
-    """Whether workers are put on as many machines as there are, or on as few as will do."""
-    start_timeout_seconds: float = 120.0
-    """How long to wait for actors before saying that the cluster has no room."""
-
-    def __post_init__(self) -> None:
-        if self.face_workers < 0 or self.batches_in_flight < 1 or self.retries < 0:
-            message = f"{self}: face_workers and retries must be at least 0, batches_in_flight at least 1"
-            raise ConfigError(message)
+    address: Annotated[
+        str | None,
+        Field(
+            description="Address of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; none starts Ray on this "
+            "machine and stops it afterwards."
+        ),
+    ] = None
+    face_workers: Annotated[
+        int,
+        Field(
+            ge=0, description="Number of workers that hold the networks; 0: as many as fit the GPUs, else one per node."
+        ),
+    ] = 0
+    cpus_per_face_worker: Annotated[float, Field(ge=0, description="CPUs that Ray reserves for a face worker.")] = 1.0
+    gpus_per_face_worker: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description="GPUs, or fraction of one, for a face worker; none: one where there are GPUs, else no GPU.",
+        ),
+    ] = None
+    cpus_per_segment_worker: Annotated[
+        float, Field(ge=0, description="CPUs that Ray reserves for a segment worker.")
+    ] = 1.0
+    batches_in_flight: Annotated[
+        int, Field(ge=1, description="Batches of each kind that a segment worker has under way at a time.")
+    ] = 2
+    max_batching_delay_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Time for which a batch that is not full waits for crops of other segments; those of live "
+            "streams never wait.",
+        ),
+    ] = 0.003
+    placement: Annotated[
+        Literal["spread", "pack"],
+        Field(description="Placement of workers: on as many nodes as there are, or on as few as suffice."),
+    ] = "spread"
+    start_timeout_seconds: Annotated[
+        float, Field(gt=0, description="Time after which workers that could not be scheduled are an error.")
+    ] = 120.0
 
     @property
     def strategy(self) -> str:

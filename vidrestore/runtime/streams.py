@@ -9,11 +9,12 @@ from typing import Protocol, Self
 from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.inference.live_inference import LocalInference, live_models
 from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.config import StreamConfig
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
-from vidrestore.live.stream import LiveStream, StreamConfig, warnings
+from vidrestore.live.stream import LiveStream, warnings
 from vidrestore.redaction import redact
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 
 OnEvent = Callable[[str, str], None]
 """Told the name of a stream and one line, without secrets."""

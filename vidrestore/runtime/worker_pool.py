@@ -12,7 +12,8 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from vidrestore.errors import Interrupted, VidrestoreError, WorkerError
 from vidrestore.inference.local import load_models
-from vidrestore.restoration.pipeline import InferenceModels, RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.pipeline import InferenceModels
 
 _log = logging.getLogger("vidrestore.runtime")
 
@@ -163,7 +164,7 @@ class LocalWorkerPool:
         self._since = 0.0
 
     @classmethod
-    def load(cls, config: RestoreConfig) -> Self:
+    def load(cls, config: VideoRestoreConfig) -> Self:
         """Load the networks into this process for a pool."""
         models, info = load_models(config)
         return cls(models, info.model_sha256)

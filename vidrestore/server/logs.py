@@ -21,7 +21,7 @@ def start_logging(style: Style, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else Lines())
     LOG.handlers[:] = [handler]
-    LOG.propagate = False
+    LOG.propagate = bool(logging.getLogger("vidrestore").handlers)  # to a log file, if there is one
     LOG.setLevel(logging.WARNING if quiet else logging.INFO)
 
 

@@ -8,7 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from vidrestore.errors import VidrestoreError, WorkerError
-from vidrestore.live.backoff import Backoff, BackoffConfig
+from vidrestore.live.backoff import Backoff
+from vidrestore.live.config import BackoffConfig
 from vidrestore.live.status import StreamStatus
 from vidrestore.redaction import redact
 from vidrestore.runtime.streams import RunningStream, StreamRunner, StreamSpec

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
 from vidrestore.live.addresses import absolute
-from vidrestore.live.stream import StreamConfig
+from vidrestore.live.config import StreamConfig
 from vidrestore.redaction import redact, remember
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.streams import StreamSpec

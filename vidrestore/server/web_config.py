@@ -6,8 +6,11 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from vidrestore.config import Options
 from vidrestore.errors import ConfigError
 
 TOKEN_VARIABLE = "VIDRESTORE_TOKEN"  # noqa: S105  the name of it
@@ -20,26 +23,39 @@ _RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class WebConfig:
+class WebConfig(Options):
     """Where the page, the metrics and the health are served (nowhere by default), and who may see them."""
 
-    listen: str | None = None
-    """HOST:PORT. Hosts other than the loopback need a token in the environment variable VIDRESTORE_TOKEN."""
-    hosts: tuple[str, ...] = ()
-    """Names, besides the host listened on, that may stand in the address bar, such as that of a reverse proxy;
-    `*.example.org` stands for all below it. Addresses and `localhost` always may."""
-    token: Literal["required", "none"] = "required"  # noqa: S105  a choice, no token
-    """With "required" it is the one in VIDRESTORE_TOKEN, else a random one that is printed at the start. With "none"
-    everybody on this machine may look; on the loopback only."""
-    connections: int = 64
-    """Most connections at a time, and half of them from one address."""
+    listen: Annotated[
+        str | None,
+        Field(
+            description="HOST:PORT. Hosts other than the loopback need a token in the environment variable "
+            "VIDRESTORE_TOKEN."
+        ),
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Names, besides the host listened on, that may stand in the address bar, such as that of "
+            "a reverse proxy; `*.example.org` stands for all below it. Addresses and `localhost` "
+            "always may."
+        ),
+    ] = ()
+    token: Annotated[
+        Literal["required", "none"],
+        Field(
+            description='With "required" it is the one in VIDRESTORE_TOKEN, else a random one that is printed at '
+            'the start. With "none" everybody on this machine may look; on the loopback only.'
+        ),
+    ] = "required"  # noqa: S105  a choice, no token
+    connections: Annotated[
+        int, Field(ge=2, le=10_000, description="Most connections at a time, and half of them from one address.")
+    ] = 64
 
-    def __post_init__(self) -> None:
-        for name in self.hosts:
-            if not _NAME.fullmatch(name):
-                raise ConfigError(f"web.hosts has {name!r}; write names without port, such as video.example.org")
-        if not 2 <= self.connections <= 10_000:  # noqa: PLR2004  one for each half, and less than the handles there are
-            raise ConfigError(f"web.connections is {self.connections}; use 2 to 10000")
+    def check_together(self) -> None:
+        """Names are names of hosts."""
+        if wrong := [name for name in self.hosts if not _NAME.fullmatch(name)]:
+            self.refuse("hosts", f"{wrong[0]!r} is not a name without port, such as video.example.org")
 
     def endpoint(self) -> tuple[str, int] | None:
         """Host and port, or None.

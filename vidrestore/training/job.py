@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, distributed, nn
 
+from vidrestore.config import Options
 from vidrestore.errors import ConfigError, ModelError
 from vidrestore.models.checkpoint import load_gfpgan, load_state_dict, save_safetensors
 from vidrestore.models.devices import choose_device
@@ -32,7 +34,7 @@ CRITICS_FILE = "critics.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig:
+class TrainingConfig(Options):
     """A training, whole; the defaults are the paper's network and method.
 
     Raises:
@@ -43,30 +45,45 @@ class TrainingConfig:
     prior: PriorConfig = field(default_factory=PriorConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    batch: int = 12
-    """Faces of a step, over all processes; the paper's."""
-    held_out_share: float = 0.05
-    """Of the faces, never trained on, chosen by a hash of their names."""
-    evaluated_faces: int = 256
-    """At most so many of those held out are looked at while training, always the same, and kept in memory."""
-    cache: Cache = "disk"
-    """Where decoded faces wait: "device" and "memory" for what fits there."""
+    batch: Annotated[int, Field(ge=1, description="Faces of a step, over all processes; the paper's.")] = 12
+    held_out_share: Annotated[
+        float, Field(description="Of the faces, never trained on, chosen by a hash of their names.")
+    ] = 0.05
+    evaluated_faces: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="At most so many of those held out are looked at while training, always the same, and "
+            "kept in memory.",
+        ),
+    ] = 256
+    cache: Annotated[
+        Cache, Field(description='Where decoded faces wait: "device" and "memory" for what fits there.')
+    ] = "disk"
     films: FilmShareConfig | None = None
     """Film damage for a share of the restorer's faces, drawn by processes beside the training."""
-    perceptual: str = "mobilenetv2"
-    """The network of the perceptual loss: the one in the package, or a path to torchvision's VGG19, the paper's."""
-    identity: str = "mobileface"
-    """The network of the identity loss: the one in the package, or a path to ArcFace or TorchScript."""
+    perceptual: Annotated[
+        str,
+        Field(
+            description="The network of the perceptual loss: the one in the package, or a path to torchvision's "
+            "VGG19, the paper's."
+        ),
+    ] = "mobilenetv2"
+    identity: Annotated[
+        str,
+        Field(
+            description="The network of the identity loss: the one in the package, or a path to ArcFace or TorchScript."
+        ),
+    ] = "mobileface"
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = True
-    autotune: bool = False
-    """Let cuDNN time its kernels for each convolution: about a minute at the start, for faster steps after it."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError(f"batch is {self.batch}; give 1 or more")
-        if self.evaluated_faces < 1:
-            raise ConfigError(f"evaluated_faces is {self.evaluated_faces}; give 1 or more")
+    autotune: Annotated[
+        bool,
+        Field(
+            description="Let cuDNN time its kernels for each convolution: about a minute at the start, for faster"
+            " steps after it."
+        ),
+    ] = False
 
 
 def machine_of(

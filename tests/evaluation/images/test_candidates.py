@@ -10,7 +10,7 @@ import torch
 from vidrestore.errors import ConfigError, ModelError
 from vidrestore.evaluation.images.candidates import Candidate, baselines, load_models
 from vidrestore.models.checkpoint import load_gfpgan
-from vidrestore.restoration.face.restorer import RestorerConfig
+from vidrestore.restoration.config import RestorerConfig
 
 EXACT = RestorerConfig(device="cpu", precision="fp32")
 

@@ -25,15 +25,15 @@ Run = Callable[..., tuple[int, str, str]]
 def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: MetricModels) -> Run:
     """Run `vidrestore evaluate` in this process with cheap judges; gives exit code, stdout and stderr."""
     monkeypatch.setattr(evaluation_run, "load_judges", lambda _device: judges)
-    return partial(run, "evaluate")
+    return partial(run, "evaluate-model")
 
 
 def test_an_evaluation_leaves_report_table_and_pictures(
     run: Run, make_faces: MakeFaces, tiny_model: Path, tmp_path: Path
 ) -> None:
     folder, out = make_faces(3, side=256), tmp_path / "new" / "out"
-    options = ["--strength", "clean", "--strength", "light", "--count", 2, "--all", "--grid-faces", 1]
-    code, printed, errors = run("--model", tiny_model, "--faces", folder, *options, "--device", "cpu", "--out", out)
+    options = ["--damage", "clean", "--damage", "light", "--count", 2, "--all", "--grid-faces", 1]
+    code, printed, errors = run("--model", tiny_model, folder, *options, "--device", "cpu", "--out", out)
     assert (code, errors) == (0, "")
     assert re.search(r"^tiny( +-?[\d.]+){5} \([\d.]+\) +([\d.]+|-) +\d +2 *$", printed, re.MULTILINE | re.ASCII)
     assert re.search(r"^tiny( +[\d.]+){3} *$", printed, re.MULTILINE | re.ASCII), "colours"
@@ -52,8 +52,8 @@ def test_a_later_evaluation_takes_its_predecessors_pictures_away(
     run: Run, make_faces: MakeFaces, tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "grid-clean.png").touch()
-    options = ["--model", tiny_model, "--faces", make_faces(1, side=256), "--all", "--device", "cpu", "--quiet"]
-    assert run(*options, "--strength", "light", "--out", tmp_path) == (0, "", "")
+    options = ["--model", tiny_model, make_faces(1, side=256), "--all", "--device", "cpu", "--quiet"]
+    assert run(*options, "--damage", "light", "--out", tmp_path) == (0, "", "")
     assert {path.name for path in tmp_path.glob("*.*")} == {"grid.png", "report.json", "table.md"}
 
 
@@ -70,7 +70,7 @@ def empty(folder: Path) -> Path:
         (empty, [], "holds no pictures"),
         (empty, ["--model", "gfpgan-v9"], "did you mean"),
         (empty, ["--model", "none/tiny.pth"], "no weights at none/tiny.pth"),
-        (empty, ["--strength", "gentle"], "gentle"),
+        (empty, ["--damage", "gentle"], "gentle"),
         (empty, ["--precision", "fp16"], "fp16"),
         (empty, ["--out", "/dev/null/out"], "/dev/null/out"),
     ],
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_said_in_one_line(
     run: Run, tiny_model: Path, tmp_path: Path, make: Callable[[Path], Path], options: list[str], reason: str
 ) -> None:
     model = [] if "--model" in options else ["--model", tiny_model]
-    code, printed, errors = run("--faces", make(tmp_path), *model, *options, "--device", "cpu")
+    code, printed, errors = run(make(tmp_path), *model, *options, "--device", "cpu")
     assert code == 1
     assert reason in errors
     assert errors.count("\n") == 1
@@ -94,7 +94,7 @@ def test_no_model_is_refused(tmp_path: Path) -> None:
 def test_the_report_is_plain_json_without_what_json_does_not_know(
     run: Run, make_faces: MakeFaces, tiny_model: Path, tmp_path: Path
 ) -> None:
-    options = ["--model", tiny_model, "--faces", make_faces(1, side=256), "--all", "--strength", "clean", "--quiet"]
+    options = ["--model", tiny_model, make_faces(1, side=256), "--all", "--damage", "clean", "--quiet"]
     run(*options, "--device", "cpu", "--out", tmp_path)
 
     def refuse(name: str) -> None:

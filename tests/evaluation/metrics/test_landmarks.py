@@ -20,7 +20,8 @@ from vidrestore.evaluation.metrics.landmarks import (
     steady_landmarks,
 )
 from vidrestore.faces.alignment import TEMPLATE
-from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.types import Detection
 
 SIDE = 256

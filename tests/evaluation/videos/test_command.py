@@ -24,7 +24,7 @@ Drawn = Callable[..., list[UInt8]]
 def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: MetricModels) -> Run:
     """Run `vidrestore metrics` in this process with cheap judges; gives exit code, stdout and stderr."""
     monkeypatch.setattr(compare, "load_judges", lambda _device: judges)
-    return partial(run, "metrics")
+    return partial(run, "compare")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vidrestore.config import Options
 from vidrestore.degradation.image import jpeg
 from vidrestore.degradation.image.blur_kernels import blur, window_radius
 from vidrestore.degradation.image.resampling import Mode, downscale, repeat_edges, upscale
@@ -29,7 +30,7 @@ Range = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DegradationConfig:
+class DegradationConfig(Options):
     """What is drawn for each sample. Lengths are in pixels at the image's own size; the defaults do nothing."""
 
     blur_sigma_pixels: Range = (0.0, 0.0)
@@ -66,19 +67,19 @@ class DegradationConfig:
     clean_probability: float = 0.0
     """Share of images let through untouched, so that good input stays good. The reference: 0."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Pairs and shares are within their ranges, names are known."""
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not (len(value) == 2 and low <= value[0] <= value[1] <= high):  # noqa: PLR2004  a pair
-                message = f"{name} came as {value}; wanted (lowest, highest) within {low:g} to {high:g}, in this order"
-                raise ConfigError(message)
+                self.refuse(name, f"use a pair [lowest, highest] within {low:g} to {high:g}")
         for name in (field.name for field in dataclasses.fields(self) if field.name.endswith("_probability")):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} came as {getattr(self, name)}; wanted a share from 0 to 1")
+                self.refuse(name, "use 0 to 1")
         for name, known in _KNOWN_MODES.items():
             modes = getattr(self, name)
             if not modes or not set(modes) <= set(known):
-                raise ConfigError(f"{name} came as {modes}; wanted one or more of {', '.join(known)}")
+                self.refuse(name, f"use one or more of {', '.join(known)}")
 
 
 _LIMITS: Mapping[str, Range] = {

@@ -1,11 +1,13 @@
 """Damage as films have it, drawn once for a clip and lasting through it; a still gets it by way of a short clip."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import cv2
 import numpy as np
+from pydantic import Field
 
+from vidrestore.config import OptionError, Options
 from vidrestore.degradation.medium import imaging
 from vidrestore.degradation.medium.codec import CodecConfig, CodecParameters, check_range, compress, draw_codec
 from vidrestore.degradation.medium.motion import Motion, between_fields, draw_motion, moved, shift_between
@@ -36,7 +38,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FilmConfig:
+class FilmConfig(Options):
     """How far each damage goes: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
 
     scale: tuple[float, float] = (1, 4)
@@ -65,8 +67,9 @@ class FilmConfig:
     """Sigma of the noise along the line, in pixels."""
     chroma_blur: tuple[float, float] = (0, 0)
     """Sigma of the smear of colour along the line, in pixels."""
-    interlace_probability: float = 0.0
-    """0..1: how many clips were taken as fields."""
+    interlace_probability: Annotated[float, Field(ge=0, le=1, description="Fraction of clips recorded as fields.")] = (
+        0.0
+    )
     interlacings: tuple[str, ...] = INTERLACINGS
     """What interlaced clips show, one of them at random: "weave" (both fields at once: combs), "double" (one field,
     each line twice: stairs) or "blend" (lines averaged with their neighbours: ghosts)."""
@@ -77,17 +80,16 @@ class FilmConfig:
     mix: tuple[str, ...] = ()
     """Names of presets: one of them is drawn for each clip, and the fields above do not matter."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Pairs are within their ranges, names are known."""
         for name, bounds in _BOUNDS.items():
-            check_range(f"film.{name}", getattr(self, name), bounds=bounds)
-        if not 0 <= self.interlace_probability <= 1:
-            raise ConfigError(f"film.interlace_probability is {self.interlace_probability}; give 0 to 1")
+            check_range(name, getattr(self, name), bounds=bounds)
         _check_names("interlacings", self.interlacings, known=INTERLACINGS)
         _check_names("enlargements", self.enlargements, known=tuple(ENLARGEMENTS))
         if self.mix:
             _check_names("mix", self.mix, known=MEDIA)
         if not self.codecs:
-            raise ConfigError("film.codecs is empty; give one CodecConfig or more")
+            self.refuse("codecs", "use one codec or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class FilmParameters:
 def _check_names(field: str, names: tuple[str, ...], *, known: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise ConfigError(f"film.{field} is {names!r}; give one or more of {', '.join(known)}")
+        raise OptionError(field, f" is {names!r}; use one or more of {', '.join(known)}")
 
 
 _PRESETS: Final = {

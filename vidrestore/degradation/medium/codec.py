@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from vidrestore.config import OptionError, Options
 from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.types import UInt8
 
@@ -31,7 +32,7 @@ _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL
 
 
 @dataclass(frozen=True, slots=True)
-class CodecConfig:
+class CodecConfig(Options):
     """One way of coding that a medium may use, and how far its settings go."""
 
     name: str = "h264"
@@ -51,18 +52,19 @@ class CodecConfig:
     """Fewest and most bits for a pixel of a frame, by a rate held over a buffer of one second; `quality` then does not
     matter. For whole films, whose coders had so many bits and not more; None: constant quality."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Ranges are within what the codec takes."""
         if self.name not in _ENCODERS:
-            raise ConfigError(f"film codec {self.name!r} is unknown; give one of {', '.join(_ENCODERS)}")
+            self.refuse("name", f"use one of {', '.join(_ENCODERS)}")
         if self.bits_per_pixel is None:
-            check_range(f"quality of {self.name}", self.quality, bounds=_QUALITIES[self.name])
+            check_range("quality", self.quality, bounds=_QUALITIES[self.name])
         else:
             check_range("bits_per_pixel", self.bits_per_pixel, bounds=_BITS_PER_PIXEL)
         check_range("group", self.group, bounds=(1, _LONGEST_GROUP))
         check_range("b_frames", self.b_frames, bounds=(0, _MOST_B_FRAMES))
         unknown = [preset for preset in self.presets if preset not in _PRESETS]
         if unknown or not self.presets:
-            raise ConfigError(f"presets are {self.presets!r}; give one or more of {', '.join(_PRESETS)}")
+            self.refuse("presets", f"use one or more of {', '.join(_PRESETS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def check_range(name: str, value: tuple[float, float], *, bounds: tuple[float, f
     """ConfigError unless `value` is (lowest, highest), in this order and within the bounds."""
     least, most = bounds
     if len(value) != 2 or not least <= value[0] <= value[1] <= most:  # noqa: PLR2004  lowest and highest
-        raise ConfigError(f"{name} is {value!r}; give the lowest and the highest, both between {least} and {most}")
+        raise OptionError(name, f" is {value!r}; use a pair [lowest, highest] within {least} to {most}")
 
 
 def draw_codec(config: CodecConfig, generator: np.random.Generator, *, interlaced: bool) -> CodecParameters:

@@ -1,14 +1,16 @@
 """Dropouts: the damage that strikes single places of single frames, by medium."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from vidrestore.config import Options
 from vidrestore.degradation.medium.codec import check_range
 from vidrestore.degradation.medium.rng import Purpose, rng_for
 from vidrestore.degradation.medium.surface import add_dust, add_scratch, scratches_at
 from vidrestore.degradation.medium.tape import add_streaks
-from vidrestore.errors import ConfigError
 from vidrestore.types import UInt8
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -24,7 +26,7 @@ _RATES = ("streaks", "dust", "scratches")
 
 
 @dataclass(frozen=True, slots=True)
-class DropoutConfig:
+class DropoutConfig(Options):
     """How often they strike and how large they are: pairs are (lowest, highest)."""
 
     streaks: tuple[float, float] = (0, 0)
@@ -39,14 +41,14 @@ class DropoutConfig:
     """Vertical scratches that begin in a frame, on average."""
     scratch_frames: tuple[int, int] = (8, 80)
     """Frames that a scratch lasts."""
-    pale_probability: float = 0.5
-    """0..1: how many films have their dust and scratches white, from the negative; the others' are black."""
+    pale_probability: Annotated[
+        float, Field(ge=0, le=1, description="Fraction of videos whose dust and scratches are white; else black.")
+    ] = 0.5
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Pairs are within their ranges."""
         for name, bounds in _BOUNDS.items():
-            check_range(f"dropouts.{name}", getattr(self, name), bounds=bounds)
-        if not 0 <= self.pale_probability <= 1:
-            raise ConfigError(f"dropouts.pale_probability is {self.pale_probability}; give 0 to 1")
+            check_range(name, getattr(self, name), bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True)

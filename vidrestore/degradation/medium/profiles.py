@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from vidrestore.config import Options
 from vidrestore.degradation.medium.clip import MEDIA, FilmConfig, FilmParameters, draw, film_preset
 from vidrestore.degradation.medium.codec import CodecConfig
 from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, draw_dropouts
@@ -11,7 +12,7 @@ from vidrestore.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class LookConfig:
+class LookConfig(Options):
     """How far the damage of a film may go."""
 
     film: FilmConfig = field(default_factory=FilmConfig)
@@ -20,10 +21,11 @@ class LookConfig:
     mix: tuple[str, ...] = ()
     """Names of presets: one of them is drawn, and the fields above do not matter."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Names are known."""
         unknown = [name for name in self.mix if name not in MEDIA]
         if unknown:
-            raise ConfigError(f"look.mix is {self.mix!r}; give names out of {', '.join(MEDIA)}")
+            self.refuse("mix", f"use names out of {', '.join(MEDIA)}")
 
 
 @dataclass(frozen=True, slots=True)

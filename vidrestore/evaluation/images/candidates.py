@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vidrestore.errors import ConfigError
 from vidrestore.models import zoo
-from vidrestore.restoration.face.restorer import FaceRestorer, RestorerConfig
+from vidrestore.restoration.config import RestorerConfig
+from vidrestore.restoration.face.restorer import FaceRestorer
 
 Restore = Callable[[Tensor], Tensor]
 """uint8 [B, 3, S, S] RGB on the CPU -> restored, likewise."""

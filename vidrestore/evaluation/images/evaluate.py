@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from vidrestore.config import Options
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.evaluation.images.candidates import Candidate
 from vidrestore.evaluation.images.degraded_faces import Degrade, damage, degrade_as
@@ -33,42 +35,41 @@ _CODED_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationConfig:
+class EvaluationConfig(Options):
     """What is evaluated; together with the folder it determines every picture that a contender sees.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
-    strengths: tuple[str, ...] = STRENGTHS
-    """Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."""
-    part: Part = "held-out"
-    """held-out: only faces that training on this folder never shows. all: for a folder that nobody trains on."""
-    count: int | None = None
-    """At most so many faces, a fixed choice among all names; None takes all."""
-    seed: int = 0
-    """Of the damage."""
-    size: int = 256
-    """Side of the pictures in pixels."""
-    batch_size: int = 16
-    """Faces that are held at once."""
-    grid_faces: int = 24
-    """Faces whose pictures are kept for the grids."""
-    grid_strengths: tuple[str, ...] = ("protocol", "medium", "clean")
-    """Strengths whose pictures are kept, if they are evaluated."""
+    strengths: Annotated[
+        tuple[str, ...],
+        Field(description="Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."),
+    ] = STRENGTHS
+    part: Annotated[
+        Part,
+        Field(
+            description="held-out: only faces that training on this folder never shows. all: for a folder that "
+            "nobody trains on."
+        ),
+    ] = "held-out"
+    count: Annotated[
+        int | None, Field(ge=1, description="At most so many faces, a fixed choice among all names; None takes all.")
+    ] = None
+    seed: Annotated[int, Field(ge=0, description="Of the damage.")] = 0
+    size: Annotated[int, Field(ge=1, description="Side of the pictures in pixels.")] = 256
+    batch_size: Annotated[int, Field(ge=1, description="Faces that are held at once.")] = 16
+    grid_faces: Annotated[int, Field(ge=0, description="Faces whose pictures are kept for the grids.")] = 24
+    grid_strengths: Annotated[
+        tuple[str, ...], Field(description="Strengths whose pictures are kept, if they are evaluated.")
+    ] = ("protocol", "medium", "clean")
 
-    def __post_init__(self) -> None:
-        least = {"count": (self.count, 1), "batch_size": (self.batch_size, 1)}
-        least |= {"grid_faces": (self.grid_faces, 0), "seed": (self.seed, 0)}
-        for name, (value, lowest) in least.items():
-            if value is not None and value < lowest:
-                raise ConfigError(f"{name} is {value}; give {lowest} or more")
-        if self.size < 1 or self.size % _CODED_BLOCK:
-            raise ConfigError(f"size is {self.size}; give a multiple of {_CODED_BLOCK} pixels, such as 256")
-        if self.part not in {"held-out", "all"}:
-            raise ConfigError(f"part is {self.part!r}; give held-out or all")
+    def check_together(self) -> None:
+        """Damage needs whole blocks, and each strength has one table."""
+        if self.size % _CODED_BLOCK:
+            self.refuse("size", f"use a multiple of {_CODED_BLOCK} pixels, such as 256")
         if not self.strengths or len(set(self.strengths)) < len(self.strengths):
-            raise ConfigError(f"strengths are {list(self.strengths)}; give one or more, each once")
+            self.refuse("strengths", "use one or more, each once")
 
 
 @dataclass(frozen=True, slots=True)

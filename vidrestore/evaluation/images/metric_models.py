@@ -14,7 +14,8 @@ from vidrestore.evaluation.metrics.features import Describe, feature_distances, 
 from vidrestore.evaluation.metrics.fidelity import mean_psnr, psnr, sharpness_ratio, ssim
 from vidrestore.evaluation.metrics.identity import Embed, cosines, embeddings_of
 from vidrestore.evaluation.metrics.landmarks import Detect, LandmarkErrors, find_landmarks, landmark_errors
-from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.models.identity import load_identity
 from vidrestore.models.perceptual import MobileNetV2Features
 from vidrestore.types import Float32, UInt8

@@ -13,7 +13,7 @@ from vidrestore.evaluation.images.metric_models import load_judges
 from vidrestore.evaluation.images.table import markdown
 from vidrestore.files import open_folder, remove_outdated, replace_text
 from vidrestore.models.devices import choose_device
-from vidrestore.restoration.face.restorer import RestorerConfig
+from vidrestore.restoration.config import RestorerConfig
 
 REPORT, TABLE, GRID, CLEAN_GRID = "report.json", "table.md", "grid.png", "grid-clean.png"
 _CLEAN: Final = "clean"

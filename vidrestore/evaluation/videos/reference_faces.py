@@ -14,7 +14,8 @@ from vidrestore.faces.detector import scale
 from vidrestore.faces.tracker import Tracker
 from vidrestore.media.geometry import frame_to_display, make_preview, preview_scale
 from vidrestore.media.shots import ShotDetector
-from vidrestore.restoration.face.compositor import CompositorConfig, face_mask
+from vidrestore.restoration.config import CompositorConfig
+from vidrestore.restoration.face.compositor import face_mask
 from vidrestore.restoration.face.selection import face_width
 from vidrestore.stages import run
 from vidrestore.types import Detection, FaceTrack, Float32, Frame, FrameFaces, UInt8

@@ -1,15 +1,15 @@
 """Putting restored faces back: in the region only, in the frame's own planes and depth, under a soft mask."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
 from vidrestore.media.colour import Box, Writable, alpha_blend, code_values, plane_steps
+from vidrestore.restoration.config import CompositorConfig
 from vidrestore.restoration.face.cropper import crop_bounds, resized_to_original, to_region, working_side
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 
@@ -22,23 +22,6 @@ _FACE = (
 """What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
 _ENLARGED = 4
 """How far a crop is enlarged of which less than half a pixel falls on one of the frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompositorConfig:
-    """How restored faces enter the picture."""
-
-    strength: float = 1.0
-    """0..1: 0 gives the input back, 1 the restored face."""
-    feather: float = 0.25
-    """0..1: the outer share of the face ellipse over which the mask falls from one to zero."""
-
-    def __post_init__(self) -> None:
-        for name in ("strength", "feather"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                message = f"compositor.{name} is {value}; it must lie between 0 and 1"
-                raise ConfigError(message)
 
 
 class Compositor:

@@ -11,19 +11,19 @@ to the rule.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.errors import ConfigError, RestorationError
+from vidrestore.errors import RestorationError
 from vidrestore.models import zoo
 from vidrestore.models.checkpoint import check_weights_size, load_gfpgan
 from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
+from vidrestore.restoration.config import RestorerConfig
 from vidrestore.types import Float32, StyledCrop, UInt8
 
 Result = TypeVar("Result", UInt8, Float32)
@@ -36,41 +36,6 @@ _AMPERE = (8, 0)
 """The first compute capability with bf16 arithmetic."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RestorerConfig:
-    """Which weights restore faces, and how they run.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    model: str = "embedded"
-    """A name of the zoo, or the path of a clean GFP-GAN (`.pth`, `.safetensors`)."""
-    device: str = "auto"
-    """auto (CUDA where there is one), cpu, cuda, cuda:1, ..."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware computes in it, else fp32. Never fp16, which overflows on plain colours."""
-    batch_size: int | None = None
-    """Crops a pass; short passes are filled up, so that results do not depend on grouping. None: 1 on a CPU, where
-    more is no faster, and `cuda_batch` on CUDA."""
-    cuda_batch: int = 8
-    """Crops a pass on CUDA where `batch_size` is none: more are faster, fewer are sooner (on one H100 9 ms for eight,
-    3 ms for one)."""
-    compile: bool = False
-    """Run through torch.compile: over twice as fast on CUDA, after a minute at the start. Another kernel, so other
-    last bits."""
-    threads: int | None = None
-    """CPU threads of torch in this process; None leaves torch's choice. A network on the CPU takes two or more."""
-
-    def __post_init__(self) -> None:
-        if self.precision not in {"auto", "fp32", "bf16"}:
-            raise ConfigError(f"precision is {self.precision!r}; give auto, fp32 or bf16")
-        for name in ("batch_size", "cuda_batch", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; give 1 or more, or nothing for the default")
 
 
 class FaceRestorer:
@@ -93,12 +58,13 @@ class FaceRestorer:
         network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
         self.crop_size = network.config.out_size
         """S: the side of the crops, in pixels."""
-        self.batch_size = self.config.batch_size or (self.config.cuda_batch if self.device.type == "cuda" else 1)
+        self.batch_size = self.config.batch_size_gpu if self.device.type == "cuda" else self.config.batch_size_cpu
         """Crops a pass now: halved when the device ran out of memory."""
         self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
         if self.device.type == "cuda" and not self.config.compile:
             self._network = CudaGraphRunner(network)
+        _log.info("model %s on %s, %s, %d crops a pass", path, self.device, self.dtype, self.batch_size)
         self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:

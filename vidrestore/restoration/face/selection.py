@@ -4,9 +4,9 @@ What is too small, turned too far or hardly a face to the detector fades back to
 a stranger's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from vidrestore.errors import ConfigError
+from vidrestore.restoration.config import SelectionConfig
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.types import AlignedFace, FaceTrack, FrameFaces, Restoration, UInt8
 
@@ -18,44 +18,11 @@ _HOLD = 1.25
 """A face that is being restored gives up its place only to one that is this much larger."""
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionConfig:
-    """Which faces are restored."""
-
-    faces: int = 0
-    """At most so many a frame, the largest first; 0 means all."""
-    min_face: float = 16.0
-    """Face width in display pixels below which the input stays as it is."""
-    full_face: float = 1.5
-    """Multiple of `min_face` from which a face is restored in full; in between it fades, so that nothing pops."""
-    full_yaw: float = 40.0
-    """Degrees up to which a turned face is restored in full."""
-    most_yaw: float = 75.0
-    """Degrees from which it stays as it is: networks learn from faces that look at the camera."""
-    least_score: float = 0.5
-    """Detector score, 0..1, up to which a face stays as it is."""
-    full_score: float = 0.8
-    """Detector score from which it is restored in full."""
-    most_change: float = 0.25
-    """Largest change of a face's weight between two frames of a shot, 1/16..1; 1: it may come and go at once."""
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.full_yaw < self.most_yaw and 0 <= self.least_score < self.full_score):
-            raise ConfigError(
-                f"{self}: full_yaw must be 0 or more and below most_yaw, least_score likewise below full_score"
-            )
-        if self.faces < 0 or self.min_face < 0 or self.full_face < 1:
-            message = f"{self}: faces and min_face must be at least 0, full_face at least 1"
-            raise ConfigError(message)
-        if not _LEAST_CHANGE <= self.most_change <= 1:
-            raise ConfigError(f"selection.most_change is {self.most_change}; it must lie between 1/16 and 1")
-
-
 class FaceSelector:
     """Keeps the wanted tracks of each frame; remembers whom it chose, so that two equals do not take turns.
 
     With an `limits` the limit may fall from one frame to the next; a face that loses its place then fades, by
-    `most_change` a frame.
+    `max_weight_step` a frame.
     """
 
     def __init__(self, config: SelectionConfig, limits: QualityLimits | None = None) -> None:
@@ -69,7 +36,7 @@ class FaceSelector:
         """Drop the faces that are too small, turned too far, too unsure or too many."""
         good = [track for track in item.faces if restore_weight(track, self._config) > 0]
         most = self._most(len(good))
-        if most < len(good) or self._config.faces:
+        if most < len(good) or self._config.max_faces:
             ranked = sorted(good, key=self._rank, reverse=True)[:most]
             self._chosen = frozenset(track.id for track in ranked)
             kept = [track for track in good if track.id in self._chosen]
@@ -84,14 +51,14 @@ class FaceSelector:
         return ()
 
     def _most(self, faces: int) -> int:
-        most = self._config.faces or faces
+        most = self._config.max_faces or faces
         limit = self._effort.faces if self._effort else None
         return most if limit is None else min(most, limit)
 
     def _fade(self, good: list[FaceTrack], kept: list[FaceTrack]) -> list[FaceTrack]:
         """The faces that are kept, and those that were until now, a little less present than before."""
         places = {track.id for track in kept}
-        left = {track.id: self._presence.get(track.id, 0.0) - self._config.most_change for track in good}
+        left = {track.id: self._presence.get(track.id, 0.0) - self._config.max_weight_step for track in good}
         faces = [
             track if track.id in places else replace(track, presence=min(track.presence, left[track.id]))
             for track in good
@@ -111,9 +78,9 @@ def face_width(track: FaceTrack) -> float:
 
 def restore_weight(track: FaceTrack, config: SelectionConfig) -> float:
     """0..1: how far a face is one to restore; the product of smoothsteps of its width, its yaw and its score."""
-    width = _rise(face_width(track), config.min_face, config.min_face * config.full_face)
-    turned = _rise(-abs(track.yaw), -config.most_yaw, -config.full_yaw)
-    return width * turned * _rise(track.score, config.least_score, config.full_score)
+    width = _rise(face_width(track), config.min_face_px, config.min_face_px * config.full_strength_ratio)
+    turned = _rise(-abs(track.yaw), -config.max_yaw, -config.full_yaw)
+    return width * turned * _rise(track.score, config.min_score, config.full_score)
 
 
 def with_blend_weight(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:

@@ -6,37 +6,13 @@ faces are pasted with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from vidrestore.errors import ConfigError
+from vidrestore.restoration.config import OcclusionConfig
 from vidrestore.restoration.temporal.flow import sampling_grid, warp
 from vidrestore.types import Float32, FlowField, UInt8
-
-
-@dataclass(frozen=True, slots=True)
-class OcclusionConfig:
-    """What is taken for being in front of a face.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    enabled: bool = True
-    """Whether crops are searched for what is in front of faces; if not, whole faces are restored."""
-    hidden: float = 0.3
-    """0..1: probability of seeing the face up to which the film stays as it is ..."""
-    seen: float = 0.7
-    """... and from which the face is restored in full."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.hidden < self.seen <= 1:
-            raise ConfigError(
-                f"occlusion.hidden is {self.hidden} and occlusion.seen {self.seen}; both must lie between 0 and 1, "
-                "hidden below seen"
-            )
 
 
 def visibility_to_alpha(answer: UInt8, config: OcclusionConfig) -> Float32:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from vidrestore.errors import ConfigError
 from vidrestore.restoration.face.colour_match import enlarge, low_frequencies
 from vidrestore.restoration.face.cropper import working_side
 from vidrestore.restoration.temporal.flow import grid_grey, sampling_grid, warp
@@ -33,13 +32,6 @@ _LEAST_SIDE = 128
 """Pixels of the smallest crop that is worked at."""
 _LOOK_SIGMA = 1.0
 """Grid pixels: restored faces are compared without what is finer, for that is what flickers."""
-
-
-def check_levels(part: str, *, pattern_levels: float, look_levels: float) -> None:
-    """ConfigError unless a part's `pattern_levels` and `look_levels` are levels of 8 bits above 0."""
-    for name, levels in (("pattern_levels", pattern_levels), ("look_levels", look_levels)):
-        if not 0 < levels <= 255:  # noqa: PLR2004  the range of 8 bits
-            raise ConfigError(f"{part}.{name} is {levels}; use more than 0, and 255 at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +91,13 @@ class Blender:
     Fresh arrays of this size come from the system page by page, which costs several times the arithmetic.
 
     Args:
-        pattern_levels: grey levels of the film by which patterns may differ beyond noise; there a weight is 1/e.
-        look_levels: levels by which the pictures may differ at low frequencies; there a weight is 1/e.
+        texture_tolerance: grey levels of the film by which patterns may differ beyond noise; there a weight is 1/e.
+        colour_tolerance: levels by which the pictures may differ at low frequencies; there a weight is 1/e.
     """
 
-    def __init__(self, *, pattern_levels: float, look_levels: float) -> None:
-        self._pattern_levels = pattern_levels
-        self._look_levels = look_levels
+    def __init__(self, *, texture_tolerance: float, colour_tolerance: float) -> None:
+        self._pattern_levels = texture_tolerance
+        self._look_levels = colour_tolerance
         self._buffers: dict[int, _Buffers] = {}
 
     def mean(self, own: BlendView, neighbours: Iterable[Neighbour[BlendView]]) -> Float32:

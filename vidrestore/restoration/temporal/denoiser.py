@@ -6,32 +6,13 @@ motion that is searched instead of learnt). Where film and neighbour disagree by
 pixels remain; light and colour are always its own.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vidrestore.media.colour import to_uint8
-from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, check_levels, view_of, working
-from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
+from vidrestore.restoration.config import DenoiserConfig
+from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, view_of, working
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour
 from vidrestore.types import AlignedFace
-
-
-@dataclass(frozen=True, slots=True)
-class DenoiserConfig:
-    """How far the network's input is averaged over time.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    frames: int = 2
-    """Frames before, and as many after, that have a say in a crop, 0..16; 0 leaves each frame to itself."""
-    pattern_levels: float = 6.0
-    """Grey levels, 0..255, by which the film may differ beyond its noise; there a neighbour counts 1/e."""
-    look_levels: float = 14.0
-    """Levels, 0..255, by which the crops may differ at low frequencies; there a neighbour counts 1/e."""
-
-    def __post_init__(self) -> None:
-        check_frames("denoiser", self.frames)
-        check_levels("denoiser", pattern_levels=self.pattern_levels, look_levels=self.look_levels)
 
 
 class Denoiser(FaceWindow[AlignedFace, BlendView]):
@@ -46,7 +27,7 @@ class Denoiser(FaceWindow[AlignedFace, BlendView]):
 
     def __init__(self, config: DenoiserConfig | None = None, *, lag: int | None = None) -> None:
         config = config or DenoiserConfig()
-        self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+        self._blender = Blender(texture_tolerance=config.texture_tolerance, colour_tolerance=config.colour_tolerance)
         super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
     def features(self, face: AlignedFace) -> BlendView:

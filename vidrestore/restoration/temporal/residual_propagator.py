@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from vidrestore.media.colour import to_uint8
-from vidrestore.restoration.face.selection import SelectionConfig, with_blend_weight
+from vidrestore.restoration.config import SelectionConfig
+from vidrestore.restoration.face.selection import with_blend_weight
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.restoration.temporal.flow import compose, grid_grey, link, sampling_grid, warp
 from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restoration, UInt8

@@ -12,44 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidrestore.errors import ConfigError
 from vidrestore.media.colour import to_uint8
+from vidrestore.restoration.config import StabilizerConfig
 from vidrestore.restoration.face.colour_match import enlarge, low_frequencies, steady_difference
 from vidrestore.restoration.face.visibility_alpha import smooth_visibility
-from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, check_levels, view_of, working
+from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, view_of, working
 from vidrestore.restoration.temporal.detail import match_detail
-from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour
 from vidrestore.types import Float32, Restoration
-
-
-@dataclass(frozen=True, slots=True)
-class StabilizerConfig:
-    """How restored faces are held together over time; each part can be switched off alone.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    frames: int = 2
-    """Frames before, and as many after, that have a say in a face, 0..16; 0 leaves each frame to itself."""
-    blend: bool = True
-    """Whether faces are averaged along the motion over these frames."""
-    pattern_levels: float = 6.0
-    """Grey levels, 0..255, by which the film may differ beyond its noise; there a neighbour counts 1/e."""
-    look_levels: float = 14.0
-    """Levels, 0..255, by which restored faces may differ at low frequencies; there a neighbour counts 1/e."""
-    most_detail_gain: float = 2.0
-    """0..8: how far fine detail may be raised to the energy that it had before averaging; 0: not at all."""
-    colour_lock: float = 1.0
-    """0..1: the share of the film's low-frequency colour and light that the restored face takes; 0: none."""
-
-    def __post_init__(self) -> None:
-        check_frames("stabilizer", self.frames)
-        check_levels("stabilizer", pattern_levels=self.pattern_levels, look_levels=self.look_levels)
-        for name, least, most in (("most_detail_gain", 0, 8), ("colour_lock", 0, 1)):
-            if not least <= getattr(self, name) <= most:
-                message = f"stabilizer.{name} is {getattr(self, name)}; it must lie between {least} and {most}"
-                raise ConfigError(message)
 
 
 class Stabilizer(FaceWindow[Restoration, "_View"]):
@@ -66,7 +36,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
     def __init__(self, config: StabilizerConfig | None = None, *, lag: int | None = None) -> None:
         self._config = config or StabilizerConfig()
         config = self._config
-        self._blender = Blender(pattern_levels=config.pattern_levels, look_levels=config.look_levels)
+        self._blender = Blender(texture_tolerance=config.texture_tolerance, colour_tolerance=config.colour_tolerance)
         super().__init__(frames=config.frames, lag=lag, active=config.blend or config.colour_lock > 0)
 
     def features(self, face: Restoration) -> "_View":
@@ -86,8 +56,8 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
         if config.blend:
             others = [Neighbour(near.temporal_weight, near.path, near.features.blend) for near in neighbours]
             result = self._blender.mean(own.blend, others)
-            if config.most_detail_gain:
-                result = match_detail(result, restored, most_gain=config.most_detail_gain)
+            if config.max_detail_gain:
+                result = match_detail(result, restored, most_gain=config.max_detail_gain)
             change += own.difference - difference
         return replace(
             face,

@@ -5,28 +5,13 @@ each frame (Wang et al. 2021, section 3.2). So codes may be averaged where pictu
 both sides, live into the past.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from vidrestore.restoration.temporal.window import FaceWindow, Neighbour, check_frames
+from vidrestore.restoration.config import StyleConfig
+from vidrestore.restoration.temporal.window import FaceWindow, Neighbour
 from vidrestore.types import AlignedFace, Float32
-
-
-@dataclass(frozen=True, slots=True)
-class CodesConfig:
-    """How style codes are averaged.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    frames: int = 0
-    """Frames before, and as many after, whose codes have a say, 0..16. 0, the default, restores in one pass: encoding
-    first costs a fifth more, and the embedded model's codes are steady already (README, Steadiness)."""
-
-    def __post_init__(self) -> None:
-        check_frames("codes", self.frames)
 
 
 class StyleSmoother(FaceWindow[AlignedFace, Float32]):
@@ -35,7 +20,7 @@ class StyleSmoother(FaceWindow[AlignedFace, Float32]):
     Support, latency and memory are those of `FaceWindow`; a view is 14 KB for the embedded model.
     """
 
-    def __init__(self, config: CodesConfig, *, lag: int | None = None) -> None:
+    def __init__(self, config: StyleConfig, *, lag: int | None = None) -> None:
         super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
     def features(self, face: AlignedFace) -> Float32:

@@ -10,25 +10,26 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vidrestore.restoration.face.selection import SelectionConfig
+from vidrestore.restoration.config import SelectionConfig
 from vidrestore.types import FrameFaces, Restoration
 
 
 class WeightRamp:
-    """A stage after which no weight changes by more than `most_change` between two frames of a shot.
+    """A stage after which no weight changes by more than `max_weight_step` between two frames of a shot.
 
-    The weight of frame t is the least of w(t + k) + |k| * `most_change` over the window, where an absent face counts 0:
-    the largest weights below the wanted ones that change so slowly. Where a shot begins or ends nothing fades. Support:
-    `1 / most_change` frames, less one, to both sides. With a shorter `lag` a face that sinks without warning stays
+    The weight of frame t is the least of w(t + k) + |k| * `max_weight_step` over the window, where an absent face
+    counts 0: the largest weights below the wanted ones that change so slowly. Where a shot begins or ends nothing
+    fades. Support: `1 / max_weight_step` frames, less one, to both sides. With a shorter `lag` a face that sinks
+    without warning stays
     above what it should be, until it is down; only one that is gone without warning is gone.
 
     Args:
-        config: `most_change`.
+        config: `max_weight_step`.
         lag: most frames that may be held back, for live video; as many as the window wants when not given.
     """
 
     def __init__(self, config: SelectionConfig, *, lag: int | None = None) -> None:
-        self._slope = config.most_change
+        self._slope = config.max_weight_step
         self.past = math.ceil(1 / self._slope) - 1
         """Frames before a frame that have a say in it."""
         self.future = self.past if lag is None else min(self.past, lag)

@@ -22,12 +22,6 @@ MOST_FRAMES = 16
 """TemporalSupport of a window in frames, to each side."""
 
 
-def check_frames(part: str, frames: int) -> None:
-    """ConfigError unless a part's `frames`, its reach to each side, lies in 0..16."""
-    if not 0 <= frames <= MOST_FRAMES:
-        raise ConfigError(f"{part}.frames is {frames}; it must lie between 0 and {MOST_FRAMES}")
-
-
 @dataclass(frozen=True, slots=True)
 class Neighbour(Generic[View]):
     """The face in a frame near."""

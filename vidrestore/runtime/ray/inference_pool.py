@@ -13,7 +13,7 @@ from ray.exceptions import ActorDiedError
 from vidrestore.errors import ConfigError, WorkerError
 from vidrestore.inference.worker import InferenceWorker, ModelInfo
 from vidrestore.models import zoo
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.ray.connection import connect, disconnect, fetch, first_line
 
@@ -162,7 +162,7 @@ class InferencePool:
             scheduling_strategy=self._ray.strategy,
         )
         workers_per_host = math.ceil(self._wanted() / max(1, sum(bool(node["Alive"]) for node in _ray.nodes())))
-        patience = self._ray.batching_wait_seconds
+        patience = self._ray.max_batching_delay_seconds
         return actor.remote(self._config, workers_per_host=workers_per_host, max_delay_seconds=patience)
 
     def _gpus_per_face_worker(self) -> float:

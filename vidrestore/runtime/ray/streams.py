@@ -17,7 +17,7 @@ from vidrestore.live.addresses import parse_source, parse_target
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.status import StreamStatus
 from vidrestore.live.stream import LiveStream
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.ray.connection import fetch
 from vidrestore.runtime.ray.inference_pool import Actor, InferencePool

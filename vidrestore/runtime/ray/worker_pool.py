@@ -9,7 +9,7 @@ import ray
 from ray.autoscaler.sdk import request_resources
 
 from vidrestore.inference.worker import InferenceWorker
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.ray.inference_pool import InferencePool
 from vidrestore.runtime.ray.worker_set import WorkerSet
@@ -67,7 +67,7 @@ class RayWorkerPool:
 
     def __init__(
         self,
-        config: RestoreConfig,
+        config: VideoRestoreConfig,
         ray_config: RayConfig,
         *,
         most: int = 0,

@@ -12,13 +12,14 @@ borders, without the paper's wavelet filters.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from pydantic import Field
 from torch import Tensor
 
-from vidrestore.errors import ConfigError
+from vidrestore.config import Options
 from vidrestore.training.loop.distributed import DistributedContext
 
 _LUMA = 1 / math.sqrt(3)
@@ -26,33 +27,29 @@ _LUMA = 1 / math.sqrt(3)
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentationConfig:
+class AugmentationConfig(Options):
     """How hard the discriminator's view is changed.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    target: float = 0.6
-    """Wanted mean sign of the logits of real faces: the paper's measure of overfitting."""
-    images_to_full: int = 100_000
-    """Images after which p could have risen from 0 to 1."""
-    initial: float = 0.0
-    """p at the first step."""
-    maximum: float = 0.8
-    """Where p stops: beyond, made faces start to look augmented."""
-    interval_steps: int = 4
-    """Steps between two changes of p."""
+    target: Annotated[
+        float, Field(description="Wanted mean sign of the logits of real faces: the paper's measure of overfitting.")
+    ] = 0.6
+    images_to_full: Annotated[int, Field(ge=1, description="Images after which p could have risen from 0 to 1.")] = (
+        100_000
+    )
+    initial: Annotated[float, Field(ge=0, le=1, description="p at the first step.")] = 0.0
+    maximum: Annotated[
+        float, Field(ge=0, le=1, description="Where p stops: beyond, made faces start to look augmented.")
+    ] = 0.8
+    interval_steps: Annotated[int, Field(ge=1, description="Steps between two changes of p.")] = 4
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.initial <= self.maximum <= 1:
-            raise ConfigError(
-                f"initial is {self.initial} and maximum {self.maximum}; give 0 <= initial <= maximum <= 1"
-            )
-        if self.images_to_full < 1 or self.interval_steps < 1:
-            raise ConfigError(
-                f"images_to_full is {self.images_to_full} and interval_steps {self.interval_steps}; give 1 or more"
-            )
+    def check_together(self) -> None:
+        """The start lies below the end."""
+        if self.initial > self.maximum:
+            self.refuse("initial", f"use maximum ({self.maximum}) or less")
 
 
 class AdaptiveAugmentation:

@@ -6,46 +6,49 @@ does, the result must still be an aligned face in natural colours: it is what th
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from pydantic import Field
 from torch import Tensor
 
+from vidrestore.config import Options
 from vidrestore.degradation.image.model import LUMA
-from vidrestore.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JitterConfig:
+class JitterConfig(Options):
     """How far faces are changed; each amount is uniform up to its bound, in both directions.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    probability: float = 0.5
-    """Share of faces that are moved, and, drawn by itself, share of those that are recoloured."""
-    faded_probability: float = 0.0
-    """Share of faces that are shown as old film has them: half of these in black and white, a quarter toned, a quarter
-    with faded colours. The truth is so too: a restorer is to keep such colours, not to invent others."""
-    turn_degrees: float = 5.0
-    shift: float = 0.03
-    """Share of the side, along x and y."""
-    zoom_octaves: float = 0.12
-    """Power of two of the magnification."""
-    brightness_octaves: float = 0.25
-    tint_octaves: float = 0.08
-    """Of each channel by itself."""
-    saturation_octaves: float = 0.4
-
-    def __post_init__(self) -> None:
-        for name in ("probability", "faded_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"jitter.{name} is {getattr(self, name)}; give a share from 0 to 1")
-        for name, most in _MOST.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(f"jitter.{name} is {getattr(self, name)}; give 0 to {most:g}")
+    probability: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of faces that are moved, and, drawn by itself, share of those that are recoloured.",
+        ),
+    ] = 0.5
+    faded_probability: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of faces that are shown as old film has them: half of these in black and white, a "
+            "quarter toned, a quarter with faded colours. The truth is so too: a restorer is to keep "
+            "such colours, not to invent others.",
+        ),
+    ] = 0.0
+    turn_degrees: Annotated[float, Field(ge=0, le=45)] = 5.0
+    shift: Annotated[float, Field(ge=0, le=0.25, description="Share of the side, along x and y.")] = 0.03
+    zoom_octaves: Annotated[float, Field(ge=0, le=1, description="Power of two of the magnification.")] = 0.12
+    brightness_octaves: Annotated[float, Field(ge=0, le=1)] = 0.25
+    tint_octaves: Annotated[float, Field(ge=0, le=1, description="Of each channel by itself.")] = 0.08
+    saturation_octaves: Annotated[float, Field(ge=0, le=2)] = 0.4
 
 
 _GREY_BELOW, _TONED_BELOW = 0.5, 0.75

@@ -13,39 +13,50 @@ Shape suffixes: B batch, C channels, H and W space, D dimensions of a code or an
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from pydantic import Field
 from torch import Tensor
 
-from vidrestore.errors import ConfigError
+from vidrestore.config import Options
 
 
 @dataclass(frozen=True, slots=True)
-class LossWeights:
+class LossWeights(Options):
     """What each loss is multiplied by in the generator's total; the defaults are the paper's. Zero leaves one out."""
 
-    l1: float = 0.1
-    perceptual: float = 1.0
-    style: float = 0.0
-    """Of the Gram matrices of the perceptual features; the paper has none, its published training options have 50."""
-    pyramid: float = 1.0
-    """At the first step; see `pyramid_weight`."""
-    adversarial: float = 0.1
-    component_adversarial: float = 1.0
-    component_style: float = 200.0
-    identity: float = 10.0
-    chroma: float = 0.0
-    """Of the colours of large areas; see `chroma_l1`. The paper has neither this nor the next."""
-    component_chroma: float = 0.0
-    """Of the colours of irises, lips and teeth."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not math.isfinite(value) or value < 0:
-                raise ConfigError(f"got loss weight {field.name} = {value}; give a finite number, 0 to leave it out")
+    l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    perceptual: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    style: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Of the Gram matrices of the perceptual features; the paper has none, its published "
+            "training options have 50.",
+        ),
+    ] = 0.0
+    pyramid: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="At the first step; see `pyramid_weight`.")
+    ] = 1.0
+    adversarial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    component_adversarial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    component_style: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 200.0
+    identity: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    chroma: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Of the colours of large areas; see `chroma_l1`. The paper has neither this nor the next.",
+        ),
+    ] = 0.0
+    component_chroma: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="Of the colours of irises, lips and teeth.")
+    ] = 0.0
 
 
 def l1(restored: Tensor, truth: Tensor) -> Tensor:

@@ -6,13 +6,14 @@ lazy R1 (section 2.3 and appendix B), path length regularisation (section 3.2), 
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from vidrestore.errors import ConfigError
+from vidrestore.config import Options
 from vidrestore.evaluation.metrics.features import frechet_distance
 from vidrestore.models.discriminators import StyleDiscriminator
 from vidrestore.models.gfpgan import GFPGANConfig
@@ -32,7 +33,7 @@ _PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_LOOK = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class PriorConfig:
+class PriorConfig(Options):
     """How the prior is trained; the defaults are StyleGAN2-ADA's for 256 px.
 
     Raises:
@@ -40,42 +41,43 @@ class PriorConfig:
     """
 
     seed: int = 0
-    learning_rate: float = 0.0025
-    """Before the equalising division by the root of each layer's fan-in; of generator and discriminator."""
+    learning_rate: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Before the equalising division by the root of each layer's fan-in; of generator and "
+            "discriminator.",
+        ),
+    ] = 0.0025
     betas: tuple[float, float] = (0.0, 0.99)
-    clip: float = 10.0
-    """Norm to which gradients are cut; ordinary ones are well below."""
-    r1_gamma: float = 1.0
-    r1_every_steps: int = 16
-    r1_batch_share: float = 0.5
-    """Share of the batch that R1 is measured on."""
+    clip: Annotated[
+        float, Field(gt=0, description="Norm to which gradients are cut; ordinary ones are well below.")
+    ] = 10.0
+    r1_gamma: Annotated[float, Field(gt=0)] = 1.0
+    r1_every_steps: Annotated[int, Field(ge=1)] = 16
+    r1_batch_share: Annotated[float, Field(ge=0, le=1, description="Share of the batch that R1 is measured on.")] = 0.5
     path_weight: float = 2.0
-    path_every_steps: int = 8
-    path_batch_share: float = 0.25
-    """Share of the batch that path length is measured on."""
+    path_every_steps: Annotated[int, Field(ge=1)] = 8
+    path_batch_share: Annotated[
+        float, Field(ge=0, le=1, description="Share of the batch that path length is measured on.")
+    ] = 0.25
     path_decay: float = 0.01
-    style_mixing: float = 0.9
-    """Share of faces whose upper layers follow a second code."""
-    average_half_life_images: float = 10_000
-    average_rampup: float = 0.05
-    """The half-life is at most this share of the images seen: an early average is not held back by the start."""
+    style_mixing: Annotated[
+        float, Field(ge=0, le=1, description="Share of faces whose upper layers follow a second code.")
+    ] = 0.9
+    average_half_life_images: Annotated[float, Field(gt=0)] = 10_000
+    average_rampup: Annotated[
+        float,
+        Field(
+            description="The half-life is at most this share of the images seen: an early average is not held "
+            "back by the start."
+        ),
+    ] = 0.05
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    samples_for_distance: int = 1024
-    truncation: float = 0.7
-    """Of the faces in the picture: how far codes reach from their mean."""
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "r1_gamma", "average_half_life_images", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
-        for name in ("r1_every_steps", "path_every_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if self.samples_for_distance < 2:  # noqa: PLR2004  the fewest that have a covariance
-            raise ConfigError(f"samples_for_distance is {self.samples_for_distance}; give 2 or more")
-        for name in ("r1_batch_share", "path_batch_share", "style_mixing", "truncation"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give a share from 0 to 1")
+    samples_for_distance: Annotated[int, Field(ge=2)] = 1024
+    truncation: Annotated[
+        float, Field(ge=0, le=1, description="Of the faces in the picture: how far codes reach from their mean.")
+    ] = 0.7
 
 
 class PriorTrainer:

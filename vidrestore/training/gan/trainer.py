@@ -6,13 +6,14 @@ Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from vidrestore.config import Options
 from vidrestore.degradation.image.model import Degradation, DegradationConfig, Pair, preset
-from vidrestore.errors import ConfigError
 from vidrestore.models.discriminators import ComponentDiscriminator, StyleDiscriminator
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.models.stylegan2 import to_channels_last
@@ -38,7 +39,7 @@ _AREA_CELL, _COMPONENT_CELL = 16, 2
 
 
 @dataclass(frozen=True, slots=True)
-class RestorerConfig:
+class RestorerConfig(Options):
     """How GFP-GAN is trained.
 
     Raises:
@@ -49,51 +50,54 @@ class RestorerConfig:
     weights: LossWeights = field(default_factory=LossWeights)
     degradation: DegradationConfig = field(default_factory=lambda: preset("paper"))
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    learning_rate: float = 4e-4
-    """Of the U-Net."""
-    decoder_learning_rate: float = 1e-3
-    """Of the decoder, before the equalising division by the root of each layer's fan-in; 0 keeps the prior as it is."""
-    discriminator_learning_rate: float = 2e-3
-    """Of all discriminators, likewise before the division."""
-    betas: tuple[float, float] = (0.0, 0.99)
-    """Of Adam, for U-Net and decoder."""
-    discriminator_betas: tuple[float, float] = (0.0, 0.99)
-    """With momentum, the rare and large steps of R1 would go on in those after them."""
-    clip: float = 1.0
-    """Norm to which the generator's gradients are cut."""
-    pyramid_until_step: int = 50_000
-    """Where the pyramid loss has faded to nothing."""
-    adversarial_from_step: int = 0
-    """What discriminators teach starts here; before, only the distances to the truth count."""
-    critics_ahead_steps: int = 0
-    """So many steps before that, discriminators begin to learn: those that start anew teach noise at first."""
-    r1_gamma: float = 10.0
-    r1_every_steps: int = 16
-    r1_batch_share: float = 0.5
-    """Share of the batch that R1 is measured on."""
-    average_half_life_images: float = 20_000
+    learning_rate: Annotated[float, Field(gt=0, description="Of the U-Net.")] = 4e-4
+    decoder_learning_rate: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Of the decoder, before the equalising division by the root of each layer's fan-in; 0 "
+            "keeps the prior as it is.",
+        ),
+    ] = 1e-3
+    discriminator_learning_rate: Annotated[
+        float, Field(gt=0, description="Of all discriminators, likewise before the division.")
+    ] = 2e-3
+    betas: Annotated[tuple[float, float], Field(description="Of Adam, for U-Net and decoder.")] = (0.0, 0.99)
+    discriminator_betas: Annotated[
+        tuple[float, float],
+        Field(description="With momentum, the rare and large steps of R1 would go on in those after them."),
+    ] = (0.0, 0.99)
+    clip: Annotated[float, Field(gt=0, description="Norm to which the generator's gradients are cut.")] = 1.0
+    pyramid_until_step: Annotated[int, Field(ge=0, description="Where the pyramid loss has faded to nothing.")] = 50_000
+    adversarial_from_step: Annotated[
+        int,
+        Field(
+            ge=0, description="What discriminators teach starts here; before, only the distances to the truth count."
+        ),
+    ] = 0
+    critics_ahead_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="So many steps before that, discriminators begin to learn: those that start anew teach "
+            "noise at first.",
+        ),
+    ] = 0
+    r1_gamma: Annotated[float, Field(ge=0)] = 10.0
+    r1_every_steps: Annotated[int, Field(ge=1)] = 16
+    r1_batch_share: Annotated[float, Field(gt=0, le=1, description="Share of the batch that R1 is measured on.")] = 0.5
+    average_half_life_images: Annotated[float, Field(gt=0)] = 20_000
     augmentation: AugmentationConfig | None = None
     """Of what the discriminator of the face sees; for a few thousand faces, not for FFHQ."""
     jitter: JitterConfig | None = None
     """Of the true faces, before the damage; for a few thousand faces."""
-    fresh_noise: bool = True
-    """Draw the decoder's noise for every face; otherwise train under the stored noise, which restoring uses."""
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "discriminator_learning_rate", "clip", "average_half_life_images"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
-        for name in (
-            *("decoder_learning_rate", "r1_gamma", "pyramid_until_step"),
-            *("adversarial_from_step", "critics_ahead_steps"),
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
-        if self.r1_every_steps < 1 or not 0 < self.r1_batch_share <= 1:
-            raise ConfigError(
-                f"r1_every_steps is {self.r1_every_steps} and r1_batch_share {self.r1_batch_share}; give 1 or more, "
-                "and a share above 0 and up to 1"
-            )
+    fresh_noise: Annotated[
+        bool,
+        Field(
+            description="Draw the decoder's noise for every face; otherwise train under the stored noise, which "
+            "restoring uses."
+        ),
+    ] = True
 
 
 Boxed = dict[str, tuple[Tensor, int]]

@@ -1,20 +1,25 @@
 """Running a trainer: steps, log, evaluation, checkpoints, and a stop before a diverged step is kept."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from vidrestore.errors import ConfigError, ModelError, TrainingError
+from vidrestore.config import Options
+from vidrestore.errors import ModelError, TrainingError
 from vidrestore.models.checkpoint import load_training_state, save_training_state
 from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.log import EVALUATION, TrainingLog
 from vidrestore.types import UInt8
+
+_log = logging.getLogger(__name__)
 
 OnLog = Callable[[int, Mapping[str, float]], None]
 """Hears of every line of the log: step, and values by name."""
@@ -49,35 +54,26 @@ class Trainer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RunConfig:
+class RunConfig(Options):
     """How long to train, and how often to look.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    steps: int = 10_000
-    """In all, those before a resume included."""
-    log_every_steps: int = 50
-    evaluate_every_steps: int = 1_000
-    """Evaluations and pictures."""
-    checkpoint_every_steps: int = 1_000
-    keep_checkpoints: int = 2
-    stop_after_seconds: float = float("inf")
-    """Stop in good order, with a checkpoint, once this run has taken so long: for machines lent by the hour."""
-
-    def __post_init__(self) -> None:
-        for name in (
-            "steps",
-            "log_every_steps",
-            "evaluate_every_steps",
-            "checkpoint_every_steps",
-            "keep_checkpoints",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if not self.stop_after_seconds > 0:
-            raise ConfigError(f"stop_after_seconds is {self.stop_after_seconds}; give more than 0")
+    steps: Annotated[int, Field(ge=1, description="In all, those before a resume included.")] = 10_000
+    log_every_steps: Annotated[int, Field(ge=1)] = 50
+    evaluate_every_steps: Annotated[int, Field(ge=1, description="Evaluations and pictures.")] = 1_000
+    checkpoint_every_steps: Annotated[int, Field(ge=1)] = 1_000
+    keep_checkpoints: Annotated[int, Field(ge=1)] = 2
+    stop_after_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Stop in good order, with a checkpoint, once this run has taken so long: for machines "
+            "lent by the hour.",
+        ),
+    ] = float("inf")
 
 
 def run(trainer: Trainer, config: RunConfig, folder: Path, *, on_log: OnLog | None = None) -> int:
@@ -108,6 +104,9 @@ def _run(
     trainer: Trainer, config: RunConfig, checkpoints: "Checkpoints", journal: TrainingLog | None, on_log: OnLog | None
 ) -> int:
     watch = LossWatch(trainer.machine)
+    _log.info(
+        "training from step %d to %d, %d images a step", trainer.step_number, config.steps, trainer.images_per_step
+    )
     started = time.perf_counter()
     logged_at, logged_step = started, trainer.step_number
 
@@ -124,17 +123,18 @@ def _run(
             logged_at, logged_step = now, done
             if journal is not None:
                 values = {**means, "images": done * trainer.images_per_step, "images_per_second": rate}
-                _log(journal, on_log, done, values)
+                _write_log(journal, on_log, done, values)
         if last or done % config.checkpoint_every_steps == 0:
             watch.check()
             checkpoints.save(trainer)
+            _log.info("checkpoint of step %d saved", done)
         if last or done % config.evaluate_every_steps == 0:
             watch.check()
             looked_at = time.perf_counter()
             if journal is not None:
                 figures = {f"{EVALUATION}{name}": value for name, value in trainer.evaluate().items()}
                 if figures:
-                    _log(journal, on_log, done, figures)
+                    _write_log(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
             logged_at += time.perf_counter() - looked_at  # looking is not training: it must not count as slowness
         if out_of_time:
@@ -142,8 +142,9 @@ def _run(
     return trainer.step_number
 
 
-def _log(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
+def _write_log(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
     journal.log(step, values)
+    _log.debug("step %d: %s", step, values)
     if on_log is not None:
         on_log(step, values)
 

@@ -2,29 +2,26 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from vidrestore.errors import ConfigError
+from pydantic import Field
+
+from vidrestore.config import Options
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleConfig:
+class ScheduleConfig(Options):
     """Shares of the full rate by step.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    steps: int = 10_000
-    """The whole training, so that it ends where the rate does."""
-    warmup_steps: int = 300
-    decay_share: float = 0.3
-    """Of the steps, at the end, over which the rate falls."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.warmup_steps < 0:
-            raise ConfigError(f"steps is {self.steps} and warmup_steps {self.warmup_steps}; give 1 and 0 or more")
-        if not 0 <= self.decay_share <= 1:
-            raise ConfigError(f"decay_share is {self.decay_share}; give a share from 0 to 1")
+    steps: Annotated[int, Field(ge=1, description="The whole training, so that it ends where the rate does.")] = 10_000
+    warmup_steps: Annotated[int, Field(ge=0)] = 300
+    decay_share: Annotated[
+        float, Field(ge=0, le=1, description="Of the steps, at the end, over which the rate falls.")
+    ] = 0.3
 
     def rate(self, step: int) -> float:
         """What learning rates are multiplied by at a step, in (0, 1]."""

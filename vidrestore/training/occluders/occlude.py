@@ -9,13 +9,14 @@ Shape suffixes: B batch, S side of a picture.
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from vidrestore.config import Options
 from vidrestore.degradation.image.blur_kernels import blur, window_radius
-from vidrestore.errors import ConfigError
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
 from vidrestore.training.occluders.relighting import StageLight
 from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank
@@ -28,38 +29,33 @@ _LEAST_HIDDEN_TURN = 1.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OccluderConfig:
+class OccluderConfig(Options):
     """How often and how much.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    probability: float = 0.5
-    """Share of pictures with an occluder."""
-    second_probability: float = 0.25
-    """Share of those with another one."""
-    accessory_probability: float = 0.3
-    """Share of all pictures with drawn glasses, fringe or hat."""
-    light_probability: float = 0.7
-    """Share of all pictures in another light."""
-    smallest_octaves: float = -1.0
-    """Power of two of the least size of a sprite over that of the crop."""
+    probability: Annotated[float, Field(ge=0, le=1, description="Share of pictures with an occluder.")] = 0.5
+    second_probability: Annotated[float, Field(ge=0, le=1, description="Share of those with another one.")] = 0.25
+    accessory_probability: Annotated[
+        float, Field(ge=0, le=1, description="Share of all pictures with drawn glasses, fringe or hat.")
+    ] = 0.3
+    light_probability: Annotated[float, Field(ge=0, le=1, description="Share of all pictures in another light.")] = 0.7
+    smallest_octaves: Annotated[
+        float, Field(description="Power of two of the least size of a sprite over that of the crop.")
+    ] = -1.0
     largest_octaves: float = 0.8
     motion_probability: float = 0.25
-    motion_pixels: float = 6.0
-    """Deviation of the longest smear."""
-    largest_share: float = 0.7
-    """Of the face's ellipse; whatever would hide more is left out."""
+    motion_pixels: Annotated[float, Field(description="Deviation of the longest smear.")] = 6.0
+    largest_share: Annotated[
+        float, Field(description="Of the face's ellipse; whatever would hide more is left out.")
+    ] = 0.7
 
-    def __post_init__(self) -> None:
-        for name in ("probability", "second_probability", "accessory_probability", "light_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"occluders.{name} is {getattr(self, name)}; give a share from 0 to 1")
-        if not self.smallest_octaves <= self.largest_octaves:
-            raise ConfigError(
-                f"occluders.smallest_octaves is {self.smallest_octaves}, above largest_octaves {self.largest_octaves}"
-            )
+    def check_together(self) -> None:
+        """The smallest sprite is no larger than the largest."""
+        if self.smallest_octaves > self.largest_octaves:
+            self.refuse("smallest_octaves", f"use largest_octaves ({self.largest_octaves}) or less")
 
 
 class Occluded(NamedTuple):

@@ -10,14 +10,17 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.config import Options
+from vidrestore.errors import InputError, OutputError
 from vidrestore.faces.alignment import TEMPLATE, residual
-from vidrestore.faces.detector import DetectorConfig, FaceDetector
+from vidrestore.faces.config import DetectorConfig
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.files import atomic_path
 from vidrestore.stages import BatchStage
 from vidrestore.training.data.image_header import IMAGE_SUFFIXES
@@ -51,30 +54,27 @@ _ENCODING: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class GatheringConfig:
+class GatheringConfig(Options):
     """Which faces are gathered, and in what form."""
 
-    size: int = 256
-    """Side of an aligned face in pixels."""
-    min_face: float = 64.0
-    """Face width in pixels of the photograph below which a face is skipped."""
-    max_residual: float = 0.06
-    """Of `alignment.residual`, above which a face is skipped: a far profile, or no face."""
-    largest: bool = False
-    """Only the largest face of each photograph."""
-    keep: bool = False
-    """The pictures are aligned faces already: only their landmarks are wanted, and no pixel is touched."""
+    size: Annotated[int, Field(ge=1, description="Side of an aligned face in pixels.")] = 256
+    min_face: Annotated[
+        float, Field(ge=0, description="Face width in pixels of the photograph below which a face is skipped.")
+    ] = 64.0
+    max_residual: Annotated[
+        float,
+        Field(gt=0, description="Of `alignment.residual`, above which a face is skipped: a far profile, or no face."),
+    ] = 0.06
+    largest: Annotated[bool, Field(description="Only the largest face of each photograph.")] = False
+    keep: Annotated[
+        bool,
+        Field(
+            description="The pictures are aligned faces already: only their landmarks are wanted, and no pixel is"
+            " touched."
+        ),
+    ] = False
     image_format: ImageFormat = "png"
     detector: DetectorConfig = field(default_factory=lambda: DetectorConfig(score_threshold=0.9))
-
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.min_face < 0 or self.max_residual <= 0:
-            raise ConfigError(
-                f"size={self.size}, min_face={self.min_face}, max_residual={self.max_residual}; wanted a size of 1 or "
-                "more, min_face of 0 or more and max_residual above 0"
-            )
-        if self.image_format not in get_args(ImageFormat):
-            raise ConfigError(f"image_format is {self.image_format!r}; use one of {', '.join(get_args(ImageFormat))}")
 
 
 def gather_faces(
@@ -227,7 +227,7 @@ class _Gatherer:
 def _recorded(config: GatheringConfig) -> dict[str, Any]:
     """The options that change the result; others may differ from run to run."""
     options = asdict(config)
-    for name in ("device", "gpu_batch"):
+    for name in ("device", "batch_size_gpu"):
         del options["detector"][name]
     return options
 

@@ -6,14 +6,15 @@ Shape suffixes: B batch, H and W space.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Annotated, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
+from pydantic import Field
 from torch import Tensor
 
+from vidrestore.config import Options
 from vidrestore.degradation.image.model import Degradation, DegradationConfig
-from vidrestore.errors import ConfigError
 from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE
 from vidrestore.training.data.dataset import FaceBatch
 from vidrestore.training.gan.jitter import JitterConfig, jitter
@@ -45,32 +46,35 @@ FILM_DAMAGE: Final = DegradationConfig(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VisibilityConfig:
+class VisibilityConfig(Options):
     """The whole recipe.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    steps: int = 20_000
-    batch: int = 128
+    steps: Annotated[int, Field(ge=1)] = 20_000
+    batch: Annotated[int, Field(ge=1)] = 128
     seed: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    clip: float = 1.0
-    """Largest norm of the gradients of a step."""
-    average_decay: float = 0.999
-    """Of the weights that are shipped, a step."""
-    outside_weight: float = 0.15
-    """What a pixel outside of the face's ellipse counts in the loss; one inside counts 1."""
-    border_weight: float = 2.0
-    """What pixels at an occluder's border count in addition."""
+    clip: Annotated[float, Field(description="Largest norm of the gradients of a step.")] = 1.0
+    average_decay: Annotated[float, Field(ge=0, lt=1, description="Of the weights that are shipped, a step.")] = 0.999
+    outside_weight: Annotated[
+        float, Field(description="What a pixel outside of the face's ellipse counts in the loss; one inside counts 1.")
+    ] = 0.15
+    border_weight: Annotated[float, Field(description="What pixels at an occluder's border count in addition.")] = 2.0
     dice_weight: float = 0.5
     held_out_share: float = 0.08
-    sprites: int = 8_000
-    accessories: int = 2_000
-    stop_after_seconds: float = float("inf")
-    """End by then; the learning rate falls with the time where that is short, so a clock has its say in the result."""
+    sprites: Annotated[int, Field(ge=1)] = 8_000
+    accessories: Annotated[int, Field(ge=1)] = 2_000
+    stop_after_seconds: Annotated[
+        float,
+        Field(
+            description="End by then; the learning rate falls with the time where that is short, so a clock has "
+            "its say in the result."
+        ),
+    ] = float("inf")
     occluders: OccluderConfig = field(default_factory=OccluderConfig)
     damage: DegradationConfig = FILM_DAMAGE
     jitter: JitterConfig = field(
@@ -85,13 +89,6 @@ class VisibilityConfig:
         )
     )
     """As far as a tracker errs."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "sprites", "accessories"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if not 0 <= self.average_decay < 1:
-            raise ConfigError(f"average_decay is {self.average_decay}; give 0 up to, not including, 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
