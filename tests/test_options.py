@@ -102,7 +102,7 @@ def test_options_that_disagree_are_named_by_their_paths(setting: str, path: str)
 
 
 def test_a_bad_value_is_refused_in_python_too() -> None:
-    with pytest.raises(ConfigError, match="^retries is -1; use 0 or more$") as refused:
+    with pytest.raises(ConfigError, match="retries is -1; use 0 or more") as refused:
         JobConfig(retries=-1)
     again = pickle.loads(pickle.dumps(refused.value))  # noqa: S301  our own
     assert isinstance(again, OptionError)

@@ -265,17 +265,17 @@ def test_unknown_preset_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"blur_sigma_pixels": (5.0, 1.0)}, "blur_sigma_pixels came as"),
-        ({"blur_sigma_pixels": (float("nan"), 1.0)}, "blur_sigma_pixels came as"),
+        ({"blur_sigma_pixels": (5.0, 1.0)}, "blur_sigma_pixels is"),
+        ({"blur_sigma_pixels": (float("nan"), 1.0)}, "blur_sigma_pixels is"),
         ({"downscale_ratio": (0.8, 8.0)}, "within 1 to 16"),
         ({"downscale_ratio": (1.0, 20.0)}, "within 1 to 16"),
-        ({"jpeg_quality": (0, 50)}, "jpeg_quality came as"),
-        ({"hue_turns": (-0.6, 0.1)}, "hue_turns came as"),
-        ({"noise_sigma_grey_levels": (5.0,)}, "noise_sigma_grey_levels came as"),
-        ({"clean_probability": 1.2}, "clean_probability came as 1.2"),
-        ({"grey_probability": -0.1}, "wanted a share"),
-        ({"downscale_modes": ()}, "downscale_modes came as"),
-        ({"upscale_modes": ("area",)}, "wanted one or more of bilinear, bicubic"),
+        ({"jpeg_quality": (0, 50)}, "jpeg_quality is"),
+        ({"hue_turns": (-0.6, 0.1)}, "hue_turns is"),
+        ({"noise_sigma_grey_levels": (5.0,)}, "noise_sigma_grey_levels is"),
+        ({"clean_probability": 1.2}, "clean_probability is 1.2"),
+        ({"grey_probability": -0.1}, "use 0 to 1"),
+        ({"downscale_modes": ()}, "downscale_modes is"),
+        ({"upscale_modes": ("area",)}, "use one or more of bilinear, bicubic"),
     ],
 )
 def test_values_that_cannot_be_drawn_from_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -123,7 +123,7 @@ def _run(
             logged_at, logged_step = now, done
             if journal is not None:
                 values = {**means, "images": done * trainer.images_per_step, "images_per_second": rate}
-                _write_log(journal, on_log, done, values)
+                _note(journal, on_log, done, values)
         if last or done % config.checkpoint_every_steps == 0:
             watch.check()
             checkpoints.save(trainer)
@@ -134,7 +134,7 @@ def _run(
             if journal is not None:
                 figures = {f"{EVALUATION}{name}": value for name, value in trainer.evaluate().items()}
                 if figures:
-                    _write_log(journal, on_log, done, figures)
+                    _note(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
             logged_at += time.perf_counter() - looked_at  # looking is not training: it must not count as slowness
         if out_of_time:
@@ -142,7 +142,7 @@ def _run(
     return trainer.step_number
 
 
-def _write_log(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
+def _note(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping[str, float]) -> None:
     journal.log(step, values)
     _log.debug("step %d: %s", step, values)
     if on_log is not None:
