@@ -304,7 +304,7 @@ def test_a_part_that_cannot_be_is_not_taken(place: Path, change: str, *, old: bo
         forget_signature(place)
     report = run(place)
     assert (report.done, report.videos[0].segments_resumed, report.frames_of_this_run) == (1, 0, 30)
-    assert "cannot be" in report.journal_notes[0]
+    assert "impossible" in report.journal_notes[0]
     assert (place / "out" / "a.mp4").read_text() == "part Nonepart 10part 20"
 
 

@@ -14,13 +14,14 @@ import pytest
 
 from vidrestore import storage
 from vidrestore.config import update
-from vidrestore.errors import ConfigError, InputError, OutputError
+from vidrestore.errors import ConfigError, InputError, Interrupted, OutputError
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.entries import SegmentDone, VideoPlanned
 from vidrestore.jobs.inputs import discover_inputs
 from vidrestore.jobs.journal import _line, _sealed
+from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.report import JobReport
-from vidrestore.jobs.restore import restore_videos
+from vidrestore.jobs.restore import restore_video, restore_videos
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
@@ -67,7 +68,7 @@ def a_job(**options: Any) -> BatchConfig:
     return update(BatchConfig(), {"restore": restore, "runtime": "local", "segment_seconds": 0.8, **options})
 
 
-def forged_journal(path: Path, *, destination: str, part: str) -> bytes:
+def forged_journal(*, destination: str, part: str) -> bytes:
     """What anybody can write: a plan, and a part beyond it whose address is something to remove."""
     plan = VideoPlan("ab" * 32, 10, 160, 120, 0.4, (SegmentRange(),), (10,), (), None)
     planned = VideoPlanned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
@@ -218,7 +219,7 @@ def test_a_forged_copy_of_a_journal_is_not_believed(
     (tmp_path / "victim" / "thesis.txt").write_text("precious")
     store.mkdir("results")
     store.put(str(make_clip(tmp_path, frames=10)), "films/forged/a.mp4")
-    journal = forged_journal(tmp_path / "forged", destination="a.mkv", part=str(tmp_path / "victim"))
+    journal = forged_journal(destination="a.mkv", part=str(tmp_path / "victim"))
     store.pipe("results/job/.vidrestore/journal.jsonl", journal)
     report = restore_videos(["s3://films/forged"], "s3://results/job", a_job(), open_pool=pool)
     assert (report.done, report.videos[0].frames, report.videos[0].resumed) == (1, 10, False)
@@ -312,12 +313,49 @@ def test_a_film_may_lie_behind_http(make_clip: MakeClip, pool: Callable[[], Loca
         address = f"http://127.0.0.1:{server.server_port}"
         try:
             report = restore_videos([f"{address}/a%20film.mp4"], str(tmp_path / "out"), a_job(), open_pool=pool)
+            one = restore_video(f"{address}/a%20film.mp4", tmp_path / "one.mkv", a_job(), open_pool=pool)
             with pytest.raises(InputError, match="cannot be read"):
                 restore_videos([f"{address}/none.mp4"], str(tmp_path / "out2"), a_job(), open_pool=pool)
         finally:
             server.shutdown()
             thread.join()
     assert [(film.state, film.frames) for film in report.videos] == [("done", 10)]
+    assert one.frames_written == 10
+
+
+def test_one_video_goes_from_store_to_store_and_on_from_another_machine(
+    store: Any,
+    make_clip: MakeClip,
+    pool: Callable[[], LocalWorkerPool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIDRESTORE_JOURNAL_KEY", "one key for all drivers")
+    store.put(str(make_clip(tmp_path, frames=60)), "films/one/a.mp4")
+    source, out = "s3://films/one/a.mp4", "s3://films/one-out/a.mkv"
+
+    def stop(progress: JobProgress) -> None:
+        if progress.segments_done >= 2:
+            raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted, match=r"kept in s3://films/one-out/\.a\.mkv\.vidrestore"):
+        restore_video(source, out, a_job(), on_progress=stop, open_pool=pool)
+    store.invalidate_cache()
+    kept = sorted(path.partition("one-out/")[2] for path in store.find("films/one-out"))
+    assert kept[0] == ".a.mkv.vidrestore/journal.jsonl"
+    assert len(kept) >= 3
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another driver's machine"))
+    resumed: list[int] = []
+    watch = lambda progress: resumed.append(progress.resumed_frames)  # noqa: E731
+    report = restore_video(source, out, a_job(), on_progress=watch, open_pool=pool)
+    assert (report.source, report.destination, report.frames_written) == (source, out, 60)
+    assert resumed[-1] >= 24
+    store.invalidate_cache()
+    assert store.find("films/one-out") == ["films/one-out/a.mkv"]
+    with pytest.raises(OutputError, match="exists already"):
+        restore_video(source, out, a_job(), open_pool=pool)
+    with pytest.raises(OutputError, match="is the source itself"):
+        restore_video(source, source, a_job(), open_pool=pool)
 
 
 def test_a_store_that_tells_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""Many films, or long ones, on one machine or many: planned, journalled, resumed and reported."""
+"""Jobs: videos restored on one node or many; planned, journalled, resumed and reported."""

@@ -1,6 +1,6 @@
-"""Which options of an encoder a manifest may set: those that change one film's picture, and nothing else.
+"""Which options of an encoder a manifest may set: those that change one video's picture, and nothing else.
 
-Encoders write files, too: statistics for a second pass, logs, tables. A manifest comes with the films, and often from
+Encoders write files, too: statistics for a second pass, logs, tables. A manifest comes with the videos, and often from
 whoever sent them.
 """
 
@@ -47,7 +47,7 @@ _VALUE = re.compile(r"[\w.,+|()%:-]*", re.ASCII)
 
 
 def check_encoder_options(options: tuple[str, ...]) -> None:
-    """Make sure that a manifest's `encode.options` concern the film's picture only.
+    """Make sure that a manifest's `encode.options` concern the video's picture only.
 
     Raises:
         ConfigError: an option is not in the list.
@@ -66,6 +66,6 @@ def _check(key: str, value: str, *, what: str) -> None:
     # x265 takes a file's name where SVT-AV1 takes a number
     if name not in _ALLOWED or not _VALUE.fullmatch(value) or (name == "film-grain" and not value.isdigit()):
         raise ConfigError(
-            f"encode.options: {what} may not be set in a manifest, for it could reach beyond this film; give it on the "
-            "command line, --set encode.options=..., or leave it out"
+            f"encode.options: {what} may not be set in a manifest, for it could reach beyond this video; give it on "
+            "the command line, --set encode.options=..., or leave it out"
         )

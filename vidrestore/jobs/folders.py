@@ -51,12 +51,12 @@ def find_files(
     home = os.path.realpath(root)
     for entry in _walk(root, _compiled(pattern), but, found):
         try:
-            told = entry.stat()
-            reason = _no_file(entry, told, home)
+            status = entry.stat()
+            reason = _no_file(entry, status, home)
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
         if reason is None:
-            candidates.append((entry.is_symlink(), entry.path, (told.st_dev, told.st_ino)))
+            candidates.append((entry.is_symlink(), entry.path, (status.st_dev, status.st_ino)))
         elif is_wanted(entry.name):
             found.left_out.append(f"{entry.path} {reason}")
     taken: dict[tuple[int, int], str] = {}
@@ -70,11 +70,11 @@ def find_files(
     return found
 
 
-def _no_file(entry: "os.DirEntry[str]", told: os.stat_result, home: str) -> str | None:
+def _no_file(entry: "os.DirEntry[str]", status: os.stat_result, home: str) -> str | None:
     """Why something that is no folder is no file in it either; None if it is one."""
-    if stat.S_ISDIR(told.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         return "is a link to a folder"
-    if not stat.S_ISREG(told.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return "is a pipe, a socket or a device"
     if entry.is_symlink() and os.path.commonpath([home, os.path.realpath(entry.path)]) != home:
         return "is a link that leads out of the folder"

@@ -48,7 +48,7 @@ _VIDEO_PARTS = frozenset(
 """Of the options: what concerns one video's result, and may differ from video to video."""
 
 _MOST_REASONS = 3
-"""Why things in a folder are no videos, where none is: so many are told."""
+"""Why things in a folder are no videos, where none is: so many are listed."""
 _MOST_MANIFEST_BYTES = 1 << 28
 """Of a manifest: a million videos."""
 

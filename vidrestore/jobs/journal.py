@@ -1,7 +1,7 @@
 """What a job has done: a line of JSON for each thing, written before anything builds on it.
 
 Every line carries a checksum. A line that a crash cut short, or that was damaged since, is as if it had never been
-written: what it told of is done again. A journal of a later format is refused.
+written: what it noted is done again. A journal of a later format is refused.
 
 And every line is signed with the user's key: the journal lies with the results, where others may write. A line that is
 not signed, or for another job, or with another key, is not believed; but it stays where it is, for it may be the user's
@@ -38,7 +38,7 @@ _PART_NAME = re.compile(rb"[0-9a-f]{40}\.mp4")
 
 @dataclass(slots=True)
 class JournalContent:
-    """What the bytes of a journal tell."""
+    """What the bytes of a journal say."""
 
     entries: list[Entry] = field(default_factory=list)
     damaged: int = 0
@@ -116,7 +116,7 @@ class Journal:
         raise OutputError(f"the journal {self._path} cannot be written: its folder is removed again and again")
 
     def _load(self) -> JournalContent:
-        """What is in the journal; what is no good is kept beside it, and the journal is written anew."""
+        """What is in the journal; what is no good is kept beside it, and the journal is rewritten."""
         try:
             data = _read(self._path)
         except FileNotFoundError:
@@ -196,7 +196,7 @@ def is_locked(path: Path) -> bool:
 def read_entries(
     data: bytes, path: Path | str, signer: Signer | None, *, trust_unsigned: bool = False
 ) -> JournalContent:
-    """What a journal's bytes tell.
+    """Read a journal from its bytes.
 
     Args:
         data: the bytes.
@@ -228,7 +228,7 @@ def read_entries(
             found.foreign_parts.update(_PART_NAME.findall(line))
             found.kept += line + b"\n"
     if not known:
-        raise InputError(f"{path} is not a journal of vidrestore, or nothing of it is left; move it away to begin anew")
+        raise InputError(f"{path} is not a vidrestore journal or is empty; move it away to start over")
     if found.format > FORMAT:
         raise LaterFormatError(
             f"{path} is of format {found.format}, this version knows {FORMAT}: it was written by a later one; use that,"
@@ -250,7 +250,7 @@ def check_size(size: int, path: Path | str) -> None:
     if size > MOST_BYTES:
         raise InputError(
             f"the journal {path} has more than the {MOST_BYTES} bytes that a job of a million segments needs: somebody "
-            "else may have filled it; move it away to begin anew, or remove the lines that are not yours"
+            "else may have filled it; move it away to start over, or remove the lines that are not yours"
         )
 
 

@@ -12,10 +12,10 @@ _START = (
     b'<meta name="viewport" content="width=device-width">\n'
 )
 PAGE_BEGINNINGS = (_START + b'<meta name="generator" content="vidrestore">', _START + b"<title>vidrestore: ")
-"""Of a page, by which it is told from those of others: now, and in earlier versions."""
+"""Of a page, by which it is recognised: now, and in earlier versions."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 180, 56, 24
 _WINDOW_SECONDS = 10.0
-"""Over which rates are taken: the workers tell of themselves every few seconds only."""
+"""Over which rates are taken: the workers report every few seconds only."""
 _MOST_POINTS = 300
 
 _PAGE = Template("""<!doctype html>

@@ -76,7 +76,7 @@ def journal_notes(path: Path, journal: Journal, impossible: int) -> tuple[str, .
             f"{journal.repaired} damaged lines of the journal {path} were taken out; they are in {journal.kept_aside}"
         )
     if impossible:
-        notes.append(f"{impossible} lines of the journal {path} tell what cannot be and were not used")
+        notes.append(f"{impossible} lines of the journal {path} are impossible and were not used")
     return tuple(notes)
 
 

@@ -1,6 +1,6 @@
 """What a journal adds up to: the one place where its entries are folded, for whoever resumes a job or shows it.
 
-A journal lies where others may write, and what it says is acted on: an entry that tells what cannot be is as if it had
+A journal lies where others may write, and what it says is acted on: an impossible entry is as if it had
 not been written.
 """
 
@@ -47,7 +47,7 @@ class VideoRecord:
     """Why the video was given up, unless something was done of it since."""
     failed_attempts: int = 0
     impossible: int = 0
-    """Entries that tell what cannot be."""
+    """Impossible entries."""
 
     @property
     def state(self) -> str:

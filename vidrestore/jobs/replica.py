@@ -35,7 +35,7 @@ class JournalReplica:
         self._size = -1
 
     def fetch(self) -> None:
-        """Take the copy, where it has more to tell than the journal here, and whatever others wrote there: it is kept.
+        """Take the copy, where it says more than the journal here, and whatever others wrote there: it is kept.
 
         Raises:
             InputError: the copy is of a later format, or too large.
@@ -47,14 +47,14 @@ class JournalReplica:
         with storage.local_copy(self._address, storage.fingerprint(self._address)) as copy:
             there = copy.read_bytes()
         try:
-            told = len(read_entries(there, self._address, self._signer).entries)
+            remote_entries = len(read_entries(there, self._address, self._signer).entries)
         except LaterFormatError:
             raise
         except InputError as error:
             _log.warning("the journal's copy %s is not used: %s", self._address, error.message)
             return
         here, held = self._held()
-        if told > held:
+        if remote_entries > held:
             merged = with_foreign_lines(there, here, self._signer, trust_unsigned=self._trust_unsigned)
         else:
             merged = with_foreign_lines(here, there, self._signer)

@@ -328,7 +328,7 @@ class Scheduler:
             self._mux(number)
 
     def _restore_in_one_piece(self, number: int, reason: str) -> None:
-        """Restore a video without splitting it, for its packets do not tell what becomes of its frames."""
+        """Restore a video without splitting it, for its packets do not predict its frames."""
         video = self.videos[number]
         assert video.planned is not None, "it was split"  # noqa: S101
         video.planned = replace(video.planned, plan=video.plan.in_one_piece(reason))

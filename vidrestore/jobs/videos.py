@@ -205,7 +205,7 @@ def recall(videos: Iterable[VideoProgress], entries: Iterable[Entry]) -> int:
     """Take over what a journal says is done.
 
     Returns:
-        How many entries about these videos told what cannot be.
+        How many entries about these videos were impossible.
     """
     records = replay(entries)
     impossible = 0

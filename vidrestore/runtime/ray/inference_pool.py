@@ -1,4 +1,4 @@
-"""The inference workers of a cluster: started, described and stopped for whoever asks them, films or live streams."""
+"""The inference workers of a cluster: started, described and stopped for whoever asks them, videos or live streams."""
 
 import logging
 import math
