@@ -1,13 +1,18 @@
-"""What every test may use."""
+"""What every test may use, and in which order and beside what tests run. CONTRIBUTING.md tells the marks."""
 
 import os
 import signal
 import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: several processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import av
 import cv2
@@ -15,7 +20,9 @@ import numpy as np
 import pytest
 import torch
 from skimage.data import astronaut
+from xdist.scheduler import LoadGroupScheduling
 
+from support.turns import Turns
 from vidrestore import cli
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.types import UInt8
@@ -23,6 +30,71 @@ from vidrestore.types import UInt8
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 SHARED = Path(__file__).parents[2] / "shared"
+TURNS = pytest.StashKey[Turns]()
+FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+GROUPS = ("live", "ray")
+"""Marks whose tests one process runs, one after the other: two Rays at once would fight for the machine."""
+FIRST = (*GROUPS, "slow", "integration")
+"""Marks of what begins first, for a long test that begins last is waited for by an idle process."""
+
+
+class ByGroupOrFile(LoadGroupScheduling):
+    """Gives a process whole groups, and whole files of what is in none: fixtures of a module are made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        group = super()._split_scope(nodeid)
+        return nodeid.partition("::")[0] if group == nodeid else group
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroupOrFile:
+    config.option.loadscopereorder = False  # the order of `pytest_collection_modifyitems` is better
+    return ByGroupOrFile(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of the process that distributes: all others take turns by locks in one folder."""
+    if FOLDER not in node.config.stash:
+        node.config.stash[FOLDER] = tempfile.TemporaryDirectory(prefix="turns-")
+    node.workerinput["turns"] = node.config.stash[FOLDER].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if FOLDER in config.stash:
+        config.stash[FOLDER].cleanup()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest groups and files first."""
+    if not hasattr(config, "workerinput"):
+        return
+    config.stash[TURNS] = Turns(Path(config.workerinput["turns"]))
+    ranks: dict[str, int] = {}
+    keys: list[str] = []
+    for item in items:
+        group = next((mark for mark in GROUPS if item.get_closest_marker(mark)), None)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+        keys.append(group or item.nodeid.partition("::")[0])
+        rank = next((rank for rank, mark in enumerate(FIRST) if item.get_closest_marker(mark)), len(FIRST))
+        ranks[keys[-1]] = min(rank, ranks.get(keys[-1], rank))
+    order = sorted(range(len(items)), key=lambda index: ranks[keys[index]])
+    items[:] = [items[index] for index in order]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Let nothing run beside a test of real time."""
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        return (yield)
+    turns.enter(alone=item.get_closest_marker("live") is not None)
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.get_closest_marker("live") is None:
+            turns.leave()
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +126,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(ended.value.code or 0), printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def one_ray() -> Iterator[None]:
+    """Start Ray once for the tests of a module: whoever finds one running uses it and leaves it running."""
+    from vidrestore.runtime.ray_connection import connect, disconnect  # noqa: PLC0415  few tests need Ray
+
+    assert connect(None)
+    yield
+    disconnect()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import pytest
 from vidrestore.degradation.medium.profiles import LOOK_NAMES
 from vidrestore.media.reader import probe
 
+pytestmark = pytest.mark.integration
+
 MakeFilm = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 

@@ -27,6 +27,8 @@ from vidrestore.cli import progress, terminal
 from vidrestore.cli.standard_stream import StandardStream
 from vidrestore.errors import OutputError
 
+pytestmark = pytest.mark.integration
+
 MakeFilm = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
@@ -136,9 +138,7 @@ def with_tags(source: Path, destination: Path) -> Path:
     return destination
 
 
-def test_tags_do_not_end_a_restoration_after_its_work_nor_act_on_the_terminal(
-    make_portrait_film: MakeFilm, tmp_path: Path
-) -> None:
+def test_hostile_tags_are_harmless_to_the_result_and_the_terminal(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     source = with_tags(make_portrait_film(frames=4), tmp_path / f"a[link=http:evil]{HOSTILE_NAMES[0]}.mkv")
     report = tmp_path / "report.json"
     arguments = (

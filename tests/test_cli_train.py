@@ -22,6 +22,8 @@ from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.job import TrainingConfig
 from vidrestore.training.recipes import training_preset
 
+pytestmark = pytest.mark.integration
+
 Run = Callable[..., tuple[int, str, str]]
 
 TINY = """

@@ -12,8 +12,11 @@ import cv2
 import pytest
 from skimage.data import astronaut
 
+from support.ports import free_port
 from vidrestore.models import zoo
 from vidrestore.safe_path import module_command, spawn_context
+
+pytestmark = pytest.mark.integration
 
 MakeFilm = Callable[..., Path]
 COMMAND = Path(sys.executable).parent / "vidrestore"
@@ -84,17 +87,10 @@ def test_a_batch_on_ray_runs_nothing_of_it(hostile: Path) -> None:
     assert (hostile / "out" / "film.mp4").stat().st_size
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["ray", pytest.param("local", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("runtime", ["local", pytest.param("ray", marks=[pytest.mark.nightly, pytest.mark.ray])])
 def test_a_stream_runs_nothing_of_it(hostile: Path, runtime: str) -> None:
-    targets = [f"udp://127.0.0.1:{free_port()}", "wall/", "recordings/cam.mp4"]
+    targets = [f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}", "wall/", "recordings/cam.mp4"]
     for folder in ("wall", "recordings"):
         (hostile / folder).mkdir()
     run_in(

@@ -1,6 +1,6 @@
 """Every example runs as its first line says."""
 
-import subprocess
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +14,23 @@ from vidrestore.config import read_toml
 from vidrestore.jobs.config import JobConfig
 from vidrestore.server.settings import read_settings
 
+pytestmark = pytest.mark.integration
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MakeFilm = Callable[..., Path]
+Run = Callable[..., str]
 
 
-def run(script: str, *arguments: object) -> str:
-    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run an example as a script, in this process: a process of its own would import for seconds."""
+
+    def call(script: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
 
 
 def frames_in(path: Path) -> int:
@@ -30,14 +38,14 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_restore_a_film(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_restore_a_film(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     printed = run("restore_a_film.py", make_portrait_film(), tmp_path / "new.mp4")
     assert "12 frames" in printed
     assert "complete: True" in printed
     assert frames_in(tmp_path / "new.mp4") == 12
 
 
-def test_restore_a_photo(tmp_path: Path) -> None:
+def test_restore_a_photo(run: Run, tmp_path: Path) -> None:
     before, after = tmp_path / "old.png", tmp_path / "new.png"
     picture = cv2.resize(astronaut()[:256, 96:352], (128, 128), interpolation=cv2.INTER_AREA)[..., ::-1]
     cv2.imwrite(str(before), picture)
@@ -49,14 +57,14 @@ def test_restore_a_photo(tmp_path: Path) -> None:
     assert (restored[-8:] == picture[-8:]).all(), "away from the face nothing changes"
 
 
-def test_copy_without_loss(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_copy_without_loss(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     assert "12 frames of yuv420p" in run("copy_without_loss.py", make_portrait_film(), tmp_path / "copy.mkv")
     with av.open(str(make_portrait_film())) as one, av.open(str(tmp_path / "copy.mkv")) as other:
         for before, after in zip(one.decode(video=0), other.decode(video=0), strict=True):
             assert (before.to_ndarray() == after.to_ndarray()).all()
 
 
-def test_track_faces(make_portrait_film: MakeFilm) -> None:
+def test_track_faces(run: Run, make_portrait_film: MakeFilm) -> None:
     header, *rows = run("track_faces.py", make_portrait_film()).splitlines()
     assert header == "seconds,face,x,y,side,score"
     assert len(rows) == 12
@@ -65,7 +73,7 @@ def test_track_faces(make_portrait_film: MakeFilm) -> None:
     assert moved == pytest.approx(11, abs=2), "the film drifts a pixel a frame"
 
 
-def test_own_restorer(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_own_restorer(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     assert "12 faces sharpened" in run("own_restorer.py", make_portrait_film(), tmp_path / "sharper.mp4")
     assert frames_in(tmp_path / "sharper.mp4") == 12
 
@@ -76,7 +84,7 @@ def test_the_configuration_file_is_valid() -> None:
     assert job.restore.encode.codec == "libx265"
 
 
-def test_watch_a_camera(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_watch_a_camera(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     printed = run("watch_a_camera.py", make_portrait_film(frames=50), tmp_path / "live.mkv", 20)
     assert "frames in" in printed
     (recorded,) = tmp_path.glob("live-*.mkv")

@@ -9,6 +9,8 @@ import pytest
 
 from vidrestore.cli.process_arguments import hidden_arguments
 
+pytestmark = pytest.mark.integration
+
 _MAIN = "from vidrestore.cli import main; main()"
 
 

@@ -7,7 +7,7 @@ flickering and compressed, with the undamaged film kept beside it as ground trut
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,8 +33,8 @@ _FACE = (224.0, 116.0)
 """Middle of the astronaut's face in the portrait, pixels."""
 _FACE_RADIUS = 55
 _SOUND_RATE = 48000
-_SHOWN = (10, 45, 80)
-"""Frames in the picture."""
+_SHOWN = (0.1, 0.45, 0.8)
+"""Frames in the picture, as shares of the film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,14 @@ class Likeness:
     """What MobileNetV2 sees different, of every tenth frame; it punishes blur."""
 
 
-def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None) -> Demo:
+def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None, *, frames: int = FRAMES) -> Demo:
     """Make the films, restore them, and draw the picture.
 
     Args:
         folder: made if need be; the files of an earlier demonstration in it are replaced.
         job: how to restore.
         on_progress: called now and then.
+        frames: of the film that is made here, at most 100.
 
     Raises:
         ConfigError: the packages that the films come from are not installed.
@@ -87,31 +88,32 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
         folder.mkdir(parents=True, exist_ok=True)
     job = replace(job, overwrite=True)
     truth, damaged = folder / "archival_truth.mkv", folder / "archival.mp4"
-    make_archival_film(damaged, truth)
+    make_archival_film(damaged, truth, frames=frames)
     carphone = folder / "carphone.mp4"
     with translate_write_errors(carphone):
         shutil.copyfile(_carphone(), carphone)
     films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
     picture = folder / "before_after.png"
-    _draw(picture, damaged, films[0].after, truth)
+    _draw(picture, damaged, films[0].after, truth, shown=[round(share * frames) for share in _SHOWN])
     before, after = _likeness(damaged, truth), _likeness(films[0].after, truth)
     return Demo(films[0], films[1], truth, picture, before, after)
 
 
-def make_archival_film(damaged: Path, truth: Path) -> None:
-    """Film the portrait: 640x360, 25 frames a second, 4 seconds, with sound.
+def make_archival_film(damaged: Path, truth: Path, *, frames: int = FRAMES) -> None:
+    """Film the portrait: 640x360, 25 frames a second, by default 4 seconds, with sound.
 
     Args:
         damaged: blurred, grainy, flickering, H.264 at a low rate; the same in every run, for its grain is seeded.
         truth: the same film undamaged, FFV1 in Matroska.
+        frames: how many of the 100.
 
     Raises:
         ConfigError: scikit-image is not installed.
         OutputError: a file cannot be written.
     """
     portrait = _portrait()
-    _write(truth, _drift(portrait), codec="ffv1", options={})
-    _write(damaged, _damage(_drift(portrait)), codec="libx264", options={"crf": "30", "preset": "medium"})
+    _write(truth, _drift(portrait, frames), codec="ffv1", options={})
+    _write(damaged, _damage(_drift(portrait, frames)), codec="libx264", options={"crf": "30", "preset": "medium"})
 
 
 def _restore(film: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
@@ -151,8 +153,8 @@ def _camera(index: int) -> Float64:
     return np.hstack([turn, (target - turn @ np.array(_FACE))[:, None]])
 
 
-def _drift(portrait: UInt8) -> Iterator[UInt8]:
-    for index in range(FRAMES):
+def _drift(portrait: UInt8, frames: int) -> Iterator[UInt8]:
+    for index in range(frames):
         seen = cv2.warpAffine(
             portrait, _camera(index), (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
         )
@@ -227,11 +229,11 @@ def _face_square(picture: UInt8, index: int, radius: int = _FACE_RADIUS) -> UInt
     return picture[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius]
 
 
-def _draw(path: Path, before: Path, after: Path, truth: Path) -> None:
+def _draw(path: Path, before: Path, after: Path, truth: Path, *, shown: Sequence[int]) -> None:
     """Draw a row for each shown frame: damaged, restored, ground truth; the face enlarged three times."""
     rows = []
     for index, films in enumerate(zip(_pictures(before), _pictures(after), _pictures(truth), strict=True)):
-        if index in _SHOWN:
+        if index in shown:
             faces = [
                 cv2.resize(_face_square(film, index, 80), (320, 320), interpolation=cv2.INTER_CUBIC) for film in films
             ]

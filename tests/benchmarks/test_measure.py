@@ -45,6 +45,7 @@ def test_amounts_that_measure_nothing_are_refused(options: dict[str, object]) ->
         BenchmarkConfig(**options)
 
 
+@pytest.mark.nightly
 def test_everybody_is_compared_and_then_timed_on_the_same_film(make_portrait_film: Callable[..., Path]) -> None:
     steps: list[str] = []
     config = BenchmarkConfig(runs=2, frames=3, as_shipped_runs=0, runtimes=("local",))

@@ -10,6 +10,8 @@ from benchmarks import memory
 from benchmarks.memory import tree_bytes, watch_restoration
 from vidrestore.errors import RestorationError
 
+pytestmark = pytest.mark.integration
+
 HOLD = "import sys; block = bytearray(b'x') * 100_000_000; print('held', flush=True); sys.stdin.read()"
 
 

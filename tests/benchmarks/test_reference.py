@@ -11,6 +11,8 @@ from benchmarks.results import Run
 from vidrestore.models import zoo
 from vidrestore.restoration.config import RestorerConfig
 
+pytestmark = [pytest.mark.integration, pytest.mark.nightly]
+
 STAGES = ["decode", "detect", "align", "restore", "composite", "encode", "open and close"]
 Restored = tuple[Run, list[Faces], Path]
 

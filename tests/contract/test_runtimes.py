@@ -17,6 +17,8 @@ from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import RunReport
 
+pytestmark = pytest.mark.integration
+
 RUNTIMES = [pytest.param("local", id="local"), pytest.param("ray", id="ray", marks=pytest.mark.ray)]
 MakeFilm = Callable[..., Path]
 
@@ -39,6 +41,8 @@ def sound_of(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("one_ray")
     return str(request.param)
 
 
@@ -78,6 +82,7 @@ def test_the_sound_is_copied_packet_for_packet(restored: tuple[Path, Path, RunRe
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_ray")
 def test_ray_and_local_give_the_same_bits(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     """With every part that runs on a worker turned on."""
     source = make_portrait_film(frames=12)
@@ -90,9 +95,20 @@ def test_ray_and_local_give_the_same_bits(make_portrait_film: MakeFilm, tmp_path
         assert all(np.array_equal(one, other) for one, other in zip(local, ray, strict=True))
 
 
-@pytest.mark.parametrize(("tracker", "settled"), [({}, 0), ({"lookahead": 0, "coast_seconds": 0.3}, 20)])
+LIVE = {"lookahead": 0, "coast_seconds": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("tracker", "settled", "frames"),
+    [
+        ({}, 0, 20),
+        (LIVE, 20, 32),
+        pytest.param({}, 0, 50, marks=pytest.mark.nightly),
+        pytest.param(LIVE, 20, 50, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_frozen_film_stays_frozen(
-    make_portrait_film: MakeFilm, tmp_path: Path, tracker: dict[str, float], settled: int
+    make_portrait_film: MakeFilm, tmp_path: Path, tracker: dict[str, float], settled: int, frames: int
 ) -> None:
     """Offline from its first frame, live from when the face has been found often enough and has faded in."""
     still = tmp_path / "still.mkv"
@@ -100,14 +116,14 @@ def test_a_frozen_film_stays_frozen(
     with av.open(str(still), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for index in range(50):
+        for index in range(frames):
             frame = av.VideoFrame.from_ndarray(np.vstack([p.reshape(-1, 320) for p in picture]), format="yuv420p")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     destination = tmp_path / "out.mkv"
     report = restore_video(still, destination, a_job("local", tracker=tracker))
-    assert report.faces_restored > 40
+    assert report.faces_restored > frames - 10
     (_, first), *others = frames_of(destination)[settled:]
     assert not np.array_equal(first[0], picture[0]), "the face was restored"
     assert all(np.array_equal(new, old) for _, planes in others for new, old in zip(planes, first, strict=True))
@@ -164,6 +180,7 @@ def test_an_existing_film_survives_a_failed_run(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("one_ray")
 def test_an_error_in_a_worker_arrives_as_what_it_is(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     with pytest.raises(VidrestoreError, match="no-such-model"):
         restore_video(

@@ -1,12 +1,9 @@
 """Films and looks for the tests of this folder."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -31,17 +28,6 @@ CLEAN = LookConfig(
     DropoutConfig(),
 )
 """Nothing but a codec with all the bits that it wants: a base on which a test lays one damage."""
-
-
-@pytest.fixture(scope="session")
-def films() -> ModuleType:
-    """The module film_factory of the tests of video: make_film, make_frames, make_info."""
-    path = Path(__file__).parents[1] / "video" / "film_factory.py"
-    specification = importlib.util.spec_from_file_location("damage_film_factory", path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["damage_film_factory"] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

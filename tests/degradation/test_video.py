@@ -6,13 +6,13 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from support import film_factory as films
 from vidrestore.degradation import video
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, DegradationProfile, look_preset, sample_profile
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(
 
 
 @pytest.mark.parametrize("lossless", [False, True])
-def test_times_of_variable_frame_rate_are_exact(films: ModuleType, tmp_path: Path, read: Read, lossless: bool) -> None:  # noqa: FBT001
+def test_times_of_variable_frame_rate_are_exact(tmp_path: Path, read: Read, lossless: bool) -> None:  # noqa: FBT001
     if lossless:
         times = sorted({time // 10 for time in VARIABLE})
         source = films.make_film(tmp_path / "in.mkv", pts=times, time_base=Fraction(1, 1000), audio="flac")
@@ -97,13 +97,13 @@ def test_times_of_variable_frame_rate_are_exact(films: ModuleType, tmp_path: Pat
     assert not any("rounded" in warning for warning in done.warnings)
 
 
-def test_a_container_that_rounds_times_is_told_of(films: ModuleType, tmp_path: Path) -> None:
+def test_a_container_that_rounds_times_is_told_of(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "in.mp4", pts=VARIABLE)
     done = degrade_film(source, tmp_path / "out.mkv", config())
     assert any("rounded" in warning and ".mkv" in warning for warning in done.warnings)
 
 
-def test_subtitles_chapters_and_metadata_pass_through(films: ModuleType, tmp_path: Path) -> None:
+def test_subtitles_chapters_and_metadata_pass_through(tmp_path: Path) -> None:
     source = films.make_film(
         tmp_path / "in.mkv",
         audio="flac",
@@ -132,7 +132,7 @@ def test_subtitles_chapters_and_metadata_pass_through(films: ModuleType, tmp_pat
     ],
 )
 def test_any_format_depth_and_size_comes_back_as_it_was(
-    films: ModuleType, tmp_path: Path, pixel_format: str, width: int, height: int
+    tmp_path: Path, pixel_format: str, width: int, height: int
 ) -> None:
     source = films.make_film(
         tmp_path / "in.mkv", frames=3, codec="ffv1", pixel_format=pixel_format, width=width, height=height
@@ -147,9 +147,7 @@ def test_any_format_depth_and_size_comes_back_as_it_was(
 @pytest.mark.parametrize(
     "pixel_format", ["yuv420p", "yuv422p12le", "yuv444p", "yuv410p", "gray", "gray10le", "gbrp", "gbrp16le", "rgb24"]
 )
-def test_without_damage_every_sample_stays_where_it_was(
-    films: ModuleType, clean_look: MakeLook, pixel_format: str, scale: float
-) -> None:
+def test_without_damage_every_sample_stays_where_it_was(clean_look: MakeLook, pixel_format: str, scale: float) -> None:
     info = films.make_info(pixel_format, width=71, height=59)
     (frame,) = films.make_frames(info, [0])
     peak = (1 << bit_depth(pixel_format)) - 1
@@ -165,7 +163,7 @@ def test_without_damage_every_sample_stays_where_it_was(
         assert np.abs(seen.astype(float) - wanted).mean() < 0.012 * peak
 
 
-def test_ten_bits_in_full_range_keep_their_levels(films: ModuleType, clean_look: MakeLook) -> None:
+def test_ten_bits_in_full_range_keep_their_levels(clean_look: MakeLook) -> None:
     colour = Colour(matrix=9, primaries=9, transfer=14, full_range=True)
     info = films.make_info("yuv420p10le", colour=colour)
     (frame,) = films.make_frames(info, [0])
@@ -179,7 +177,7 @@ def test_ten_bits_in_full_range_keep_their_levels(films: ModuleType, clean_look:
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_streaks_lie_along_the_lines_that_a_viewer_sees(films: ModuleType, clean_look: MakeLook, rotation: int) -> None:
+def test_streaks_lie_along_the_lines_that_a_viewer_sees(clean_look: MakeLook, rotation: int) -> None:
     look = clean_look()
     look = replace(look, dropouts=replace(look.dropouts, streaks=5.0, streak_lengths=(0.5, 0.6)))
     (frame,) = films.make_frames(films.make_info(width=96, height=96), [0])
@@ -193,9 +191,7 @@ def test_streaks_lie_along_the_lines_that_a_viewer_sees(films: ModuleType, clean
     assert (along_rows > along_columns) == (rotation in {0, 180})
 
 
-def grey_frames(
-    films: ModuleType, count: int, taken: list[int], alive: "list[weakref.ref[np.ndarray]]"
-) -> Iterator[Frame]:
+def grey_frames(count: int, taken: list[int], alive: "list[weakref.ref[np.ndarray]]") -> Iterator[Frame]:
     (frame,) = films.make_frames(films.make_info(), [0])
     for index in range(count):
         planes = tuple(np.full(plane.shape, 60 + index % 100, np.uint8) for plane in frame.planes)
@@ -206,12 +202,12 @@ def grey_frames(
 
 
 @pytest.mark.parametrize("preset", MEDIA)
-def test_a_film_streams_through_and_is_never_held(films: ModuleType, preset: str) -> None:
+def test_a_film_streams_through_and_is_never_held(preset: str) -> None:
     taken: list[int] = []
     alive: list[weakref.ref[np.ndarray]] = []
     look = sample_profile(look_preset(preset), seed=2)
     most = held = 0
-    for given, frame in enumerate(degrade_frames(grey_frames(films, 160, taken, alive), look, seed=2)):
+    for given, frame in enumerate(degrade_frames(grey_frames(160, taken, alive), look, seed=2)):
         assert (frame.index, frame.pts) == (given, given * 512)
         most, held = max(most, len(taken) - given), max(held, sum(plane() is not None for plane in alive))
     assert len(taken) == 160
@@ -252,25 +248,25 @@ def test_a_failing_join_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def interlaced(films: ModuleType, folder: Path) -> Path:
+def interlaced(folder: Path) -> Path:
     return films.make_film(folder / "in.mp4", frames=4, options={"x264-params": "tff=1"})
 
 
-def tiny(films: ModuleType, folder: Path) -> Path:
+def tiny(folder: Path) -> Path:
     return films.make_film(folder / "in.mkv", frames=2, codec="ffv1", width=14, height=48)
 
 
 @pytest.mark.parametrize(("make", "words"), [(interlaced, "deinterlace"), (tiny, "14x48")])
 def test_what_cannot_be_a_truth_is_refused_before_work(
-    films: ModuleType, tmp_path: Path, make: Callable[[ModuleType, Path], Path], words: str
+    tmp_path: Path, make: Callable[[Path], Path], words: str
 ) -> None:
-    source = make(films, tmp_path)
+    source = make(tmp_path)
     with pytest.raises(InputError, match=words):
         degrade_film(source, tmp_path / "out.mp4", config())
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_fields_in_mid_film_are_refused_too(films: ModuleType, clean_look: MakeLook) -> None:
+def test_fields_in_mid_film_are_refused_too(clean_look: MakeLook) -> None:
     frames = films.make_frames(films.make_info(), [0, 512, 1024])
     frames[1] = replace(frames[1], interlaced=True)
     with pytest.raises(InputError, match="frame 1 is interlaced"):
@@ -285,13 +281,13 @@ def test_a_destination_that_is_there_needs_overwrite(make_portrait_film: MakeFil
     assert degrade_film(make_portrait_film(), destination, config(overwrite=True)).frames == 12
 
 
-def test_high_dynamic_range_is_told_of(films: ModuleType, tmp_path: Path) -> None:
+def test_high_dynamic_range_is_told_of(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "in.mp4", frames=2, colour=Colour(matrix=9, primaries=9, transfer=16))
     done = degrade_film(source, tmp_path / "out.mp4", config())
     assert any("HDR (PQ)" in warning for warning in done.warnings)
 
 
-def test_a_damaged_source_is_told_of_and_refused_when_strict(films: ModuleType, tmp_path: Path) -> None:
+def test_a_damaged_source_is_told_of_and_refused_when_strict(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "whole.mkv", frames=60, options={"g": "5"})
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(source.read_bytes()[: source.stat().st_size // 2])

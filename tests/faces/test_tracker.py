@@ -397,14 +397,14 @@ def presences(result: Result) -> Float64:
 
 @pytest.mark.parametrize("rate", [12, 25, 30, 50, 60, 120, 240])
 @pytest.mark.parametrize("missed", [1, 2, 3])
-def test_missed_looks_leave_no_frame_without_the_face_at_any_rate(rate: int, missed: int) -> None:
+def test_missed_detections_leave_the_face_on_every_frame(rate: int, missed: int) -> None:
     result = tracked(looked_at(rate, lambda look: 20 <= look < 20 + missed))
 
     assert (presences(result) == 1).all()
 
 
 @pytest.mark.parametrize("rate", [12, 25, 30, 50, 60, 120, 240])
-def test_a_face_that_comes_with_a_missed_look_is_shown_from_its_first_at_any_rate(rate: int) -> None:
+def test_a_face_is_shown_from_its_first_detection_despite_a_miss(rate: int) -> None:
     items = looked_at(rate, lambda look: look < 20 or look == 21)
 
     result = tracked(items)

@@ -1,6 +1,5 @@
 """The films that are mutated, and the process that has to bear them."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -9,20 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-_HERE = Path(__file__).parent
+from support import film_factory as films
 
-
-def _load(path: Path) -> ModuleType:
-    # test folders are not packages, so a module beside a test is loaded by its path
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[path.stem] = module
-    specification.loader.exec_module(module)
-    return module
+PROGRAM = Path(__file__).parents[1] / "support" / "trial_process.py"
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Trials:
         if self._process is None:
             self._connection, theirs = Pipe()
             with theirs:
-                arguments = [sys.executable, "-P", str(_HERE / "trial_process.py"), str(theirs.fileno())]
+                arguments = [sys.executable, "-P", str(PROGRAM), str(theirs.fileno())]
                 environment = os.environ | {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
                 self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], env=environment)
         result = self.scratch / f"result{suffix}"
@@ -78,14 +69,8 @@ def trials(tmp_path: Path) -> Iterator[Trials]:
 
 
 @pytest.fixture(scope="session")
-def mutations() -> ModuleType:
-    return _load(_HERE / "mutations.py")
-
-
-@pytest.fixture(scope="session")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A sound film of each container, with what else it holds, by its extension."""
-    films = _load(_HERE.parent / "video" / "film_factory.py")
     folder = tmp_path_factory.mktemp("bases")
     quick = {"preset": "ultrafast"}
     full = {"frames": 10, "audio": "aac", "chapters": 2, "metadata": {"title": "x"}}

@@ -4,10 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from support import mutations
+
+pytestmark = pytest.mark.integration
 
 PEAK_MIB = 1200
 """Of the process, which may have 2 GiB more than at its start."""
@@ -23,9 +26,7 @@ def tree(folder: Path, *, apart_from: Path) -> dict[str, str]:
     }
 
 
-def put_through(
-    chosen: Iterable[tuple[str, int]], trials: Any, mutations: ModuleType, bases: dict[str, bytes], folder: Path
-) -> list[Any]:
+def put_through(chosen: Iterable[tuple[str, int]], trials: Any, bases: dict[str, bytes], folder: Path) -> list[Any]:
     """Outcomes of mutated films, each of which goes to a container of its own or to MP4."""
     outcomes = []
     (folder / "arch").mkdir()
@@ -64,14 +65,12 @@ def test_films_are_sound_before_they_are_mutated(trials: Any, bases: dict[str, b
         assert outcome.kind == "restored", outcome
 
 
-def test_mutated_films(trials: Any, mutations: ModuleType, bases: dict[str, bytes], tmp_path: Path) -> None:
-    check(put_through([*KEPT, *spread(bases, range(150))], trials, mutations, bases, tmp_path))
+def test_mutated_films(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+    check(put_through([*KEPT, *spread(bases, range(150))], trials, bases, tmp_path))
 
 
 @pytest.mark.parametrize("seed", [seed for suffix, seed in KEPT if suffix == "ts"])
-def test_damaged_sound_does_not_cost_the_film(
-    seed: int, trials: Any, mutations: ModuleType, bases: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_damaged_sound_does_not_cost_the_film(seed: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
     film = tmp_path / "film.ts"
     film.write_bytes(mutations.mutated(bases["ts"], seed))
     assert trials.of(film, ".mkv").kind == "restored"
@@ -80,7 +79,5 @@ def test_damaged_sound_does_not_cost_the_film(
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("first", range(1000, 6000, 500))
-def test_five_thousand_mutated_films(
-    first: int, trials: Any, mutations: ModuleType, bases: dict[str, bytes], tmp_path: Path
-) -> None:
-    check(put_through(spread(bases, range(first, first + 500)), trials, mutations, bases, tmp_path))
+def test_five_thousand_mutated_films(first: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+    check(put_through(spread(bases, range(first, first + 500)), trials, bases, tmp_path))

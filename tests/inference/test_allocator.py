@@ -10,6 +10,8 @@ import resource
 import sys
 import numpy as np
 from vidrestore.inference.allocator import keep_freed_memory
+
+pytestmark = pytest.mark.integration
 kept = sys.argv[1] == "keep" and keep_freed_memory()
 def frame():
     arrays = [np.ones(4 << 20, np.uint8) for _ in range(4)]

@@ -18,6 +18,8 @@ from vidrestore.restoration.config import RestoreConfig, RestorerConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.types import UInt8
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def _threads() -> Iterator[None]:

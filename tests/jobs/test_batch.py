@@ -26,6 +26,8 @@ from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.runtime.worker_pool import LocalWorkerPool
 from vidrestore.stages import Inline
 
+pytestmark = pytest.mark.integration
+
 PoolFactory = Callable[[], LocalWorkerPool]
 MakeClip = Callable[..., Path]
 Pictures = list[tuple[Fraction, bytes]]

@@ -13,6 +13,8 @@ from vidrestore.jobs.restore import restore_videos
 from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.worker_pool import LocalWorkerPool
 
+pytestmark = pytest.mark.integration
+
 Run = Callable[..., tuple[int, str, str]]
 MakeClip = Callable[..., Path]
 

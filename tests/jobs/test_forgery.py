@@ -33,6 +33,8 @@ from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.runtime.worker_pool import Event, PoolStatus, TaskDone, TaskFailed, WorkerRef
 
+pytestmark = pytest.mark.integration
+
 SPANS = (SegmentRange(None, None, 10, 12), SegmentRange(8, 10, 20, 22, 6), SegmentRange(18, 20, None, None, 16))
 PLAN = VideoPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
 MODEL = "simulated"

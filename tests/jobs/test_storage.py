@@ -27,6 +27,8 @@ from vidrestore.jobs.tasks import PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.runtime.worker_pool import LocalWorkerPool
 
+pytestmark = pytest.mark.integration
+
 pytest.importorskip("moto", reason="no server of S3's protocol")
 pytest.importorskip("s3fs", reason="no client of S3's protocol")
 

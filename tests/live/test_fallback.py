@@ -59,10 +59,9 @@ def test_a_worker_that_is_late_is_not_asked_again_before_it_has_answered() -> No
     counts = GuardCounts()
     executor = guarded(lambda _: futures.pop(0), counts, rest=0.01)
     assert list(executor.map([[1]])) == [[-1]]
-    time.sleep(0.02)
-    started = time.monotonic()
+    time.sleep(0.02)  # longer than it rests
     assert list(executor.map([[2]])) == [[-2]]
-    assert time.monotonic() - started < 0.05, "a stream does not wait twice for the same silence"
+    assert len(futures) == 1, "it was not asked"
     late.set_result([1])
     assert list(executor.map([[3]])) == [[7]]
     assert (counts.failures, counts.replaced) == (1, 2)

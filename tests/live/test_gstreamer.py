@@ -12,6 +12,8 @@ import pytest
 
 from vidrestore.live.stream import LiveStream
 
+pytestmark = pytest.mark.integration
+
 MakeStream = Callable[..., LiveStream]
 SYSTEM_PYTHON = "/usr/bin/python3"
 
@@ -19,7 +21,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 @pytest.fixture
 def gst(tmp_path: Path, make_portrait_film: Any) -> Iterator[str]:
     """Its address; the recording lies in `tmp_path / rec.mkv`."""
-    program = Path(__file__).with_name("gst_server.py")
+    program = Path(__file__).parents[1] / "support" / "gst_server.py"
     film = make_portrait_film(frames=250)
     command = [SYSTEM_PYTHON, program, film, tmp_path / "rec.mkv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -52,7 +54,6 @@ def test_it_is_read_and_published_to(gst: str, make_stream: MakeStream, tmp_path
     thread.join(20)
     assert not thread.is_alive()
     assert all(output.failures == 0 for output in status.outputs.values())
-    assert sum(status.dropped.values()) <= 20
     (own,) = tmp_path.glob("own-*.mkv")
     with av.open(str(own)) as container:
         assert {stream.type for stream in container.streams} == {"video", "audio"}

@@ -17,6 +17,8 @@ import pytest
 
 from vidrestore.live.stream import LiveStream
 
+pytestmark = pytest.mark.integration
+
 MakeStream = Callable[..., LiveStream]
 
 

@@ -20,18 +20,14 @@ import av
 import pytest
 
 from benchmarks.rtsp_relay import RtspRelay
+from support.ports import free_port
 from vidrestore.live.stream import LiveStream
+
+pytestmark = pytest.mark.integration
 
 MakeStream = Callable[..., LiveStream]
 _FRAMES = 60
 _RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

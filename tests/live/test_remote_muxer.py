@@ -23,6 +23,8 @@ from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import VideoReader
 from vidrestore.types import Frame
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def packets(make_portrait_film) -> list[Packet]:  # noqa: ANN001
@@ -83,7 +85,7 @@ def test_a_server_that_takes_nothing_ends_in_time_with_its_process(packets: list
             patch.setattr("vidrestore.live.remote_muxer._START_SECONDS", 2.0)
             with pytest.raises(OutputError, match="takes nothing") as failed:
                 RemoteMuxer(target, {"video": packets[0].track}, origin=0, transport="tcp", stall_seconds=1)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30, "far less than its own time-outs together"
         assert "hunter2" not in failed.value.message
         assert set(psutil.Process().children()) == before, "no process is left"
 

@@ -4,17 +4,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from vidrestore.config import update
+from support.live_sources import take
 from vidrestore.errors import InputError
-from vidrestore.live.addresses import parse_source
-from vidrestore.live.config import SourceConfig
 from vidrestore.live.rtsp_redirects import _proof
-from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceRefused
+
+pytestmark = pytest.mark.integration
 
 
 class Server:
@@ -74,19 +72,6 @@ def serving(host: str = "127.0.0.1", **answers: list[str]) -> Iterator[Server]:
         yield server
     finally:
         server.close()
-
-
-class Nobody:
-    def picture(self, *_: object) -> None:
-        pass
-
-    def sound(self, _: object) -> None:
-        pass
-
-
-def take(url: str, **options: Any) -> None:
-    quick = {"open_seconds": 3.0, "silence_seconds": 1.0, "retry": "never"}
-    LiveSource(parse_source(url), update(SourceConfig(), quick | options)).run(Nobody())
 
 
 _BASIC = '401 Unauthorized\nWWW-Authenticate: Basic realm="r"'

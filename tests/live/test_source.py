@@ -23,6 +23,8 @@ from vidrestore.live.source_errors import SourceLost, SourceRefused
 from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
 
+pytestmark = pytest.mark.integration
+
 
 class Heard:
     """Takes what a source gives, and ends it after some frames."""
@@ -73,7 +75,7 @@ def test_a_path_that_is_not_there_is_final_at_first_and_tried_again_on_demand() 
         assert source.counts.failures == sum("trying again" in event for event in events)
 
 
-def test_without_a_server_it_goes_on_trying_unless_told_otherwise() -> None:
+def test_a_missing_server_is_tried_again_by_default() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"rtsp://127.0.0.1:{unused.getsockname()[1]}/x"

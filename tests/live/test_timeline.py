@@ -61,7 +61,7 @@ def test_sound_and_picture_share_one_mapping() -> None:
 
 
 @given(st.integers(0, 200), st.sampled_from([0, 1]))
-def test_sound_and_picture_share_one_mapping_however_long_the_first_packet_waited(waited: int, track: int) -> None:
+def test_sound_and_picture_share_one_time_mapping(waited: int, track: int) -> None:
     timeline = Timeline()
 
     def mapped(track: int, n: int, *, settled: bool) -> int:

@@ -14,16 +14,17 @@ import av
 import pytest
 
 from benchmarks.rtsp_relay import RtspRelay
-from vidrestore.config import update
+from support.live_sources import take
 from vidrestore.errors import ConfigError, InputError, OutputError
-from vidrestore.live.addresses import parse_source, parse_target
+from vidrestore.live.addresses import parse_target
 from vidrestore.live.certificates import trusted_file
 from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.config import SourceConfig
 from vidrestore.live.muxers import connection_options
 from vidrestore.live.remote_muxer import RemoteMuxer
-from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceRefused
+
+pytestmark = pytest.mark.integration
 
 
 class Listener:
@@ -62,19 +63,6 @@ def listening(context: ssl.SSLContext, host: str = "127.0.0.1") -> Iterator[List
         yield listener
     finally:
         listener.close()
-
-
-class Nobody:
-    def picture(self, *_: object) -> None:
-        pass
-
-    def sound(self, _: object) -> None:
-        pass
-
-
-def take(url: str, **options: Any) -> None:
-    quick = {"open_seconds": 3.0, "silence_seconds": 1.0, "retry": "never"}
-    LiveSource(parse_source(url), update(SourceConfig(), quick | options)).run(Nobody())
 
 
 def give(url: str, **options: Any) -> None:
@@ -126,7 +114,7 @@ def test_a_certificate_that_is_not_trusted_ends_the_connection(
 
 
 @pytest.mark.parametrize(("way", "scheme", "path"), _WAYS)
-def test_an_unknown_authority_is_not_trusted_unless_it_is_named(
+def test_an_unknown_authority_is_trusted_only_when_named(
     authority: Any, monkeypatch: pytest.MonkeyPatch, way: Callable[..., None], scheme: str, path: str
 ) -> None:
     with listening(authority.server("127.0.0.1")) as server:

@@ -23,6 +23,8 @@ from vidrestore.live.source import LiveSource
 from vidrestore.live.source_errors import SourceLost, SourceRefused
 from vidrestore.live.web_origin import LOOPBACK, PUBLIC, reach_of
 
+pytestmark = pytest.mark.integration
+
 MakeWeb = Callable[..., Any]
 _USER = "admin:Hunter2"
 _BASIC = "Basic YWRtaW46SHVudGVyMg=="
@@ -141,9 +143,7 @@ def test_a_password_does_not_follow_a_redirect_to_another_server(
     assert "Hunter2" not in refused.value.message
 
 
-def test_a_password_does_not_follow_after_it_was_accepted_nor_to_another_name_or_port(
-    make_web: MakeWeb, segment: bytes
-) -> None:
+def test_a_password_stays_with_the_host_and_port_it_was_given_for(make_web: MakeWeb, segment: bytes) -> None:
     camera, other = make_web(), make_web()
 
     def answer(_: object, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:

@@ -1,23 +1,46 @@
-"""Films made on the spot, for the tests of this folder."""
+"""Videos of the kinds that people have: each is made here, and a real one is taken where the folder of them is."""
 
-import importlib.util
-import sys
+from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-
-def _load(name: str) -> ModuleType:
-    # test folders are not packages, so a module beside a test is loaded by its path
-    specification = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
+from support import film_factory as films
+from vidrestore.types import Colour
 
 
-@pytest.fixture(scope="session")
-def films() -> ModuleType:
-    """The module film_factory: make_film, make_frames, make_info, pattern, png."""
-    return _load("film_factory")
+@pytest.fixture(params=["made", "real"])
+def gif(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An animation with its own pace."""
+    if request.param == "real":
+        shared: Path = request.getfixturevalue("shared")
+        return shared / "clips" / "head-pose-face-detection-female-and-male.gif"
+    times = [0, 8, 16, 24, 40, 48, 56, *range(70, 270, 8)]
+    return films.make_film(
+        tmp_path / "made.gif", codec="gif", pixel_format="gray", time_base=Fraction(1, 100), pts=times, last_duration=8
+    )
+
+
+@pytest.fixture(params=["made", "real"])
+def webcam(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A recording of 87 frames in full range."""
+    if request.param == "real":
+        shared: Path = request.getfixturevalue("shared")
+        return shared / "clips" / "sister.mkv"
+    return films.make_film(
+        tmp_path / "made.mkv",
+        frames=87,
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+        colour=Colour(full_range=True),
+        time_base=Fraction(1, 1000),
+    )
+
+
+@pytest.fixture(params=["made", "real"])
+def concert(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A video with sound as long as itself."""
+    if request.param == "real":
+        shared: Path = request.getfixturevalue("shared")
+        return shared / "clips" / "short_hamilton_clip.mp4"
+    return films.make_film(tmp_path / "made.mp4", frames=75, audio="aac", audio_seconds=Fraction(3))

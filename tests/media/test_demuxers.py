@@ -3,11 +3,11 @@
 import struct
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import pytest
 
+from support import film_factory as films
 from vidrestore.errors import InputError
 from vidrestore.media.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
 from vidrestore.media.opening import open_source
@@ -39,7 +39,7 @@ PLAYLISTS = {
 
 @pytest.mark.parametrize("name", ["holiday.mp4", "list.m3u8", "holiday.ts", "nothing"])
 @pytest.mark.parametrize("kind", PLAYLISTS)
-def test_playlist_is_refused_in_words(kind: str, name: str, tmp_path: Path, films: ModuleType) -> None:
+def test_playlist_is_refused_in_words(kind: str, name: str, tmp_path: Path) -> None:
     private = tmp_path / "private.ts"
     films.make_film(private, frames=2)
     (tmp_path / "list.m3u8").write_text(HLS.format(private=private))
@@ -49,7 +49,7 @@ def test_playlist_is_refused_in_words(kind: str, name: str, tmp_path: Path, film
         open_source(path)
 
 
-def test_pattern_of_numbered_pictures_is_not_followed(tmp_path: Path, films: ModuleType) -> None:
+def test_pattern_of_numbered_pictures_is_not_followed(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"p{number:02d}.png").write_bytes(films.png())
     pattern = tmp_path / "p%02d.png"
@@ -61,7 +61,7 @@ def test_pattern_of_numbered_pictures_is_not_followed(tmp_path: Path, films: Mod
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "ts", "avi", "flv", "mxf", "nut", "ogv", "mpg", "y4m"])
-def test_containers_open(suffix: str, tmp_path: Path, films: ModuleType) -> None:
+def test_containers_open(suffix: str, tmp_path: Path) -> None:
     codec = {
         "flv": "flv",
         "webm": "libvpx",
@@ -88,7 +88,7 @@ def test_names_are_those_of_ffmpeg() -> None:
     assert not set(allowed) & (followed | {"webm_dash_manifest", "lavfi", "tty", "data", "sbg"})
 
 
-def test_reference_inside_a_movie_is_not_followed(tmp_path: Path, films: ModuleType) -> None:
+def test_reference_inside_a_movie_is_not_followed(tmp_path: Path) -> None:
     """A MOV whose samples lie, by its data reference, in another file: what it holds itself is read."""
     private, path = tmp_path / "private.mov", tmp_path / "film.mov"
     films.make_film(private, frames=5)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import pytest
 
+from support import film_factory as films
 from vidrestore import storage
 from vidrestore.errors import InputError, OutputError
 from vidrestore.jobs.segment import Segment, restore_segment
@@ -43,7 +43,7 @@ def restored(film: Path, result: Path) -> RemuxReport:
 
 @pytest.mark.parametrize("suffix", RESULTS)
 @pytest.mark.parametrize("keep", [(0,), (0, 1), (0, 2), (0, 1, 2)])
-def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path: Path, films: ModuleType) -> None:
+def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path: Path) -> None:
     whole = films.make_film(tmp_path / "whole.mkv", audio="aac", subtitles="subrip")
     film = hollowed(whole, tmp_path / "film.mkv", keep)
     result = tmp_path / f"result.{suffix}"
@@ -63,9 +63,7 @@ def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path:
 @pytest.mark.parametrize("suffix", RESULTS)
 @pytest.mark.parametrize("source", ["mkv", "nut", "ts"])
 @pytest.mark.parametrize("kind", ["audio", "video"])
-def test_empty_track_before_one_that_is_not(
-    kind: str, source: str, suffix: str, tmp_path: Path, films: ModuleType
-) -> None:
+def test_empty_track_before_one_that_is_not(kind: str, source: str, suffix: str, tmp_path: Path) -> None:
     """The sound's language must not be looked for in another track."""
     film, result = tmp_path / f"film.{source}", tmp_path / f"result.{suffix}"
     whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
@@ -88,14 +86,14 @@ def test_empty_track_before_one_that_is_not(
     assert len(gone) == (suffix in {"mp4", "mov"} or (source == "ts" and (kind, suffix) != ("video", "ts"))), told
 
 
-def film_with_gap(path: Path, films: ModuleType, *, unit: Fraction, gap: int) -> Path:
+def film_with_gap(path: Path, *, unit: Fraction, gap: int) -> Path:
     step = max(1, round(Fraction(1, 25) / unit))
     times = [0, step, 2 * step, 2 * step + gap, 3 * step + gap]
     return films.make_film(path, pts=times, time_base=unit, options={"bf": "0"})
 
 
-def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> None:
-    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1_000_000), gap=2_500_000_000)
+def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
+    film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1_000_000), gap=2_500_000_000)
     assert may_have_long_gaps(inspect(film))
     with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
         refuse_long_gaps(film, index_film(film))
@@ -107,11 +105,9 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path, films: ModuleType) -> 
 
 
 @pytest.mark.parametrize(("suffix", "unit"), [("nut", Fraction(1, 1_000_000)), ("mkv", Fraction(1, 1000))])
-def test_longest_gap_that_is_allowed_keeps_all_times(
-    suffix: str, unit: Fraction, tmp_path: Path, films: ModuleType
-) -> None:
+def test_longest_gap_that_is_allowed_keeps_all_times(suffix: str, unit: Fraction, tmp_path: Path) -> None:
     gap = longest_gap(unit) - 4 * max(1, round(Fraction(1, 25) / unit))
-    film = film_with_gap(tmp_path / f"film.{suffix}", films, unit=unit, gap=gap)
+    film = film_with_gap(tmp_path / f"film.{suffix}", unit=unit, gap=gap)
     refuse_long_gaps(film, index_film(film))
     for container in RESULTS:
         assert restored(film, tmp_path / f"result.{container}").frames == 5
@@ -119,19 +115,19 @@ def test_longest_gap_that_is_allowed_keeps_all_times(
     assert [time * there.time_base for time in there.times] == [time * here.time_base for time in here.times]
 
 
-def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path, films: ModuleType) -> None:
-    film = film_with_gap(tmp_path / "film.nut", films, unit=Fraction(1, 1000), gap=135_000_000)
+def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path) -> None:
+    film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1000), gap=135_000_000)
     with pytest.raises(OutputError, match="the film has a gap of 135,000 s"):
         restore_segment(Segment(film, tmp_path / "part"), None, VideoRestoreConfig(), lambda _: None)
 
 
-def test_usual_films_are_not_searched_for_gaps(tmp_path: Path, films: ModuleType) -> None:
+def test_usual_films_are_not_searched_for_gaps(tmp_path: Path) -> None:
     for suffix in ("mp4", "mkv", "ts", "avi"):
         assert not may_have_long_gaps(inspect(films.make_film(tmp_path / f"film.{suffix}", codec="mpeg4")))
 
 
 @pytest.mark.parametrize("suffix", RESULTS)
-def test_sound_after_a_long_gap_does_not_cost_the_film(suffix: str, tmp_path: Path, films: ModuleType) -> None:
+def test_sound_after_a_long_gap_does_not_cost_the_film(suffix: str, tmp_path: Path) -> None:
     whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
     film = tmp_path / "film.mkv"
     with av.open(str(whole)) as source, av.open(str(film), "w") as output:

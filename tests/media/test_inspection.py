@@ -6,11 +6,11 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import av
 import pytest
 
+from support import film_factory as films
 from vidrestore.errors import InputError
 from vidrestore.media import inspection
 from vidrestore.media.config import EncodeConfig
@@ -27,7 +27,7 @@ SMALL = 1_000_000
 """Pixels."""
 
 
-def sample_table_bomb(path: Path, films: ModuleType, samples: int) -> Path:
+def sample_table_bomb(path: Path, samples: int) -> Path:
     """An MP4 of three kilobytes whose index claims so many frames of one byte."""
     films.make_film(path, frames=12, options={"bf": "0", "g": "1"})
     film = bytearray(path.read_bytes())
@@ -42,14 +42,14 @@ def sample_table_bomb(path: Path, films: ModuleType, samples: int) -> Path:
     return path
 
 
-def test_inspection_says_what_probe_and_index_say(tmp_path: Path, films: ModuleType) -> None:
+def test_inspection_says_what_probe_and_index_say(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=30, audio="aac", chapters=2)
     assert inspect(film) == probe(film)
     assert inspect_and_index(film) == (probe(film), index_film(film))
 
 
-def test_index_that_asks_for_gigabytes_is_refused(tmp_path: Path, films: ModuleType) -> None:
-    bomb = sample_table_bomb(tmp_path / "bomb.mp4", films, 150_000_000)
+def test_index_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    bomb = sample_table_bomb(tmp_path / "bomb.mp4", 150_000_000)
     with pytest.raises(InputError, match=r"more memory to be opened than is allowed|not one frame can be decoded"):
         inspect(bomb, limits=InspectionLimits(memory_mib=256), max_pixels=SMALL)
     process = inspection._inspections._process
@@ -67,16 +67,14 @@ def test_index_that_asks_for_gigabytes_is_refused(tmp_path: Path, films: ModuleT
         InspectionLimits(cpu_seconds=0.0, cpu_seconds_per_gib=0),
     ],
 )
-def test_inspection_that_takes_too_long_is_ended(limits: InspectionLimits, tmp_path: Path, films: ModuleType) -> None:
-    bomb = sample_table_bomb(tmp_path / "bomb.mp4", films, 60_000_000)
+def test_inspection_that_takes_too_long_is_ended(limits: InspectionLimits, tmp_path: Path) -> None:
+    bomb = sample_table_bomb(tmp_path / "bomb.mp4", 60_000_000)
     with pytest.raises(InputError, match="could not be looked through within"):
         inspect(bomb, limits=limits)
     assert inspect(films.make_film(tmp_path / "film.mp4")).width == 64
 
 
-def test_crash_of_the_demuxer_costs_one_film(
-    tmp_path: Path, films: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_crash_of_the_demuxer_costs_one_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = films.make_film(tmp_path / "film.mp4")
     inspect(film)
     begin = inspection._inspections._begin
@@ -94,7 +92,7 @@ def test_crash_of_the_demuxer_costs_one_film(
     assert inspect(film) == probe(film)
 
 
-def test_process_imports_little_and_nothing_of_the_current_folder(tmp_path: Path, films: ModuleType) -> None:
+def test_process_imports_little_and_nothing_of_the_current_folder(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4")
     for name in ("av.py", "numpy.py", "vidrestore.py"):
         (tmp_path / name).write_text("raise SystemExit('code of the folder ran')")
@@ -110,12 +108,12 @@ print(inspect({str(film)!r}).width, sorted({{"torch", "cv2", "ray"}} & set(sys.m
     assert done.stdout == "64 []\n"
 
 
-def big_film(path: Path, films: ModuleType, *, width: int = 1280, height: int = 960) -> Path:
+def big_film(path: Path, *, width: int = 1280, height: int = 960) -> Path:
     return films.make_film(path, frames=3, width=width, height=height, options={"preset": "ultrafast"})
 
 
-def test_film_of_too_large_pictures_is_refused_in_words(tmp_path: Path, films: ModuleType) -> None:
-    film = big_film(tmp_path / "film.mp4", films)
+def test_film_of_too_large_pictures_is_refused_in_words(tmp_path: Path) -> None:
+    film = big_film(tmp_path / "film.mp4")
     with pytest.raises(InputError, match="has pictures of 1280x960 pixels; at most 1,000,000 pixels"):
         probe(film, max_pixels=SMALL)
     with pytest.raises(InputError, match="has pictures of 1280x960 pixels; at most 1,000,000 pixels"):
@@ -123,13 +121,13 @@ def test_film_of_too_large_pictures_is_refused_in_words(tmp_path: Path, films: M
     assert probe(film, max_pixels=1280 * 960).width == 1280
 
 
-def test_sides_have_a_limit_of_their_own(tmp_path: Path, films: ModuleType) -> None:
+def test_sides_have_a_limit_of_their_own(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", frames=2, width=16400, height=2, codec="ffv1")
     with pytest.raises(InputError, match="has pictures of 16400x2 pixels"):
         probe(film)
 
 
-def raw_h264(path: Path, films: ModuleType, folder: Path, *sizes: tuple[int, int]) -> Path:
+def raw_h264(path: Path, folder: Path, *sizes: tuple[int, int]) -> Path:
     """Streams of different sizes, one behind the other."""
     streams = []
     for number, (width, height) in enumerate(sizes):
@@ -146,8 +144,8 @@ def raw_h264(path: Path, films: ModuleType, folder: Path, *sizes: tuple[int, int
     return path
 
 
-def test_pictures_that_grow_in_mid_film_are_left_out_and_told(tmp_path: Path, films: ModuleType) -> None:
-    mixed = raw_h264(tmp_path / "film.h264", films, tmp_path, (64, 48), (2000, 2000), (64, 48))
+def test_pictures_that_grow_in_mid_film_are_left_out_and_told(tmp_path: Path) -> None:
+    mixed = raw_h264(tmp_path / "film.h264", tmp_path, (64, 48), (2000, 2000), (64, 48))
     with VideoReader(mixed, max_pixels=SMALL) as reader:
         assert {(frame.width, frame.height) for frame in reader} == {(64, 48)}
     told = reader.statistics
@@ -155,8 +153,8 @@ def test_pictures_that_grow_in_mid_film_are_left_out_and_told(tmp_path: Path, fi
     assert any("5 hold pictures larger than restore.max_pixels" in line for line in told.losses())
 
 
-def test_header_that_claims_a_small_picture_does_not_help(tmp_path: Path, films: ModuleType) -> None:
-    film = big_film(tmp_path / "film.mkv", films, width=2400, height=2000)
+def test_header_that_claims_a_small_picture_does_not_help(tmp_path: Path) -> None:
+    film = big_film(tmp_path / "film.mkv", width=2400, height=2000)
     lying = film.read_bytes().replace(b"\xb0\x82\x09\x60\xba\x82\x07\xd0", b"\xb0\x82\x00\x40\xba\x82\x00\x30")
     assert lying != film.read_bytes()
     (tmp_path / "lying.mkv").write_bytes(lying)
@@ -164,7 +162,7 @@ def test_header_that_claims_a_small_picture_does_not_help(tmp_path: Path, films:
         probe(tmp_path / "lying.mkv", max_pixels=SMALL)
 
 
-def test_chapters_beyond_count_are_refused(tmp_path: Path, films: ModuleType) -> None:
+def test_chapters_beyond_count_are_refused(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", chapters=3)
     with av.open(str(film)) as container:
         assert len(container.chapters()) == 3
@@ -205,7 +203,7 @@ def test_huge_frames_are_held_back_in_smaller_numbers() -> None:
         ("libvpx-vp9", "b=0", "lag-in"),
     ],
 )
-def test_encoders_look_less_far_ahead_at_huge_frames(codec: str, usual: str, option: str, films: ModuleType) -> None:
+def test_encoders_look_less_far_ahead_at_huge_frames(codec: str, usual: str, option: str) -> None:
     def options(width: int, height: int) -> str:
         info = films.make_info(width=width, height=height)
         return " ".join(f"{key}={value}" for key, value in plan_encoding(info, EncodeConfig(codec=codec)).options)
@@ -216,9 +214,7 @@ def test_encoders_look_less_far_ahead_at_huge_frames(codec: str, usual: str, opt
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
-def test_encoders_take_the_shorter_look_ahead(
-    codec: str, tmp_path: Path, films: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoders_take_the_shorter_look_ahead(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every preset: encoders refuse a look-ahead that is shorter than their groups of pictures."""
     monkeypatch.setattr("vidrestore.media.encoding._USUAL_PIXELS", 64)
     info = films.make_info()

@@ -2,7 +2,6 @@ import pickle
 import struct
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import film_factory as films
 from vidrestore.errors import InputError
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, layout_of, views
 from vidrestore.media.reader import ReadStatistics, VideoReader, probe
@@ -19,7 +19,7 @@ from vidrestore.types import Colour
 HDR = Colour(matrix=9, primaries=9, transfer=16)
 
 
-def test_frames_come_in_presentation_order_with_every_last_one(films: ModuleType, tmp_path: Path) -> None:
+def test_frames_come_in_presentation_order_with_every_last_one(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "b-frames.mp4", frames=31, options={"bf": "3"})
     with VideoReader(film) as reader:
         frames = list(reader)
@@ -29,7 +29,7 @@ def test_frames_come_in_presentation_order_with_every_last_one(films: ModuleType
     assert reader.statistics.missing_frames == 0
 
 
-def test_planes_are_read_only_views_of_the_decoded_values(films: ModuleType, tmp_path: Path) -> None:
+def test_planes_are_read_only_views_of_the_decoded_values(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "odd.mkv", codec="ffv1", width=45, height=35, pixel_format="yuv420p10le")
     with VideoReader(film) as reader:
         frame = next(iter(reader))
@@ -40,7 +40,7 @@ def test_planes_are_read_only_views_of_the_decoded_values(films: ModuleType, tmp
     assert frame.planes[0].dtype == np.uint16
 
 
-def test_frames_outlive_the_reader(films: ModuleType, tmp_path: Path) -> None:
+def test_frames_outlive_the_reader(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", codec="ffv1")
     with VideoReader(film) as reader:
         frames = list(reader)
@@ -56,16 +56,14 @@ def test_frames_outlive_the_reader(films: ModuleType, tmp_path: Path) -> None:
         (Fraction(1, 600), [7, 27, 47, 60, 61]),
     ],
 )
-def test_times_are_exact_at_a_variable_frame_rate(
-    films: ModuleType, tmp_path: Path, time_base: Fraction, pts: list[int]
-) -> None:
+def test_times_are_exact_at_a_variable_frame_rate(tmp_path: Path, time_base: Fraction, pts: list[int]) -> None:
     options = {"movie_timescale": str(time_base.denominator)}
     film = films.make_film(tmp_path / "film.mp4", time_base=time_base, pts=pts, container_options=options)
     with VideoReader(film) as reader:
         assert [frame.seconds for frame in reader] == [time * time_base for time in pts]
 
 
-def test_info_tells_what_the_file_tells(films: ModuleType, tmp_path: Path) -> None:
+def test_info_tells_what_the_file_tells(tmp_path: Path) -> None:
     film = films.make_film(
         tmp_path / "film.mp4",
         colour=HDR,
@@ -89,13 +87,13 @@ def test_info_tells_what_the_file_tells(films: ModuleType, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_rotation_is_counted_counter_clockwise(films: ModuleType, tmp_path: Path, degrees: int) -> None:
+def test_rotation_is_counted_counter_clockwise(tmp_path: Path, degrees: int) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=1, rotation=degrees)
     with VideoReader(film) as reader:
         assert next(iter(reader)).rotation == degrees == reader.info.rotation
 
 
-def test_mastering_display_and_content_light_are_read(films: ModuleType, tmp_path: Path) -> None:
+def test_mastering_display_and_content_light_are_read(tmp_path: Path) -> None:
     params = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):cll=1000,400"
     film = films.make_film(
         tmp_path / "hdr.mp4", pixel_format="yuv420p10le", options={"x264-params": params}, colour=HDR
@@ -108,14 +106,14 @@ def test_mastering_display_and_content_light_are_read(films: ModuleType, tmp_pat
     assert (info.content_light.maximum, info.content_light.maximum_frame_average) == (1000, 400)
 
 
-def test_interlaced_films_are_told(films: ModuleType, tmp_path: Path) -> None:
+def test_interlaced_films_are_told(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", options={"x264-params": "bff=1"})
     with VideoReader(film) as reader:
         assert all(frame.interlaced for frame in reader)
     assert (reader.info.interlaced, reader.info.field_order) == (True, "bff")
 
 
-def test_full_range_formats_lose_their_j_and_keep_their_range(films: ModuleType, tmp_path: Path) -> None:
+def test_full_range_formats_lose_their_j_and_keep_their_range(tmp_path: Path) -> None:
     colour = Colour(full_range=True)
     film = films.make_film(tmp_path / "film.mp4", pixel_format="yuvj420p", colour=colour)
     with VideoReader(film) as reader:
@@ -125,7 +123,7 @@ def test_full_range_formats_lose_their_j_and_keep_their_range(films: ModuleType,
 
 
 @pytest.mark.parametrize(("source", "native"), [("bgr0", "rgb24"), ("bgra", "rgb24")])
-def test_packed_rgb_is_handed_out_as_rgb24_exactly(films: ModuleType, tmp_path: Path, source: str, native: str) -> None:
+def test_packed_rgb_is_handed_out_as_rgb24_exactly(tmp_path: Path, source: str, native: str) -> None:
     film = films.make_film(tmp_path / "film.mkv", codec="ffv1", pixel_format=source)
     with VideoReader(film) as reader:
         frame = next(iter(reader))
@@ -161,23 +159,23 @@ def test_every_format_becomes_native_without_losing_a_value(source: str, full: b
         assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
-def test_a_gif_is_a_video(shared: Path) -> None:
-    with VideoReader(shared / "clips" / "head-pose-face-detection-female-and-male.gif") as reader:
+def test_a_gif_is_a_video(gif: Path) -> None:
+    with VideoReader(gif) as reader:
         frames = list(reader)
     assert (reader.info.pixel_format, reader.info.frames) == ("rgb24", len(frames))
     assert frames[0].planes[0].shape == (reader.info.height, reader.info.width, 3)
     assert reader.info.notes
 
 
-def test_a_webcam_recording_is_read_to_its_end(shared: Path) -> None:
-    with VideoReader(shared / "clips" / "sister.mkv") as reader:
+def test_a_webcam_recording_is_read_to_its_end(webcam: Path) -> None:
+    with VideoReader(webcam) as reader:
         frames = list(reader)
     assert len(frames) == 87
     assert all(frame.colour.full_range for frame in frames)
     assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})
 
 
-def test_a_truncated_film_gives_what_is_there_and_counts_what_is_not(films: ModuleType, tmp_path: Path) -> None:
+def test_a_truncated_film_gives_what_is_there_and_counts_what_is_not(tmp_path: Path) -> None:
     options = {"movflags": "faststart"}
     film = films.make_film(tmp_path / "film.mp4", frames=60, container_options=options, options={"g": "5", "crf": "5"})
     whole = film.read_bytes()
@@ -219,13 +217,13 @@ def _remux(source: Path, destination: Path, *, last_seconds: Fraction | None = N
     return destination
 
 
-def test_frames_that_an_edit_list_cuts_are_not_missing(films: ModuleType, tmp_path: Path) -> None:
+def test_frames_that_an_edit_list_cuts_are_not_missing(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", pts=[(index - 12) * 512 for index in range(30)])
     statistics = _read(film)
     assert (statistics.frames, statistics.missing_frames) == (18, 0)
 
 
-def test_a_truncated_film_with_an_edit_list_lacks_what_the_list_keeps(films: ModuleType, tmp_path: Path) -> None:
+def test_a_truncated_film_with_an_edit_list_lacks_what_the_list_keeps(tmp_path: Path) -> None:
     pts = [(index - 12) * 512 for index in range(60)]
     film = films.make_film(tmp_path / "film.mp4", pts=pts, container_options=FASTSTART, options=DENSE)
     statistics = _read(_cut(film, 0.75))
@@ -233,7 +231,7 @@ def test_a_truncated_film_with_an_edit_list_lacks_what_the_list_keeps(films: Mod
     assert statistics.missing_frames == 48 - statistics.frames
 
 
-def test_undecodable_packets_of_a_truncated_film_are_not_missing_as_well(films: ModuleType, tmp_path: Path) -> None:
+def test_undecodable_packets_of_a_truncated_video_count_once(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=60, container_options=FASTSTART, options=DENSE)
     with av.open(str(film)) as container:
         packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
@@ -248,9 +246,7 @@ def test_undecodable_packets_of_a_truncated_film_are_not_missing_as_well(films: 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.webm"])
 @pytest.mark.parametrize("audio_seconds", [Fraction(1), Fraction(9)])
-def test_a_truncated_matroska_film_is_not_whole(
-    films: ModuleType, tmp_path: Path, name: str, audio_seconds: Fraction
-) -> None:
+def test_a_truncated_matroska_film_is_not_whole(tmp_path: Path, name: str, audio_seconds: Fraction) -> None:
     kinds = {"film.mkv": ("libx264", DENSE), "film.webm": ("libvpx-vp9", {"lag-in-frames": "0"})}
     codec, options = kinds[name]
     film = films.make_film(
@@ -263,9 +259,7 @@ def test_a_truncated_matroska_film_is_not_whole(
 
 
 @pytest.mark.parametrize("audio", [None, "aac"])
-def test_a_truncated_matroska_film_without_a_length_of_its_own_is_not_whole(
-    films: ModuleType, tmp_path: Path, audio: str | None
-) -> None:
+def test_a_truncated_matroska_video_of_unknown_length_is_incomplete(tmp_path: Path, audio: str | None) -> None:
     film = films.make_film(tmp_path / "film.mkv", frames=100, options=DENSE, audio=audio, audio_seconds=Fraction(4))
     film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
     assert _read(film).missing_frames == 0
@@ -273,7 +267,7 @@ def test_a_truncated_matroska_film_without_a_length_of_its_own_is_not_whole(
     assert statistics.missing_frames == pytest.approx(100 - statistics.frames, abs=1)
 
 
-def test_sound_that_goes_on_is_no_missing_picture(films: ModuleType, tmp_path: Path) -> None:
+def test_sound_that_goes_on_is_no_missing_picture(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", audio="aac", audio_seconds=Fraction(5))
     assert _read(film).missing_frames == 0
     film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
@@ -281,13 +275,13 @@ def test_sound_that_goes_on_is_no_missing_picture(films: ModuleType, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts"])
-def test_a_last_picture_that_stays_is_no_missing_picture(films: ModuleType, tmp_path: Path, name: str) -> None:
+def test_a_last_picture_that_stays_is_no_missing_picture(tmp_path: Path, name: str) -> None:
     film = films.make_film(tmp_path / "film.mp4", options={"bf": "0"})
     assert _read(_remux(film, tmp_path / name, last_seconds=Fraction(5))).missing_frames == 0
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov", "film.ts"])
-def test_uneven_pictures_are_no_missing_pictures(films: ModuleType, tmp_path: Path, name: str) -> None:
+def test_uneven_pictures_are_no_missing_pictures(tmp_path: Path, name: str) -> None:
     film = films.make_film(tmp_path / name, pts=[0, 512, 1024, 1100, 2000, 50000, 51000, 90000])
     assert _read(film).missing_frames == 0
 
@@ -299,7 +293,7 @@ def test_no_shared_clip_is_damaged(shared: Path) -> None:
     assert [path.name for path in clips if _read(path).missing_frames] == []
 
 
-def test_corrupt_packets_are_counted_and_reading_goes_on(films: ModuleType, tmp_path: Path) -> None:
+def test_corrupt_packets_are_counted_and_reading_goes_on(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", frames=40, options={"g": "8", "crf": "10"})
     data = bytearray(film.read_bytes())
     for place in range(len(data) // 4, len(data) // 2, 97):
@@ -312,7 +306,7 @@ def test_corrupt_packets_are_counted_and_reading_goes_on(films: ModuleType, tmp_
     assert statistics.undecodable_packets + statistics.corrupt_frames > 0
 
 
-def test_a_picture_that_changes_its_size_is_scaled_and_counted(films: ModuleType, tmp_path: Path) -> None:
+def test_a_picture_that_changes_its_size_is_scaled_and_counted(tmp_path: Path) -> None:
     large = films.make_film(tmp_path / "large.ts", frames=5)
     small = films.make_film(tmp_path / "small.ts", frames=5, width=32, height=32)
     (tmp_path / "both.ts").write_bytes(large.read_bytes() + small.read_bytes())
@@ -324,7 +318,7 @@ def test_a_picture_that_changes_its_size_is_scaled_and_counted(films: ModuleType
     assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})
 
 
-def test_reading_can_stop_half_way(films: ModuleType, tmp_path: Path) -> None:
+def test_reading_can_stop_half_way(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=60)
     with VideoReader(film) as reader:
         for frame in reader:
@@ -333,7 +327,7 @@ def test_reading_can_stop_half_way(films: ModuleType, tmp_path: Path) -> None:
     assert reader.statistics.frames == 4
 
 
-def _mp4_without_index(films: ModuleType, folder: Path) -> Path:
+def _mp4_without_index(folder: Path) -> Path:
     path = films.make_film(folder / "film.mp4", frames=20)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"moov") - 4])
@@ -384,9 +378,9 @@ def test_a_text_file_says_so(tmp_path: Path, name: str) -> None:
         probe(tmp_path / name)
 
 
-def test_an_mp4_without_its_index_says_so(films: ModuleType, tmp_path: Path) -> None:
+def test_an_mp4_without_its_index_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="index"):
-        probe(_mp4_without_index(films, tmp_path))
+        probe(_mp4_without_index(tmp_path))
 
 
 def test_random_bytes_say_so(tmp_path: Path) -> None:
@@ -400,12 +394,12 @@ def test_sound_alone_says_so(tmp_path: Path) -> None:
         probe(_audio_only(tmp_path, "sound.m4a", None))
 
 
-def test_cover_art_is_not_a_video(films: ModuleType, tmp_path: Path) -> None:
+def test_cover_art_is_not_a_video(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cover art \(png\)"):
         probe(_audio_only(tmp_path, "sound.mp4", films.png()))
 
 
-def test_a_stream_without_one_good_frame_says_so(films: ModuleType, tmp_path: Path) -> None:
+def test_a_stream_without_one_good_frame_says_so(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=5)
     data = bytearray(film.read_bytes())
     start = data.index(b"mdat") + 4
@@ -416,9 +410,7 @@ def test_a_stream_without_one_good_frame_says_so(films: ModuleType, tmp_path: Pa
         probe(film)
 
 
-def test_names_that_look_like_protocols_or_patterns_are_files(
-    films: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_that_look_like_protocols_or_patterns_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     films.make_film(tmp_path / "plain.mp4", frames=2).rename(tmp_path / "12:30 %03d Ünï.mp4")
     monkeypatch.chdir(tmp_path)
     assert probe("12:30 %03d Ünï.mp4").frames == 2

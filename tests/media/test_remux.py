@@ -3,7 +3,6 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Self
 
 import av
@@ -12,6 +11,7 @@ from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import film_factory as films
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.opening import open_source
@@ -72,9 +72,7 @@ def subtitle_text(path: Path) -> str:
 
 
 @pytest.mark.parametrize("extension", [".mp4", ".m4v", ".mov", ".mkv", ".ts"])
-def test_sound_is_copied_byte_for_byte_at_the_same_times(
-    films: ModuleType, restore: Joined, tmp_path: Path, extension: str
-) -> None:
+def test_sound_is_copied_byte_for_byte_at_the_same_times(restore: Joined, tmp_path: Path, extension: str) -> None:
     source = films.make_film(tmp_path / "film.mkv", audio="aac", pts=UNEVEN, audio_seconds=Fraction(1))
     result = tmp_path / f"result{extension}"
     report = restore(source, result)
@@ -91,7 +89,7 @@ def test_sound_is_copied_byte_for_byte_at_the_same_times(
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks"])
 @pytest.mark.parametrize("cuts", [1, 5])
 def test_pictures_keep_their_times_wherever_the_film_was_cut(
-    films: ModuleType, restore: Joined, tmp_path: Path, codec: str, cuts: int
+    restore: Joined, tmp_path: Path, codec: str, cuts: int
 ) -> None:
     source = films.make_film(tmp_path / "film.mp4", pts=[time + 700 for time in UNEVEN], audio="aac")
     result = tmp_path / ("result.mov" if codec == "prores_ks" else "result.mp4")
@@ -102,7 +100,7 @@ def test_pictures_keep_their_times_wherever_the_film_was_cut(
 
 
 @pytest.mark.parametrize("time_base", [Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 1000), Fraction(1, 600)])
-def test_odd_units_of_time_survive(films: ModuleType, restore: Joined, tmp_path: Path, time_base: Fraction) -> None:
+def test_odd_units_of_time_survive(restore: Joined, tmp_path: Path, time_base: Fraction) -> None:
     times = [7, 27, 47, 60, 61, 100, 120]
     options = {"movie_timescale": str(time_base.denominator)}
     source = films.make_film(tmp_path / "film.mov", time_base=time_base, pts=times, container_options=options)
@@ -110,14 +108,14 @@ def test_odd_units_of_time_survive(films: ModuleType, restore: Joined, tmp_path:
     assert seconds(tmp_path / "result.mp4") == [time * time_base for time in times]
 
 
-def test_matroska_keeps_times_to_a_millisecond(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_matroska_keeps_times_to_a_millisecond(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", pts=UNEVEN)
     restore(source, tmp_path / "result.mkv")
     pairs = zip(seconds(source), seconds(tmp_path / "result.mkv"), strict=True)
     assert all(abs(one - other) <= Fraction(1, 1000) for one, other in pairs)
 
 
-def test_a_film_that_starts_before_zero_keeps_its_distances(films: ModuleType, tmp_path: Path) -> None:
+def test_a_film_that_starts_before_zero_keeps_its_distances(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4")
     info = probe(source)
     frames = films.make_frames(info, [-1024, -512, 0, 512])
@@ -130,14 +128,14 @@ def test_a_film_that_starts_before_zero_keeps_its_distances(films: ModuleType, t
     assert report.shift == Fraction(1024, 12800)
 
 
-def test_sound_that_starts_early_or_ends_late_is_whole(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_sound_that_starts_early_or_ends_late_is_whole(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", audio="aac", audio_start=-4096, audio_seconds=Fraction(3))
     restore(source, tmp_path / "result.mp4")
     assert packets(source, "audio") == packets(tmp_path / "result.mp4", "audio")
     assert seconds(source) == seconds(tmp_path / "result.mp4")
 
 
-def test_everything_in_matroska_stays_in_matroska(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_everything_in_matroska_stays_in_matroska(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(
         tmp_path / "film.mkv",
         audio="flac",
@@ -167,7 +165,7 @@ def test_everything_in_matroska_stays_in_matroska(films: ModuleType, restore: Jo
 
 
 @pytest.mark.parametrize("extension", [".mp4", ".mov"])
-def test_what_quicktime_holds_goes_through(films: ModuleType, restore: Joined, tmp_path: Path, extension: str) -> None:
+def test_what_quicktime_holds_goes_through(restore: Joined, tmp_path: Path, extension: str) -> None:
     source = films.make_film(
         tmp_path / "film.mp4",
         audio="aac",
@@ -194,7 +192,7 @@ def test_what_quicktime_holds_goes_through(films: ModuleType, restore: Joined, t
     assert data.index(b"moov") < data.index(b"mdat"), "the index comes first, so that a player can start at once"
 
 
-def test_cover_art_stays_in_mp4(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_cover_art_stays_in_mp4(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", cover=films.png())
     restore(source, tmp_path / "result.mp4")
     assert [one.cover for one in probe(tmp_path / "result.mp4").streams] == [False, True]
@@ -212,7 +210,7 @@ def test_cover_art_stays_in_mp4(films: ModuleType, restore: Joined, tmp_path: Pa
     ],
 )
 def test_text_subtitles_are_rewritten_for_the_container_and_that_is_said(
-    films: ModuleType, restore: Joined, tmp_path: Path, source_name: str, codec: str, result_name: str, target: str
+    restore: Joined, tmp_path: Path, source_name: str, codec: str, result_name: str, target: str
 ) -> None:
     source = films.make_film(tmp_path / source_name, subtitles=codec)
     report = restore(source, tmp_path / result_name)
@@ -223,22 +221,20 @@ def test_text_subtitles_are_rewritten_for_the_container_and_that_is_said(
     assert (info.codec, info.language) == (target, "fra")
 
 
-def test_attachments_that_mp4_cannot_hold_are_left_out_and_named(
-    films: ModuleType, restore: Joined, tmp_path: Path
-) -> None:
+def test_attachments_that_mp4_cannot_hold_are_left_out_and_named(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mkv", attachment=b"font" * 9)
     report = restore(source, tmp_path / "result.mp4")
     assert any("attachment" in line and "font/ttf" in line for line in report.left_out)
 
 
-def test_metadata_that_a_container_loses_is_named(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_metadata_that_a_container_loses_is_named(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mkv", metadata={"director": "Somebody"}, rotation=90)
     report = restore(source, tmp_path / "result.ts")
     assert any("DIRECTOR" in line for line in report.left_out)
     assert any("rotation by 90" in line for line in report.left_out)
 
 
-def test_sound_that_does_not_fit_is_refused_before_work_starts(films: ModuleType, tmp_path: Path) -> None:
+def test_sound_that_does_not_fit_is_refused_before_work_starts(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", audio="aac")
     with pytest.raises(OutputError, match=r"sound .* does not fit into \.webm .*result\.mp4") as caught:
         check_remux(source, tmp_path / "result.webm")
@@ -259,7 +255,6 @@ def test_sound_that_does_not_fit_is_refused_before_work_starts(films: ModuleType
     ],
 )
 def test_video_that_does_not_fit_is_refused_before_work_starts(
-    films: ModuleType,
     tmp_path: Path,
     encoder: str,
     extension: str,
@@ -273,21 +268,21 @@ def test_video_that_does_not_fit_is_refused_before_work_starts(
             check_remux(source, tmp_path / f"result{extension}", video_codec=encoder)
 
 
-def test_a_plan_names_every_stream(films: ModuleType, tmp_path: Path) -> None:
+def test_a_plan_names_every_stream(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mkv", audio="aac", subtitles="subrip", attachment=b"font", chapters=1)
     plan = check_remux(source, tmp_path / "result.mp4")
     assert [one.action for one in plan.streams] == [Action.REPLACE, Action.COPY, Action.CONVERT, Action.LEAVE_OUT]
     assert not (tmp_path / "result.mp4").exists()
 
 
-def test_an_unknown_container_lists_the_known_ones(films: ModuleType, tmp_path: Path) -> None:
+def test_an_unknown_container_lists_the_known_ones(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", frames=2)
     with pytest.raises(OutputError) as caught:
         check_remux(source, tmp_path / "result.avi")
     assert all(extension in str(caught.value) for extension in CONTAINERS)
 
 
-def test_a_timecode_goes_on(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_a_timecode_goes_on(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mov", stream_metadata={"timecode": "01:02:03:04"})
     for name in ("result.mov", "result.mp4"):
         report = restore(source, tmp_path / name)
@@ -296,41 +291,39 @@ def test_a_timecode_goes_on(films: ModuleType, restore: Joined, tmp_path: Path) 
         assert any("tmcd" in line for line in report.converted)
 
 
-def test_hevc_has_the_tag_that_apple_plays(films: ModuleType, restore: Joined, tmp_path: Path) -> None:
+def test_hevc_has_the_tag_that_apple_plays(restore: Joined, tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4")
     restore(source, tmp_path / "result.mp4", codec="libx265", options=())
     with av.open(str(tmp_path / "result.mp4")) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
-def test_a_gif_keeps_its_pace_and_its_end(shared: Path, restore: Joined, tmp_path: Path) -> None:
-    source = shared / "clips" / "head-pose-face-detection-female-and-male.gif"
-    report = restore(source, tmp_path / "result.mp4")
-    assert seconds(source) == seconds(tmp_path / "result.mp4")
-    assert abs(probe(tmp_path / "result.mp4").duration - probe(source).duration) <= Fraction(1, 25)
+def test_a_gif_keeps_its_pace_and_its_end(gif: Path, restore: Joined, tmp_path: Path) -> None:
+    report = restore(gif, tmp_path / "result.mp4")
+    assert seconds(gif) == seconds(tmp_path / "result.mp4")
+    assert abs(probe(tmp_path / "result.mp4").duration - probe(gif).duration) <= Fraction(1, 25)
     assert (report.copied, report.left_out) == ((), ())
 
 
-def test_a_real_film_keeps_its_sound(shared: Path, tmp_path: Path, restore: Joined) -> None:
-    source = shared / "clips" / "short_hamilton_clip.mp4"
-    restore(source, tmp_path / "result.mp4", preset="ultrafast")
-    assert packets(source, "audio") == packets(tmp_path / "result.mp4", "audio")
-    assert seconds(source) == seconds(tmp_path / "result.mp4")
+def test_a_concert_keeps_its_sound(concert: Path, tmp_path: Path, restore: Joined) -> None:
+    restore(concert, tmp_path / "result.mp4", preset="ultrafast")
+    assert packets(concert, "audio") == packets(tmp_path / "result.mp4", "audio")
+    assert seconds(concert) == seconds(tmp_path / "result.mp4")
 
 
-def _part(films: ModuleType, path: Path, info: VideoInfo, pts: list[int], **config: object) -> Path:
+def _part(path: Path, info: VideoInfo, pts: list[int], **config: object) -> Path:
     with VideoWriter(path, info, EncodeConfig(preset="ultrafast", **config)) as writer:
         for frame in films.make_frames(info, pts):
             writer.write(frame)
     return path
 
 
-def test_parts_that_do_not_fit_together_are_refused(films: ModuleType, tmp_path: Path) -> None:
+def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4")
     info = probe(source)
-    first = _part(films, tmp_path / "0.mp4", info, [0, 512])
-    overlapping = _part(films, tmp_path / "1.mp4", info, [512, 1024])
-    other = _part(films, tmp_path / "2.mp4", info, [1024, 1536], pixel_format="yuv444p")
+    first = _part(tmp_path / "0.mp4", info, [0, 512])
+    overlapping = _part(tmp_path / "1.mp4", info, [512, 1024])
+    other = _part(tmp_path / "2.mp4", info, [1024, 1536], pixel_format="yuv444p")
     result = tmp_path / "result.mp4"
     with pytest.raises(OutputError, match="not after the part before it"):
         join([first, overlapping], source, result)
@@ -342,9 +335,9 @@ def test_parts_that_do_not_fit_together_are_refused(films: ModuleType, tmp_path:
         join([tmp_path / "missing.mp4"], source, result)
 
 
-def test_a_source_that_is_gone_says_so(films: ModuleType, tmp_path: Path) -> None:
+def test_a_source_that_is_gone_says_so(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4")
-    part = _part(films, tmp_path / "0.mp4", probe(source), [0, 512])
+    part = _part(tmp_path / "0.mp4", probe(source), [0, 512])
     source.unlink()
     with pytest.raises(InputError, match="does not exist"):
         join([part], source, tmp_path / "result.mp4")
@@ -370,11 +363,9 @@ class _Breaking:
         raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
 
 
-def test_sound_that_cannot_be_read_is_a_loss_and_not_left_out(
-    films: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sound_that_cannot_be_read_is_a_loss_and_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = films.make_film(tmp_path / "film.mkv", audio="aac")
-    part = _part(films, tmp_path / "0.mp4", probe(source), [0, 40, 80])
+    part = _part(tmp_path / "0.mp4", probe(source), [0, 40, 80])
     whole = join([part], source, tmp_path / "whole.mkv")
 
     def open_breaking(path: Path) -> object:

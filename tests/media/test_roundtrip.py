@@ -1,10 +1,10 @@
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from support import film_factory as films
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, is_rgb
@@ -15,7 +15,7 @@ from vidrestore.types import Colour
 
 
 @pytest.mark.parametrize("native", NATIVE_FORMATS)
-def test_lossless_storage_returns_every_sample(films: ModuleType, tmp_path: Path, native: str) -> None:
+def test_lossless_storage_returns_every_sample(tmp_path: Path, native: str) -> None:
     colour = Colour(1, 1, 13, full_range=True) if is_rgb(native) else Colour(9, 9, 16)
     info = films.make_info(native, width=45, height=35, time_base=Fraction(1, 600), colour=colour)
     frames = films.make_frames(info, [7, 20, 21, 90])
@@ -34,9 +34,11 @@ def test_lossless_storage_returns_every_sample(films: ModuleType, tmp_path: Path
         assert all(np.array_equal(plane, back) for plane, back in zip(planes, other.planes, strict=True))
 
 
-@pytest.mark.parametrize("clip", ["sister.mkv", "head-pose-face-detection-female-and-male.gif"])
-def test_a_real_clip_survives_reading_cutting_storing_and_joining(shared: Path, tmp_path: Path, clip: str) -> None:
-    source = shared / "clips" / clip
+@pytest.mark.parametrize("kind", ["gif", "webcam"])
+def test_a_clip_survives_reading_cutting_storing_and_joining(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    source: Path = request.getfixturevalue(kind)
     destination = tmp_path / "result.mkv"
     with scratch_dir(destination) as folder:
         parts = [folder / "0.mp4", folder / "1.mp4"]

@@ -4,7 +4,6 @@ from array import array
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import film_factory as films
 from vidrestore.media.reader import SegmentRange, VideoReader
 from vidrestore.media.segments import TemporalSupport, VideoIndex, index_film, plan_spans
 from vidrestore.types import Frame
@@ -41,7 +41,7 @@ def same(one: Frame, other: Frame) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_spans_together_are_the_film(films: ModuleType, tmp_path: Path, kind: str) -> None:
+def test_spans_together_are_the_film(tmp_path: Path, kind: str) -> None:
     options = dict(KINDS[kind])
     if options.pop("uneven", False):
         steps = np.random.default_rng(1).integers(200, 1500, 90).cumsum()
@@ -66,7 +66,7 @@ def test_spans_together_are_the_film(films: ModuleType, tmp_path: Path, kind: st
     assert all(map(same, got, whole))
 
 
-def test_statistics_are_of_what_counts(films: ModuleType, tmp_path: Path) -> None:
+def test_statistics_are_of_what_counts(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", frames=60, options={"g": "6"})
     spans = plan_spans(index_film(source), REACH, frames_per_segment=20)
     counted = 0
@@ -79,7 +79,7 @@ def test_statistics_are_of_what_counts(films: ModuleType, tmp_path: Path) -> Non
     assert counted == 60
 
 
-def test_a_film_whose_times_step_back_stays_whole(films: ModuleType, tmp_path: Path) -> None:
+def test_a_film_whose_times_step_back_stays_whole(tmp_path: Path) -> None:
     late = films.make_film(
         tmp_path / "late.ts", frames=60, pts=range(900000, 1116000, 3600), time_base=Fraction(1, 90000)
     )
@@ -112,7 +112,7 @@ def test_borders_prefer_the_start_of_a_shot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"), [("cut", "stops early|shorter|counts"), ("none", None)], ids=["truncated", "whole"]
 )
-def test_a_damaged_film_stays_whole(films: ModuleType, tmp_path: Path, damage: str, says: str | None) -> None:
+def test_a_damaged_film_stays_whole(tmp_path: Path, damage: str, says: str | None) -> None:
     source = films.make_film(tmp_path / "film.mkv", frames=200, options={"g": "10"}, time_base=Fraction(1, 1000))
     if damage == "cut":
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])

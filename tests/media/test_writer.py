@@ -2,7 +2,6 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support import film_factory as films
 from vidrestore.errors import ConfigError, OutputError
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.probe import ContentLight, MasteringDisplay, VideoInfo
@@ -42,9 +42,7 @@ def read(path: Path) -> tuple[list[Frame], VideoInfo]:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(("time_base", "pts"), TIMES)
-def test_parts_keep_exact_times(
-    films: ModuleType, tmp_path: Path, codec: str, time_base: Fraction, pts: list[int]
-) -> None:
+def test_parts_keep_exact_times(tmp_path: Path, codec: str, time_base: Fraction, pts: list[int]) -> None:
     info = films.make_info(time_base=time_base)
     write(tmp_path / "part.mp4", info, films.make_frames(info, pts), codec=codec, preset="medium")
     frames, _ = read(tmp_path / "part.mp4")
@@ -53,7 +51,7 @@ def test_parts_keep_exact_times(
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_films_of_very_few_frames_are_whole(films: ModuleType, tmp_path: Path, codec: str, count: int) -> None:
+def test_films_of_very_few_frames_are_whole(tmp_path: Path, codec: str, count: int) -> None:
     info = films.make_info()
     pts = [index * 512 for index in range(count)]
     write(tmp_path / "part.mp4", info, films.make_frames(info, pts), codec=codec)
@@ -65,7 +63,7 @@ def test_films_of_very_few_frames_are_whole(films: ModuleType, tmp_path: Path, c
     st.sets(st.integers(0, 400_000), min_size=1, max_size=12),
     st.sampled_from([Fraction(1, 15360), Fraction(1, 1000), Fraction(1001, 24000), Fraction(1, 90000)]),
 )
-def test_any_growing_times_are_kept(films: ModuleType, tmp_path: Path, pts: set[int], time_base: Fraction) -> None:
+def test_any_growing_times_are_kept(tmp_path: Path, pts: set[int], time_base: Fraction) -> None:
     info = films.make_info(time_base=time_base, width=32, height=32)
     write(tmp_path / "part.mp4", info, films.make_frames(info, sorted(pts)), preset="medium")
     frames, _ = read(tmp_path / "part.mp4")
@@ -75,7 +73,6 @@ def test_any_growing_times_are_kept(films: ModuleType, tmp_path: Path, pts: set[
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("full", [False, True])
 def test_colour_tags_range_and_aspect_are_kept(
-    films: ModuleType,
     tmp_path: Path,
     codec: str,
     full: bool,  # noqa: FBT001
@@ -91,14 +88,14 @@ def test_colour_tags_range_and_aspect_are_kept(
 
 
 @pytest.mark.parametrize(("codec", "native"), [("libx264", "yuv422p10le"), ("libx265", "yuv420p12le")])
-def test_deep_pictures_stay_deep(films: ModuleType, tmp_path: Path, codec: str, native: str) -> None:
+def test_deep_pictures_stay_deep(tmp_path: Path, codec: str, native: str) -> None:
     info = films.make_info(native)
     writer = write(tmp_path / "part.mp4", info, films.make_frames(info, [0, 512]), codec=codec)
     assert read(tmp_path / "part.mp4")[1].pixel_format == native
     assert writer.notes == ()
 
 
-def test_rgb_becomes_what_players_show_in_the_right_colours(films: ModuleType, tmp_path: Path) -> None:
+def test_rgb_becomes_what_players_show_in_the_right_colours(tmp_path: Path) -> None:
     info = films.make_info("rgb24", colour=Colour(full_range=True))
     frames = films.make_frames(info, [0, 512])
     flat = np.empty_like(frames[0].planes[0])
@@ -114,7 +111,6 @@ def test_rgb_becomes_what_players_show_in_the_right_colours(films: ModuleType, t
 
 @pytest.mark.parametrize("full", [False, True])
 def test_grey_keeps_its_values_where_an_encoder_has_no_grey(
-    films: ModuleType,
     tmp_path: Path,
     full: bool,  # noqa: FBT001
 ) -> None:
@@ -127,7 +123,7 @@ def test_grey_keeps_its_values_where_an_encoder_has_no_grey(
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_hdr10_metadata_goes_through(films: ModuleType, tmp_path: Path, codec: str) -> None:
+def test_hdr10_metadata_goes_through(tmp_path: Path, codec: str) -> None:
     display = MasteringDisplay(
         primaries=(
             (Fraction(17, 25), Fraction(8, 25)),
@@ -147,7 +143,7 @@ def test_hdr10_metadata_goes_through(films: ModuleType, tmp_path: Path, codec: s
 
 @pytest.mark.parametrize("order", ["tff", "bff"])
 @pytest.mark.parametrize("codec", ["libx264", "prores_ks", "ffv1"])
-def test_interlaced_films_stay_interlaced(films: ModuleType, tmp_path: Path, codec: str, order: str) -> None:
+def test_interlaced_films_stay_interlaced(tmp_path: Path, codec: str, order: str) -> None:
     info = films.make_info("yuv422p10le", interlaced=True, field_order=order)
     writer = write(tmp_path / "part.mp4", info, films.make_frames(info, [0, 512, 1024]), codec=codec)
     found = probe(tmp_path / "part.mp4")
@@ -156,7 +152,7 @@ def test_interlaced_films_stay_interlaced(films: ModuleType, tmp_path: Path, cod
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (63, 48), (64, 47), (7, 5)])
-def test_odd_sizes_keep_every_pixel_column(films: ModuleType, tmp_path: Path, width: int, height: int) -> None:
+def test_odd_sizes_keep_every_pixel_column(tmp_path: Path, width: int, height: int) -> None:
     info = films.make_info(width=width, height=height)
     writer = write(tmp_path / "part.mp4", info, films.make_frames(info, [0, 512]))
     frames, found = read(tmp_path / "part.mp4")
@@ -164,13 +160,13 @@ def test_odd_sizes_keep_every_pixel_column(films: ModuleType, tmp_path: Path, wi
     assert re.match("yuv420p is stored as yuv4(22|44)p", writer.notes[0])
 
 
-def test_a_picture_too_small_for_the_encoder_is_refused_with_advice(films: ModuleType) -> None:
+def test_a_picture_too_small_for_the_encoder_is_refused_with_advice() -> None:
     with pytest.raises(OutputError, match="--lossless"):
         check_encoding(films.make_info(width=1, height=1), EncodeConfig(codec="libx265"))
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_the_same_frames_give_the_same_bytes(films: ModuleType, tmp_path: Path, codec: str) -> None:
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, codec: str) -> None:
     info = films.make_info()
     frames = films.make_frames(info, [index * 512 for index in range(20)])
     for name in ("one.mp4", "two.mp4"):
@@ -178,14 +174,14 @@ def test_the_same_frames_give_the_same_bytes(films: ModuleType, tmp_path: Path, 
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
-def test_x265_says_nothing(films: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_x265_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     info = films.make_info()
     for codec in ("libx265", "libsvtav1"):
         write(tmp_path / "part.mp4", info, films.make_frames(info, [0, 512]), codec=codec)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_source_keeps_its_size_of_time_even_when_it_starts_before_zero(films: ModuleType, tmp_path: Path) -> None:
+def test_the_source_keeps_its_size_of_time_even_when_it_starts_before_zero(tmp_path: Path) -> None:
     info = films.make_info(time_base=Fraction(1, 90000))
     write(tmp_path / "part.mp4", info, films.make_frames(info, [-6006, -3003, 0, 3003]))
     frames, found = read(tmp_path / "part.mp4")
@@ -193,7 +189,7 @@ def test_the_source_keeps_its_size_of_time_even_when_it_starts_before_zero(films
     assert dict(found.metadata)["comment"] == "origin_pts=-6006"
 
 
-def test_user_options_reach_the_encoder(films: ModuleType, tmp_path: Path) -> None:
+def test_user_options_reach_the_encoder(tmp_path: Path) -> None:
     info = films.make_info()
     frames = films.make_frames(info, [index * 512 for index in range(10)])
     write(tmp_path / "part.mp4", info, frames, options=("g=2", "x264-params=scenecut=0"))
@@ -216,20 +212,18 @@ def test_user_options_reach_the_encoder(films: ModuleType, tmp_path: Path) -> No
         ({"lossless": True, "codec": "libx265"}, "lossless is stored with ffv1"),
     ],
 )
-def test_a_wrong_setting_is_refused_before_work_starts(
-    films: ModuleType, config: dict[str, object], message: str
-) -> None:
+def test_a_wrong_setting_is_refused_before_work_starts(config: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_encoding(films.make_info(), EncodeConfig(**config))
 
 
-def test_a_pixel_format_may_leave_out_its_byte_order(films: ModuleType, tmp_path: Path) -> None:
+def test_a_pixel_format_may_leave_out_its_byte_order(tmp_path: Path) -> None:
     info = films.make_info()
     write(tmp_path / "part.mp4", info, films.make_frames(info, [0]), pixel_format="yuv420p10")
     assert probe(tmp_path / "part.mp4").pixel_format == "yuv420p10le"
 
 
-def test_frames_that_do_not_belong_are_refused(films: ModuleType, tmp_path: Path) -> None:
+def test_frames_that_do_not_belong_are_refused(tmp_path: Path) -> None:
     info = films.make_info()
     first, second = films.make_frames(info, [0, 512])
     with VideoWriter(tmp_path / "part.mp4", info) as writer:
@@ -240,7 +234,7 @@ def test_frames_that_do_not_belong_are_refused(films: ModuleType, tmp_path: Path
             writer.write(replace(second, width=32, pts=1024))
 
 
-def test_a_full_disk_is_one_line(films: ModuleType) -> None:
+def test_a_full_disk_is_one_line() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")

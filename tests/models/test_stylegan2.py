@@ -115,7 +115,7 @@ def small_decoder() -> StyleDecoder:
     return decoder
 
 
-def test_without_conditions_the_decoder_draws_what_scaling_by_one_and_shifting_by_nothing_gives() -> None:
+def test_missing_conditions_equal_scale_one_and_shift_zero() -> None:
     decoder, codes = small_decoder(), torch.randn(2, 6, 6)
     neutral = [
         (torch.ones(2, channels // 2, s, s), torch.zeros(2, channels // 2, s, s)) for channels, s in ((8, 8), (4, 16))

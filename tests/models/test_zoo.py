@@ -16,6 +16,8 @@ from vidrestore.errors import ModelError
 from vidrestore.models import zoo
 from vidrestore.models.zoo import ZooEntry
 
+pytestmark = pytest.mark.integration
+
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
 
 
@@ -233,9 +235,7 @@ def test_verify_wants_a_file_and_hashes_it(server: Server, publish: Publish) -> 
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_bytes_put_in_place_of_the_pinned_ones_are_found_whatever_the_cache_says(
-    server: Server, publish: Publish, *, in_place: bool
-) -> None:
+def test_replaced_weights_are_found_despite_the_hash_cache(server: Server, publish: Publish, *, in_place: bool) -> None:
     entry = publish(server.url)
     path = zoo.fetch("toy")
     stat = path.stat()

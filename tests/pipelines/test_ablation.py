@@ -10,6 +10,8 @@ from vidrestore.models.checkpoint import load_gfpgan, save_safetensors
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training.job import RESTORER_FILE
 
+pytestmark = pytest.mark.integration
+
 
 def test_each_variant_lacks_exactly_its_part() -> None:
     full = ablation.VARIANTS["full"]
@@ -23,6 +25,7 @@ def test_each_variant_lacks_exactly_its_part() -> None:
     assert ablation.VARIANTS["no channel split"] == replace(full, network=replace(full.network, sft_half=False))
 
 
+@pytest.mark.nightly
 def test_variants_are_trained_and_told_in_one_table(
     faces: Path,
     tiny: GFPGANConfig,

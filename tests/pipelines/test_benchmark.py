@@ -6,6 +6,8 @@ from benchmarks.results import Benchmark
 from benchmarks.table import START, STOP, markdown
 from pipelines.benchmark import main
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.nightly
 def test_six_frames_are_raced_written_down_and_put_into_the_readme(tmp_path: Path) -> None:

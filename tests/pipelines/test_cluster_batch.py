@@ -10,20 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from support.ports import free_port
 from vidrestore.jobs.jobs import find_job
 from vidrestore.media.reader import VideoReader
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] is not installed: no dashboard to submit to")
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.nightly]
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

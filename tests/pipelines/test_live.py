@@ -15,6 +15,8 @@ from benchmarks.live_peers import Camera, moving_ball
 from benchmarks.rtsp_relay import RtspRelay
 from pipelines import live_bench
 
+pytestmark = pytest.mark.integration
+
 MakeFilm = Callable[..., Path]
 
 
@@ -33,6 +35,7 @@ def test_a_quiet_stream_is_measured(make_portrait_film: MakeFilm, tmp_path: Path
     assert found["machine"]["cores"] >= 1
 
 
+@pytest.mark.nightly
 def test_the_gateway_publishes_records_and_drains(tmp_path: Path) -> None:
     with RtspRelay() as server, Camera(server.url("raw"), moving_ball, rate=10):
         command = [sys.executable, "-m", "pipelines.rtsp_gateway", f"rtsp://127.0.0.1:{server.port}",
@@ -59,6 +62,7 @@ def test_the_gateway_publishes_records_and_drains(tmp_path: Path) -> None:
     assert any("shows the streams" in message for message in messages)
 
 
+@pytest.mark.nightly
 def test_a_camera_without_a_name_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-m", "pipelines.rtsp_gateway", "rtsp://s", "rtsp://u:hunter2@h/x"]
     assert subprocess.run(command, check=False).returncode == 1

@@ -12,6 +12,8 @@ from vidrestore.config import update
 from vidrestore.demo import make_archival_film
 from vidrestore.restoration.config import RestoreConfig
 
+pytestmark = pytest.mark.integration
+
 CHOSEN = (REFERENCE, "+ tracked, smoothed alignment", ALL)
 
 

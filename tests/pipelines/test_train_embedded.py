@@ -12,6 +12,8 @@ from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
 from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def tiny_stages(tiny: GFPGANConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +26,7 @@ def tiny_stages(tiny: GFPGANConfig, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(train_embedded.STAGES, name, stage)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("tiny_stages")
 def test_the_stages_hand_their_weights_on(
     faces: Path, tiny: GFPGANConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -39,6 +42,7 @@ def test_the_stages_hand_their_weights_on(
     assert capsys.readouterr().out.splitlines()[-1] == f"fine-tune: {out / 'fine-tune' / RESTORER_FILE}"
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("tiny_stages")
 def test_a_stage_goes_on_from_the_weights_alone(faces: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
@@ -51,6 +55,7 @@ def test_a_stage_goes_on_from_the_weights_alone(faces: Path, tmp_path: Path) -> 
     assert (there / "fine-tune" / RESTORER_FILE).is_file()
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("tiny_stages")
 def test_the_second_edition_goes_on_from_weights_that_are_given(
     faces: Path, tiny: GFPGANConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]

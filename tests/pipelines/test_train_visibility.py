@@ -15,6 +15,8 @@ from vidrestore.models.visibility import FaceVisibility, VisibilityNetwork
 from vidrestore.training.visibility.samples import VisibilityConfig
 from vidrestore.training.visibility.train import folded, visibility_loss
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,10 +29,10 @@ def train(faces: Path, out: Path) -> dict[str, torch.Tensor]:
     return load_file(out / "visibility.safetensors")
 
 
-def test_a_training_leaves_weights_figures_and_a_picture_and_repeats_itself(
+def test_a_training_leaves_weights_figures_and_a_picture(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = train(faces, tmp_path / "one")
+    train(faces, tmp_path / "one")
     assert "visibility.safetensors" in capsys.readouterr().out
     report = json.loads((tmp_path / "one" / "visibility.json").read_text())
     assert report["steps"] == 3
@@ -42,7 +44,11 @@ def test_a_training_leaves_weights_figures_and_a_picture_and_repeats_itself(
     assert picture.shape[1] == 12 * 128
     seen = FaceVisibility("cpu", weights=tmp_path / "one" / "visibility.safetensors")([np.zeros((64, 64, 3), np.uint8)])
     assert seen[0].shape == (64, 64)
-    again = train(faces, tmp_path / "two")
+
+
+@pytest.mark.nightly
+def test_a_training_repeats_itself(faces: Path, tmp_path: Path) -> None:
+    first, again = (train(faces, tmp_path / name) for name in ("one", "two"))
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
 
 
@@ -62,7 +68,7 @@ def test_folding_keeps_the_function() -> None:
         assert torch.allclose(plain(faces), network.eval()(faces), rtol=1e-3, atol=1e-3)
 
 
-def test_the_loss_prefers_the_truth_and_counts_the_face_more_than_its_surroundings() -> None:
+def test_the_loss_weighs_the_face_more_than_its_surroundings() -> None:
     config = VisibilityConfig()
     visible = torch.ones(2, 1, 64, 64)
     visible[:, :, 30:40] = 0

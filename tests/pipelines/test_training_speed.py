@@ -9,6 +9,8 @@ import pytest
 from pipelines import training_speed
 from vidrestore.models.gfpgan import GFPGANConfig
 
+pytestmark = pytest.mark.integration
+
 
 def test_the_ways_differ_in_what_their_names_say() -> None:
     ways = training_speed.WAYS

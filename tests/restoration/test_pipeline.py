@@ -23,6 +23,8 @@ from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
 
+pytestmark = pytest.mark.integration
+
 WIDTH, HEIGHT = 320, 240
 RATE = 25
 LIVE = {"lag": 0, "tracker": {"coast_seconds": 0.3, "min_hits": 1}}

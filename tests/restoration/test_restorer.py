@@ -17,6 +17,8 @@ from vidrestore.restoration.face import restorer as module
 from vidrestore.restoration.face.restorer import FaceRestorer, choose_dtype, cpu_computes_bf16
 from vidrestore.types import StyledCrop
 
+pytestmark = pytest.mark.integration
+
 Crop = NDArray[np.uint8]
 CPU = torch.device("cpu")
 
@@ -38,8 +40,15 @@ def restorer(batch_size: int | None = None, precision: str = "auto") -> FaceRest
     return FaceRestorer(RestorerConfig(device="cpu", precision=precision, batch_size_cpu=batch_size))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize(
+    ("precision", "batch_size"),
+    [
+        ("fp32", None),
+        ("fp32", 2),
+        pytest.param("bf16", 2, marks=pytest.mark.nightly),  # slow without instructions for it
+        pytest.param("bf16", None, marks=pytest.mark.nightly),
+    ],
+)
 def test_result_does_not_depend_on_how_crops_are_grouped(
     crops: list[Crop], precision: str, batch_size: int | None
 ) -> None:
@@ -157,7 +166,7 @@ def test_no_memory_for_a_single_crop_is_an_error_with_advice(crops: list[Crop]) 
         restore(crops)
 
 
-def test_values_that_are_not_finite_are_an_error_and_never_an_unrestored_crop(crops: list[Crop]) -> None:
+def test_values_that_are_not_finite_are_an_error(crops: list[Crop]) -> None:
     restore = restorer(2)
 
     def broken(faces: Tensor) -> Tensor:

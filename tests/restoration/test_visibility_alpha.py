@@ -15,7 +15,7 @@ def path(x: float = 0.0, *, confidence: float = 1.0, side: int = 128) -> FlowFie
     return FlowField(shift, np.full((side, side), confidence, np.float32))
 
 
-def test_what_is_surely_seen_is_shown_in_full_and_what_is_surely_hidden_not_at_all() -> None:
+def test_certain_visibility_maps_to_alpha_one_or_zero() -> None:
     answer = np.linspace(0, 255, 64 * 64).astype(np.uint8).reshape(64, 64)
     shares = visibility_to_alpha(answer, OcclusionConfig())
     assert (shares[answer <= 76] == 0).all()

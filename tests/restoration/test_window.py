@@ -6,7 +6,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidrestore.errors import ConfigError
@@ -176,6 +176,7 @@ def content(items: list[FrameFaces[AlignedFace]] | list[FrameFaces[Restoration]]
 
 
 @given(seed=st.integers(0, 99), start=st.integers(0, 12), length=st.integers(1, 8))
+@example(seed=20, start=7, length=1)  # a fade differed in its last bit
 @settings(deadline=None, max_examples=12)
 @pytest.mark.parametrize(
     ("name", "lag"),  # a causal fade remembers what it showed

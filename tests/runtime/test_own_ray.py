@@ -1,6 +1,7 @@
 """A Ray of our own: who may speak to it, from where, and what is left of it."""
 
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -92,8 +93,10 @@ def test_it_is_for_its_own_processes_alone(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.nightly  # three starts of Ray; each of the other tests of Ray begins where another ended, too
-def test_another_ray_may_follow_in_the_same_process_whoever_ended_the_first() -> None:
+def test_another_ray_may_follow_in_the_same_process_whoever_ended_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = set()
+    folder = Path(tempfile.mkdtemp(prefix="t"))  # short, for sockets; and other tests leave theirs in the usual one
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
     for end in (_ray.shutdown, disconnect):
         assert connect(None)
         assert not connect(None)
@@ -104,13 +107,12 @@ def test_another_ray_may_follow_in_the_same_process_whoever_ended_the_first() ->
         assert _ray.cluster_resources()["GPU"] == 3
         tokens.add(asked()[2])
     assert len(tokens) == 3
-    assert not list(Path(tempfile.gettempdir()).glob("vidrestore-????????"))
+    assert not list(folder.glob("vidrestore-????????"))
+    shutil.rmtree(folder)
 
 
 @pytest.mark.slow
-def test_a_cluster_is_joined_after_a_ray_of_our_own_and_imports_nothing_from_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_joined_cluster_imports_only_from_its_own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert connect(None)
     disconnect()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

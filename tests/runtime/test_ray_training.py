@@ -19,8 +19,6 @@ from vidrestore.runtime.ray.connection import connect
 from vidrestore.runtime.ray.training import _check_shared, _Job, train_on_ray
 from vidrestore.training.job import TrainingConfig, machine_of, train_restorer
 
-pytestmark = pytest.mark.ray
-
 STEPS = 4
 CONFIG = update(
     TrainingConfig(),
@@ -59,7 +57,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def one_ray() -> Iterator[None]:
     """Started once for all of these tests: a Ray that is already there is used and left running."""
     with pytest.MonkeyPatch.context() as patch:
@@ -88,7 +86,9 @@ def distances(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]
     return torch.cat([(one[name] - other[name]).abs().flatten() for name in one])
 
 
+@pytest.mark.ray
 @pytest.mark.nightly
+@pytest.mark.usefixtures("one_ray")
 def test_two_workers_reach_the_weights_of_one_process(faces: Path, tmp_path: Path) -> None:
     heard: list[int] = []
     made = train_on_ray(
@@ -112,7 +112,9 @@ def test_two_workers_reach_the_weights_of_one_process(faces: Path, tmp_path: Pat
     assert arithmetic.mean() < method.mean() / 50
 
 
+@pytest.mark.ray
 @pytest.mark.nightly
+@pytest.mark.usefixtures("one_ray")
 def test_a_worker_that_dies_is_replaced_and_the_training_resumes(faces: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"run": {"steps": 16}})
     first = tmp_path / "state-00000002.pt"
@@ -134,7 +136,9 @@ def test_a_worker_that_dies_is_replaced_and_the_training_resumes(faces: Path, tm
     assert (tmp_path / "state-00000016.pt").is_file()
 
 
+@pytest.mark.ray
 @pytest.mark.nightly
+@pytest.mark.usefixtures("one_ray")
 def test_a_diverged_training_is_not_retried_and_tells_its_own_error(faces: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"restorer": {"learning_rate": 1e30, "clip": 1e30}, "run": {"steps": 40}})
     with pytest.raises(TrainingError, match="training diverged at step"):

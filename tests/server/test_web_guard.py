@@ -5,8 +5,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import pytest
+
 from vidrestore.server.connections import network_of
 from vidrestore.server.rate import Rates
+
+pytestmark = pytest.mark.integration
 
 TOKEN = "a-token-of-the-tests"  # noqa: S105
 Serve = Callable[..., AbstractContextManager[Any]]

@@ -14,6 +14,8 @@ from vidrestore.server.logs import start_logging
 from vidrestore.server.run import _web
 from vidrestore.server.web_config import WebConfig
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def no_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ from vidrestore.training.gan.validation import LossModels
 from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import _any_process
 
+pytestmark = pytest.mark.integration
+
 CPU = torch.device("cpu")
 TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
 L1_ALONE = LossWeights(

@@ -38,7 +38,7 @@ def test_buffers_are_copied_not_averaged() -> None:
     assert averaged[1].noise1.data_ptr() != network[1].noise1.data_ptr()
 
 
-def test_the_copy_takes_no_gradient_and_evaluates_while_the_network_still_learns() -> None:
+def test_the_averaged_copy_is_frozen_and_in_evaluation_mode() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
     averaged = averaged_copy(network)
     assert not averaged.training

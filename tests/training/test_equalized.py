@@ -30,7 +30,7 @@ def decoder_of(config: GFPGANConfig) -> StyleDecoder:
     )
 
 
-def test_each_layer_of_the_decoder_learns_at_the_rate_over_the_root_of_its_fan_in(tiny: GFPGANConfig) -> None:
+def test_decoder_layers_learn_at_the_rate_over_the_root_of_fan_in(tiny: GFPGANConfig) -> None:
     rates, channels, codes = rates_of(decoder_of(tiny)), tiny.channels[4], tiny.num_style_feat
     assert rates["style_conv1.modulated_conv.weight"] == pytest.approx(RATE / math.sqrt(channels * 9))
     assert rates["style_conv1.modulated_conv.modulation.weight"] == pytest.approx(RATE / math.sqrt(codes))

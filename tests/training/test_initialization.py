@@ -127,7 +127,7 @@ def test_a_prior_with_other_tensors_is_refused(
         initialised(tiny, seed=0, prior=change(prior_of(tiny)))
 
 
-def test_a_prior_of_another_width_is_refused_with_its_first_tensor_and_what_to_do(tiny: GFPGANConfig) -> None:
+def test_a_prior_of_another_width_is_refused_with_advice(tiny: GFPGANConfig) -> None:
     prior = prior_of(replace(tiny, narrow=1 / 16))
     with pytest.raises(ModelError, match=r"the first is constant_input\.weight with shape \[1, 32, 4, 4\]") as caught:
         initialised(tiny, seed=0, prior=prior)

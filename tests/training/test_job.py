@@ -29,6 +29,8 @@ from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.log import last_figures
 from vidrestore.training.loop.run import RunConfig
 
+pytestmark = pytest.mark.integration
+
 TINY = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, num_mlp=2, narrow=1 / 32)
 CONFIG = TrainingConfig(
     network=TINY,

@@ -16,6 +16,8 @@ from vidrestore.training.data.dataset import FaceBatches, FaceFolder
 from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.types import Float64
 
+pytestmark = pytest.mark.integration
+
 FILMS = FilmShareConfig(share=0.5, preset="film16", frames=3, workers=1)
 
 

@@ -119,7 +119,7 @@ def test_the_truth_says_how_much_of_the_face_is_left() -> None:
     assert seen_whole.float().mean() < 0.2
 
 
-def test_half_of_the_faces_are_free_and_a_free_one_in_plain_light_keeps_its_pixels(bank: SpriteBank) -> None:
+def test_half_of_the_faces_stay_unoccluded(bank: SpriteBank) -> None:
     faces = torch.rand(64, 3, 64, 64, generator=seeded(3))
     images, visible = occlude(faces, bank, replace(PLAIN, probability=0.5), seeded())
     free = visible.flatten(1).amin(1) == 1

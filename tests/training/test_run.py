@@ -184,7 +184,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, machine: Distribut
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("log_every", [1, 4, 50])
-def test_a_loss_that_is_not_finite_stops_the_run_and_nothing_after_it_is_kept(
+def test_a_loss_that_is_not_finite_stops_the_run(
     tmp_path: Path, machine: DistributedContext, log_every: int, value: float
 ) -> None:
     config = RunConfig(steps=50, log_every_steps=log_every, checkpoint_every_steps=4)

@@ -28,6 +28,8 @@ from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.loop.run import Checkpoints, RunConfig, run
 from vidrestore.training.loop.schedule import ScheduleConfig
 
+pytestmark = pytest.mark.integration
+
 Make = Callable[..., RestorerTrainer]
 FIXED = DegradationConfig(blur_sigma_pixels=(2, 2), anisotropic_probability=0)
 PLAIN = LossWeights(

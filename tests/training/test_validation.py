@@ -76,7 +76,7 @@ def test_looking_needs_no_gradients(validation: Validation, tiny: GFPGANConfig) 
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_the_picture_shows_damaged_restored_and_true_faces_then_clean_ones_restored(
+def test_the_image_grid_shows_degraded_restored_true_and_clean_faces(
     validation: Validation, held_out: FaceBatches
 ) -> None:
     picture = validation.picture(Identity())  # type: ignore[arg-type]  # a network by its call alone

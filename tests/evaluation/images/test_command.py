@@ -17,6 +17,8 @@ from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.images.results import EvaluationReport
 from vidrestore.evaluation.images.run import evaluate_models
 
+pytestmark = pytest.mark.integration
+
 MakeFaces = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 

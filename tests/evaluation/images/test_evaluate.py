@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_report_and_another_seed_other_damage(
     assert other.results[1].inputs_sha256 != first.results[1].inputs_sha256
 
 
-def test_the_damage_of_a_face_depends_neither_on_the_others_nor_on_batches(
+def test_each_face_is_damaged_independently_of_its_batch(
     make_faces: MakeFaces, judges: MetricModels, candidate: MakeContender
 ) -> None:
     folder = make_faces(5)
@@ -130,9 +130,7 @@ def test_a_folder_too_small_to_hold_faces_out_says_what_to_do(make_faces: MakeFa
         evaluate(make_faces(1), baselines(), judges, with_options(part="held-out"))
 
 
-def test_grids_hold_a_row_for_each_face_asked_for_and_a_column_for_each_contender(
-    make_faces: MakeFaces, judges: MetricModels
-) -> None:
+def test_grids_have_a_row_per_face_and_a_column_per_contender(make_faces: MakeFaces, judges: MetricModels) -> None:
     config = with_options(grid_faces=3, grid_strengths=("medium", "protocol"))
     (grid,) = evaluate(make_faces(4), baselines(), judges, config).grids
     assert grid.title == "medium"

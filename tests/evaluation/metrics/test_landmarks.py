@@ -155,9 +155,7 @@ def test_what_the_copies_show_is_taken_back_to_the_face(side: int) -> None:
 @pytest.mark.parametrize(
     ("blind", "seen"), [({4, 5, 6, 7}, True), ({1, 3, 5}, True), ({3, 4, 5, 6, 7}, False), ({0}, False)]
 )
-def test_looks_that_find_nothing_do_not_count_unless_they_are_many_or_the_face_itself(
-    blind: set[int], *, seen: bool
-) -> None:
+def test_a_face_is_lost_only_after_many_missed_detections(blind: set[int], *, seen: bool) -> None:
     chart = Chart(SIDE)
     chart.blind = blind
     (found,) = steady_landmarks(chart.detect, [chart.image])

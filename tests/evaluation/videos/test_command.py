@@ -15,6 +15,8 @@ from vidrestore.evaluation.videos.plots import PICTURES
 from vidrestore.evaluation.videos.results import FilmComparison
 from vidrestore.types import UInt8
 
+pytestmark = pytest.mark.integration
+
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[..., Path]
 Drawn = Callable[..., list[UInt8]]

@@ -23,6 +23,8 @@ from vidrestore.media.geometry import frame_to_display
 from vidrestore.media.reader import VideoReader
 from vidrestore.types import FaceTrack, FrameFaces, UInt8
 
+pytestmark = pytest.mark.integration
+
 Write = Callable[..., Path]
 WriteOnce = Callable[[str, Sequence[UInt8]], Path]
 Drawn = Callable[..., list[UInt8]]
@@ -133,7 +135,7 @@ def test_a_frozen_film_is_perfectly_steady_beside_a_frozen_input(write: Write, t
     assert (done.input_sway.weave_pixels, done.input_sway.lamp_levels) == (0, 0)
 
 
-def test_grain_of_an_input_that_does_not_sway_is_not_taken_for_sway(write: Write, talking: list[UInt8]) -> None:
+def test_grain_of_a_still_input_is_distinguished_from_sway(write: Write, talking: list[UInt8]) -> None:
     still = softened([talking[0]] * 6)
     generator = np.random.default_rng(3)
     grainy = [np.clip(one + generator.normal(0, 20, one.shape), 0, 255).astype(np.uint8) for one in still]

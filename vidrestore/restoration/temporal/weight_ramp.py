@@ -73,6 +73,8 @@ class WeightRamp:
             moment.weights.get(track, 0.0) + abs(place - now) * self._slope
             for place, moment in enumerate(self._moments)
         )
+        if self.future == self.past:  # the window holds; what was shown differs by rounding where a segment begins
+            return highest
         return max(highest, self._shown.get(track, 0.0) - self._slope)
 
 
