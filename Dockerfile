@@ -1,9 +1,11 @@
-# The image of examples/kuberay.yaml, and of containers anywhere:
+# vidrestore for CUDA and for CPUs; the image of deploy/kuberay.yaml, and of containers anywhere.
 #
 #   docker build --tag registry.example.org/vidrestore:0.1.0 .
+#   docker build --tag registry.example.org/vidrestore:0.1.0-cpu --build-arg TORCH_INDEX=URL .
 #
-# PyTorch is the build that pip's own index has, which on x86-64 is for CUDA; for another, such as that for CPUs, name the
-# index that PyTorch's page of installation names for it: --build-arg TORCH_INDEX=URL
+# Only the build of PyTorch differs. That of pip's own index is for CUDA on x86-64; for CPUs, give the URL of the index that
+# PyTorch's installation page names for them. The CUDA libraries come with PyTorch's wheels: the base image needs none, and
+# the host only its driver and the NVIDIA Container Toolkit.
 FROM python:3.11-slim-bookworm
 
 ARG TORCH_INDEX=""
@@ -15,7 +17,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home vidrestore \
  && python -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONSAFEPATH=1 RAY_USAGE_STATS_ENABLED=0
+# Of the driver, the container toolkit mounts what is named here; video is for the encoders of the GPU.
+ENV PATH=/opt/venv/bin:$PATH PYTHONSAFEPATH=1 RAY_USAGE_STATS_ENABLED=0 NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 
 WORKDIR /opt/vidrestore
 COPY locks locks

@@ -17,7 +17,7 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0
 PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell nginx-light libnginx-mod-rtmp
 
-.PHONY: demo test test-unit test-all lint bench lock audit system peers clean
+.PHONY: demo test test-unit test-all lint bench docs lock audit system peers clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/vidrestore demo $(OUT)
@@ -43,6 +43,17 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pipelines.benchmark
 
+# The documentation, as pages in build/site; a broken link fails. Its environment is its own: it needs no PyTorch.
+docs: build/docs-venv/.installed
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+build/docs-venv/.installed: locks/docs.txt
+	test -x build/docs-venv/bin/python || $(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --requirement locks/docs.txt
+	touch $@
+
 # Everything with its hash from locks/, built by what is locked too; PyTorch last, in the build that the machine takes.
 $(VENV)/.installed-%: pyproject.toml locks/%.txt locks/torch.in | system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -60,6 +71,7 @@ lock: $(VENV)/.installed-dev
 	  $(COMPILE) --extra $$extra --constraint locks/dev.txt --constraint locks/torch.in \
 	    --output-file locks/$$extra.txt || exit; \
 	done
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --group docs --output-file locks/docs.txt
 
 # Known holes of everything that is locked, and of PyTorch; it asks the databases on the network, so no test does.
 audit: $(VENV)/.installed-dev
@@ -90,4 +102,4 @@ peers:
 	fi
 
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

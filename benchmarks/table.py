@@ -1,4 +1,4 @@
-"""A benchmark as Markdown: the tables of README.md, made from its JSON and from nothing else."""
+"""A benchmark as Markdown: the tables of docs/benchmarks/speed.md, made from its JSON and from nothing else."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """How fast this machine restores, against the reference flow in the same run, and how much memory it takes.
 
-    python -m pipelines.benchmark --readme README.md
+    python -m pipelines.benchmark --page docs/benchmarks/speed.md
 
 Nothing else should run on the machine meanwhile. With `--memory` two long films are restored as well, which takes a
 quarter of an hour on two cores.
@@ -30,11 +30,11 @@ def main(
     as_shipped_runs: Annotated[int, typer.Option(help="Runs of the slow reference; 0 leaves it out.")] = 2,
     as_shipped_frames: Annotated[int, typer.Option(help="Frames of each of those.")] = 10,
     runtime: Annotated[list[str], typer.Option(help="local or ray; may be repeated.")] = ["local", "ray"],  # noqa: B006
-    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("benchmark.json"),
+    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("benchmarks/benchmark.json"),
     reuse: Annotated[bool, typer.Option("--reuse", help="Take the speeds from that file.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Measure memory as well.")] = False,
     minutes: Annotated[list[float], typer.Option(help="Lengths of the films for it.")] = [1, 10],  # noqa: B006
-    readme: Annotated[Path | None, typer.Option(help="Replace the tables in this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown file in which to replace the tables.")] = None,
 ) -> None:
     """Time the restoration against the reference flow, and write the figures down."""
     with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder:
@@ -48,8 +48,8 @@ def main(
             found = replace(found, memory=tuple(uses))
             found.write(json)
     report(found)
-    if readme:
-        update_readme(readme, found)
+    if page:
+        update_readme(page, found)
 
 
 def demo_film(folder: Path) -> Path:

@@ -22,7 +22,7 @@ def main(
     films: Annotated[list[Path], typer.Argument(help="Undamaged films with faces.")],
     preset: Annotated[list[str], typer.Option(help="Of `vidrestore degrade`; may be repeated.")] = ["vhs"],  # noqa: B006
     frames: Annotated[int | None, typer.Option(help="Cut every film to so many.")] = None,
-    readme: Annotated[Path | None, typer.Option(help="Replace the table in this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown file in which to replace the table.")] = None,
 ) -> None:
     """Damage, restore in every way, compare, and write the figures down."""
     out.mkdir(parents=True, exist_ok=True)
@@ -32,8 +32,8 @@ def main(
     text = markdown(measured)
     replace_text(out / "steadiness.md", f"{text}\n")
     say_lines(text)
-    if readme:
-        replace_between(readme, "<!-- steadiness -->", "<!-- /steadiness -->", text)
+    if page:
+        replace_between(page, "<!-- steadiness -->", "<!-- /steadiness -->", text)
 
 
 def _cut(film: Path, out: Path, frames: int) -> Path:

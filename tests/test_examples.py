@@ -93,6 +93,6 @@ def test_watch_a_camera(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) 
 
 def test_the_file_of_streams_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORCH_PASSWORD", "x")
-    found = read_settings(EXAMPLES / "streams.toml")
+    found = read_settings(EXAMPLES.parent / "deploy" / "streams.toml")
     assert [spec.name for spec in found.streams] == ["porch", "lobby"]
     assert found.streams[0].config.restore.lag == 2

@@ -37,11 +37,17 @@ def test_every_requirement_is_locked_within_its_bounds(extra: str) -> None:
         assert pinned[canonicalize_name(one.name)] in one.specifier, one
 
 
-@pytest.mark.parametrize("extra", ["dev", "demo", "image"])
-def test_every_line_has_hashes_and_names_no_place(extra: str) -> None:
+def test_what_builds_the_documentation_is_locked() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    for one in map(Requirement, groups["docs"]):
+        assert locked("docs")[canonicalize_name(one.name)] in one.specifier, one
+
+
+@pytest.mark.parametrize(("extra", "least"), [("dev", 60), ("demo", 60), ("image", 60), ("docs", 20)])
+def test_every_line_has_hashes_and_names_no_place(extra: str, least: int) -> None:
     text = (ROOT / "locks" / f"{extra}.txt").read_text()
     assert "://" not in text
-    assert len(locked(extra)) == len(re.findall(r"^[a-z]", text, re.MULTILINE)) > 60
+    assert len(LOCKED.findall(text)) == len(re.findall(r"^[a-z]", text, re.MULTILINE)) > least
     for name, _, hashes in LOCKED.findall(text):
         assert hashes, name
         assert not UNHASHED.fullmatch(name), f"{name} comes with PyTorch: add it to no-emit-package in pyproject.toml"

@@ -1,4 +1,4 @@
-"""The examples of clusters are what Ray and KubeRay read, and say nothing that this version does not do."""
+"""The files for clusters are what Ray and KubeRay read, and say nothing that this version does not do."""
 
 import json
 import re
@@ -11,11 +11,11 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def loaded(name: str) -> Any:
-    return next(yaml.safe_load_all((EXAMPLES / name).read_text()))
+    return next(yaml.safe_load_all((DEPLOY / name).read_text()))
 
 
 def pods(job: Any) -> list[Any]:
@@ -49,12 +49,12 @@ def test_every_volume_that_is_mounted_is_there() -> None:
 def test_the_commands_are_those_of_this_version() -> None:
     words = shlex.split(loaded("kuberay.yaml")["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "pipelines.cluster_batch"]
-    assert (EXAMPLES.parent / "pipelines" / "cluster_batch.py").exists()
+    assert (DEPLOY.parent / "pipelines" / "cluster_batch.py").exists()
     assert "runtimeEnvYAML" not in loaded("kuberay.yaml")["spec"]  # a working_dir would be imported from
 
 
 def test_kubernetes_asks_for_a_token_and_lets_nobody_else_in() -> None:
-    job, policy = yaml.safe_load_all((EXAMPLES / "kuberay.yaml").read_text())
+    job, policy = yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text())
     assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
     for pod in pods(job):
         assert pod["metadata"]["labels"].items() >= policy["spec"]["podSelector"]["matchLabels"].items()
@@ -78,8 +78,8 @@ def test_machines_of_ones_own_ask_for_a_token_that_is_brought_to_them() -> None:
 
 
 def test_examples_and_image_install_what_is_locked() -> None:
-    for text in ((EXAMPLES / "cluster.yaml").read_text(), (EXAMPLES.parent / "Dockerfile").read_text()):
+    for text in ((DEPLOY / "cluster.yaml").read_text(), (DEPLOY.parent / "Dockerfile").read_text()):
         installs = re.findall(r"pip install ([^\n]*)", text)
         assert any("--require-hashes" in install and "locks/image.txt" in install for install in installs)
         assert all("--no-deps" in install or "locks/torch.in" in install for install in installs)
-    assert re.search(r"^USER 1000$", (EXAMPLES.parent / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.search(r"^USER 1000$", (DEPLOY.parent / "Dockerfile").read_text(), re.MULTILINE)

@@ -52,9 +52,9 @@ def test_a_film_is_damaged_restored_in_every_way_and_compared(
             films, presets, folder, ways=[way for way in WAYS if way.name in CHOSEN], on_step=on_step
         ),
     )
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- steadiness -->\nold\n<!-- /steadiness -->\nafter\n", encoding="utf-8")
-    pipeline.main(tmp_path / "out", [truth], preset=["lowbitrate"], frames=8, readme=readme)
+    page = tmp_path / "steadiness.md"
+    page.write_text("before\n<!-- steadiness -->\nold\n<!-- /steadiness -->\nafter\n", encoding="utf-8")
+    pipeline.main(tmp_path / "out", [truth], preset=["lowbitrate"], frames=8, page=page)
     found = Steadiness.read(tmp_path / "out" / "steadiness.json")
     (scene,) = found.scenes
     assert (scene.frames, scene.preset) == (8, "lowbitrate")
@@ -66,7 +66,7 @@ def test_a_film_is_damaged_restored_in_every_way_and_compared(
     assert ours.warp_error < flow.warp_error
     text = (tmp_path / "out" / "steadiness.md").read_text(encoding="utf-8")
     assert text.startswith(table(found))
-    assert readme.read_text(encoding="utf-8") == (f"before\n<!-- steadiness -->\n{text}<!-- /steadiness -->\nafter\n")
+    assert page.read_text(encoding="utf-8") == (f"before\n<!-- steadiness -->\n{text}<!-- /steadiness -->\nafter\n")
     assert CHOSEN[1] in capsys.readouterr().out
     worst = cv2.imread(str(tmp_path / "out" / f"{truth.stem}-lowbitrate" / "worst.png"))
     assert worst.shape == (28 + 8 * 256, 4 * 256 + 3 * 2, 3), "truth, damaged, common and ours, of all eight frames"
