@@ -26,10 +26,9 @@ from vidrestore.config import apply_settings, update
 from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.jobs.batch import BatchConfig
-from vidrestore.live.stream import StreamConfig
-from vidrestore.restoration.pipeline import RestoreConfig
-from vidrestore.runtime.film import JobConfig
+from vidrestore.jobs.config import BatchConfig, JobConfig
+from vidrestore.live.config import StreamConfig
+from vidrestore.restoration.config import RestoreConfig
 from vidrestore.server.settings import ServiceConfig, read_settings
 from vidrestore.training.recipes import training_preset
 

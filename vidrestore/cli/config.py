@@ -18,8 +18,8 @@ _PLACES: Final[dict[str, tuple[str, str]]] = {
     "restore": ("jobs.config", "JobConfig"),
     "batch": ("jobs.config", "BatchConfig"),
     "stream": ("live.config", "StreamConfig"),
-    "degrade": ("damage.degrade", "DegradeConfig"),
-    "train": ("training.presets", "training_preset"),
+    "degrade": ("degradation.video", "DegradeConfig"),
+    "train": ("training.recipes", "training_preset"),
 }
 """Command -> module, and what makes its default configuration there."""
 _FORMATTED: Final = 100
