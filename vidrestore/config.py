@@ -193,10 +193,11 @@ def toml_values(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def apply_settings(config: C, settings: Iterable[str]) -> C:
+def apply_settings(config: C, settings: Iterable[str], *, where: str = "") -> C:
     """Apply settings such as `tracker.lookahead=8`; the value is read as TOML, and as plain text where it is none.
 
-    Settings are applied one after the other; options that must agree are changed in an order in which they do.
+    Settings are applied one after the other; options that must agree are changed in an order in which they do. Messages
+    name paths below `where`, which is that of `config`.
 
     Raises:
         ConfigError: a setting without `=`, or one that `update` refuses.
@@ -205,7 +206,7 @@ def apply_settings(config: C, settings: Iterable[str]) -> C:
         key, separator, text = setting.partition("=")
         if not separator or not key:
             raise ConfigError(f"setting {setting!r} is not of the form PART.OPTION=VALUE, such as tracker.lookahead=8")
-        config = update(config, nested(key.strip(), _parse(text)))
+        config = update(config, nested(key.strip(), _parse(text)), where=where)
     return config
 
 

@@ -34,6 +34,8 @@ class Recorder:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.tracks_in_frame = 0
+        """Of the latest frame: a level, which no sum of segments would make sense of."""
         self._nesting = threading.local()
 
     @contextmanager

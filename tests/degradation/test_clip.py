@@ -267,7 +267,7 @@ def test_mixed_draws_every_medium() -> None:
     [
         (lambda: film_preset("betamax"), ["betamax", "vhs", "mixed"]),
         (lambda: FilmConfig(scale=(4, 2)), ["scale", "(4, 2)"]),
-        (lambda: FilmConfig(scale=(0.5, 2)), ["scale", "between 1 and"]),
+        (lambda: FilmConfig(scale=(0.5, 2)), ["scale", "within 1 to"]),
         (lambda: FilmConfig(grain_strength=(0, float("nan"))), ["grain_strength"]),
         (lambda: FilmConfig(interlace_probability=1.5), ["interlace_probability", "1.5"]),
         (lambda: FilmConfig(interlacings=("yadif",)), ["yadif", "weave"]),

@@ -171,7 +171,7 @@ def test_what_changed_is_done_again_and_nothing_else(
     if change == "source":
         make_clip(films, "a.mp4", frames=40, seed=1)
     if change == "options":
-        lines[0]["options"] = {"compositor.strength": 0.5}
+        lines[0]["options"] = {"restore.compositor.strength": 0.5}
         manifest.write_text("\n".join(map(json.dumps, lines)))
     if change == "weights":
         other = LocalWorkerPool(simulated_parts, "others")

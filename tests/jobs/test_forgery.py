@@ -577,7 +577,16 @@ values = st.recursive(
     max_leaves=6,
 )
 keys = st.sampled_from(
-    ["source", "destination", "options", "encode.options", "encode.crf", "restorer.model", "compositor.strength", "lag"]
+    [
+        "source",
+        "destination",
+        "options",
+        "restore.encode.options",
+        "restore.encode.crf",
+        "restore.restorer.model",
+        "restore.compositor.strength",
+        "restore.lag",
+    ]
 )
 rows = st.dictionaries(keys, values, max_size=5) | st.fixed_dictionaries(
     {"source": st.just("src/a.mp4"), "destination": st.one_of(names, values)}, optional={"options": values}
@@ -596,7 +605,9 @@ def test_forged_manifests_hurt_nothing(place: Path, lines: list[Any], junk: byte
     before = snapshot(place)
     manifest = place / ("m.csv" if table else "m.jsonl")
     if table:
-        text = "source,destination,encode.options\n" + "\n".join(",".join(map(str, line.values())) for line in lines)
+        text = "source,destination,restore.encode.options\n" + "\n".join(
+            ",".join(map(str, line.values())) for line in lines
+        )
     else:
         text = "\n".join(json.dumps(line) for line in [{"source": "src/a.mp4"}, *lines])
     manifest.write_bytes(text.encode(errors="surrogateescape") + junk)

@@ -10,6 +10,7 @@ import pytest
 
 from vidrestore.config import update
 from vidrestore.errors import ConfigError, InputError
+from vidrestore.former_options import FormerOptionWarning
 from vidrestore.jobs.inputs import Inputs, discover_inputs
 from vidrestore.restoration.config import VideoRestoreConfig
 
@@ -71,8 +72,11 @@ def test_two_results_never_meet(archive: Path, tmp_path: Path) -> None:
 
 def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -> None:
     lines = [
-        {"source": "a.mp4", "destination": "x/a.mkv", "options": {"compositor": {"strength": 0.5}}},
-        {"source": str(archive / "1970/b.mkv"), "options": {"encode.crf": 20, "selection.max_faces": 1}},
+        {"source": "a.mp4", "destination": "x/a.mkv", "options": {"restore": {"compositor": {"strength": 0.5}}}},
+        {
+            "source": str(archive / "1970/b.mkv"),
+            "options": {"restore.encode.crf": 20, "restore.selection.max_faces": 1},
+        },
     ]
     manifest = archive / "films.jsonl"
     manifest.write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -83,7 +87,7 @@ def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -
 
 def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
     manifest = archive / "films.csv"
-    manifest.write_text("source,destination,encode.crf\na.mp4,,19\n1970/b.mkv,c.mp4,\n")
+    manifest.write_text("source,destination,restore.encode.crf\na.mp4,,19\n1970/b.mkv,c.mp4,\n")
     first, second = discover_inputs([], str(tmp_path), CONFIG, manifest=manifest).videos
     assert (first.destination, first.config.encode.crf) == ("a.mp4", 19)
     assert (second.destination, second.config) == ("c.mp4", CONFIG)
@@ -96,17 +100,20 @@ def test_a_manifest_may_be_a_table(archive: Path, tmp_path: Path) -> None:
         ('{"source": "a.mp4", "destination": "/etc/b.mp4"}', "leaves the output folder"),
         ('{"source": "a.mp4", "destination": "s3://bucket/b.mp4"}', "leaves the output folder"),
         ('{"source": "a.mp4", "destination": ".vidrestore/b.mp4"}', "leaves the output folder"),
-        ('{"source": "a.mp4", "options": {"compositor.strenght": 1}}', "line 1.*did you mean 'strength'"),
-        ('{"source": "a.mp4", "options": {"restorer.model": "gfpgan-v1.4"}}', "all videos of a job share"),
+        ('{"source": "a.mp4", "options": {"restore.compositor.strenght": 1}}', "line 1.*did you mean 'strength'"),
+        ('{"source": "a.mp4", "options": {"restore.restorer.model": "gfpgan-v1.4"}}', "all videos of a job share"),
         ('{"source": "a.mp4", "options": 3}', "not a table"),
         ('{"destination": "b.mp4"}', "names no source"),
         ('{"source": "a\\u0000.mp4"}', "line 1.*no file's name"),
         ('{"source": "a.mp4", "destination": ["b.mp4"]}', "line 1.*not a name"),
         ('{"source": "a.mp4", "destination": "b\\u0000.mp4"}', "line 1.*no file's name"),
         ('{"source": "a.mp4", "destination": "\\ud800.mp4"}', "line 1.*no file's name"),
-        ('{"source": "a.mp4", "options": {"encode.crf": ' + "[" * 5000 + "}", "is not JSON"),
-        ('{"source": "a.mp4", "options": {"encode.crf": "' + "[" * 5000 + '"}}', "line 1.*does not fit"),
-        ('{"source": "a.mp4", "options": {"lag": 3}}', "line 1.*not for videos"),
+        ('{"source": "a.mp4", "options": {"restore.encode.crf": ' + "[" * 5000 + "}", "is not JSON"),
+        (
+            '{"source": "a.mp4", "options": {"restore.encode.crf": "' + "[" * 5000 + '"}}',
+            "line 1.*encode.crf is .*; use a number",
+        ),
+        ('{"source": "a.mp4", "options": {"restore.lag": 3}}', "line 1.*not for videos"),
         ("source,destination", "is not JSON"),
         ("[1]", "is not a table"),
     ],
@@ -300,12 +307,12 @@ def test_a_source_that_cannot_be_read_costs_its_row(archive: Path, tmp_path: Pat
 )
 def test_encoder_options_of_a_manifest_reach_no_file(archive: Path, tmp_path: Path, option: str) -> None:
     manifest = archive / "films.jsonl"
-    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode.options": [option]}}))
+    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"restore.encode.options": [option]}}))
     with pytest.raises(ConfigError, match=r"line 1.*may not be set in a manifest"):
         tasks_of(out=tmp_path, manifest=manifest)
     table = archive / "films.csv"
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([["source", "encode.options"], ["a.mp4", json.dumps([option])]])
+        csv.writer(file).writerows([["source", "restore.encode.options"], ["a.mp4", json.dumps([option])]])
     with pytest.raises(ConfigError, match=r"line 2.*may not be set in a manifest"):
         tasks_of(out=tmp_path, manifest=table)
 
@@ -314,7 +321,7 @@ def test_encoder_options_of_the_picture_stay_allowed(archive: Path, tmp_path: Pa
     options = ["tune=film", "g=50", "x264-params=keyint=250:no-cabac=1:aq-mode=3:deblock=-1,-1", "profile:v=high"]
     options += ["x265-params=master-display=G(1,2)B(3,4)R(5,6)WP(7,8)L(9,1)", "svtav1-params=film-grain=8"]
     manifest = archive / "films.jsonl"
-    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"encode": {"options": options}}}))
+    manifest.write_text(json.dumps({"source": "a.mp4", "options": {"restore": {"encode": {"options": options}}}}))
     assert tasks_of(out=tmp_path, manifest=manifest).videos[0].config.encode.options == tuple(options)
 
 
@@ -367,3 +374,17 @@ def test_the_state_folder_is_known_in_any_case(tmp_path: Path, name: str) -> Non
         discover_inputs([], str(tmp_path / "out"), CONFIG, manifest=manifest)
     with pytest.raises(InputError, match="matches no video"):
         found(tmp_path / ".*" / "*", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "former"),
+    [({"encode.crf": 20}, "encode.crf"), ({"encode": {"crf": 20}}, "encode")],
+)
+def test_paths_as_manifests_had_them_are_understood_with_a_warning(
+    archive: Path, tmp_path: Path, options: dict[str, object], former: str
+) -> None:
+    manifest = archive / "list.jsonl"
+    manifest.write_text(json.dumps({"source": "a.mp4", "options": options}))
+    with pytest.warns(FormerOptionWarning, match=f"option {former} of a manifest is called restore.{former} now"):
+        found = tasks_of(out=tmp_path, manifest=manifest).videos
+    assert found[0].config.encode.crf == 20

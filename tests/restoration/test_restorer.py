@@ -37,7 +37,7 @@ def _threads() -> Iterator[None]:
 
 
 def restorer(batch_size: int | None = None, precision: str = "auto") -> FaceRestorer:
-    return FaceRestorer(RestorerConfig(device="cpu", precision=precision, batch_size_cpu=batch_size))
+    return FaceRestorer(RestorerConfig(device="cpu", precision=precision, batch_size_cpu=batch_size or 1))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 # ruff: noqa: E402  what takes seconds to load comes after the command line is hidden
 
 from vidrestore.cli.process_arguments import hide_arguments
+from vidrestore.process import wait_passively
 
 hide_arguments()
+wait_passively()
 
 from typing import Annotated
 
@@ -18,7 +20,6 @@ import typer
 from vidrestore import __version__
 from vidrestore.cli import terminal
 from vidrestore.cli.lazy import LazyGroup
-from vidrestore.process import wait_passively
 from vidrestore.safe_path import enable_safe_path
 
 app = typer.Typer(
@@ -33,7 +34,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command, and turn every failure into one line and an exit code."""
-    wait_passively()
     enable_safe_path()
     terminal.run_to_exit(app)
 

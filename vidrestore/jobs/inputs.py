@@ -5,6 +5,7 @@ import io
 import json
 import os
 import stat
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,6 +16,7 @@ from vidrestore import storage
 from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, InputError, VidrestoreError
 from vidrestore.files import is_state_folder
+from vidrestore.former_options import FORMER_OPTIONS, FormerOptionWarning
 from vidrestore.jobs.encoder_options import check_encoder_options
 from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
 from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
@@ -23,6 +25,8 @@ from vidrestore.printable import few
 from vidrestore.redaction import redact
 from vidrestore.restoration.config import VideoRestoreConfig
 
+_RESTORE = "restore"
+_KNOWN_PARTS = frozenset(one.name for one in fields(VideoRestoreConfig)) | set(FORMER_OPTIONS["VideoRestoreConfig"])
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"}
@@ -94,8 +98,8 @@ def discover_inputs(
         sources: files, folders, patterns (`**` reaches into folders), `file://` and stores' addresses.
         out: the output folder; videos in it, or in its hidden state folder, are not sources.
         config: of videos that the manifest says nothing else of.
-        manifest: a CSV with the columns `source`, `destination` (optional) and any `PART.OPTION`, or JSON lines with
-            `source`, `destination` and a table `options`. Relative sources are relative to its folder.
+        manifest: a CSV with the columns `source`, `destination` (optional) and any `restore.PART.OPTION`, or JSON lines
+            with `source`, `destination` and a table `options`. Relative sources are relative to its folder.
         extension: of all results, such as `.mkv`; None keeps a video's own where it names a container to write.
 
     Raises:
@@ -296,23 +300,43 @@ def _json_lines(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]
 def _configured(config: VideoRestoreConfig, options: object, columns: Mapping[str, Any]) -> VideoRestoreConfig:
     if not isinstance(options, dict):
         raise ConfigError(f"options is {options!r}, not a table")
+    options, columns = _below_restore(options), _below_restore(columns)
     flat = {name: value for name, value in options.items() if "." in name}
-    own = update(config, {name: value for name, value in options.items() if name not in flat})
+    own = update(config, {name: value for name, value in options.items() if name not in flat}, where=_RESTORE)
     own = apply_settings(
         own,
         [
             f"{name}={json.dumps(value) if not isinstance(value, str) else value}"
             for name, value in {**flat, **columns}.items()
         ],
+        where=_RESTORE,
     )
     for part in (one.name for one in fields(config)):
         if part in _VIDEO_PARTS or getattr(own, part) == getattr(config, part):
             continue
         shared = ", which all videos of a job share; use a job of its own" if part in _SHARED_PARTS else ""
-        raise ConfigError(f"it sets {part}{'.*' if shared else ', which is not for videos'}{shared}")
+        raise ConfigError(f"it sets {_RESTORE}.{part}{'.*' if shared else ', which is not for videos'}{shared}")
     if own.encode.options != config.encode.options:
         check_encoder_options(own.encode.options)
     return own
+
+
+def _below_restore(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their paths below `restore`; paths from there, as manifests had them, count with a warning."""
+    below: dict[str, Any] = {}
+    for name, value in options.items():
+        if name == _RESTORE and isinstance(value, Mapping):
+            below |= value
+            continue
+        if name.partition(".")[0] in _KNOWN_PARTS:
+            warnings.warn(
+                f"option {name} of a manifest is called {_RESTORE}.{name} now; the former name goes with the next "
+                "release",
+                FormerOptionWarning,
+                stacklevel=2,
+            )
+        below[name.removeprefix(f"{_RESTORE}.")] = value
+    return below
 
 
 def _size(path: str) -> int:

@@ -206,7 +206,7 @@ class LiveStream:
             received=received,
             dropped=dropped,
             busy=busy,
-            faces=self._recorder.counts["tracks_in_frame"],
+            faces=self._recorder.tracks_in_frame,
             network=(now.network_seconds - before.network_seconds) / seconds,
         )
         _log.debug("%s: %d frames in, %d dropped, load %.2f, level %d", self.name, received, dropped, busy, rung)

@@ -245,7 +245,7 @@ def _track(
     tracker = Tracker(config)
     for item in run(tracker, items):
         recorder.counts["detections_rejected"] = tracker.rejected
-        recorder.counts["tracks_in_frame"] = len(item.faces)
+        recorder.tracks_in_frame = len(item.faces)
         yield item
 
 
