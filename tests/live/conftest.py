@@ -42,7 +42,7 @@ class FakeWorker:
         self.seconds = 0.0
         self.broken = False
 
-    def ask(self, method: str, batch: Sequence[Any]) -> Future[Sequence[Any]]:
+    def submit(self, method: str, batch: Sequence[Any]) -> Future[Sequence[Any]]:
         if self.broken:
             raise RuntimeError("the worker is gone")
         time.sleep(self.seconds)
@@ -50,7 +50,7 @@ class FakeWorker:
 
 
 def parts_of(worker: FakeWorker, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
-    return live_models(worker.ask, ModelInfo(crop_size=64, batch_size=1, model_sha256=""), config, counts)
+    return live_models(worker.submit, ModelInfo(crop_size=64, batch_size=1, model_sha256=""), config, counts)
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.types import Detection, UInt8
 
-Ask = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
+Submit = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 """Sends a batch to a method of a face worker."""
 
 
-def live_models(ask: Ask, description: ModelInfo, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
+def live_models(submit: Submit, description: ModelInfo, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
     """Executors for one stream.
 
     Without an answer there is no face in a picture, a face stays as it is, and none of it is shown.
@@ -29,7 +29,7 @@ def live_models(ask: Ask, description: ModelInfo, config: StreamConfig, counts: 
 
     def guarded(method: str, neutral: Callable[[Any], Any]) -> FallbackExecutor[Any, Any]:
         return FallbackExecutor(
-            lambda batch: ask(method, batch),
+            lambda batch: submit(method, batch),
             neutral,
             patience_seconds=config.worker_timeout_seconds,
             rest_seconds=config.worker_timeout_seconds,
@@ -68,12 +68,12 @@ class LocalInference:
         self._thread.join()
         self._loop.close()
 
-    def ask(self, method: str, batch: Sequence[Any]) -> Future[Sequence[Any]]:
+    def submit(self, method: str, batch: Sequence[Any]) -> Future[Sequence[Any]]:
         """Send a batch to the worker."""
         return self._send(getattr(self._worker, method)(list(batch)))
 
     def batches(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network so far, and items in them."""
+        """Return calls of each network so far, and items in them."""
         found: dict[str, tuple[int, int]] = self._send(self._worker.batches()).result()
         return found
 

@@ -97,7 +97,7 @@ class InferenceWorker:
         return ModelInfo(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
     async def batches(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network so far, and items in them."""
+        """Return calls of each network so far, and items in them."""
         loaded = {name: self.__dict__.get(name) for name in ("_detect", "_see", "_restore")}
         return {name.strip("_"): (one.calls, one.items) for name, one in loaded.items() if one is not None}
 

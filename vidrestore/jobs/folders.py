@@ -27,7 +27,7 @@ def is_pattern(text: str) -> bool:
 
 
 def fixed_folder(pattern: str) -> str:
-    """The folder before the first part of a pattern that is not fixed."""
+    """Return the folder before the first part of a pattern that is not fixed."""
     parts = pattern.split("/")
     first = next(number for number, part in enumerate(parts) if is_pattern(part))
     return "/".join(parts[:first]) or "/"
@@ -102,7 +102,7 @@ def _compiled(pattern: str) -> list[_Part]:
 
 
 def _walk(root: str, parts: list[_Part], but: str | None, found: FoundFiles) -> "Iterator[os.DirEntry[str]]":
-    """What matches and is no folder; every folder is read once, with all places in the pattern that lead into it."""
+    """Yield what matches and is no folder; a folder is read once, for all places in the pattern that lead into it."""
     waiting = [(root, _with_skipped({0}, parts))]
     while waiting:
         folder, places = waiting.pop()
@@ -128,7 +128,7 @@ def _after(name: str, places: set[int], parts: list[_Part]) -> set[int]:
 
 
 def _with_skipped(places: set[int], parts: list[_Part]) -> set[int]:
-    """The places, and those behind a `**`, which may stand for no folder."""
+    """Return the places, and those behind a `**`, which may stand for no folder."""
     reached = set(places)
     for place, part in enumerate(parts):
         if part.deep and place in reached:

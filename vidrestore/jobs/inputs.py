@@ -131,7 +131,7 @@ class _Seen:
 def _expand(
     source: str, out: str, config: VideoRestoreConfig, extension: str | None, seen: _Seen
 ) -> "Iterator[InputVideo]":
-    """The videos that a source on the command line stands for."""
+    """Return the videos that a source on the command line stands for."""
     remote = storage.is_remote(source)
     patterned = is_pattern(source) and (remote or not os.path.exists(source))  # noqa: PTH110  as storage.exists()
     if remote:
@@ -224,7 +224,7 @@ def _result(relative: str, config: VideoRestoreConfig, extension: str | None) ->
 
 
 def _of_manifest(manifest: Path, config: VideoRestoreConfig, extension: str | None) -> Iterator[InputVideo]:
-    """The videos of a manifest. What is wrong with a line ends the batch; what is wrong with a source, that video."""
+    """Yield the videos of a manifest. A line that is wrong ends the job; a source that is wrong, that video."""
     for number, row in _rows(manifest):
         try:
             yield _of_row(manifest, row, config, extension)
@@ -347,7 +347,7 @@ def _size(path: str) -> int:
 
 
 def _distinct(videos: list[InputVideo]) -> list[InputVideo]:
-    """The videos, with the whole name of the source in a result's name where two would have the same.
+    """Return the videos, with the whole name of the source in a result's name where two would have the same.
 
     Where two still have, the second fails: others may have put it there, and the first is to be had nonetheless.
 
@@ -376,7 +376,7 @@ def _distinct(videos: list[InputVideo]) -> list[InputVideo]:
 
 
 def _sources_stay(videos: list[InputVideo], out: str) -> list[InputVideo]:
-    """The videos; one whose result would replace a source fails.
+    """Return the videos; one whose result would replace a source fails.
 
     Raises:
         ConfigError: the user named it.

@@ -116,7 +116,7 @@ class Journal:
         raise OutputError(f"the journal {self._path} cannot be written: its folder is removed again and again")
 
     def _load(self) -> JournalContent:
-        """What is in the journal; what is no good is kept beside it, and the journal is rewritten."""
+        """Return what is in the journal; what is no good is kept beside it, and the journal is rewritten."""
         try:
             data = _read(self._path)
         except FileNotFoundError:
@@ -168,7 +168,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """The entries of a journal that somebody else may be writing, and may have signed: to be shown, never acted on.
+    """Read a journal that somebody else may be writing, and may have signed: to be shown, never acted on.
 
     Raises:
         InputError: there is none, or it is of a later format, or too large.
@@ -255,7 +255,7 @@ def check_size(size: int, path: Path | str) -> None:
 
 
 def with_foreign_lines(data: bytes, other: bytes, signer: Signer, *, trust_unsigned: bool = False) -> bytes:
-    """A journal's bytes, and those lines of another copy of it that are not believed and that it lacks."""
+    """Return a journal's bytes, and those lines of another copy of it that are not believed and that it lacks."""
 
     def is_foreign(line: bytes) -> bool:
         unsigned = trust_unsigned and not _is_signed(line)
@@ -273,7 +273,7 @@ def with_foreign_lines(data: bytes, other: bytes, signer: Signer, *, trust_unsig
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a journal, which is neither a link nor larger than a job's."""
+    """Return the bytes of a journal, which is neither a link nor larger than a job's."""
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         data = file.read(MOST_BYTES + 1)
     check_size(len(data), path)
@@ -318,7 +318,7 @@ def _line(entry: Entry, signer: Signer | None) -> bytes:
 
 
 def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
-    """A line with its checksum, and with its signature, of what stands behind each."""
+    """Return a line with its checksum, and with its signature, of what stands behind each."""
     try:
         body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:  # something is not UTF-8; as escapes it is not for people, but whole
@@ -329,7 +329,7 @@ def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
-    """The values of a line, or None where its checksum does not fit."""
+    """Return the values of a line, or None where its checksum does not fit."""
     start, end = len(b'{"crc":"'), len(b'{"crc":"00000000"')
     body = _body(line)
     if body is None or line[start : start + 8] != f"{zlib.crc32(body):08x}".encode() or line[:end][-1:] != b'"':
@@ -342,7 +342,7 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 def _body(line: bytes) -> bytes | None:
-    """What the checksum of a line is of."""
+    """Return what the checksum of a line is of."""
     end = len(b'{"crc":"00000000"')
     if not line.startswith(b'{"crc":"') or line[end : end + 1] != b",":
         return None

@@ -17,7 +17,7 @@ _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 def safe_destination(name: str) -> str:
-    """A place in the output folder for a name from a listing.
+    """Return a place in the output folder for a name from a listing.
 
     What has no meaning there is left away (slashes without a name between them); bytes that are not UTF-8 become
     `%E4` and the like; a name that is too long is cut, with some digits that make it unlike others.
@@ -31,7 +31,7 @@ def safe_destination(name: str) -> str:
 
 
 def checked_destination(name: object) -> str:
-    """A place in the output folder, as a manifest names it.
+    """Return a place in the output folder, as a manifest names it.
 
     Raises:
         ConfigError: it is no name, or leads elsewhere.
@@ -58,7 +58,7 @@ def is_file_name(name: str) -> bool:
 
 
 def as_text(name: str) -> str:
-    """A name as text: bytes that are not UTF-8 become escapes in hexadecimal."""
+    """Return a name as text: bytes that are not UTF-8 become escapes in hexadecimal."""
     try:
         return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
     except UnicodeEncodeError:

@@ -47,7 +47,7 @@ $notes
 
 
 def render_html(report: JobReport) -> str:
-    """The whole page, in HTML, without anything from elsewhere."""
+    """Return the whole page, in HTML, without anything from elsewhere."""
     samples = report.samples
     plots = [
         _plot("frames per second", samples, _rate(lambda sample: sample.frames_done), "#1769aa"),
@@ -131,7 +131,7 @@ def _windows(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
 
 
 def _plot(title: str, samples: Sequence[Sample], curve: Curve, colour: str) -> str:
-    """An SVG of a curve over time."""
+    """Return an SVG of a curve over time."""
     few = samples[:: max(1, len(samples) // _MOST_POINTS)]
     points = [(other.seconds, curve(one, other)) for one, other in _windows(few)]
     caption = f"<figcaption>{html.escape(title)}</figcaption>"

@@ -78,7 +78,7 @@ class JournalReplica:
             _log.warning("the journal could not be copied to the store: %s", error.message)
 
     def _held(self) -> tuple[bytes, int]:
-        """The journal here, and how many of its entries are believed; nothing and -1 where there is none."""
+        """Return the journal here, and how many of its entries are believed; nothing and -1 where there is none."""
         try:
             here = self._path.read_bytes()
             return here, len(read_entries(here, self._path, self._signer, trust_unsigned=self._trust_unsigned).entries)

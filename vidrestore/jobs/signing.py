@@ -41,7 +41,7 @@ class Signer:
     key: bytes = field(repr=False)
 
     def sign(self, body: bytes) -> bytes:
-        """The signature of a line, in hexadecimal."""
+        """Return the signature of a line, in hexadecimal."""
         told = b"vidrestore job journal 2\n" + os.fsencode(self.job) + b"\n" + body
         return hmac.new(self.key, told, hashlib.sha256).hexdigest()[:_DIGITS].encode()
 

@@ -40,11 +40,11 @@ class StreamSpec:
             parse_target(target)
 
     def warnings(self) -> tuple[str, ...]:
-        """What of it is less safe than it could be, because its configuration says so."""
+        """Return what of it is less safe than it could be, because its configuration says so."""
         return warnings(parse_source(self.source), [parse_target(target) for target in self.targets], self.config)
 
     def with_absolute_paths(self) -> Self:
-        """The same stream for a process in another folder.
+        """Return the same stream for a process in another folder.
 
         Raises:
             ConfigError: an address cannot be meant.
@@ -66,11 +66,11 @@ class RunningStream(Protocol):
         ...
 
     def status(self) -> StreamStatus | None:
-        """What it does; None where nobody answers at present."""
+        """Return what it does; None where nobody answers at present."""
         ...
 
     def preview(self) -> bytes | None:
-        """The latest frame before and after, as JPEG."""
+        """Return the latest frame before and after, as JPEG."""
         ...
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class StreamRunner(Protocol):
         ...
 
     def batches(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network of the face workers so far, and items in them."""
+        """Return calls of each network of the face workers so far, and items in them."""
         ...
 
 
@@ -109,7 +109,7 @@ class LocalStream:
             parse_source(spec.source),
             [parse_target(target) for target in spec.targets],
             spec.config,
-            live_models(faces.ask, faces.description, spec.config, counts),
+            live_models(faces.submit, faces.description, spec.config, counts),
             workers=counts,
             on_event=lambda message: on_event(spec.name, message),
         )
@@ -130,11 +130,11 @@ class LocalStream:
         return self._thread.is_alive()
 
     def status(self) -> StreamStatus:
-        """What it does."""
+        """Return what it does."""
         return self._stream.status()
 
     def preview(self) -> bytes | None:
-        """The latest frame before and after, as JPEG."""
+        """Return the latest frame before and after, as JPEG."""
         return self._stream.preview()
 
     def stop(self) -> None:
@@ -176,5 +176,5 @@ class LocalStreamRunner:
         return LocalStream(spec, self._faces, self._on_event)
 
     def batches(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network of the face worker so far, and items in them."""
+        """Return calls of each network of the face worker so far, and items in them."""
         return self._faces.batches()

@@ -57,7 +57,7 @@ def disconnect() -> None:
 
 @contextmanager
 def fake_cluster(cpus: int, gpus: int) -> Iterator[None]:
-    """A Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
+    """Return a Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
     with own_ray(num_cpus=cpus, num_gpus=gpus):
         yield
 
@@ -95,7 +95,7 @@ def is_worker_lost(error: VidrestoreError) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the stack that Ray puts below it."""
+    """Return what an error says, without the stack that Ray puts below it."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

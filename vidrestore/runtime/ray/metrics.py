@@ -6,5 +6,5 @@ from ray.util.metrics import Gauge
 
 
 def ray_gauge(name: str, description: str) -> Any:  # noqa: ANN401  Ray's class carries no types that hold
-    """A gauge with a method `set`; Ray must be connected."""
+    """Return a gauge with a method `set`; Ray must be connected."""
     return Gauge(name, description=description)

@@ -26,7 +26,7 @@ from vidrestore.runtime.streams import OnEvent, StreamSpec
 _ray: Any = ray
 _ANSWER_SECONDS = 5.0
 _PREVIEW_SECONDS = 1.0
-"""A preview that comes later is of no use, and holds one of the few threads that ask."""
+"""A preview that comes later is of no use, and holds one of the few threads that submit."""
 _MOST_EVENTS = 200
 _MOST_WORKERS = 64
 """Face workers that are started where the configuration leaves it open: one for each GPU."""
@@ -42,7 +42,7 @@ class StreamWorker:
         counts = GuardCounts()
         worker = face_workers[number % len(face_workers)]
 
-        def ask(method: str, batch: Any) -> Any:  # noqa: ANN401  of Ray's futures
+        def submit(method: str, batch: Any) -> Any:  # noqa: ANN401  of Ray's futures
             return getattr(worker, method).remote(_ray.put(list(batch))).future()
 
         self._stream = LiveStream(
@@ -50,7 +50,7 @@ class StreamWorker:
             parse_source(spec.source),
             [parse_target(target) for target in spec.targets],
             spec.config,
-            live_models(ask, description, spec.config, counts),
+            live_models(submit, description, spec.config, counts),
             workers=counts,
             on_event=self._events.append,
         )
@@ -64,12 +64,12 @@ class StreamWorker:
         self._stream.stop()
 
     def status(self) -> tuple[StreamStatus, list[str]]:
-        """What it does, and what happened since the last call."""
+        """Return what it does, and what happened since the last call."""
         events = [self._events.popleft() for _ in range(len(self._events))]
         return self._stream.status(), events
 
     def preview(self) -> bytes | None:
-        """The latest frame before and after, as JPEG."""
+        """Return the latest frame before and after, as JPEG."""
         return self._stream.preview()
 
 
@@ -96,7 +96,7 @@ class RayStream:
         return not self._ended
 
     def status(self) -> StreamStatus | None:
-        """What it does; None while its process is dead or does not answer."""
+        """Return what it does; None while its process is dead or does not answer."""
         try:
             status, events = fetch(self._worker.status.remote(), timeout=_ANSWER_SECONDS)
         except WorkerError:
@@ -107,7 +107,7 @@ class RayStream:
         return found
 
     def preview(self) -> bytes | None:
-        """The latest frame before and after, as JPEG."""
+        """Return the latest frame before and after, as JPEG."""
         try:
             picture: bytes | None = fetch(self._worker.preview.remote(), timeout=_PREVIEW_SECONDS)
         except WorkerError:
@@ -175,7 +175,7 @@ class RayStreamRunner:
         return stream
 
     def batches(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network of all face workers so far, and items in them."""
+        """Return calls of each network of all face workers so far, and items in them."""
         found: dict[str, tuple[int, int]] = {}
         asked = [worker.batches.remote() for worker in self._pool.workers]
         deadline = time.monotonic() + _ANSWER_SECONDS  # for all of them: several may be gone
