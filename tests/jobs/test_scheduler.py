@@ -15,7 +15,7 @@ from vidrestore.jobs.tasks import DamagedParts, Muxed, MuxTask, PartReport, Plan
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
-from vidrestore.restoration.pipeline import RestoreConfig
+from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.worker_pool import TaskDone, TaskFailed
 
 SPANS = (SegmentRange(None, None, 10, 12), SegmentRange(8, 10, 20, 22, 6), SegmentRange(18, 20, None, None, 16))
@@ -24,11 +24,11 @@ PLAN = VideoPlan("ab" * 32, 30, 64, 48, 1.2, SPANS, (10, 10, 10), (), None)
 
 def a_scheduler(*sources: str, **options: Any) -> tuple[Scheduler, list[VideoProgress], list[Entry]]:
     videos = [
-        VideoProgress(InputVideo(source, f"{number}.mp4", 0, RestoreConfig()), "x", "y")
+        VideoProgress(InputVideo(source, f"{number}.mp4", 0, VideoRestoreConfig()), "x", "y")
         for number, source in enumerate(sources)
     ]
     written: list[Entry] = []
-    rules = {"retries": 2, "on_error": "fail", "segment_cost": 1000.0, "segment_seconds": None, "videos_ahead": 64}
+    rules = {"retries": 2, "on_error": "fail", "segment_cost": 1000.0, "segment_seconds": None, "max_open_videos": 64}
     config = SchedulerConfig(out="/out", parts="/no/such/folder", scratch="/no/such/folder", **{**rules, **options})
     return Scheduler(videos, VideoStates(videos, written.append), config, written.append), videos, written
 
