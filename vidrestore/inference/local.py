@@ -4,13 +4,13 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.worker import ModelInfo
 from vidrestore.models.visibility import FaceVisibility
-from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.stages import Inline
 
 
-def load_models(config: VideoRestoreConfig) -> tuple[InferenceModels, ModelInfo]:
+def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
     """Load the networks into this process. Sets torch's threads and the C allocator.
 
     Raises:
