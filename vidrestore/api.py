@@ -152,7 +152,13 @@ def restore_videos(
 
 @overload
 def restore_image(
-    image: UInt8, *, model: Model | None = ..., strength: float | None = ..., config: RestoreConfig | None = ...
+    image: UInt8,
+    *,
+    model: Model | None = ...,
+    strength: float | None = ...,
+    faces: Faces | None = ...,
+    device: str | None = ...,
+    config: RestoreConfig | None = ...,
 ) -> UInt8: ...
 @overload
 def restore_image(
@@ -160,6 +166,8 @@ def restore_image(
     *,
     model: Model | None = ...,
     strength: float | None = ...,
+    faces: Faces | None = ...,
+    device: str | None = ...,
     config: RestoreConfig | None = ...,
 ) -> list[UInt8]: ...
 def restore_image(
@@ -167,6 +175,8 @@ def restore_image(
     *,
     model: Model | None = None,
     strength: float | None = None,
+    faces: Faces | None = None,
+    device: str | None = None,
     config: RestoreConfig | None = None,
 ) -> UInt8 | list[UInt8]:
     """Restore the faces in an image, or in each of several, which have nothing to do with each other.
@@ -175,8 +185,10 @@ def restore_image(
 
     Args:
         image: uint8 [H, W, 3], R'G'B', or a list of such.
-        model: see `restore_video`.
+        model: see `restore_video`, as for the options that are not here.
         strength: likewise.
+        faces: likewise.
+        device: likewise.
         config: all other options.
 
     Returns:
@@ -185,7 +197,7 @@ def restore_image(
     Raises:
         InputError: an array has another shape or type.
     """
-    with Restorer(config, model=model, strength=strength) as restorer:
+    with Restorer(config, model=model, strength=strength, faces=faces, device=device) as restorer:
         if isinstance(image, np.ndarray):
             return restorer.restore_image(image)
         return [restorer.restore_image(one) for one in image]
