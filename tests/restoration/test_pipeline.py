@@ -258,7 +258,7 @@ def _green(frame: Frame) -> np.ndarray:
 
 
 def test_steady_codes_want_a_restorer_that_has_codes(parts: InferenceModels) -> None:
-    with pytest.raises(ConfigError, match=r"codes\.frames is above 0"):
+    with pytest.raises(ConfigError, match=r"style\.frames is above 0"):
         restored(walking(2), parts, {"style": {"frames": 2}})
 
 
