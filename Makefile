@@ -17,7 +17,7 @@ SYSTEM_PACKAGES := libgl1 libglib2.0-0
 PEER_PACKAGES := gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi chromium-headless-shell nginx-light libnginx-mod-rtmp
 
-.PHONY: demo test test-unit test-all lint bench docs lock audit system peers clean
+.PHONY: demo test test-unit test-all lint bench lock audit system peers clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/vidrestore demo $(OUT)
@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pipelines.benchmark
 
 # The documentation, as pages in build/site; a broken link fails. Its environment is its own: it needs no PyTorch.
+.PHONY: docs
 docs: build/docs-venv/.installed
 	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
