@@ -131,7 +131,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="module")
 def one_ray() -> Iterator[None]:
     """Start Ray once for the tests of a module: whoever finds one running uses it and leaves it running."""
-    from vidrestore.runtime.ray_connection import connect, disconnect  # noqa: PLC0415  few tests need Ray
+    from vidrestore.runtime.ray.connection import connect, disconnect  # noqa: PLC0415  few tests need Ray
 
     assert connect(None)
     yield

@@ -242,7 +242,7 @@ def test_a_failing_join_leaves_nothing_behind(
     def fail(*_: Any, **__: Any) -> None:
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(video, "join", fail)
+    monkeypatch.setattr(video, "mux_complete", fail)
     with pytest.raises(OutputError):
         degrade_film(make_portrait_film(), tmp_path / "out.mp4", config())
     assert list(tmp_path.iterdir()) == []

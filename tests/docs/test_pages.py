@@ -14,7 +14,7 @@ import pytest
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.errors import VidrestoreError
 from vidrestore.jobs.journal_schema import _ROWS, FORMAT
-from vidrestore.jobs.report import FilmReport, JobReport
+from vidrestore.jobs.report import JobReport, VideoReport
 from vidrestore.live.status import StreamStatus
 from vidrestore.report import RunReport
 from vidrestore.server.prometheus import metrics_text
@@ -123,7 +123,7 @@ def test_the_metrics_are_those_that_are_served() -> None:
     [
         (RunReport, "report-json.md", set()),
         (JobReport, "report-json.md", set()),
-        (FilmReport, "report-json.md", set()),
+        (VideoReport, "report-json.md", set()),
         (DegradeReport, "report-json.md", set()),
         (StreamStatus, "http-api.md", {"latency", "stages"}),
         (Point, "http-api.md", set()),

@@ -88,7 +88,7 @@ import sys, time
 import numpy as np
 from benchmarks.simulated import CROP, face_in_the_middle
 from vidrestore.config import update
-from vidrestore.restoration.pipeline import Parts
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.restore import restore_video
 from vidrestore.runtime.worker_pool import LocalWorkerPool
@@ -98,7 +98,7 @@ def negatives(crops):
     time.sleep(0.02 * len(crops))
     return [255 - crop for crop in crops]
 
-models = Parts(
+models = InferenceModels(
     Inline(lambda previews: [(face_in_the_middle(preview),) for preview in previews]),
     Inline(negatives), crop_size=CROP, batch_size=1,
     visibility=Inline(lambda crops: [np.full((64, 64), 255, np.uint8) for _ in crops]),

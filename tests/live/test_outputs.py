@@ -109,10 +109,10 @@ from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.stream import LiveStream
 from vidrestore.live.config import StreamConfig
 from vidrestore.config import update
-from vidrestore.restoration.pipeline import Parts
+from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.stages import Inline
 
-parts = Parts(Inline(lambda batch: [() for _ in batch]), Inline(list), crop_size=64, batch_size=1)
+parts = InferenceModels(Inline(lambda batch: [() for _ in batch]), Inline(list), crop_size=64, batch_size=1)
 config = update(StreamConfig(), {"source": {"loop": True}, "sink": {"keyframe_seconds": 0.2}})
 LiveStream("x", parse_source(sys.argv[1]), [parse_target(t) for t in sys.argv[2:]], config, parts,
            workers=GuardCounts()).run()

@@ -60,7 +60,7 @@ class RestorerConfig(Options):
         ),
     ] = 1e-3
     discriminator_learning_rate: Annotated[
-        float, Field(gt=0, description="Of all discriminators, likewise before the division.")
+        float, Field(gt=0, description="Of all discriminators, before the division as well.")
     ] = 2e-3
     betas: Annotated[tuple[float, float], Field(description="Of Adam, for U-Net and decoder.")] = (0.0, 0.99)
     discriminator_betas: Annotated[
@@ -79,7 +79,7 @@ class RestorerConfig(Options):
         int,
         Field(
             ge=0,
-            description="So many steps before that, discriminators begin to learn: those that start anew teach "
+            description="So many steps before that, discriminators begin to learn: those that start from nothing teach "
             "noise at first.",
         ),
     ] = 0
