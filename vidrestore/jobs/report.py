@@ -12,7 +12,6 @@ from vidrestore.jobs.entries import AttemptFailed
 from vidrestore.jobs.inputs import Inputs
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.names import as_text
-from vidrestore.jobs.scheduler import read_of
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
@@ -153,7 +152,7 @@ def run_report(
     (video,) = job.videos
     segments = _segments(video)
     counts, stages = _added(segments)
-    read = read_of(video)
+    read = video.read
     return RunReport(
         source=str(source),
         destination=str(destination),
@@ -232,7 +231,7 @@ def _warnings(video: VideoProgress) -> list[str]:
     if video.unrestored_frames:
         notes.append(f"{video.unrestored_frames} frames went through unrestored: their segments could not be restored")
     encoder_notes = sorted({note for segment in _segments(video) for note in segment.notes})
-    return rewrite_warnings(read_of(video), notes, encoder_notes, _remuxed(video))
+    return rewrite_warnings(video.read, notes, encoder_notes, _remuxed(video))
 
 
 def _streams(video: VideoProgress) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vidrestore import storage
@@ -21,7 +21,6 @@ from vidrestore.jobs.tasks import (
     split,
 )
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
-from vidrestore.media.reader import ReadStatistics
 from vidrestore.media.rewrite import refuse_losses
 from vidrestore.runtime.worker_pool import Event, TaskDone, TaskFailed
 
@@ -264,7 +263,7 @@ class Scheduler:
             return False
         video = self.videos[number]
         try:
-            refuse_losses(read_of(video).losses(), video.task.source, strict=True)
+            refuse_losses(video.read.losses(), video.task.source, strict=True)
         except InputError as error:
             self._give_up(number, error)
             return True
@@ -410,19 +409,6 @@ class Scheduler:
     def _part(self, video: VideoProgress, index: int) -> str:
         """Return the address of a segment's part: in this job's folder, whatever a journal says of where it was."""
         return storage.join(self._config.parts, video.part_name(index))
-
-
-def read_of(video: VideoProgress) -> ReadStatistics:
-    """Sum up what became of a source's packets and frames, over the segments that are done."""
-    made = video.made_of
-    return summed([made[index].report.segment.read for index in sorted(made)])
-
-
-def summed(read: list[ReadStatistics]) -> ReadStatistics:
-    """Add up the statistics of all segments."""
-    numbers = [one.name for one in fields(ReadStatistics) if one.name != "read_error"]
-    sums = {name: sum(getattr(one, name) for one in read) for name in numbers}
-    return ReadStatistics(**sums, read_error=next((one.read_error for one in read if one.read_error), None))
 
 
 def _may_pass(error: VidrestoreError) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from vidrestore.errors import VidrestoreError
@@ -12,6 +12,7 @@ from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.names import as_text
 from vidrestore.jobs.replay import VideoRecord, replay
 from vidrestore.jobs.tasks import Inspection, VideoPlan
+from vidrestore.media.reader import ReadStatistics
 
 _log = logging.getLogger("vidrestore.jobs")
 
@@ -118,6 +119,14 @@ class VideoProgress:
         if self.finished is not None:
             return self.finished.unrestored_frames
         return sum(part.report.segment.frames_written for part in self.parts.values() if part.passthrough)
+
+    @property
+    def read(self) -> ReadStatistics:
+        """What became of the source's packets and frames, over the segments that are done."""
+        segments = [self.made_of[index].report.segment.read for index in sorted(self.made_of)]
+        counts = [one.name for one in fields(ReadStatistics) if one.name != "read_error"]
+        sums = {name: sum(getattr(read, name) for read in segments) for name in counts}
+        return ReadStatistics(**sums, read_error=next((read.read_error for read in segments if read.read_error), None))
 
     def part_name(self, index: int) -> str:
         """Name the part of a segment, as it is to be made now."""
