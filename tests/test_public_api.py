@@ -14,13 +14,18 @@ from vidrestore.types import UInt8
 MakeFilm = Callable[..., Path]
 
 
-class Darken(vidrestore.FaceModel):
-    """Black faces are easy to recognise."""
+class Striped(vidrestore.FaceModel):
+    """Striped faces are easy to recognise; the mean colour stays, for the pipeline would set it right."""
 
     crop_size = 64
 
     def __call__(self, crops: Sequence[UInt8]) -> list[UInt8]:
-        return [np.zeros_like(crop) for crop in crops]
+        stripes = np.where(np.arange(self.crop_size) % 16 < 8, 60, -60)[:, None, None]
+        return [np.clip(crop + stripes, 0, 255).astype(np.uint8) for crop in crops]
+
+
+def change(one: UInt8, other: UInt8) -> int:
+    return int(np.abs(one.astype(int) - other).max())
 
 
 def test_every_name_is_there_and_says_what_it_is() -> None:
@@ -62,18 +67,18 @@ def test_what_is_no_number_of_faces_is_refused() -> None:
 
 def test_a_model_of_ones_own_does_not_run_on_a_cluster(tmp_path: Path) -> None:
     with pytest.raises(vidrestore.ConfigError, match="runs in this process"):
-        vidrestore.restore_video(tmp_path / "a.mp4", tmp_path / "b.mp4", model=Darken(), address="auto")
+        vidrestore.restore_video(tmp_path / "a.mp4", tmp_path / "b.mp4", model=Striped(), address="auto")
 
 
 @pytest.mark.integration
 def test_a_model_of_ones_own_restores_a_video(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    destination = tmp_path / "dark.mkv"
-    report = vidrestore.restore_video(make_portrait_film(), destination, model=Darken(), lossless=True)
+    destination = tmp_path / "striped.mkv"
+    report = vidrestore.restore_video(make_portrait_film(), destination, model=Striped(), lossless=True)
     assert report.faces_restored == 12
     with vidrestore.open_video(make_portrait_film()) as before, vidrestore.open_video(destination) as after:
         for one, other in zip(before, after, strict=True):
-            assert vidrestore.to_rgb(other).mean() < vidrestore.to_rgb(one).mean() - 3
-    with vidrestore.open_video(make_portrait_film()) as video, vidrestore.Restorer(model=Darken(), strength=0) as keep:
+            assert change(vidrestore.to_rgb(one), vidrestore.to_rgb(other)) > 30
+    with vidrestore.open_video(make_portrait_film()) as video, vidrestore.Restorer(model=Striped(), strength=0) as keep:
         for frame in video:
             assert vidrestore.to_rgb(frame).shape == (240, 320, 3)
             break
@@ -84,9 +89,9 @@ def test_a_model_of_ones_own_restores_a_video(make_portrait_film: MakeFilm, tmp_
 def test_images_are_restored_by_themselves_and_in_lists(make_portrait_film: MakeFilm) -> None:
     with vidrestore.open_video(make_portrait_film()) as video:
         image = vidrestore.to_rgb(next(iter(video)))
-    one = vidrestore.restore_image(image, model=Darken())
-    (again,) = vidrestore.restore_image([image], model=Darken())
+    one = vidrestore.restore_image(image, model=Striped())
+    (again,) = vidrestore.restore_image([image], model=Striped())
     assert np.array_equal(one, again)
     assert one.shape == image.shape
-    assert one.mean() < image.mean() - 3
+    assert change(one, image) > 30
     assert np.array_equal(one[:, :8], image[:, :8]), "away from faces nothing changes"
