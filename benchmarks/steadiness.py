@@ -15,9 +15,9 @@ from benchmarks.reference import ReferenceFlow
 from benchmarks.worst_frames import draw_frames, worst_frames
 from vidrestore.config import update
 from vidrestore.degradation.medium.profiles import look_preset
-from vidrestore.degradation.video import DegradeConfig, degrade_film
-from vidrestore.evaluation.videos.compare import compare_films
-from vidrestore.evaluation.videos.results import FilmComparison, Summary
+from vidrestore.degradation.video import DegradeConfig, degrade_video
+from vidrestore.evaluation.videos.compare import compare_videos
+from vidrestore.evaluation.videos.results import Summary, VideoComparison
 from vidrestore.files import replace_text
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.restore import restore_video
@@ -144,19 +144,19 @@ def measure_steadiness(
 def _scene(film: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
     on_step(f"{film.name}, {preset}")
     damaged = place / "damaged.mp4"
-    degrade_film(film, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
+    degrade_video(film, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
     made = {way.name: place / f"{number}.mp4" for number, way in enumerate(ways)}
     for way in ways:
         on_step(f"  {way.name}")
         _restore(way, damaged, made[way.name], weights)
     on_step("  comparing")
-    found = compare_films(film, list(made.values()), degraded=damaged)
+    found = compare_videos(film, list(made.values()), degraded=damaged)
     found.write(place / "comparison.json")
     _draw_worst(film, damaged, made, found, place / "worst.png")
     return Scene(film.name, preset, found.frames, _rows(found, list(made)))
 
 
-def _draw_worst(film: Path, damaged: Path, made: Mapping[str, Path], found: FilmComparison, path: Path) -> None:
+def _draw_worst(film: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
     """The worst ten frames of the last offline way, beside what the common flow and a live stream make of them."""
     tests = dict(zip(made, (one for one in found.films if one.role == "test"), strict=True))
     if ALL in tests:
@@ -172,7 +172,7 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
         restore_video(damaged, destination, config)
 
 
-def _rows(found: FilmComparison, names: Sequence[str]) -> dict[str, Summary]:
+def _rows(found: VideoComparison, names: Sequence[str]) -> dict[str, Summary]:
     tests = [film for film in found.films if film.role == "test"]
     roles = {film.role: film.summary for film in found.films}
     rows = {"truth": roles["reference"], DAMAGED: roles["input"]}

@@ -8,7 +8,7 @@ from vidrestore.evaluation.images.grid import Grid, write_grid
 from vidrestore.evaluation.videos.aligned_reader import AlignedReader
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
-from vidrestore.evaluation.videos.results import FilmFigures, FrameFigures
+from vidrestore.evaluation.videos.results import FrameFigures, VideoFigures
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.media.reader import VideoReader
 from vidrestore.restoration.face.cropper import FaceCropper
@@ -18,7 +18,7 @@ _RANKED = {"warp_error": -1, "jitter_percent": -1, "identity_cosine": 1, "tempor
 """Figures by which frames are ranked: 1 where more is better, -1 where less is."""
 
 
-def worst_frames(film: FilmFigures, *, count: int = 10) -> list[int]:
+def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
     """Positions in `film.frames`, rising, of the frames that rank worst over all figures; of all where fewer have any.
 
     The ranks in warp error, landmark jitter, identity and feature flicker are added, and so count alike.

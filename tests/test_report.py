@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from vidrestore.errors import OutputError
-from vidrestore.report import Recorder, RunReport, check_report, installed_versions
+from vidrestore.report import Recorder, RestoreReport, check_report, installed_versions
 
 
-def a_report(**changes: object) -> RunReport:
+def a_report(**changes: object) -> RestoreReport:
     values: dict[str, object] = {
         "source": "a.mp4",
         "destination": "b.mp4",
@@ -34,7 +34,7 @@ def a_report(**changes: object) -> RunReport:
         "counts": {},
         "config": {},
     }
-    return RunReport(**{**values, **changes})  # type: ignore[arg-type]
+    return RestoreReport(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_a_stage_is_charged_only_for_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from vidrestore.errors import VidrestoreError as VidrestoreError
     from vidrestore.errors import WorkerError as WorkerError
     from vidrestore.evaluation.videos.config import ComparisonConfig as ComparisonConfig
-    from vidrestore.evaluation.videos.results import FilmComparison as FilmComparison
+    from vidrestore.evaluation.videos.results import VideoComparison as VideoComparison
     from vidrestore.face_model import FaceModel as FaceModel
     from vidrestore.jobs.config import BatchConfig as BatchConfig
     from vidrestore.jobs.config import JobConfig as JobConfig
     from vidrestore.jobs.report import JobReport as JobReport
     from vidrestore.live.config import StreamConfig as StreamConfig
-    from vidrestore.report import RunReport as RunReport
+    from vidrestore.report import RestoreReport as RestoreReport
     from vidrestore.restoration.config import RestoreConfig as RestoreConfig
     from vidrestore.types import Frame as Frame
 
@@ -54,12 +54,12 @@ _HOMES = {
     "errors": "ConfigError InputError Interrupted ModelError OutputError RestorationError StorageError TrainingError "
     "VidrestoreError WorkerError",
     "evaluation.videos.config": "ComparisonConfig",
-    "evaluation.videos.results": "FilmComparison",
+    "evaluation.videos.results": "VideoComparison",
     "face_model": "FaceModel",
     "jobs.config": "BatchConfig JobConfig",
     "jobs.report": "JobReport",
     "live.config": "StreamConfig",
-    "report": "RunReport",
+    "report": "RestoreReport",
     "restoration.config": "RestoreConfig",
     "types": "Frame",
 }

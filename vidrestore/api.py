@@ -15,13 +15,14 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 import numpy as np
 
 from vidrestore.config import update
+from vidrestore.degradation import video as degradation
 from vidrestore.degradation.medium.profiles import look_preset
 from vidrestore.degradation.report import DegradeReport
-from vidrestore.degradation.video import DegradeConfig, degrade_film
+from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError, InputError
-from vidrestore.evaluation.videos.compare import compare_films
+from vidrestore.evaluation.videos import compare
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.results import FilmComparison
+from vidrestore.evaluation.videos.results import VideoComparison
 from vidrestore.face_model import FaceModel
 from vidrestore.inference.local import load_models
 from vidrestore.jobs import restore as jobs
@@ -32,7 +33,7 @@ from vidrestore.live.config import StreamConfig
 from vidrestore.live.status import StreamStatus
 from vidrestore.media.colour import Box, region_to_rgb
 from vidrestore.media.reader import VideoReader
-from vidrestore.report import Recorder, RunReport
+from vidrestore.report import Recorder, RestoreReport
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
@@ -65,7 +66,7 @@ def restore_video(
     overwrite: bool | None = None,
     config: JobConfig | None = None,
     on_progress: OnProgress | None = None,
-) -> RunReport:
+) -> RestoreReport:
     """Restore the faces in one video; call it again to continue after a crash.
 
     Every frame keeps its exact time; audio, subtitles, chapters and metadata are copied. What is given as a keyword
@@ -76,7 +77,7 @@ def restore_video(
         destination: its extension names the container. It appears when it is whole, or not at all.
         model: a model of your own runs in this process.
         strength: 0..1, blend weight of the restored face.
-        faces: how many of a frame.
+        faces: number of faces to restore per frame.
         device: of the networks: auto, cpu, cuda or cuda:N.
         lossless: encode with FFV1; the destination must be .mkv.
         runtime: ray, or local for this process alone.
@@ -123,12 +124,12 @@ def restore_videos(
         sources: files, folders, patterns and addresses in stores.
         destination: folder, or address in a store, in which each video's place is that below its source.
         model: see `restore_video`, as for the options that are not here.
-        strength: likewise.
-        faces: likewise.
-        device: likewise.
-        lossless: likewise.
-        runtime: likewise.
-        address: likewise.
+        strength: as in `restore_video`.
+        faces: as in `restore_video`.
+        device: as in `restore_video`.
+        lossless: as in `restore_video`.
+        runtime: as in `restore_video`.
+        address: as in `restore_video`.
         workers: videos and segments under way at a time, at most; 0: as many as there is room for.
         overwrite: replace files that this job did not make.
         config: all other options.
@@ -186,9 +187,9 @@ def restore_image(
     Args:
         image: uint8 [H, W, 3], R'G'B', or a list of such.
         model: see `restore_video`, as for the options that are not here.
-        strength: likewise.
-        faces: likewise.
-        device: likewise.
+        strength: as in `restore_video`.
+        faces: as in `restore_video`.
+        device: as in `restore_video`.
         config: all other options.
 
     Returns:
@@ -209,9 +210,9 @@ class Restorer:
     Args:
         config: of the pipeline.
         model: see `restore_video`, as for the others.
-        strength: likewise.
-        faces: likewise.
-        device: likewise.
+        strength: as in `restore_video`.
+        faces: as in `restore_video`.
+        device: as in `restore_video`.
 
     Example:
         ```python
@@ -373,7 +374,7 @@ def degrade_video(
         VidrestoreError: one line that says what came, what was wanted and what to do.
     """
     chosen = config or DegradeConfig(look=look_preset(preset), seed=seed, overwrite=overwrite)
-    return degrade_film(source, destination, chosen)
+    return degradation.degrade_video(source, destination, chosen)
 
 
 def compare_videos(
@@ -382,7 +383,7 @@ def compare_videos(
     *,
     degraded: str | Path | None = None,
     config: ComparisonConfig | None = None,
-) -> FilmComparison:
+) -> VideoComparison:
     """Measure how well and how steadily the faces in videos were restored, against the video as it should be.
 
     Args:
@@ -394,7 +395,7 @@ def compare_videos(
     Raises:
         InputError: a video cannot be read, or differs in size, number of frames or timestamps.
     """
-    return compare_films(reference, tests, degraded=degraded, config=config)
+    return compare.compare_videos(reference, tests, degraded=degraded, config=config)
 
 
 def _job(

@@ -25,7 +25,7 @@ from vidrestore.jobs.restore import OnProgress, restore_video
 from vidrestore.media.opening import open_source
 from vidrestore.media.output import translate_write_errors
 from vidrestore.models.perceptual import MobileNetV2Features, feature_distance
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 from vidrestore.types import Float64, UInt8
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
@@ -43,7 +43,7 @@ class DemoFilm:
 
     before: Path
     after: Path
-    report: RunReport
+    report: RestoreReport
     report_path: Path
 
 

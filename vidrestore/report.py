@@ -65,7 +65,7 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
+class RestoreReport:
     """Everything worth knowing of a finished run; `to_json` writes it for machines."""
 
     source: str

@@ -3,17 +3,17 @@
 from dataclasses import fields, replace
 
 from benchmarks.worst_frames import worst_frames
-from vidrestore.evaluation.videos.results import FilmFigures, FrameFigures
+from vidrestore.evaluation.videos.results import FrameFigures, VideoFigures
 from vidrestore.evaluation.videos.summary import summarise
 
 NOTHING = FrameFigures(**{one.name: None for one in fields(FrameFigures)} | {"index": 0, "landmarks_missed": 0})
 
 
-def film(**figures: list[float | None]) -> FilmFigures:
+def film(**figures: list[float | None]) -> VideoFigures:
     frames = [
         replace(NOTHING, **dict(zip(figures, values, strict=True))) for values in zip(*figures.values(), strict=True)
     ]
-    return FilmFigures("film", "film.mp4", "test", summarise([], []), (), tuple(frames))
+    return VideoFigures("film", "film.mp4", "test", summarise([], []), (), tuple(frames))
 
 
 def test_the_worst_are_those_with_the_highest_error_and_the_lowest_likeness() -> None:

@@ -15,7 +15,7 @@ from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.restore import restore_video
 from vidrestore.media.colour import Box, region_to_rgb
 from vidrestore.media.reader import VideoReader
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 from vidrestore.types import Frame
 
 pytestmark = pytest.mark.integration
@@ -73,7 +73,7 @@ def test_a_real_video_does_too(shared: Path, tmp_path: Path, name: str, seconds:
 
 
 def check_restoration(source: Path, destination: Path, *, faces: int) -> None:
-    report: RunReport = restore_video(source, destination, JOB)
+    report: RestoreReport = restore_video(source, destination, JOB)
     before, after = read(source), read(destination)
     assert len(before) == len(after) == report.frames_written
     assert report.complete

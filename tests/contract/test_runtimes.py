@@ -15,7 +15,7 @@ from vidrestore.errors import InputError, RestorationError, VidrestoreError, Wor
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 
 pytestmark = pytest.mark.integration
 
@@ -49,13 +49,13 @@ def runtime(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def restored(
     runtime: str, make_portrait_film: MakeFilm, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path, RunReport]:
+) -> tuple[Path, Path, RestoreReport]:
     source = make_portrait_film(frames=12)
     destination = tmp_path_factory.mktemp(runtime) / "restored.mkv"
     return source, destination, restore_video(source, destination, a_job(runtime))
 
 
-def test_every_frame_comes_out_with_its_time(restored: tuple[Path, Path, RunReport]) -> None:
+def test_every_frame_comes_out_with_its_time(restored: tuple[Path, Path, RestoreReport]) -> None:
     source, destination, report = restored
     before, after = frames_of(source), frames_of(destination)
     assert len(after) == len(before) == 12
@@ -65,7 +65,7 @@ def test_every_frame_comes_out_with_its_time(restored: tuple[Path, Path, RunRepo
         assert abs(wanted - got) <= Fraction(1, 2000), "Matroska counts milliseconds"
 
 
-def test_the_face_changes_and_the_rest_is_bit_identical(restored: tuple[Path, Path, RunReport]) -> None:
+def test_the_face_changes_and_the_rest_is_bit_identical(restored: tuple[Path, Path, RestoreReport]) -> None:
     source, destination, report = restored
     assert report.faces_restored == 12
     assert report.tracks == report.shots == 1
@@ -76,7 +76,7 @@ def test_the_face_changes_and_the_rest_is_bit_identical(restored: tuple[Path, Pa
         assert np.array_equal(before[0][:10], after[0][:10])
 
 
-def test_the_sound_is_copied_packet_for_packet(restored: tuple[Path, Path, RunReport]) -> None:
+def test_the_sound_is_copied_packet_for_packet(restored: tuple[Path, Path, RestoreReport]) -> None:
     source, destination, _ = restored
     assert sound_of(destination) == sound_of(source) != []
 

@@ -16,7 +16,7 @@ from support import film_factory as films
 from vidrestore.degradation import video
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, DegradationProfile, look_preset, sample_profile
-from vidrestore.degradation.video import DegradeConfig, degrade_film, degrade_frames
+from vidrestore.degradation.video import DegradeConfig, degrade_frames, degrade_video
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.pixel_formats import bit_depth
@@ -46,7 +46,7 @@ def test_every_preset_keeps_frames_times_size_and_sound_and_damages_the_picture(
     make_portrait_film: MakeFilm, tmp_path: Path, read: Read, decibels: Decibels, preset: str
 ) -> None:
     source, destination = make_portrait_film(), tmp_path / "out.mp4"
-    done = degrade_film(source, destination, config(preset))
+    done = degrade_video(source, destination, config(preset))
     truth, damaged = read(source), read(destination)
     assert [time for time, _ in damaged] == [time for time, _ in truth]
     assert [picture.shape for _, picture in damaged] == [picture.shape for _, picture in truth]
@@ -62,7 +62,7 @@ def test_presets_differ_from_one_another(make_portrait_film: MakeFilm, tmp_path:
     source = make_portrait_film(frames=3)
     middles = []
     for preset in MEDIA:
-        degrade_film(source, tmp_path / f"{preset}.mp4", config(preset))
+        degrade_video(source, tmp_path / f"{preset}.mp4", config(preset))
         middles.append(read(tmp_path / f"{preset}.mp4")[1][1].astype(float))
     distances = [np.abs(one - other).mean() for index, one in enumerate(middles) for other in middles[:index]]
     assert min(distances) > 0.8
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(
 ) -> None:
     source = make_portrait_film()
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
-        degrade_film(source, tmp_path / f"{name}.mp4", config(preset, seed=seed))
+        degrade_video(source, tmp_path / f"{name}.mp4", config(preset, seed=seed))
     one, two, other = (
         np.stack([picture for _, picture in read(tmp_path / f"{name}.mp4")]) for name in ("one", "two", "other")
     )
@@ -91,7 +91,7 @@ def test_times_of_variable_frame_rate_are_exact(tmp_path: Path, read: Read, loss
     else:
         source = films.make_film(tmp_path / "in.mp4", pts=VARIABLE, audio="aac")
         destination, encode = tmp_path / "out.mp4", DegradeConfig().encode
-    done = degrade_film(source, destination, config("vhs", encode=encode))
+    done = degrade_video(source, destination, config("vhs", encode=encode))
     assert [time for time, _ in read(destination)] == [time for time, _ in read(source)]
     assert sound(destination) == sound(source)
     assert not any("rounded" in warning for warning in done.warnings)
@@ -99,7 +99,7 @@ def test_times_of_variable_frame_rate_are_exact(tmp_path: Path, read: Read, loss
 
 def test_a_container_that_rounds_times_is_told_of(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "in.mp4", pts=VARIABLE)
-    done = degrade_film(source, tmp_path / "out.mkv", config())
+    done = degrade_video(source, tmp_path / "out.mkv", config())
     assert any("rounded" in warning and ".mkv" in warning for warning in done.warnings)
 
 
@@ -112,7 +112,7 @@ def test_subtitles_chapters_and_metadata_pass_through(tmp_path: Path) -> None:
         metadata={"title": "Home"},
         attachment=b"font",
     )
-    degrade_film(source, tmp_path / "out.mkv", config())
+    degrade_video(source, tmp_path / "out.mkv", config())
     before, after = probe(source), probe(tmp_path / "out.mkv")
     assert [stream.type for stream in after.streams] == [stream.type for stream in before.streams]
     assert (after.chapters, dict(after.metadata)["title"]) == (2, "Home")
@@ -137,7 +137,7 @@ def test_any_format_depth_and_size_comes_back_as_it_was(
     source = films.make_film(
         tmp_path / "in.mkv", frames=3, codec="ffv1", pixel_format=pixel_format, width=width, height=height
     )
-    degrade_film(source, tmp_path / "out.mkv", config("vhs", encode=LOSSLESS))
+    degrade_video(source, tmp_path / "out.mkv", config("vhs", encode=LOSSLESS))
     before, after = probe(source), probe(tmp_path / "out.mkv")
     same = ("width", "height", "pixel_format", "colour")
     assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
@@ -231,7 +231,7 @@ def test_a_failure_leaves_nothing_behind_and_an_old_file_whole(
 
     monkeypatch.setattr(video, "enlarge_picture", fail)
     with pytest.raises(error):
-        degrade_film(make_portrait_film(), destination, config(overwrite=True))
+        degrade_video(make_portrait_film(), destination, config(overwrite=True))
     assert list(tmp_path.iterdir()) == [destination]
     assert destination.read_bytes() == b"precious"
 
@@ -244,7 +244,7 @@ def test_a_failing_join_leaves_nothing_behind(
 
     monkeypatch.setattr(video, "mux_complete", fail)
     with pytest.raises(OutputError):
-        degrade_film(make_portrait_film(), tmp_path / "out.mp4", config())
+        degrade_video(make_portrait_film(), tmp_path / "out.mp4", config())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -262,7 +262,7 @@ def test_what_cannot_be_a_truth_is_refused_before_work(
 ) -> None:
     source = make(tmp_path)
     with pytest.raises(InputError, match=words):
-        degrade_film(source, tmp_path / "out.mp4", config())
+        degrade_video(source, tmp_path / "out.mp4", config())
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -277,13 +277,13 @@ def test_a_destination_that_is_there_needs_overwrite(make_portrait_film: MakeFil
     destination = tmp_path / "out.mp4"
     destination.write_bytes(b"old")
     with pytest.raises(OutputError, match="--overwrite"):
-        degrade_film(make_portrait_film(), destination, config())
-    assert degrade_film(make_portrait_film(), destination, config(overwrite=True)).frames == 12
+        degrade_video(make_portrait_film(), destination, config())
+    assert degrade_video(make_portrait_film(), destination, config(overwrite=True)).frames == 12
 
 
 def test_high_dynamic_range_is_told_of(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "in.mp4", frames=2, colour=Colour(matrix=9, primaries=9, transfer=16))
-    done = degrade_film(source, tmp_path / "out.mp4", config())
+    done = degrade_video(source, tmp_path / "out.mp4", config())
     assert any("HDR (PQ)" in warning for warning in done.warnings)
 
 
@@ -291,9 +291,9 @@ def test_a_damaged_source_is_told_of_and_refused_when_strict(tmp_path: Path) -> 
     source = films.make_film(tmp_path / "whole.mkv", frames=60, options={"g": "5"})
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    assert degrade_film(cut, tmp_path / "out.mp4", config()).warnings
+    assert degrade_video(cut, tmp_path / "out.mp4", config()).warnings
     with pytest.raises(VidrestoreError, match="is damaged"):
-        degrade_film(cut, tmp_path / "strict.mp4", config(strict=True))
+        degrade_video(cut, tmp_path / "strict.mp4", config(strict=True))
     assert not (tmp_path / "strict.mp4").exists()
 
 
@@ -309,6 +309,6 @@ def test_the_codec_forgets_with_its_bits(make_portrait_film: MakeFilm, tmp_path:
         look = look_preset("lowbitrate")
         codecs = tuple(replace(codec, bits_per_pixel=(bits, bits)) for codec in look.film.codecs)
         film = replace(look.film, scale=(2, 2), codecs=codecs[:1])
-        degrade_film(source, tmp_path / "out.mp4", config(look=replace(look, film=film), overwrite=True))
+        degrade_video(source, tmp_path / "out.mp4", config(look=replace(look, film=film), overwrite=True))
         means.append(np.mean(decibels(tmp_path / "out.mp4", source)))
     assert all(more > less + 0.3 for more, less in pairwise(means))

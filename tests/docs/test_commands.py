@@ -278,7 +278,7 @@ def test_every_column_of_a_manifest_is_an_option(block: Block) -> None:
     columns = block.text.partition("\n")[0].split(",")
     assert columns[:2] == ["source", "destination"]
     for column in columns[2:]:
-        assert has_option(RestoreConfig, column.split(".")), column
+        assert has_option(JobConfig, column.split(".")), column
 
 
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)

@@ -16,7 +16,7 @@ from vidrestore.errors import VidrestoreError
 from vidrestore.jobs.journal_schema import _ROWS, FORMAT
 from vidrestore.jobs.report import JobReport, VideoReport
 from vidrestore.live.status import StreamStatus
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 from vidrestore.server.prometheus import metrics_text
 from vidrestore.server.service import Point, Service
 
@@ -121,7 +121,7 @@ def test_the_metrics_are_those_that_are_served() -> None:
 @pytest.mark.parametrize(
     ("report", "page", "hidden"),
     [
-        (RunReport, "report-json.md", set()),
+        (RestoreReport, "report-json.md", set()),
         (JobReport, "report-json.md", set()),
         (VideoReport, "report-json.md", set()),
         (DegradeReport, "report-json.md", set()),

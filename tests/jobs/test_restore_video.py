@@ -24,13 +24,13 @@ from vidrestore.jobs.journal import read_journal
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.worker_pool import LocalWorkerPool
 from vidrestore.stages import Inline
 
 MakeClip = Callable[..., Path]
-Restore = Callable[..., RunReport]
+Restore = Callable[..., RestoreReport]
 SHORT_SIGHTED = {"history_seconds": 0.3, "lookahead_seconds": 0.2, "max_gap_seconds": 0.2, "max_lost_seconds": 0.2}
 
 
@@ -61,7 +61,7 @@ def stop_after(segments: int, error: BaseException) -> Callable[[JobProgress], N
 
 @pytest.fixture
 def restore(pool: Callable[[], LocalWorkerPool]) -> Restore:
-    def run(source: Path | str, destination: Path | str, *, watch: Any = None, **options: Any) -> RunReport:
+    def run(source: Path | str, destination: Path | str, *, watch: Any = None, **options: Any) -> RestoreReport:
         return restore_video(source, destination, a_job(**options), on_progress=watch, open_pool=pool)
 
     return run

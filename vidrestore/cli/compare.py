@@ -9,10 +9,10 @@ from vidrestore.cli.options import Device, Quiet
 from vidrestore.cli.progress import ProgressBar, live_progress
 from vidrestore.cli.terminal import given, say, show_table
 from vidrestore.config import update
-from vidrestore.evaluation.videos.compare import compare_films
+from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.output import open_folder, write_comparison
-from vidrestore.evaluation.videos.results import FilmComparison
+from vidrestore.evaluation.videos.results import VideoComparison
 from vidrestore.evaluation.videos.table import NOTES, remarks, setting, tables
 
 
@@ -53,7 +53,7 @@ def compare(
     if destination:
         open_folder(destination, plots=plots)
     with live_progress("comparing", _show, quiet=quiet) as on_progress:
-        done = compare_films(reference, tests, degraded=degraded, config=config, on_progress=on_progress)
+        done = compare_videos(reference, tests, degraded=degraded, config=config, on_progress=on_progress)
     written = write_comparison(done, destination, plots=plots) if destination else []
     if not quiet:
         _print(done)
@@ -61,7 +61,7 @@ def compare(
             say(str(path))
 
 
-def _print(comparison: FilmComparison) -> None:
+def _print(comparison: VideoComparison) -> None:
     for found in tables(comparison):
         show_table(found.title, found.head, found.body)
     for line in (setting(comparison), *NOTES, *remarks(comparison)):

@@ -11,7 +11,7 @@ from vidrestore.cli.terminal import given, say, warn_all
 from vidrestore.config import apply_settings, update
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, look_preset
 from vidrestore.degradation.report import DegradeReport
-from vidrestore.degradation.video import DegradeConfig, degrade_film
+from vidrestore.degradation.video import DegradeConfig, degrade_video
 from vidrestore.media.probe import VideoInfo
 from vidrestore.report import check_report
 
@@ -64,7 +64,7 @@ def degrade(
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
     with live_progress("degrading", _show, quiet=quiet) as on_frame:
-        done = degrade_film(source, destination, config, on_frame=on_frame)
+        done = degrade_video(source, destination, config, on_frame=on_frame)
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
         done.write(report)

@@ -37,7 +37,7 @@ from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.restore import restore_video
 from vidrestore.media.inspection import inspect
-from vidrestore.report import RunReport, check_report
+from vidrestore.report import RestoreReport, check_report
 
 
 def restore(
@@ -112,7 +112,7 @@ def _show(bar: ProgressBar, progress: JobProgress) -> None:
     bar.show(progress.frames_done, progress.frames or None, note)
 
 
-def _summarise(done: RunReport) -> None:
+def _summarise(done: RestoreReport) -> None:
     warn_all(done.warnings)
     say(
         f"{done.destination}: {done.frames_written} frames, {done.faces_restored} faces in {done.tracks} tracks, "

@@ -49,7 +49,7 @@ class DegradeConfig(Options):
     strict: Annotated[bool, Field(description="Whether a damaged source is an error instead of a warning.")] = False
 
 
-def degrade_film(
+def degrade_video(
     source: Path | str,
     destination: Path | str,
     config: DegradeConfig | None = None,

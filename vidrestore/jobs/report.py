@@ -16,7 +16,7 @@ from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.rewrite import rewrite_warnings
-from vidrestore.report import RunReport, installed_versions
+from vidrestore.report import RestoreReport, installed_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +147,13 @@ def job_report(job: RanJob, config: JobConfig, inputs: Inputs) -> JobReport:
 
 def run_report(
     job: RanJob, config: JobConfig, source: str | Path, destination: str | Path, seconds: float
-) -> RunReport:
+) -> RestoreReport:
     """Sum up a job of one video, which is done."""
     (video,) = job.videos
     segments = _segments(video)
     counts, stages = _added(segments)
     read = video.read
-    return RunReport(
+    return RestoreReport(
         source=str(source),
         destination=str(destination),
         frames_read=read.frames,

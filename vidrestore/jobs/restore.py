@@ -33,9 +33,10 @@ from vidrestore.jobs.scheduler import Scheduler, SchedulerConfig
 from vidrestore.jobs.signing import signer
 from vidrestore.jobs.tasks import Inspection, inspect_source
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates, recall
+from vidrestore.logs import log_to
 from vidrestore.media.inspection import inspect
 from vidrestore.media.output import check_destination, container_format
-from vidrestore.report import RunReport
+from vidrestore.report import RestoreReport
 from vidrestore.runtime.ray.worker_pool import RayWorkerPool
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory, WorkerPool
 
@@ -96,7 +97,7 @@ def restore_video(
     *,
     on_progress: OnProgress | None = None,
     open_pool: PoolFactory | None = None,
-) -> RunReport:
+) -> RestoreReport:
     """Restore the faces of one video, on every core and GPU there is.
 
     Every frame of the source comes out with its exact time; audio, subtitles, chapters and metadata are copied. Until
@@ -184,7 +185,7 @@ class _Job:
         self.pool_name = self.model_sha256 = ""
         self._config = config
         self._max_open_videos = max_open_videos
-        self._resources = ExitStack()
+        self._resources, self._log = ExitStack(), ExitStack()
         self._started = time.monotonic()
         self._sampled = 0.0
         state = location.state
@@ -198,6 +199,7 @@ class _Job:
 
     def __enter__(self) -> Self:
         self._resources.enter_context(self.journal)
+        self._log.enter_context(log_to(self.location.state))
         self._resources.callback(self._replica.push, now=True)
         register(self.location)
         return self
@@ -206,6 +208,7 @@ class _Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._resources.close()
+        self._log.close()
 
     @property
     def seconds(self) -> float:
@@ -344,6 +347,7 @@ class _Job:
         """Remove what the job of one video needed for itself; parts of another key stay."""
         if self.journal.foreign_parts:
             return
+        self._log.close()
         self._resources.pop_all()  # the journal is not copied to the store any more
         with self.journal:
             storage.remove_job_folder(self.parts)

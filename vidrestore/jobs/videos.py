@@ -185,7 +185,7 @@ class VideoStates:
         assert (video.state, to) in _TRANSITIONS, f"{video.state} -> {to}: there is no such way"  # noqa: S101
         if entry is not None:
             self._write(entry)
-        _log.debug("%s: %s -> %s: %s", as_text(video.task.destination), video.state.value, to.value, reason)
+        _log.info("%s: %s -> %s: %s", as_text(video.task.destination), video.state.value, to.value, reason)
         self.counts[video.state] -= 1
         self.counts[to] += 1
         video.state = to

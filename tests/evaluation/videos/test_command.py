@@ -12,7 +12,7 @@ import pytest
 from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos import compare, plots
 from vidrestore.evaluation.videos.plots import PICTURES
-from vidrestore.evaluation.videos.results import FilmComparison
+from vidrestore.evaluation.videos.results import VideoComparison
 from vidrestore.types import UInt8
 
 pytestmark = pytest.mark.integration
@@ -43,7 +43,7 @@ def test_a_comparison_leaves_report_tables_and_curves(run: Run, films: tuple[Pat
     assert (code, errors) == (0, "")
     assert sorted(path.name for path in out.iterdir()) == sorted(["report.json", "table.md", *PICTURES])
     assert "6 frames of 64x64 in 1 shots, 0 without faces; 6 faces in 1 tracks." in printed
-    report = FilmComparison.from_json((out / "report.json").read_text())
+    report = VideoComparison.from_json((out / "report.json").read_text())
     assert [film.role for film in report.films] == ["reference", "input", "test"]
     table = (out / "table.md").read_text()
     assert all(f"| {name} |" in table for name in ("reference: truth.mkv", "input: input.mkv", "restored.mkv"))
@@ -120,6 +120,6 @@ def test_names_of_films_are_no_markup_and_no_formulas(run: Run, write: Write, dr
     table = (out / "table.md").read_text()
     assert not {"\x1b", "\x07", "\u202e", "\udcff"} & set(printed + table)
     assert r"\|\<b\>\\x1b]0;x\\x07\\u202e\\udcff映.mkv |".replace("x1b]", r"x1b\]") in table
-    report = FilmComparison.from_json((out / "report.json").read_text())
+    report = VideoComparison.from_json((out / "report.json").read_text())
     assert report.films[1].path == str(test)
     assert all((out / name).stat().st_size for name in PICTURES)

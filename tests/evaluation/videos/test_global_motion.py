@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from vidrestore.evaluation.images.metric_models import MetricModels
-from vidrestore.evaluation.videos.compare import compare_films
+from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.meter import FilmMeter
+from vidrestore.evaluation.videos.meter import VideoMeter
 from vidrestore.evaluation.videos.reference_faces import scene_of
 from vidrestore.evaluation.videos.reference_steps import step_from
-from vidrestore.evaluation.videos.results import FilmComparison, Summary
+from vidrestore.evaluation.videos.results import Summary, VideoComparison
 from vidrestore.evaluation.videos.table import remarks
 from vidrestore.evaluation.videos.views import Faces, Viewer
 from vidrestore.faces.alignment import TEMPLATE, place, transform
@@ -63,14 +63,14 @@ def films(write_once: WriteOnce, talking: list[UInt8]) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def told(films: dict[str, Path]) -> FilmComparison:
-    return compare_films(films["truth"], [films["grainy"], films["same"]], degraded=films["played"], config=CPU)
+def told(films: dict[str, Path]) -> VideoComparison:
+    return compare_videos(films["truth"], [films["grainy"], films["same"]], degraded=films["played"], config=CPU)
 
 
 @pytest.fixture(scope="module")
-def rows(told: FilmComparison, films: dict[str, Path]) -> dict[str, Summary]:
+def rows(told: VideoComparison, films: dict[str, Path]) -> dict[str, Summary]:
     """With the input, and `untold` without."""
-    untold = compare_films(films["truth"], [films["played"]], config=CPU)
+    untold = compare_videos(films["truth"], [films["played"]], config=CPU)
     summaries = [film.summary for film in (*told.films, *untold.films)]
     return dict(zip(("floor", "played", "grainy", "same", "untold floor", "untold"), summaries, strict=True))
 
@@ -109,13 +109,13 @@ def test_the_floor_and_all_that_is_not_about_time_stay_as_they_are(rows: dict[st
     assert rows["played"].mouth_correlation == rows["untold"].mouth_correlation
 
 
-def test_how_much_the_input_sways_is_told(told: FilmComparison, films: dict[str, Path]) -> None:
+def test_how_much_the_input_sways_is_told(told: VideoComparison, films: dict[str, Path]) -> None:
     sway = told.input_sway
     assert sway.frames_unknown == 0
     assert sway.weave_pixels == pytest.approx(2 * WEAVE, rel=0.5)  # two independent frames, two directions
     assert sway.lamp_levels == pytest.approx(128 * 2**0.5 * LAMP, rel=0.5)
     assert f"gate weave, {sway.weave_pixels:.2f} px" in remarks(told)[0]
-    assert FilmComparison.from_json(told.to_json()) == told
+    assert VideoComparison.from_json(told.to_json()) == told
     assert films["played"].name in told.films[1].path
 
 
@@ -123,7 +123,7 @@ def test_a_frozen_film_is_perfectly_steady_beside_a_frozen_input(write: Write, t
     still = [talking[0]] * 5
     (soft,) = softened(still[:1])
     (other,) = played(still[:1], grain=8)
-    done = compare_films(
+    done = compare_videos(
         write("still", still),
         [write("soft", [soft] * 5), write("same", still)],
         degraded=write("input", [other] * 5),
@@ -139,15 +139,15 @@ def test_grain_of_a_still_input_is_distinguished_from_sway(write: Write, talking
     still = softened([talking[0]] * 6)
     generator = np.random.default_rng(3)
     grainy = [np.clip(one + generator.normal(0, 20, one.shape), 0, 255).astype(np.uint8) for one in still]
-    done = compare_films(write("still", still), [write("same", still)], degraded=write("input", grainy), config=CPU)
-    alone = compare_films(write("still", still), [write("input", grainy)], config=CPU)
+    done = compare_videos(write("still", still), [write("same", still)], degraded=write("input", grainy), config=CPU)
+    alone = compare_videos(write("still", still), [write("input", grainy)], config=CPU)
     assert done.films[1].summary.flicker_faces == pytest.approx(alone.films[1].summary.flicker_faces, rel=0.01)
     assert done.films[2].summary.flicker_faces < 0.05
     assert done.input_sway.weave_pixels < 0.05
 
 
 def test_without_an_input_nothing_is_told_or_taken_out(write: Write, drawn: Drawn, judges: MetricModels) -> None:
-    done = compare_films(write("truth", drawn(4)), [write("test", drawn(4))], judges=judges, config=SMALL)
+    done = compare_videos(write("truth", drawn(4)), [write("test", drawn(4))], judges=judges, config=SMALL)
     assert done.input_sway is None
     assert not any("gate weave" in line for line in remarks(done))
 
@@ -155,7 +155,7 @@ def test_without_an_input_nothing_is_told_or_taken_out(write: Write, drawn: Draw
 def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 4
     films = write("truth", plain), [write("test", plain)]
-    done = compare_films(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
+    done = compare_videos(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
     assert done.input_sway.frames_unknown == 4
     assert "In 4 frames weave or lamp of the input could not be told." in remarks(done)
     assert done.films[2].summary.flicker_elsewhere == 0
@@ -164,7 +164,7 @@ def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges
 def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     soft = softened(drawn(1))
     films = write("truth", drawn(1)), [write("test", drawn(1))]
-    done = compare_films(*films, degraded=write("input", soft), judges=judges, config=SMALL)
+    done = compare_videos(*films, degraded=write("input", soft), judges=judges, config=SMALL)
     assert (done.input_sway.weave_pixels, done.input_sway.lamp_levels) == (None, None)
     assert not any("gate weave" in line for line in remarks(done))
 
@@ -179,7 +179,7 @@ def test_weave_is_taken_out_of_landmarks_of_turned_and_stretched_films(
     to_display = transform((np.log(50), 0.3, 36, 34))
     track = FaceTrack(1, to_display, 50, 0.9, np.eye(4))
     shifts = np.random.default_rng(1).normal(0, WEAVE, (3, 2))
-    viewer, kept, fixed = Viewer(judges, 64), FilmMeter(64), FilmMeter(64, of_truth=True)
+    viewer, kept, fixed = Viewer(judges, 64), VideoMeter(64), VideoMeter(64, of_truth=True)
     jitters, before = [], None
     for frame, shift in zip(frames, shifts, strict=True):
         scene = scene_of(FrameFaces(frame, (track,), 0), SMALL)

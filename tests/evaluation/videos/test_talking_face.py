@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.evaluation.videos.compare import compare_films
+from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.results import FilmComparison, Summary
+from vidrestore.evaluation.videos.results import Summary, VideoComparison
 from vidrestore.types import UInt8
 
 WriteOnce = Callable[[str, Sequence[UInt8]], Path]
@@ -28,20 +28,20 @@ def blurred(pictures: Sequence[UInt8], sigma: float) -> list[UInt8]:
 
 
 @pytest.fixture(scope="module")
-def compared(write_once: WriteOnce, talking: list[UInt8]) -> FilmComparison:
+def compared(write_once: WriteOnce, talking: list[UInt8]) -> VideoComparison:
     truth = write_once("truth", talking)
     tests = {"blurred": blurred(talking, 1.2), "noisy": noisy(talking, 20), "late": [talking[0], *talking[:-1]]}
     paths = [truth, *(write_once(name, pictures) for name, pictures in tests.items())]
-    return compare_films(truth, paths, degraded=write_once("input", blurred(talking, 2.5)), config=CPU)
+    return compare_videos(truth, paths, degraded=write_once("input", blurred(talking, 2.5)), config=CPU)
 
 
 @pytest.fixture(scope="module")
-def rows(compared: FilmComparison) -> dict[str, Summary]:
+def rows(compared: VideoComparison) -> dict[str, Summary]:
     names = ("reference", "input", "same", "blurred", "noisy", "late")
     return {name: film.summary for name, film in zip(names, compared.films, strict=True)}
 
 
-def test_every_frame_is_measured_in_every_film(compared: FilmComparison) -> None:
+def test_every_frame_is_measured_in_every_film(compared: VideoComparison) -> None:
     assert (compared.frames, compared.faces, compared.tracks, compared.shots) == (26, 26, 1, 1)
     assert compared.frames_without_faces == 0
     assert [film.role for film in compared.films] == ["reference", "input", *["test"] * 4]
@@ -104,7 +104,7 @@ def test_a_film_that_only_lost_detail_still_follows(rows: dict[str, Summary]) ->
 def test_a_frozen_film_is_perfectly_steady_however_bad_it_is(write_once: WriteOnce, talking: list[UInt8]) -> None:
     still = [talking[0]] * 6
     grain = noisy(still[:1], 15) * 6
-    done = compare_films(
+    done = compare_videos(
         write_once("still", still),
         [write_once("still-soft", blurred(still, 2)), write_once("grain", grain)],
         config=CPU,
@@ -128,7 +128,7 @@ def test_a_face_pasted_with_another_brightness_has_a_seam(write_once: WriteOnce,
     ]
     soft = blurred(pictures, 1.0)
     reference, source = write_once("short", pictures), write_once("short-soft", soft)
-    films = compare_films(reference, [write_once("pasted", pasted)], degraded=source, config=CPU).films
+    films = compare_videos(reference, [write_once("pasted", pasted)], degraded=source, config=CPU).films
     _, inputs, test = (film.summary for film in films)
     assert test.seam_energy > 3 * inputs.seam_energy
     assert test.seam_energy_over_both > 0.1

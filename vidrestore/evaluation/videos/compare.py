@@ -14,10 +14,10 @@ from vidrestore.evaluation.images.metric_models import MetricModels, load_judges
 from vidrestore.evaluation.videos.aligned_reader import AlignedReader, losses
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.global_motion import SwayRecorder
-from vidrestore.evaluation.videos.meter import FilmMeter
+from vidrestore.evaluation.videos.meter import VideoMeter
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
 from vidrestore.evaluation.videos.reference_steps import Step, step_from
-from vidrestore.evaluation.videos.results import FilmComparison, FilmFigures, Role
+from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures
 from vidrestore.evaluation.videos.summary import summarise
 from vidrestore.evaluation.videos.tracks import TrackRecorder
 from vidrestore.evaluation.videos.views import View, Viewer
@@ -30,7 +30,7 @@ OnProgress = Callable[[int, int | None], None]
 """Called with the frames compared, and those in all where the container of the reference tells."""
 
 
-def compare_films(
+def compare_videos(
     reference: Path | str,
     tests: Sequence[Path | str],
     *,
@@ -38,7 +38,7 @@ def compare_films(
     config: ComparisonConfig | None = None,
     judges: MetricModels | None = None,
     on_progress: OnProgress | None = None,
-) -> FilmComparison:
+) -> VideoComparison:
     """Compare films with what they should be.
 
     Args:
@@ -69,7 +69,7 @@ def compare_films(
         for film in others:
             film.end()
         run.tracks.end_shot()
-        return FilmComparison(
+        return VideoComparison(
             reference=str(truth),
             width=reader.info.width,
             height=reader.info.height,
@@ -99,7 +99,7 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self._viewer = viewer
         self._has_input = "input" in roles
-        self._meters = [FilmMeter(config.crop_size, of_truth=role == "reference") for role in roles]
+        self._meters = [VideoMeter(config.crop_size, of_truth=role == "reference") for role in roles]
         self.sway = SwayRecorder()
         self._before: Step | None = None
         self._shot: int | None = None
@@ -123,13 +123,13 @@ class _Run:
         self._before = step
         self._count(scene, views[0])
 
-    def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[FilmFigures]:
+    def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
         """What was found of each."""
         names = _names([path for path, _ in rows])
         measured = zip(names, rows, self._meters, self.tracks.figures, strict=True)
         for name, (path, role), meter, tracks in measured:
             summary = summarise(meter.figures, tracks)
-            yield FilmFigures(name, str(path), role, summary, tuple(tracks), tuple(meter.figures))
+            yield VideoFigures(name, str(path), role, summary, tuple(tracks), tuple(meter.figures))
 
     def _count(self, scene: Scene, truth: View) -> None:
         self.counts["frames"] += 1

@@ -35,7 +35,7 @@ class _Changes:
     flicker_elsewhere: float | None = None
 
 
-class FilmMeter:
+class VideoMeter:
     """Measures the frames of one film as they come; holds one frame, and landmarks of three.
 
     Args:

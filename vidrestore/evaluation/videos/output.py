@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vidrestore import files
 from vidrestore.evaluation.videos.plots import PICTURES, check_plots, write_plots
-from vidrestore.evaluation.videos.results import FilmComparison
+from vidrestore.evaluation.videos.results import VideoComparison
 from vidrestore.evaluation.videos.table import markdown
 
 REPORT, TABLE = "report.json", "table.md"
@@ -22,7 +22,7 @@ def open_folder(folder: Path, *, plots: bool = True) -> None:
     files.open_folder(folder)
 
 
-def write_comparison(comparison: FilmComparison, folder: Path, *, plots: bool = True) -> list[Path]:
+def write_comparison(comparison: VideoComparison, folder: Path, *, plots: bool = True) -> list[Path]:
     """Write `report.json`, `table.md` and the curves; those of an earlier comparison are replaced or removed.
 
     Returns:

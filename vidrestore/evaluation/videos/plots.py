@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vidrestore.errors import ConfigError
-from vidrestore.evaluation.videos.results import FilmComparison, FilmFigures
+from vidrestore.evaluation.videos.results import VideoComparison, VideoFigures
 from vidrestore.evaluation.videos.table import label
 from vidrestore.files import replace_bytes
 from vidrestore.printable import printable
@@ -53,7 +53,7 @@ def check_plots() -> None:
         )
 
 
-def write_plots(comparison: FilmComparison, folder: Path) -> list[Path]:
+def write_plots(comparison: VideoComparison, folder: Path) -> list[Path]:
     """Write the pictures of `PICTURES` as PNG.
 
     Returns:
@@ -69,7 +69,7 @@ def write_plots(comparison: FilmComparison, folder: Path) -> list[Path]:
     return [folder / name for name in PICTURES]
 
 
-def draw(comparison: FilmComparison, panels: tuple[Panel, ...]) -> bytes:
+def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
     """Curves of some figures over time, as PNG; frames without a figure are gaps."""
     from matplotlib.figure import Figure  # noqa: PLC0415  an optional part
 
@@ -94,7 +94,7 @@ def draw(comparison: FilmComparison, panels: tuple[Panel, ...]) -> bytes:
     return png.getvalue()
 
 
-def _line(axis: "Axes", film: FilmFigures, name: str, number: int) -> None:
+def _line(axis: "Axes", film: VideoFigures, name: str, number: int) -> None:
     """A film's own colour, dots included: a figure with gaps on both sides would show no line."""
     values = [getattr(frame, name) for frame in film.frames]
     known = [math.nan if value is None else value for value in values]

@@ -108,7 +108,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class FilmFigures:
+class VideoFigures:
     """One film against the reference.
 
     The reference is among the films, against itself: what is not perfect there is the measure's own floor. Its
@@ -140,7 +140,7 @@ class InputSway:
 
 
 @dataclass(frozen=True, slots=True)
-class FilmComparison:
+class VideoComparison:
     """Everything that one comparison measured; the same films and machine give the same."""
 
     reference: str
@@ -162,7 +162,7 @@ class FilmComparison:
     """Side in pixels of the aligned faces."""
     input_sway: InputSway | None
     """None without an input."""
-    films: tuple[FilmFigures, ...]
+    films: tuple[VideoFigures, ...]
     """The reference, the input if one was given, and the tests in their order."""
     notes: tuple[str, ...]
     """What of the films could not be read."""
@@ -173,7 +173,7 @@ class FilmComparison:
         return to_json(self)
 
     @classmethod
-    def from_json(cls, text: str) -> "FilmComparison":
+    def from_json(cls, text: str) -> "VideoComparison":
         """Read what `to_json` wrote.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vidrestore.evaluation.images.table import Table
-from vidrestore.evaluation.videos.results import FilmComparison, FilmFigures, InputSway, Summary
+from vidrestore.evaluation.videos.results import InputSway, Summary, VideoComparison, VideoFigures
 from vidrestore.markdown import markdown_table, markdown_text
 
 Column = tuple[str, Callable[[Summary], float | None], int]
@@ -46,13 +46,13 @@ NOTES: Final = (
 )
 
 
-def tables(comparison: FilmComparison) -> list[Table]:
+def tables(comparison: VideoComparison) -> list[Table]:
     """How like, how steady, and how alive."""
     titles = (("likeness", LIKENESS), ("steadiness", STEADINESS), ("faces over time", LIFE))
     return [_table(title, columns, comparison.films) for title, columns in titles]
 
 
-def setting(comparison: FilmComparison) -> str:
+def setting(comparison: VideoComparison) -> str:
     """What was measured, on what, and what was not, in one sentence."""
     small = f", {comparison.faces_too_small} narrower than {comparison.min_face:g} px left out"
     return (
@@ -62,18 +62,18 @@ def setting(comparison: FilmComparison) -> str:
     )
 
 
-def remarks(comparison: FilmComparison) -> list[str]:
+def remarks(comparison: VideoComparison) -> list[str]:
     """What was taken out, and what could not be measured or read, a line each."""
     lines = [line for film in comparison.films for line in _remarks(film, comparison.films)]
     return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 
-def label(film: FilmFigures) -> str:
+def label(film: VideoFigures) -> str:
     """Name of a row."""
     return film.name if film.role == "test" else f"{film.role}: {film.name}"
 
 
-def markdown(comparison: FilmComparison) -> str:
+def markdown(comparison: VideoComparison) -> str:
     """All tables with their setting and how to read them."""
     parts = [f"# Films against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(comparison)]
@@ -83,7 +83,7 @@ def markdown(comparison: FilmComparison) -> str:
     )
 
 
-def _table(title: str, columns: tuple[Column, ...], films: tuple[FilmFigures, ...]) -> Table:
+def _table(title: str, columns: tuple[Column, ...], films: tuple[VideoFigures, ...]) -> Table:
     head = ("film", *(heading for heading, _, _ in columns))
     body = tuple((label(film), *(_cell(value(film.summary), digits) for _, value, digits in columns)) for film in films)
     return Table(title, head, body)
@@ -105,7 +105,7 @@ def _sway(sway: InputSway | None) -> list[str]:
     return lines
 
 
-def _remarks(film: FilmFigures, films: tuple[FilmFigures, ...]) -> list[str]:
+def _remarks(film: VideoFigures, films: tuple[VideoFigures, ...]) -> list[str]:
     summary, lines = film.summary, []
     if summary.landmarks_missed:
         lines.append(f"{label(film)}: landmarks were not found in {summary.landmarks_missed} faces")
