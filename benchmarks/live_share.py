@@ -176,7 +176,7 @@ def _live(
         for one in streams:
             status = _status(one)
             if (
-                status.faces_carried
+                status.faces_propagated
                 or status.worker_failures
                 or status.answers_replaced
                 or sum(status.dropped.values())

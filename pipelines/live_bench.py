@@ -41,7 +41,7 @@ def main(
         say(f"{name.replace('_', ' ')}: {getattr(found, name)}")
     for name in ("troubles", "memory_mb", "threads", "file_descriptors", "balanced"):
         say(f"{name.replace('_', ' ')}: {getattr(found, name)}")
-    say(f"quality: {found.status.rung_name}; dropped: {found.status.dropped}; held: {found.status.sink_counts.held}")
+    say(f"quality: {found.status.quality}; dropped: {found.status.dropped}; held: {found.status.sink_counts.held}")
 
 
 if __name__ == "__main__":

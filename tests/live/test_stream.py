@@ -170,7 +170,7 @@ def test_overload_steps_down_until_little_is_lost(relay: RtspRelay, make_stream:
     worker.seconds = 0.08
     stream = make_stream(relay.url("in"), relay.url("out"), source=SOURCE, output=QUICK)
     with Camera(relay.url("in"), moving_ball, rate=RATE, sound=False), running(stream):
-        until(lambda: stream.status().rung >= 1)
+        until(lambda: stream.status().quality_level >= 1)
         until(lambda: lost_of_fifty(stream) <= 15, seconds=60)
 
 

@@ -248,7 +248,7 @@ def _table(statuses: Sequence[StreamStatus]) -> Table:
         dropped = str(sum(status.dropped.values()))
         rates = [f"{status.rate_in:.1f}", f"{status.rate_out:.1f}"]
         held = str(status.sink_counts.held)
-        cells = (status.name, status.state, *rates, *told, dropped, held, status.rung_name)
+        cells = (status.name, status.state, *rates, *told, dropped, held, status.quality)
         table.add_row(*map(cell, cells))
     warnings = [f"{status.name}: {warning}" for status in statuses for warning in status.warnings]
     table.caption = Text("\n".join(warnings), style="yellow") if warnings else None

@@ -16,8 +16,8 @@ class QualityLevel:
 
 QUALITY_LEVELS: tuple[QualityLevel, ...] = (
     QualityLevel("everything", QualityLimits()),
-    QualityLevel("look for faces less often", QualityLimits(interval_seconds=0.3)),
-    QualityLevel("restore every second frame, carry between", QualityLimits(interval_seconds=0.3, restore_every=2)),
+    QualityLevel("detect faces less often", QualityLimits(interval_seconds=0.3)),
+    QualityLevel("restore every 2nd frame", QualityLimits(interval_seconds=0.3, restore_every=2)),
     QualityLevel("restore every third frame", QualityLimits(interval_seconds=0.4, restore_every=3)),
     QualityLevel("restore every fourth frame", QualityLimits(interval_seconds=0.4, restore_every=4)),
     QualityLevel("restore every eighth frame", QualityLimits(interval_seconds=0.4, restore_every=8)),
@@ -36,11 +36,11 @@ _TRIAL_SECONDS = 20.0
 
 
 class QualityController:
-    """Steps down after a second with too many drops, and up after a while with room; changes `effort` in place."""
+    """Steps down after a second with too many drops, and up after a while with room; changes `limits` in place."""
 
     def __init__(self, config: QualityConfig) -> None:
         self.limits = QualityLimits()
-        self.rung = 0
+        self.level = 0
         self.steps_down = 0
         self.steps_up = 0
         self._config = config
@@ -54,7 +54,7 @@ class QualityController:
     @property
     def name(self) -> str:
         """Of the way in use."""
-        return QUALITY_LEVELS[self.rung].name
+        return QUALITY_LEVELS[self.level].name
 
     def judge(
         self, *, seconds: float, received: int, dropped: int, busy: float, faces: int, network: float = 0.0
@@ -85,17 +85,17 @@ class QualityController:
 
     def _expected(self, busy: float, network: float, faces: int) -> float:
         """Share of the time, 0 and more, in which the engine or the network would be busy one step up."""
-        now, then = (QUALITY_LEVELS[rung].limits.restore_every for rung in (self.rung, self._above(faces)))
+        now, then = (QUALITY_LEVELS[level].limits.restore_every for level in (self.level, self._above(faces)))
         if now == then:
             return busy
         more = network * now / then
         return busy + more if then == 1 else max(busy, more)  # only who restores every frame waits for the network
 
     def _above(self, faces: int) -> int:
-        return next((rung for rung in range(self.rung - 1, -1, -1) if _matters(rung, faces)), 0)
+        return next((level for level in range(self.level - 1, -1, -1) if _matters(level, faces)), 0)
 
     def _down(self, faces: int) -> None:
-        below = next((rung for rung in range(self.rung + 1, len(QUALITY_LEVELS)) if _matters(rung, faces)), None)
+        below = next((level for level in range(self.level + 1, len(QUALITY_LEVELS)) if _matters(level, faces)), None)
         if below is not None:
             if self._climbed and self._since_step < _TRIAL_SECONDS:
                 self._up_after = min(self._config.max_up_after_seconds, 2 * self._up_after)
@@ -104,23 +104,23 @@ class QualityController:
             self._climbed = False
 
     def _up(self, faces: int) -> None:
-        if self.rung:
+        if self.level:
             if self._since_step > 4 * self._up_after:
                 self._up_after = self._config.up_after_seconds
             self.steps_up += 1
             self._step(self._above(faces))
             self._climbed = True
 
-    def _step(self, rung: int) -> None:
-        self.rung = rung
+    def _step(self, level: int) -> None:
+        self.level = level
         self._idle_seconds = self._since_step = 0.0
         self._lost = 0
-        wanted = QUALITY_LEVELS[rung].limits
+        wanted = QUALITY_LEVELS[level].limits
         self.limits.interval_seconds = wanted.interval_seconds
         self.limits.restore_every = wanted.restore_every
         self.limits.faces = wanted.faces
 
 
-def _matters(rung: int, faces: int) -> bool:
-    limit = QUALITY_LEVELS[rung].limits.faces
+def _matters(level: int, faces: int) -> bool:
+    limit = QUALITY_LEVELS[level].limits.faces
     return not limit or limit < faces

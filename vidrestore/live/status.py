@@ -33,10 +33,10 @@ class StreamStatus:
     waiting: int
     """Frames between the source and the encoder at present."""
     faces: int
-    faces_carried: int
-    rung: int
-    """How much is given up for speed; 0 is nothing."""
-    rung_name: str
+    faces_propagated: int
+    quality_level: int
+    """0 is the best."""
+    quality: str
     steps_down: int
     steps_up: int
     source_counts: SourceCounts

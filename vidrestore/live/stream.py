@@ -140,7 +140,7 @@ class LiveStream:
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
-        self._ladder = QualityController(config.quality)
+        self._quality = QualityController(config.quality)
         self._inside: deque[Finished] = deque()
         """Frames in the engine, oldest first."""
         self._stopping = threading.Event()
@@ -200,8 +200,8 @@ class LiveStream:
         self._moments.append(now)
         busy = 1 - (now.idle - before.idle) / (seconds * SECOND)
         received, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
-        rung = self._ladder.rung
-        self._ladder.judge(
+        level = self._quality.level
+        self._quality.judge(
             seconds=seconds,
             received=received,
             dropped=dropped,
@@ -209,9 +209,9 @@ class LiveStream:
             faces=self._recorder.tracks_in_frame,
             network=(now.network_seconds - before.network_seconds) / seconds,
         )
-        _log.debug("%s: %d frames in, %d dropped, load %.2f, level %d", self.name, received, dropped, busy, rung)
-        if self._ladder.rung != rung:
-            self._tell(f"quality level {self._ladder.rung}: {self._ladder.name}")
+        _log.debug("%s: %d frames in, %d dropped, load %.2f, level %d", self.name, received, dropped, busy, level)
+        if self._quality.level != level:
+            self._tell(f"quality level {self._quality.level}: {self._quality.name}")
 
     def _measure(self) -> _FrameState:
         sink = self.sink.counts
@@ -259,7 +259,7 @@ class LiveStream:
                     self._parts,
                     self._restore,
                     self._recorder,
-                    limits=self._ladder.limits,
+                    limits=self._quality.limits,
                     overlap=self._overlaps,
                 )
                 for frame in restored:
@@ -332,11 +332,11 @@ class LiveStream:
             },
             waiting=len(self._handover) + len(self._inside) + len(self.sink),
             faces=recorder.counts["faces"],
-            faces_carried=recorder.counts["faces_carried"],
-            rung=self._ladder.rung,
-            rung_name=self._ladder.name,
-            steps_down=self._ladder.steps_down,
-            steps_up=self._ladder.steps_up,
+            faces_propagated=recorder.counts["faces_propagated"],
+            quality_level=self._quality.level,
+            quality=self._quality.name,
+            steps_down=self._quality.steps_down,
+            steps_up=self._quality.steps_up,
             source_counts=replace(self.source.counts),
             sink_counts=replace(sink),
             outputs={name: replace(output.counts) for name, output in self._outputs.items()},

@@ -322,7 +322,7 @@ def _restore_within_limits(
     with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
         carrier = ResidualPropagator(lambda crops: aside.submit(restore, crops), config.selection, limits)
         for item in run(carrier, items):
-            recorder.counts["faces_carried"] = carrier.carried
+            recorder.counts["faces_propagated"] = carrier.carried
             yield item
 
 

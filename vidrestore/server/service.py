@@ -32,7 +32,7 @@ class Point:
     p50: float | None
     """Latency, seconds."""
     p95: float | None
-    rung: int
+    quality_level: int
 
 
 @dataclass(slots=True)
@@ -200,4 +200,6 @@ def _silent(status: StreamStatus | None) -> StreamStatus | None:
 
 def _point(status: StreamStatus) -> Point:
     latency = status.latency_now
-    return Point(time.time(), status.rate_in, status.rate_out, latency.get("p50"), latency.get("p95"), status.rung)
+    return Point(
+        time.time(), status.rate_in, status.rate_out, latency.get("p50"), latency.get("p95"), status.quality_level
+    )

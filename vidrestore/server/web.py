@@ -44,6 +44,8 @@ _NEWS_SECONDS = 5.0
 _PREVIEW_THREADS = 4
 _PREVIEW_SECONDS = 0.1
 _DATA_SECONDS = 0.5
+_FORMER_KEYS = {"rung": "quality_level", "rung_name": "quality", "faces_carried": "faces_propagated"}
+"""Of a stream; they go with the next release."""
 
 
 def make_app(service: Service, *, token: str | None = None, names: frozenset[str] = frozenset({"localhost"})) -> Guard:
@@ -131,6 +133,7 @@ def _answer(compute: Callable[[], bytes], thread: str) -> SharedAnswer[bytes]:
 
 def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
     told = asdict(status)
+    told |= {former: told[now] for former, now in _FORMER_KEYS.items()}
     for name in ("latency", "stages", "queues"):
         told.pop(name)
     for output in told["outputs"].values():
