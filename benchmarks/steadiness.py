@@ -72,7 +72,7 @@ WAYS = (
     Way("+ blend along the motion", _with("denoiser", "blend")),
     Way("+ colour lock", _with("denoiser", "colour")),
     Way(ALL, {}),
-    Way(LIVE, {"tracker": {"lookahead": 0} | _LIVE}),
+    Way(LIVE, {"lag": 0, "tracker": _LIVE}),
     Way("live, lag 4", {"tracker": _LIVE, "lag": 4}),
 )
 """Style codes are steadied in their own row only: by default they are not."""

@@ -102,11 +102,11 @@ def test_two_steps_leave_weights_that_load_and_a_third_resumes(
     [
         (["--recipe", "tiny"], "take one of official, compact"),
         (["--what", "both"], "take one of restorer, prior"),
-        (["--what", "prior", "--prior", "x.pth"], "with --what prior, --start FOLDER goes on from one"),
+        (["--what", "prior", "--prior", "x.pth"], "to continue from a prior with --what prior, use --start DIR"),
         (["--set", "restorer.lerning_rate=1"], "did you mean 'learning_rate'"),
         (["--set", "restorer.augmentation.initail=1"], "did you mean 'initial'"),
         (["--set", "cache=tape"], "cache is 'tape'; use"),
-        (["--set", "restorer.clip=-1"], "give more than 0"),
+        (["--set", "restorer.clip=-1"], "restorer.clip is -1; use more than 0"),
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--workers", "5"], "cannot share evenly"),
         (["--workers", "2", "--device", "cuda:1"], "Ray chooses the GPU"),

@@ -67,7 +67,7 @@ def test_degrade_and_compare(run: Run, make_portrait_film: MakeFilm, tmp_path: P
     roles = [
         line.partition(":")[0] for line in run("degrade_and_compare.py", make_portrait_film(), tmp_path).splitlines()
     ]
-    assert roles == ["reference", "degraded", "test"]
+    assert roles == ["reference", "input", "test"]
 
 
 def test_track_faces(run: Run, make_portrait_film: MakeFilm) -> None:

@@ -20,6 +20,7 @@ Run = Callable[..., tuple[int, str, str]]
 def plain_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger("vidrestore")
     handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []  # those that commands of other tests left in this process
     monkeypatch.delenv(LOG_FILE_VARIABLE, raising=False)
     yield
     for handler in root.handlers:

@@ -89,7 +89,7 @@ def test_ray_and_local_give_the_same_bits(make_portrait_film: MakeFilm, tmp_path
     results = {}
     for place in ("local", "ray"):
         destination = tmp_path / f"{place}.mkv"
-        restore_video(source, destination, a_job(place, codes={"frames": 2}))
+        restore_video(source, destination, a_job(place, style={"frames": 2}))
         results[place] = frames_of(destination)
     for (_, local), (_, ray) in zip(results["local"], results["ray"], strict=True):
         assert all(np.array_equal(one, other) for one, other in zip(local, ray, strict=True))

@@ -5,13 +5,14 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 _FAULTS = """
 import resource
 import sys
 import numpy as np
 from vidrestore.inference.allocator import keep_freed_memory
 
-pytestmark = pytest.mark.integration
 kept = sys.argv[1] == "keep" and keep_freed_memory()
 def frame():
     arrays = [np.ones(4 << 20, np.uint8) for _ in range(4)]

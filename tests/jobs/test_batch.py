@@ -200,7 +200,7 @@ def test_other_options_that_were_begun_and_stopped_are_done(start: Start, clip: 
 
 def test_where_it_runs_is_no_change(start: Start, clip: Path, tmp_path: Path) -> None:
     start(clip, tmp_path)
-    report = start(clip, tmp_path, restore={"restorer": {"batch_size": 7, "device": "cpu"}})
+    report = start(clip, tmp_path, restore={"restorer": {"batch_size_cpu": 7, "device": "cpu"}})
     assert report.videos[0].resumed
     assert report.videos[0].faces == 60, "what was told then is told again"
     report = start(clip, tmp_path, restore={"encode": {"lossless": True, "threads": 2}})

@@ -74,7 +74,7 @@ def test_pictures_may_change_their_size() -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"shots\.width"):
+    with pytest.raises(ConfigError, match="width is 2; use 16 or more"):
         ShotConfig(width=2)
     with pytest.raises(ConfigError, match=r"shots\.min_shot_frames"):
         ShotConfig(min_shot_frames=0)

@@ -485,7 +485,7 @@ def test_four_streams_share_batches(make_portrait_film: Any, tmp_path: Path) -> 
             film,
             str(tmp_path / f"s{n}.mkv"),
             source=QUICK["source"] | {"loop": True},
-            restore={"restorer": {"batch_size": 4}},
+            restore={"restorer": {"batch_size_cpu": 4}},
         )
         for n in range(4)
     ]

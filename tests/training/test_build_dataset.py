@@ -302,7 +302,7 @@ def test_photographs_are_found_in_folders_by_pattern_and_alone(tmp_path: Path) -
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="image_format"):
         GatheringConfig(image_format="gif")
-    with pytest.raises(ConfigError, match="size=0"):
+    with pytest.raises(ConfigError, match="size is 0; use 1 or more"):
         GatheringConfig(size=0)
 
 
