@@ -100,9 +100,9 @@ def fingerprint(address: str) -> str:
     if not is_remote(address):
         found = local_status(address)
         return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
-    found = info(address)
-    known = [f"{key} {found[key]}" for key in sorted(found) if key.lower() in _MARKS and found[key]]
-    return ", ".join([f"{found.get('size')} bytes", *(known or [_ends(address, int(found.get("size") or 0))])])
+    details = info(address)
+    known = [f"{key} {details[key]}" for key in sorted(details) if key.lower() in _MARKS and details[key]]
+    return ", ".join([f"{details.get('size')} bytes", *(known or [_ends(address, int(details.get("size") or 0))])])
 
 
 def local_status(path: str) -> os.stat_result:
@@ -144,7 +144,7 @@ def listing(pattern: str) -> list[tuple[str, int]]:
     with _reading(pattern):
         found = files.glob(path, detail=True) if any(mark in path for mark in "*?[") else files.find(path, detail=True)
     full = [(name if scheme in _WEB else f"{scheme}://{name}", told) for name, told in found.items()]
-    return sorted((name, int(found.get("size") or 0)) for name, told in full if found.get("type") != "directory")
+    return sorted((name, int(entry.get("size") or 0)) for name, entry in full if entry.get("type") != "directory")
 
 
 def exists(address: str) -> bool:

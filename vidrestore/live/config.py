@@ -154,7 +154,7 @@ class SinkConfig(Options):
         float,
         Field(
             ge=0,
-            description="Time without a frame after which the frame is dimmed and says for how long; 0: never.",
+            description="Time without a frame after which the last frame is dimmed and says for how long; 0: never.",
         ),
     ] = 5.0
 
