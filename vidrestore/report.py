@@ -146,14 +146,14 @@ def check_report(path: Path, *, apart_from: Iterable[Path] = (), overwrite: bool
 def is_report(data: bytes) -> bool:
     """Return whether a file's content is a report that some command of this package wrote."""
     try:
-        told = json.loads(data)
+        values = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         return False
-    versions = told.get("versions")
+    versions = values.get("versions")
     # what earlier versions wrote of streams names no versions
-    return (isinstance(versions, dict) and {"python", "vidrestore"} <= versions.keys()) or told.keys() == {
+    return (isinstance(versions, dict) and {"python", "vidrestore"} <= versions.keys()) or values.keys() == {
         "streams",
         "problems",
     }

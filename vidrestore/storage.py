@@ -128,8 +128,8 @@ def info(address: str) -> dict[str, Any]:
     files, path = _filesystem(address)
     with _reading(address):
         files.invalidate_cache()
-        told: dict[str, Any] = files.info(path)
-    return told
+        details: dict[str, Any] = files.info(path)
+    return details
 
 
 def listing(pattern: str) -> list[tuple[str, int]]:
@@ -143,7 +143,7 @@ def listing(pattern: str) -> list[tuple[str, int]]:
     scheme = _allowed(pattern)
     with _reading(pattern):
         found = files.glob(path, detail=True) if any(mark in path for mark in "*?[") else files.find(path, detail=True)
-    full = [(name if scheme in _WEB else f"{scheme}://{name}", told) for name, told in found.items()]
+    full = [(name if scheme in _WEB else f"{scheme}://{name}", entry) for name, entry in found.items()]
     return sorted((name, int(entry.get("size") or 0)) for name, entry in full if entry.get("type") != "directory")
 
 
