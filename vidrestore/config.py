@@ -31,7 +31,7 @@ from vidrestore.former_options import FORMER_OPTIONS, FormerOptionWarning
 C = TypeVar("C")
 
 _NOTHING = "none"
-"""What TOML and `--set`, which have no null, say for an option that is None."""
+"""Value for None in TOML and in `--set`, which have no null."""
 _TYPE_NAMES: dict[object, str] = {
     bool: "true or false",
     int: "an integer",

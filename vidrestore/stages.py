@@ -1,4 +1,4 @@
-"""How stages join: a video is a lazy stream of values, and a stage turns one stream into another.
+"""Stages and how they join: a video is a lazy stream of values, and a stage turns one stream into another.
 
 Two kinds. A `Stage` sees one stream in order and may remember (the tracker). A `BatchStage` takes a list and
 returns an equally long list, remembers nothing, and may therefore run anywhere, on any grouping of its input

@@ -54,7 +54,7 @@ class Frame:
     planes: Planes = field(repr=False)
     colour: Colour = Colour()
     rotation: int = 0
-    """Degrees a viewer turns the coded picture, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
+    """Degrees a viewer turns the frame, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width over height of one coded pixel."""
     interlaced: bool = False
@@ -100,7 +100,7 @@ class FaceTrack:
 
 
 class FlowField(NamedTuple):
-    """Where the point that a pixel shows lies in another crop, on a grid of g x g pixels laid over both.
+    """Position of the point that a pixel shows in another crop, on a grid of g x g pixels laid over both.
 
     Grid pixels are (x, y) with centres at integers, as crop pixels are, but fewer (see `restoration.flow`).
     """
@@ -115,9 +115,9 @@ class FlowPair(NamedTuple):
     """Optical flow of a face between two neighbouring frames."""
 
     backward: FlowField
-    """From the later crop to the earlier one."""
+    """Flow from the later crop to the earlier one."""
     forward: FlowField
-    """From the earlier crop to the later one."""
+    """Flow from the earlier crop to the later one."""
 
 
 @dataclass(frozen=True, slots=True)

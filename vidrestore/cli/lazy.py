@@ -14,7 +14,7 @@ from vidrestore.logs import open_log, show_log
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """Where a command is, and its line in the list of commands."""
+    """Location of a command, and its line in the list of commands."""
 
     place: str
     """Module below `vidrestore.cli`, and the name there: of a function, or of a `typer.Typer` with its own commands."""

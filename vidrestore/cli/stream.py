@@ -36,7 +36,7 @@ _SUMMARY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StreamsReport:
-    """What each stream did, as `--report` writes it."""
+    """The report of all streams, as `--report` writes it."""
 
     streams: tuple[StreamStatus, ...]
     problems: dict[str, str]

@@ -1,4 +1,4 @@
-"""What all commands share: printing, failing, showing progress.
+"""Functions that all commands share: printing, failing, showing progress.
 
 Whatever is printed here may hold foreign text: it is made printable on its way out, and is never read as markup.
 """

@@ -47,7 +47,7 @@ class SourceSound:
         self.track: CodecParameters | None = None
         """Codec parameters, known with the first packet."""
         self.problem = ""
-        """Why the track cannot be passed on; empty if it can."""
+        """Reason that the track cannot be passed on; empty if it can."""
         if stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata:
             # AAC with a header in each packet (MPEG-TS): others want one header for all
             self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", stream)
@@ -63,7 +63,7 @@ class SourceSound:
 
 
 def holds(container: str, track: CodecParameters) -> bool:
-    """Whether a container, by FFmpeg's name, can hold an audio track."""
+    """Return whether a container, by FFmpeg's name, can hold an audio track."""
     return _holds(container, track.memory)
 
 

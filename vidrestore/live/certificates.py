@@ -10,7 +10,7 @@ from pathlib import Path
 import certifi
 
 _SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-"""Where Debian, Fedora and openSUSE keep the system's authorities in one file."""
+"""Files in which Debian, Fedora and openSUSE keep the system's authorities."""
 _LOOK_SECONDS = 3.0
 TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
 

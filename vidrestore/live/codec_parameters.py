@@ -33,8 +33,8 @@ class CodecParameters:
         """A template for `add_stream_from_template`."""
         codec = self.stream.codec_context
         self.codec = codec.codec.canonical_name
-        sound = (codec.sample_rate, codec.layout.nb_channels) if isinstance(codec, av.AudioCodecContext) else None
-        self.key = (self.codec, sound, codec.extradata)
+        form = (codec.sample_rate, codec.layout.nb_channels) if isinstance(codec, av.AudioCodecContext) else None
+        self.key = (self.codec, form, codec.extradata)
         """A key that is equal for tracks that may replace each other in the same output."""
 
     @classmethod

@@ -38,7 +38,7 @@ class BackoffConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig(Options):
-    """How a source is read, and for how long it may be silent."""
+    """Options of reading a source, and of its silence."""
 
     transport: Annotated[
         Literal["tcp", "udp"], Field(description="Transport of RTSP; UDP loses packets where TCP waits.")
@@ -93,7 +93,7 @@ class SourceConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class OutputConfig(Options):
-    """How outputs are written."""
+    """Options of writing outputs."""
 
     transport: Annotated[Literal["tcp", "udp"], Field(description="Transport of RTSP.")] = "tcp"
     verify: Annotated[
@@ -138,7 +138,7 @@ def _check_ca_file(config: Options, path: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig(Options):
-    """How restored frames are encoded, and what is shown when there are none."""
+    """Options of encoding restored frames, and of what is shown when there are none."""
 
     encode: EncodeConfig = field(
         default_factory=lambda: EncodeConfig(preset="veryfast", crf=23, pixel_format="yuv420p")
@@ -161,7 +161,7 @@ class SinkConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class QualityConfig(Options):
-    """When a stream lowers its quality level, and when it raises it again."""
+    """Options of when a stream lowers its quality level, and when it raises it again."""
 
     enabled: Annotated[bool, Field(description="Lower the quality under load instead of dropping frames alone.")] = True
     max_dropped: Annotated[

@@ -52,7 +52,7 @@ class LiveEncoder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the result does not keep, one sentence each."""
+        """Properties that the result does not keep, one sentence each."""
         return self._plan.notes
 
     def demand_key_frame(self) -> None:

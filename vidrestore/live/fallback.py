@@ -15,7 +15,7 @@ Out = TypeVar("Out")
 
 @dataclass(slots=True)
 class GuardCounts:
-    """How often a worker failed a stream."""
+    """Counts of a worker's failures in a stream."""
 
     failures: int = 0
     """Requests that it did not answer, or answered with an error."""

@@ -26,7 +26,7 @@ from vidrestore.redaction import redact
 
 _NANOSECOND = Fraction(1, SECOND)
 _PATIENCE_MICROSECONDS = "100000"
-"""How long the muxer waits for a track from which nothing comes; the others would wait for it."""
+"""Time that the muxer waits for a silent track while packets of the other wait."""
 
 
 class Muxer:
@@ -198,7 +198,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How FFmpeg reaches a target on the network."""
+    """Options, URL and container with which FFmpeg reaches a target on the network."""
 
     options: dict[str, str]
     url: str | None = None

@@ -25,7 +25,7 @@ from vidrestore.redaction import redact
 OutputState = Literal["waiting", "connecting", "live", "ended"]
 
 _SETTLE = SECOND
-"""How long an output waits, after its first packet, for announced audio before it opens."""
+"""Time that an output waits, after its first packet, for announced audio before it opens."""
 
 
 @dataclass(slots=True)

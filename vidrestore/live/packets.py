@@ -23,4 +23,4 @@ class Packet:
     """Nanoseconds; 0 where it is not known."""
     keyframe: bool
     arrived: int
-    """When the source's frame arrived, in nanoseconds of the monotonic clock; 0 for a frame that was made here."""
+    """Arrival of the source's frame, in nanoseconds of the monotonic clock; 0 for a frame that was made here."""

@@ -32,7 +32,7 @@ _FULL = 0.95
 """Load, as a share of the time, from which a better level is expected to be too much; it is still tried sometimes."""
 _LOST_SECONDS = 2
 _TRIAL_SECONDS = 20.0
-"""How long a better level must last; otherwise the next trial waits longer."""
+"""Time in seconds that a better level must last; otherwise the next trial waits longer."""
 
 
 class QualityController:
@@ -71,6 +71,8 @@ class QualityController:
         """
         if not self._config.enabled or not received:
             return
+        # Seconds in a row with too many drops lead down. A while with little load and no drop leads up: the usual time
+        # if the measured load suggests that the better level would fit, the longest otherwise.
         self._since_step += seconds
         self._lost = self._lost + 1 if dropped > self._config.max_dropped * received and busy > self._config.idle else 0
         if self._lost >= _LOST_SECONDS:
@@ -98,6 +100,7 @@ class QualityController:
         below = next((level for level in range(self.level + 1, len(QUALITY_LEVELS)) if _matters(level, faces)), None)
         if below is not None:
             if self._climbed and self._since_step < _TRIAL_SECONDS:
+                # the trial of a better level failed: wait twice as long for the next
                 self._up_after = min(self._config.max_up_after_seconds, 2 * self._up_after)
             self.steps_down += 1
             self._step(below)

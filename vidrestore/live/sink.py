@@ -32,7 +32,7 @@ class Finished:
     frame: Frame
     info: VideoInfo
     arrived: int
-    """When the source's frame arrived, in nanoseconds of the monotonic clock."""
+    """Arrival of the source's frame, in nanoseconds of the monotonic clock."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Sink:
         self.counts = SinkCounts()
         self.encoding = Histogram()
         self.problem: VidrestoreError | None = None
-        """Why no more frames are encoded; None while they are."""
+        """Error that stopped the encoding; None while there is none."""
         self._config = config
         self._blocking = blocking
         self._now = now

@@ -1,4 +1,4 @@
-"""Why a source cannot be read, in one line; and whether another attempt can help."""
+"""Errors of sources, in one line each, by whether another attempt can help."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""What FFmpeg may do to open each kind of live source: its options, its demuxers and its protocols, by name.
+"""Limits on FFmpeg for each kind of live source: its options, its demuxers and its protocols, by name.
 
 Left to itself it guesses the kind from the content: a server that answers with SDP made it listen on UDP, one that
 answers with a script made it open other files. HLS is read over HTTP only. DASH is not read: the FFmpeg in PyAV has
@@ -12,7 +12,7 @@ from vidrestore.live.certificates import TLS_SCHEMES, tls_options
 from vidrestore.media.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
 
 _QUICK = {"analyzeduration": "500000", "probesize": "500000"}
-"""Not `nobuffer`: it throws away what was read to find out what comes, the first keyframe with it."""
+"""Options for a quick start, without `nobuffer`, which discards what was read to probe, with the first keyframe."""
 _CONTAINERS = {"format_whitelist": ALLOWED_DEMUXERS}
 _OPTIONS: Final[dict[SourceKind, dict[str, str]]] = {
     "rtsp": {**_QUICK, "max_delay": "200000", "reorder_queue_size": "64", "format_whitelist": "rtsp"},

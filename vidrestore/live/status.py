@@ -13,7 +13,7 @@ StreamState = Literal["starting", "connecting", "live", "waiting", "ended", "fai
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What one stream does, and has done since it began."""
+    """State of one stream, and counts since it began."""
 
     name: str
     source: str
@@ -53,7 +53,7 @@ class StreamStatus:
     engine_failures: int
     problem: str = ""
     warnings: tuple[str, ...] = ()
-    """What is less safe than it could be, for as long as it is."""
+    """Settings that are less safe than they could be, for as long as they hold."""
     latency_now: dict[str, float] = field(default_factory=dict)
     """Latency of the last seconds: p50, p95 and p99, in seconds."""
 

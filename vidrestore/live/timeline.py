@@ -27,11 +27,13 @@ class _Epoch:
     offset: int
     """Our time minus the source's, for the packets that came fastest."""
     noted: int
-    """When the offset was last updated."""
+    """Time of the last update of the offset."""
     fastest: deque[tuple[int, int]] = field(default_factory=deque)
     """(when, offset) of packets, each slower and later than the one before: a running minimum."""
 
     def note(self, source: int, now: int, *, settled: bool) -> None:
+        # Sliding minimum: a packet that came faster than earlier ones makes them irrelevant, so `fastest` rises from
+        # head to tail and its head is the minimum of the window. The offset follows that minimum at a limited rate.
         offset, passed = now - source, now - self.noted
         while self.fastest and self.fastest[-1][1] >= offset:
             self.fastest.pop()
@@ -115,6 +117,7 @@ class Timeline:
         before = self._last.get(track)
         if before is None:
             return self._near(source, now) or self._begin(source, now)
+        # The source's clock should have gone on by as much as ours since this track's last packet, give or take a jump.
         last, then, epoch = before
         if -_JUMP < source - last < max(now - then, 0) + (_JUMP if not self._paced else 10 * _JUMP):
             return self._same(epoch)

@@ -63,7 +63,7 @@ class WebStream:
         return data
 
     def seekable(self) -> bool:
-        """Whether the server sends parts."""
+        """Return whether the server sends parts."""
         return self._length is not None and not self.is_playlist
 
     def tell(self) -> int:

@@ -60,7 +60,7 @@ class EncodingPlan:
     interlaced: str | None
     """"tff" or "bff" when the frames are encoded as interlaced ones."""
     notes: tuple[str, ...]
-    """What the result does not keep, one sentence each."""
+    """Properties that the result does not keep, one sentence each."""
 
 
 def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:

@@ -22,7 +22,7 @@ CONTAINERS: dict[str, str] = {
     ".ts": "mpegts",
 }
 """Extensions that a result may have -> FFmpeg's name of the muxer. AVI holds no times, and FFmpeg's NUT loses them
-where pictures are reordered and their distances vary."""
+where frames are reordered and their distances vary."""
 
 
 def container_format(destination: Path) -> str:

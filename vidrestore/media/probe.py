@@ -45,7 +45,7 @@ class StreamInfo:
     disposition: int
     """FFmpeg's disposition bits."""
     cover: bool
-    """Whether it is an attached picture, not a video."""
+    """Whether it is cover art, not a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class VideoInfo:
     metadata: tuple[tuple[str, str], ...]
     """Metadata of the container, sorted by key."""
     notes: tuple[str, ...] = ()
-    """What of the video is not returned or not exact, one sentence each."""
+    """Properties of the video that are not returned or not exact, one sentence each."""
 
 
 def describe(

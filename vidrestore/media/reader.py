@@ -85,7 +85,7 @@ class ReadStatistics:
     length, and 0 where nothing is promised.
     """
     read_error: str | None = None
-    """Why reading stopped before the end of the file, if it did."""
+    """Error that stopped reading before the end of the file; None if there was none."""
 
     def losses(self) -> list[str]:
         """Describe what could not be read."""

@@ -34,12 +34,12 @@ class VideoIndex:
     keys: "array[int]"
     """Times of the keyframes among them."""
     unsplittable_reason: str | None = None
-    """Why the video must be restored in one piece; None if it need not."""
+    """Reason that the video must be restored in one piece; None if it need not."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalSupport:
-    """How far around a frame the restoration looks: seconds, and frames beyond them."""
+    """The time around a frame that its restoration depends on: seconds, and frames beyond them."""
 
     past_seconds: float = 0.0
     past_frames: int = 0
@@ -167,6 +167,7 @@ def _ends_early(index: VideoIndex, key: int) -> bool:
 
 
 def _span(index: VideoIndex, reach: TemporalSupport, first: int, last: int) -> SegmentRange:
+    # widen the frames that count, first..last, by what their restoration depends on, and seek to a keyframe before
     times, unit = index.times, index.time_base
     past = round(Fraction(reach.past_seconds) / unit)
     future = round(Fraction(reach.future_seconds) / unit)

@@ -55,7 +55,7 @@ class VideoWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the result does not keep, one sentence each."""
+        """Properties that the result does not keep, one sentence each."""
         return self._plan.notes
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""How many files and sockets this process may hold, and how many of them the page must leave to the streams."""
+"""Limits on the files and sockets of this process, and the share that the page must leave to the streams."""
 
 import resource
 

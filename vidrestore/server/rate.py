@@ -32,6 +32,7 @@ class Rates:
 
     def count(self, key: str) -> None:
         """Count one more, within the rate or not."""
+        # each event pushes the next due time one interval further; what lies ahead of now is the bucket's content
         self._due[key] = max(self._clock(), self._due.get(key, 0.0)) + self._interval
         self._due.move_to_end(key)
         if len(self._due) > _MOST_KEYS:

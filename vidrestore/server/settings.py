@@ -24,7 +24,7 @@ _HOST = re.compile(r"[^:/]+://(?:[^/]*@)?(?P<host>[^/?#]*)")
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """What runs, where, and how it is monitored."""
+    """The streams, where they run, and how they are monitored."""
 
     streams: tuple[StreamSpec, ...] = ()
     runtime: Literal["ray", "local"] = "local"

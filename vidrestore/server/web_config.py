@@ -1,4 +1,4 @@
-"""Where the web page is served, and who may see it."""
+"""Options of the web page: its address, and who may see it."""
 
 import ipaddress
 import os
@@ -17,14 +17,14 @@ TOKEN_VARIABLE = "VIDRESTORE_TOKEN"  # noqa: S105  the name of it
 
 _LEAST_TOKEN = 16
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{_LEAST_TOKEN},256}}")
-"""What RFC 6750 allows in a header."""
+"""Tokens that RFC 6750 allows in a header."""
 _NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig(Options):
-    """Where the page, the metrics and the health are served (nowhere by default), and who may see them."""
+    """Address of the page, the metrics and the health (none by default), and who may see them."""
 
     listen: Annotated[
         str | None,

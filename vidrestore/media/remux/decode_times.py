@@ -52,7 +52,9 @@ def packet_times(pts: Sequence[int] | Ticks, *, last_duration: int) -> VideoTime
     steps = np.diff(shown, append=shown[-1:] + last_duration)
     if not steps[:-1].all():
         raise ValueError("two frames have the same time")
-    # the frame shown at position p is decoded at position order[p]
+    # The frame shown at position p is decoded at position order[p]. Delay = the largest number of positions by which a
+    # frame is decoded after its place in the order of presentation: decoding times are the sorted presentation times,
+    # moved back by that many places, with earlier times in front.
     delay = int(np.max(order - np.arange(len(order)), initial=0))
     lead = int(steps[0]) if len(steps) > 1 else 1
     early = shown[:1] - lead * np.arange(delay, 0, -1)

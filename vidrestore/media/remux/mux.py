@@ -38,16 +38,16 @@ _Timed: TypeAlias = "tuple[Fraction, av.Packet[Any], Stream]"
 
 @dataclass(frozen=True, slots=True)
 class RemuxReport:
-    """What became of everything in the source besides its video; one line each."""
+    """Fate of everything in the source besides its video; one line each."""
 
     frames: int
     """Frames in the result."""
     copied: tuple[str, ...]
     converted: tuple[str, ...]
     left_out: tuple[str, ...]
-    """What the container of the result cannot hold."""
+    """Streams and metadata that the container of the result cannot hold."""
     losses: tuple[str, ...] = ()
-    """What of the streams besides the video could not be read because the source is damaged."""
+    """Packets of streams besides the video that could not be read because the source is damaged."""
     retimed_packets: int = 0
     """Audio packets whose decoding time stepped back in the source, and was moved."""
     shift: Fraction = Fraction(0)

@@ -27,7 +27,7 @@ MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "
 
 
 class Action(Enum):
-    """What is done with a stream."""
+    """Fate of a stream in the result."""
 
     REPLACE = "replaced"
     """The video that is restored."""
@@ -232,7 +232,7 @@ def _check_audio(source: Path, destination: Path, opened: InputContainer, plans:
         return all(why_not_held(stream, name) is None for stream in streams)
 
     raise OutputError(
-        f"the sound of {source} does not fit into {destination.suffix} ({'; '.join(map(str, refused))}), "
+        f"the audio of {source} does not fit into {destination.suffix} ({'; '.join(map(str, refused))}), "
         f"and is not re-encoded; "
         f"{_better(destination, holds_all)}"
     )
