@@ -117,7 +117,7 @@ def a_talker(data: bytes) -> Iterator[str]:
 def test_garbage_is_one_clear_line() -> None:
     with (
         a_talker(bytes(range(256)) * 4000) as url,
-        pytest.raises(InputError, match=r"nothing|silent|no picture|no video"),
+        pytest.raises(InputError, match=r"nothing|silent|no frame|no video"),
     ):
         read(url, retry="never")
 
