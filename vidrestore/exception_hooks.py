@@ -1,4 +1,4 @@
-"""What Python itself prints when all else fails: exceptions of threads, warnings, logs that nobody configured."""
+"""Output of Python itself when all else fails: exceptions of threads, warnings, logs that nobody configured."""
 
 import logging
 import sys
@@ -13,9 +13,9 @@ from vidrestore.printable import printable, printable_lines
 
 def install_exception_hooks() -> None:
     """Make foreign text harmless in tracebacks, warnings and the logs of libraries, for the rest of this process."""
-    sys.excepthook = _tell
-    threading.excepthook = _tell_thread
-    sys.unraisablehook = _tell_unraisable
+    sys.excepthook = _print
+    threading.excepthook = _print_thread
+    sys.unraisablehook = _print_unraisable
     warnings.formatwarning = _warning
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableLines())
@@ -28,34 +28,36 @@ def log_plainly(logger: str) -> None:
 
 
 class PrintableLines(logging.Formatter):
-    """The message, in one printable line; of an exception each line is printable."""
+    """Formats a record as one printable line, and its exception as several."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        """One line."""
+        """Return one line."""
         return printable(super().formatMessage(record))
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401  likewise
-        """Several lines."""
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401  as above
+        """Return several lines."""
         return printable_lines(super().formatException(ei))
 
 
-def _tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+def _print(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if sys.stderr is not None:
         text = "".join(traceback.format_exception(kind, error, trace))
         sys.stderr.write(printable_lines(text))  # backslashreplace is stderr's own way with what it cannot encode
 
 
-def _tell_thread(told: threading.ExceptHookArgs) -> None:
-    if told.exc_type is not SystemExit:
-        if sys.stderr is not None and told.thread is not None:
-            sys.stderr.write(f"Exception in thread {printable(told.thread.name)}:\n")
-        _tell(told.exc_type, told.exc_value, told.exc_traceback)
+def _print_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_type is not SystemExit:
+        if sys.stderr is not None and failure.thread is not None:
+            sys.stderr.write(f"Exception in thread {printable(failure.thread.name)}:\n")
+        _print(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
-def _tell_unraisable(told: "sys.UnraisableHookArgs") -> None:
+def _print_unraisable(failure: "sys.UnraisableHookArgs") -> None:
     if sys.stderr is not None:
-        sys.stderr.write(printable(f"{told.err_msg or 'Exception ignored in'}: {type(told.object).__name__}") + "\n")
-    _tell(told.exc_type, told.exc_value, told.exc_traceback)
+        sys.stderr.write(
+            printable(f"{failure.err_msg or 'Exception ignored in'}: {type(failure.object).__name__}") + "\n"
+        )
+    _print(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
 def _warning(

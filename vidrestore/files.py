@@ -10,7 +10,7 @@ from pathlib import Path
 from vidrestore.errors import OutputError
 
 STATE_FOLDER = ".vidrestore"
-"""In an output folder: what a job needs for itself; for a job of one video, `.NAME.vidrestore`."""
+"""Folder in an output folder with what a job needs for itself; for a job of one video, `.NAME.vidrestore`."""
 _LONGEST_STEM = 40
 """Letters of a file's name in the name of its temporary file: a name may hold 255 bytes in all."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -18,13 +18,13 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_state_folder(name: str) -> bool:
-    """Whether a folder of this name belongs to a job; on disks of macOS and Windows, case does not count."""
+    """Return whether a folder of this name belongs to a job; on disks of macOS and Windows, case does not count."""
     return name.startswith(".") and name.casefold().endswith(STATE_FOLDER)
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A new, empty file beside `path` to write to; it is renamed there when the block ends well, else removed.
+    """Create a new, empty file next to `path` to write to; rename it when the block ends well, else remove it.
 
     A reader never sees half of the file. Its name is random and it did not exist before, so that no link that somebody
     planted is written through. What the block or the renaming raises goes on to the caller.
@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def part_name(name: str) -> str:
-    """A hidden name that nobody can foresee, for a file that becomes `name` when it is complete."""
+    """Return a hidden name that nobody can foresee, for a file that becomes `name` when it is complete."""
     return f".{name[:_LONGEST_STEM]}.{secrets.token_hex(8)}.part"
 
 
@@ -54,7 +54,7 @@ def sync(path: Path) -> None:
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there.
+    """Write a file next to its place and rename it there.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -74,7 +74,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """As `replace_bytes`, in UTF-8; the bytes of names that are not UTF-8 are written as escapes."""
+    """Write a file as `replace_bytes` does, in UTF-8; the bytes of names that are not UTF-8 are written as escapes."""
     replace_bytes(path, text.encode(errors="backslashreplace"))
 
 
@@ -103,14 +103,14 @@ def open_regular(path: Path, flags: int) -> int:
 
 @contextmanager
 def folder_inside(root: Path, names: tuple[str, ...], *, make: bool) -> Iterator[int]:
-    """A handle of the folder that is reached from `root` by names, none of which may be a link at that moment.
+    """Open a handle of the folder that is reached from `root` by names, none of which may be a link at that moment.
 
     Whatever others rename afterwards, the handle stays with the folder that was found inside.
 
     Args:
         root: a folder, through links or not.
-        names: of the folders on the way down.
-        make: whether missing ones, `root` among them, are made.
+        names: the folders on the way down.
+        make: whether missing folders, `root` among them, are created.
 
     Raises:
         OSError: a folder is missing, a file or a link.
@@ -132,12 +132,12 @@ def folder_inside(root: Path, names: tuple[str, ...], *, make: bool) -> Iterator
 
 
 def new_file(name: str, *, folder: int) -> int:
-    """A handle of a file that did not exist, by its name in an open folder; OSError where it cannot be made."""
+    """Create a file that did not exist, by its name in an open folder; return a handle. OSError if that fails."""
     return os.open(name, _NEW, 0o666, dir_fd=folder)
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether there is a file with this name alone, and no link, pipe or device."""
+    """Return whether there is a file with this name alone, and no link, pipe or device."""
     try:
         found = path.lstat()
     except (OSError, ValueError):
@@ -146,10 +146,10 @@ def is_own_file(path: Path) -> bool:
 
 
 def check_no_link(folder: Path) -> None:
-    """Make sure that a folder of a job's own, and the hidden one that it may lie in, is no link that somebody planted.
+    """Check that a folder of a job's own, and the hidden one that it may lie in, is no link that somebody planted.
 
     Raises:
-        OutputError: it is.
+        OutputError: it is one.
     """
     hidden = [folder.parent] if is_state_folder(folder.parent.name) else []
     for path in (*hidden, folder):
@@ -158,7 +158,7 @@ def check_no_link(folder: Path) -> None:
 
 
 def open_folder(folder: Path) -> None:
-    """Make a folder for a report, and try whether it can be written to: before hours are spent on what goes there.
+    """Create a folder for a report, and check that it can be written to, before hours are spent on its contents.
 
     Raises:
         OutputError: it cannot be made or written to.

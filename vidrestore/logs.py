@@ -17,7 +17,7 @@ from vidrestore.printable import printable, printable_lines
 from vidrestore.redaction import redact
 
 LOG_FILE_VARIABLE = "VIDRESTORE_LOG_FILE"
-"""Names the log to child processes, such as the workers of a Ray that was started here."""
+"""Names the log to child processes, such as the workers of a Ray cluster that was started here."""
 JOB_LOG = "log.txt"
 
 _ROOT = logging.getLogger("vidrestore")
@@ -25,23 +25,23 @@ _FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
 class LogLines(logging.Formatter):
-    """One printable line for a message, and one for each line of its traceback; secrets are hidden."""
+    """Formats a record as one printable line, and one for each line of its traceback; secrets are hidden."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Lines, whatever another formatter has made of the traceback and left in the record."""
+        """Return the lines, whatever another formatter has made of the traceback and left in the record."""
         own = logging.makeLogRecord(record.__dict__)
         own.exc_text = None
         return super().format(own)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        """One line."""
+        """Return one line."""
         return printable(redact(super().formatMessage(record)))
 
     def formatException(self, ei: object) -> str:  # noqa: N802  logging's name
-        """Several lines."""
+        """Return several lines."""
         return printable_lines(redact(super().formatException(ei)))  # type: ignore[arg-type]  # logging's own
 
 
@@ -94,7 +94,7 @@ def log_to(folder: Path) -> Iterator[None]:
 
 
 class _OwnFile(logging.StreamHandler):  # type: ignore[type-arg]  # generic in the stubs alone
-    """A handler that closes its file."""
+    """A stream handler that closes its file."""
 
     def close(self) -> None:
         """Close the file."""
@@ -121,7 +121,7 @@ def _add(handler: logging.Handler) -> None:
 
 
 def _keep_warnings_on_stderr() -> None:
-    """Logging's last resort shows warnings only where there is no other handler at all."""
+    """Add a handler of warnings: logging's last resort shows them only where there is no other handler at all."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.lastResort.formatter if logging.lastResort else None)
@@ -130,7 +130,7 @@ def _keep_warnings_on_stderr() -> None:
 
 
 def _is_shown_elsewhere(record: logging.LogRecord) -> bool:
-    """Whether a logger below shows its records on stderr itself, as that of live streams does."""
+    """Return whether a logger below shows its records on stderr itself, as that of live streams does."""
     name = record.name
     while name not in {"vidrestore", ""}:
         if any(not isinstance(one, _OwnFile) for one in logging.getLogger(name).handlers):

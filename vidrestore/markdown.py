@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from vidrestore.printable import printable
 
 _MARKUP = re.compile(r"([\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w))")
-"""What could begin or end something; an underscore inside a word does not."""
+"""Characters that could begin or end something; an underscore inside a word does not."""
 
 
 def markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Cells as text, a line for each row, no last newline.
+    """Format cells as a table, a line for each row, without a last newline.
 
     The first column, to the left, holds names, which may be foreign text; the others, to the right, are our own.
     """
@@ -20,5 +20,5 @@ def markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Foreign text, such as the name of a file, in one line that shows it and does nothing else."""
+    """Return foreign text, such as the name of a file, in one line that shows it and does nothing else."""
     return _MARKUP.sub(r"\\\1", printable(text))

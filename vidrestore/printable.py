@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 MOST: Final = 4000
-"""Characters of one message. A path has at most 4096 bytes; a tag may have megabytes."""
+"""Longest message in characters. A path has at most 4096 bytes; a tag may have megabytes."""
 
 _MOST_MARKS = 8
 """Combining marks on one letter. No orthography needs more; stacks of hundreds are drawn over other lines."""
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _JOINERS: Final = frozenset("\u200c\u200d")
 _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-"""Letters, marks and a symbol by category, but drawn as nothing or as a blank."""
+"""Characters that are letters, marks and a symbol by category, but drawn as nothing or as a blank."""
 _KEYCAPS: Final = frozenset("0123456789#*")
 
 
@@ -30,7 +30,7 @@ def printable(text: str, *, most: int = MOST) -> str:
 
     Args:
         text: anything, also with surrogates (names of files that are not UTF-8).
-        most: the greatest length of the result; of a longer text the middle is left out, and how much that was is said.
+        most: limit on the length of the result; of a longer text the middle is left out, and its length is stated.
 
     Returns:
         One line that any terminal, log and UTF-8 file takes. Applied again, it does not change.
@@ -42,18 +42,18 @@ def printable(text: str, *, most: int = MOST) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, for text whose line feeds are meant, such as a traceback."""
+    """Make text harmless as `printable` does, but keep its line feeds, such as those of a traceback."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def few(lines: Sequence[str], *, most: int = 20) -> list[str]:
-    """The first of many lines, and how many more there are: a file can be made to cause thousands."""
+    """Return the first of many lines, and how many more there are: a file can be made to cause thousands."""
     more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
     return [*lines[:most], *more]
 
 
 def shorten(text: str, *, most: int = MOST) -> str:
-    """Leave out the middle of a text of more than `most` characters: what to do about it is often said at the end."""
+    """Leave out the middle of a text of more than `most` characters: advice is often at the end."""
     if len(text) <= most:
         return text
     mark = f" [... {len(text) - most} characters ...] "
@@ -63,7 +63,7 @@ def shorten(text: str, *, most: int = MOST) -> str:
 
 
 def _shown(text: str) -> list[str]:
-    """Each character, or its escape.
+    """Return each character, or its escape.
 
     Joiners and variation selectors are invisible, but Persian and Indic spelling, emoji and Japanese names need them:
     one is kept directly after something visible that it can belong to. Alone, in a row or between ASCII letters they

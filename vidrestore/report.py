@@ -1,4 +1,4 @@
-"""What a run did: counts and timings while it runs, a report when it ends."""
+"""Reports of a run: counts and timings while it runs, a report when it ends."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from vidrestore.files import open_regular, replace_text
 T = TypeVar("T")
 
 _MOST_BYTES = 1 << 28
-"""Of a report that is recognised."""
+"""Largest report that is recognised, in bytes."""
 _REPORTED_PACKAGES = ("vidrestore", "torch", "av", "numpy", "opencv-python", "facexlib", "filterpy", "ray")
 
 
 class Recorder:
-    """Counts things and adds up the seconds of each stage.
+    """Counts events and adds up the seconds of each stage.
 
     Stages pull from one another, so their calls nest; a stage is charged only for its own share. Several threads may
     use one recorder, each with stages and counts of its own.
@@ -35,7 +35,7 @@ class Recorder:
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.tracks_in_frame = 0
-        """Of the latest frame: a level, which no sum of segments would make sense of."""
+        """Tracks in the latest frame: a level, which must not be summed over segments."""
         self._nesting = threading.local()
 
     @contextmanager
@@ -53,7 +53,7 @@ class Recorder:
                 inner[-1] += elapsed
 
     def timed(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """Draw a stream through, charging what it takes to make each item."""
+        """Yield the items of a stream, and charge the time of making each to a stage."""
         source = iter(items)
         while True:
             with self.timing(stage):
@@ -66,14 +66,14 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """Everything worth knowing of a finished run; `to_json` writes it for machines."""
+    """Everything worth knowing of a finished run; `to_json` writes it for programs."""
 
     source: str
     destination: str
     frames_read: int
     frames_written: int
     frames_missing: int
-    """Frames that the container promises and the file does not hold (a truncated or damaged film)."""
+    """Frames that the container promises and the file does not hold (a truncated or damaged video)."""
     packets_undecodable: int
     frames_damaged: int
     """Frames in which the decoder found damage and hid it."""
@@ -90,16 +90,16 @@ class RestoreReport:
     runtime: str
     retries: int
     streams: dict[str, list[str]]
-    """What became of the other streams: `copied`, `converted`, `left_out`."""
+    """Description of the other streams, by `copied`, `converted`, `left_out`."""
     warnings: list[str]
     counts: dict[str, int]
-    """Every further count of the run."""
+    """All further counts of the run."""
     config: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def frames_per_second(self) -> float:
-        """End to end."""
+        """Frames per second from the call to the renamed result."""
         return self.frames_written / self.seconds if self.seconds > 0 else 0.0
 
     @property
@@ -114,7 +114,7 @@ class RestoreReport:
         return json.dumps(values, indent=2, default=str) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the JSON beside its place and rename it there.
+        """Write the JSON next to its place and rename it there.
 
         Raises:
             OutputError: it cannot be written.
@@ -123,11 +123,11 @@ class RestoreReport:
 
 
 def check_report(path: Path, *, apart_from: Iterable[Path] = (), overwrite: bool = False) -> None:
-    """Make sure that a report can be written, and replaces nothing but a report: before the work, and after it.
+    """Check that a report can be written, and replaces nothing but a report: before the work, and after it.
 
     Args:
-        path: of the report.
-        apart_from: what it may not replace whatever is there: the source, the result.
+        path: file of the report.
+        apart_from: files that it may never replace: the source, the result.
         overwrite: whether it may replace other files.
 
     Raises:
@@ -144,16 +144,16 @@ def check_report(path: Path, *, apart_from: Iterable[Path] = (), overwrite: bool
 
 
 def is_report(data: bytes) -> bool:
-    """Whether a file's content is a report that some command of this package wrote."""
+    """Return whether a file's content is a report that some command of this package wrote."""
     try:
-        told = json.loads(data)
+        values = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         return False
-    versions = told.get("versions")
+    versions = values.get("versions")
     # what earlier versions wrote of streams names no versions
-    return (isinstance(versions, dict) and {"python", "vidrestore"} <= versions.keys()) or told.keys() == {
+    return (isinstance(versions, dict) and {"python", "vidrestore"} <= versions.keys()) or values.keys() == {
         "streams",
         "problems",
     }
@@ -167,7 +167,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether a file is empty or an earlier report."""
+    """Return whether a file is empty or an earlier report."""
     try:
         with open(open_regular(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123  a handle
             data = file.read(_MOST_BYTES)
@@ -177,7 +177,7 @@ def _is_free(path: Path) -> bool:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of this package, its important parts and Python."""
+    """Return the versions of this package, its important dependencies and Python."""
     found = {"python": platform.python_version(), "vidrestore": __version__}
     for package in _REPORTED_PACKAGES:
         try:

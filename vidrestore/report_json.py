@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def to_json(report: object) -> str:
-    """A dataclass as indented JSON in ASCII; numbers that are not finite become null.
+    """Serialise a dataclass as indented JSON in ASCII; numbers that are not finite become null.
 
     Every string comes back exactly, names of files that are not UTF-8 included, and none acts on a terminal.
     """
@@ -20,12 +20,12 @@ def to_json(report: object) -> str:
 
 
 def from_json(kind: type[T], text: str, *, what: str) -> T:
-    """Read what `to_json` wrote of a dataclass.
+    """Read the JSON that `to_json` wrote of a dataclass.
 
     Args:
         kind: the dataclass.
         text: the JSON.
-        what: of what it should be, for the message.
+        what: name of the expected content, for the message.
 
     Raises:
         InputError: the text is something else.

@@ -1,7 +1,7 @@
 """Child processes of Python that import nothing from the current folder, which may hold anybody's files.
 
 `python -m` and `python -c`, which is how multiprocessing starts its children, put the current folder first on the
-import path: a file `av.py` among downloaded films would run. Python's safe path, the option `-P`, leaves it out.
+import path: a file `av.py` among downloaded videos would run. Python's safe path, the option `-P`, leaves it out.
 """
 
 import os
@@ -16,11 +16,11 @@ def enable_safe_path() -> None:
 
 
 def spawn_context() -> SpawnContext:
-    """Multiprocessing's spawn context, with the safe path enabled for its children and its resource tracker."""
+    """Return multiprocessing's spawn context, with the safe path enabled for its children and its resource tracker."""
     enable_safe_path()
     return get_context("spawn")
 
 
 def module_command(module: str) -> list[str]:
-    """Command line that runs a module of this Python's environment."""
+    """Return the command line that runs a module of this Python's environment."""
     return [sys.executable, "-P", "-m", module]

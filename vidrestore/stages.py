@@ -1,4 +1,4 @@
-"""How stages join: a video is a lazy stream of values, and a stage turns one stream into another.
+"""Stages and how they join: a video is a lazy stream of values, and a stage turns one stream into another.
 
 Two kinds. A `Stage` sees one stream in order and may remember (the tracker). A `BatchStage` takes a list and
 returns an equally long list, remembers nothing, and may therefore run anywhere, on any grouping of its input
@@ -26,11 +26,11 @@ class Stage(Protocol[In_contra, Out_co]):
     """A part that sees one stream in order and may remember."""
 
     def push(self, item: In_contra, /) -> Iterable[Out_co]:
-        """Take one value; give what is ready."""
+        """Take one value; return the results that are ready."""
         ...
 
     def flush(self) -> Iterable[Out_co]:
-        """No more will come: give what was held back."""
+        """Return what was held back; no more values will come."""
         ...
 
 
@@ -51,7 +51,7 @@ class Executor(Protocol[In_contra, Out_co]):
 
 
 class Inline(Executor[In, Out]):
-    """Runs a batch stage right here; reads ahead nothing."""
+    """Runs a batch stage in place; reads nothing ahead."""
 
     def __init__(self, stage: BatchStage[In, Out]) -> None:
         self._stage = stage
@@ -62,14 +62,14 @@ class Inline(Executor[In, Out]):
 
 
 def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
-    """Draw `items` through a stage, then what it held back."""
+    """Run `items` through a stage, then yield what it held back."""
     for item in items:
         yield from stage.push(item)
     yield from stage.flush()
 
 
 def run_ahead(items: Iterable[In]) -> Iterator[In]:
-    """Draw items in a thread of their own, so that what makes them overlaps with what is done with them.
+    """Iterate over items in a separate thread, so that making them overlaps with using them.
 
     Holds one item, and one more that is being made. Closing the iterator ends the thread, once the item that it is
     making is made; what the items raise is raised here.

@@ -1,4 +1,4 @@
-"""Files wherever they are: paths as they are, stores and web servers (`s3://`, `gs://`, `https://` ...) through fsspec.
+"""Access to files by address: local paths, stores and web servers (`s3://`, `gs://`, `https://` ...) through fsspec.
 
 Credentials come from the environment, as each store's own library reads them; an address that holds one is refused, and
 so is every scheme that is not allowed by name: fsspec knows many more, some of which run code or open other addresses.
@@ -22,7 +22,7 @@ from vidrestore.redaction import holds_credentials, redact
 SCHEMES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "file"})
 """Schemes of addresses that are opened."""
 _WEB = frozenset({"http", "https"})
-"""Those whose files go by their whole address; in a store, a file is bucket and key."""
+"""Schemes whose files go by their whole address; in a store, a file is bucket and key."""
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _CHAIN = re.compile(r"[a-z][a-z0-9+.-]*::", re.IGNORECASE)
 _IPV6 = re.compile(r"://\[[0-9a-f:.]+\]", re.IGNORECASE)
@@ -32,17 +32,17 @@ _MARKS = frozenset(
     {"etag", "md5", "md5hash", "content_md5", "crc32c", "generation", "versionid", "version_id"}
     | {"mtime", "modified", "last_modified", "lastmodified", "updated"}
 )
-"""What stores call that which changes when a file does."""
+"""Keys under which stores report a value that changes when a file does."""
 CACHE_GIB = 50.0
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is not simply a path."""
+    """Return whether an address is more than a path."""
     return _SCHEME.match(address) is not None
 
 
 def normalize(address: str) -> str:
-    """An absolute path for a local address, `file://` included; any other address as it is.
+    """Return an absolute path for a local address, `file://` included; any other address as it is.
 
     Raises:
         ConfigError: it holds a user, a password or a token, its scheme is not allowed, it names no host or bucket, or
@@ -69,7 +69,7 @@ def normalize(address: str) -> str:
 
 
 def _allowed(address: str) -> str:
-    """The scheme of a remote address, in lower case.
+    """Return the scheme of a remote address, in lower case.
 
     Raises:
         ConfigError: it is not allowed.
@@ -86,12 +86,12 @@ def _chain(address: str) -> str:
 
 
 def join(folder: str, name: str) -> str:
-    """The address of a name, which may hold slashes, in a folder."""
+    """Return the address of a name, which may hold slashes, in a folder."""
     return f"{folder.rstrip('/')}/{name}"
 
 
 def fingerprint(address: str) -> str:
-    """What changes when a file does, without reading it: size and time of change, or what its store says.
+    """Return what changes when a file does, without reading it: size and time of change, or the store's version.
 
     Raises:
         InputError: there is no such file.
@@ -100,13 +100,13 @@ def fingerprint(address: str) -> str:
     if not is_remote(address):
         found = local_status(address)
         return f"{found.st_size} bytes, {found.st_mtime_ns} ns"
-    told = info(address)
-    known = [f"{key} {told[key]}" for key in sorted(told) if key.lower() in _MARKS and told[key]]
-    return ", ".join([f"{told.get('size')} bytes", *(known or [_ends(address, int(told.get("size") or 0))])])
+    details = info(address)
+    known = [f"{key} {details[key]}" for key in sorted(details) if key.lower() in _MARKS and details[key]]
+    return ", ".join([f"{details.get('size')} bytes", *(known or [_ends(address, int(details.get("size") or 0))])])
 
 
 def local_status(path: str) -> os.stat_result:
-    """What the system says of a file, through links.
+    """Return the system's status of a file, through links.
 
     Raises:
         InputError: there is none, or its name is impossible.
@@ -119,7 +119,7 @@ def local_status(path: str) -> os.stat_result:
 
 
 def info(address: str) -> dict[str, Any]:
-    """What a store says of a file.
+    """Return a store's information on a file.
 
     Raises:
         InputError: there is no such file.
@@ -128,12 +128,12 @@ def info(address: str) -> dict[str, Any]:
     files, path = _filesystem(address)
     with _reading(address):
         files.invalidate_cache()
-        told: dict[str, Any] = files.info(path)
-    return told
+        details: dict[str, Any] = files.info(path)
+    return details
 
 
 def listing(pattern: str) -> list[tuple[str, int]]:
-    """Addresses and sizes of the files in a remote folder, however deep, or of those that match a pattern.
+    """List addresses and sizes of the files in a remote folder, at any depth, or of those that match a pattern.
 
     Raises:
         InputError: there is no such place.
@@ -143,12 +143,12 @@ def listing(pattern: str) -> list[tuple[str, int]]:
     scheme = _allowed(pattern)
     with _reading(pattern):
         found = files.glob(path, detail=True) if any(mark in path for mark in "*?[") else files.find(path, detail=True)
-    full = [(name if scheme in _WEB else f"{scheme}://{name}", told) for name, told in found.items()]
-    return sorted((name, int(told.get("size") or 0)) for name, told in full if told.get("type") != "directory")
+    full = [(name if scheme in _WEB else f"{scheme}://{name}", entry) for name, entry in found.items()]
+    return sorted((name, int(entry.get("size") or 0)) for name, entry in full if entry.get("type") != "directory")
 
 
 def exists(address: str) -> bool:
-    """Whether a file is there."""
+    """Return whether a file is there."""
     if not is_remote(address):
         return os.path.exists(address)  # noqa: PTH110  Path.exists() raises where a name is too long
     files, path = _filesystem(address)
@@ -158,15 +158,15 @@ def exists(address: str) -> bool:
 
 
 def is_folder(address: str) -> bool:
-    """Whether a local folder is there; stores have none that a file could not lie join."""
+    """Return whether a local folder is there; stores have none whose name a file could take."""
     return not is_remote(address) and os.path.isdir(address)  # noqa: PTH112  as exists()
 
 
 def beginning(address: str, most: int) -> bytes:
-    """The first bytes of a file, all of them where it has no more.
+    """Return the first bytes of a file, all of them where it has no more.
 
     Raises:
-        InputError: there is no such file, or something that is no file.
+        InputError: there is no such file, or it is not a regular file.
         StorageError: its store cannot be reached.
     """
     if is_remote(address):
@@ -183,12 +183,12 @@ def beginning(address: str, most: int) -> bytes:
 
 @contextmanager
 def local_copy(address: str, mark: str, *, cache_gib: float = CACHE_GIB) -> Iterator[Path]:
-    """A local file with what is at an address: the file itself, or a copy that processes of this machine share.
+    """Give a local file with the contents of an address: the file itself, or a copy that processes of this host share.
 
     Args:
-        address: of the file.
-        mark: its fingerprint; a file that changed is local_copy anew.
-        cache_gib: size that all copies may have together; those that nobody uses give way, the oldest first.
+        address: address of the file.
+        mark: fingerprint of the file; one that has changed is copied again.
+        cache_gib: limit on the size of all copies together; those that nobody uses are removed, the oldest first.
 
     Raises:
         InputError: it is not there.
@@ -246,12 +246,12 @@ def commit(local: Path, address: str) -> None:
 
 
 def commit_inside(local: Path, root: str, name: str) -> None:
-    """As `commit`, to a name in a folder that links must not lead out of, whoever plants them, and whenever.
+    """Move a finished file to a name in a folder; no link, whenever it is planted, leads out of the folder.
 
     Args:
         local: the finished file.
         root: address of the folder.
-        name: in it, with slashes.
+        name: name in the folder, with slashes.
 
     Raises:
         OutputError: it cannot be written there, or a link leads out of the folder.
@@ -277,7 +277,7 @@ def commit_inside(local: Path, root: str, name: str) -> None:
 
 
 def leads_out(root: str, name: str) -> bool:
-    """Whether the folder of a name in a local folder lies elsewhere, because of a link."""
+    """Return whether the folder of a name in a local folder lies elsewhere, because of a link."""
     try:
         _folders_inside(root, name)
     except OutputError:
@@ -286,7 +286,7 @@ def leads_out(root: str, name: str) -> bool:
 
 
 def _folders_inside(root: str, name: str) -> tuple[str, ...]:
-    """The folders between a folder and a name in it, with links to other places in it followed."""
+    """Return the folders between a folder and a name in it; links to other places in it are followed."""
     home, real = os.path.realpath(root), os.path.realpath(Path(join(root, name)).parent)
     if os.path.commonpath([home, real]) != home:
         raise OutputError(f"{join(root, name)} leads out of the output folder through a link; remove the link")
@@ -317,7 +317,7 @@ def commit_text(text: str, address: str) -> None:
 
 
 def commit_bytes(data: bytes, address: str) -> None:
-    """As `commit_text`, of bytes."""
+    """Write bytes to their address, as `commit_text` does."""
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(data)
     try:
@@ -337,7 +337,7 @@ def remove_file(address: str) -> None:
 
 
 def remove_job_folder(address: str) -> None:
-    """Remove a folder that a job has of its own, with all in it; where a link is in its place, nothing."""
+    """Remove a folder that a job has of its own, with all in it; if a link is in its place, nothing."""
     with suppress(Exception):  # stores raise what their libraries do
         if is_remote(address):
             files, path_there = _filesystem(address)
@@ -348,7 +348,7 @@ def remove_job_folder(address: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a local file's content, in hexadecimal."""
+    """Return the SHA-256 of a local file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -368,7 +368,7 @@ def _filesystem(address: str) -> tuple[Any, str]:
 
 @contextmanager
 def _reading(address: str) -> Iterator[None]:
-    """What is not there is the user's matter; everything else may pass."""
+    """Translate errors of reading: a missing file is the user's matter; everything else may pass."""
     try:
         yield
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -380,7 +380,7 @@ def _reading(address: str) -> Iterator[None]:
 
 
 def _ends(address: str, size: int) -> str:
-    """A hash of a file's beginning and end, for stores that tell nothing of when it changed."""
+    """Hash a file's beginning and end, for stores that report nothing of when it changed."""
     files, path = _filesystem(address)
     with _reading(address):
         ends = files.cat_file(path, 0, min(_ENDS, size)) + files.cat_file(path, max(0, size - _ENDS), size)
@@ -390,17 +390,17 @@ def _ends(address: str, size: int) -> str:
 def _download(address: str, target: BinaryIO, *, most: int) -> None:
     files, path = _filesystem(address)
     with _reading(address):
-        told = files.info(path).get("size")
-        limit = most if told is None else int(told)
+        announced = files.info(path).get("size")
+        limit = most if announced is None else int(announced)
         come = 0
         with files.open(path, "rb") as source:
             while block := source.read(_BLOCK):
                 come += len(block)
                 if come > limit:
-                    raise StorageError(f"{redact(address)} is longer than the {limit} bytes that were told or allowed")
+                    raise StorageError(f"{redact(address)} is longer than the {limit} bytes announced or allowed")
                 target.write(block)
-        if told is not None and come != told:
-            raise StorageError(f"{redact(address)} was cut short: {come} of {told} bytes came")
+        if announced is not None and come != announced:
+            raise StorageError(f"{redact(address)} was cut short: {come} of {announced} bytes came")
 
 
 def _first_line(error: BaseException) -> str:

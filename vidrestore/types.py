@@ -4,7 +4,7 @@ Three coordinate frames occur, all (x, y) with pixel centres at integers:
 
 - *frame pixels*: the luma grid of the coded picture, as decoded;
 - *display pixels*: upright and with square pixels, what a viewer sees: rotation and sample aspect ratio applied.
-  Faces are found, tracked and aligned here (a phone's sideways film, an anamorphic tape);
+  Faces are found, tracked and aligned here (a phone's sideways video, an anamorphic tape);
 - *crop pixels*: the aligned square that the network reads.
 """
 
@@ -25,7 +25,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How code values mean colours: ITU-T H.273 code points as FFmpeg numbers them; 2 is unspecified."""
+    """The meaning of code values: ITU-T H.273 code points as FFmpeg numbers them; 2 is unspecified."""
 
     matrix: int = 2
     primaries: int = 2
@@ -35,7 +35,7 @@ class Colour:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture in its native planes, never converted.
+    """One decoded frame in its native planes, never converted.
 
     `planes` are read-only arrays [height, width] (or [height, width, 3] for packed RGB), uint8 or uint16,
     in the order of FFmpeg's pixel format `pixel_format`; they may be views of decoder memory.
@@ -47,14 +47,14 @@ class Frame:
     """Presentation time in units of `time_base`; the time in seconds is exactly `pts * time_base`."""
     time_base: Fraction
     duration: int
-    """In units of `time_base`; 0 when the container does not say."""
+    """Duration in units of `time_base`; 0 when the container does not say."""
     width: int
     height: int
     pixel_format: str
     planes: Planes = field(repr=False)
     colour: Colour = Colour()
     rotation: int = 0
-    """Degrees a viewer turns the coded picture, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
+    """Degrees a viewer turns the frame, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width over height of one coded pixel."""
     interlaced: bool = False
@@ -88,19 +88,19 @@ class FaceTrack:
     size: float
     """Side of the aligned square in display pixels."""
     score: float
-    """0..1: the detector's confidence, averaged over a few looks."""
+    """0..1: the detector's confidence, averaged over its last detections."""
     covariance: Float64 = field(repr=False)
     """float64 [4, 4] of (log size, angle in radians, centre x, centre y in display pixels)."""
     time_since_update: int = 0
-    """Detector looks since the face was last found, at this frame; 0 when it was found."""
+    """Detector runs since the face was last found, at this frame; 0 when it was found."""
     presence: float = 1.0
     """0..1: how fully the face is there; it rises after the face appears within a shot and falls before it goes."""
     yaw: float = 0.0
-    """Degrees from -90 to 90 that the head is turned, averaged over a few looks (see `faces.alignment.yaw`)."""
+    """Degrees from -90 to 90 that the head is turned, averaged over the last detections (see `faces.alignment.yaw`)."""
 
 
 class FlowField(NamedTuple):
-    """Where the point that a pixel shows lies in another crop, on a grid of g x g pixels laid over both.
+    """Position of the point that a pixel shows in another crop, on a grid of g x g pixels laid over both.
 
     Grid pixels are (x, y) with centres at integers, as crop pixels are, but fewer (see `restoration.flow`).
     """
@@ -112,12 +112,12 @@ class FlowField(NamedTuple):
 
 
 class FlowPair(NamedTuple):
-    """How a face in two neighbouring frames hangs together."""
+    """Optical flow of a face between two neighbouring frames."""
 
     backward: FlowField
-    """From the later crop to the earlier one."""
+    """Flow from the later crop to the earlier one."""
     forward: FlowField
-    """From the earlier crop to the later one."""
+    """Flow from the earlier crop to the later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class AlignedFace:
     to_crop: Float64 = field(repr=False)
     """float64 [2, 3], frame pixels -> crop pixels."""
     link: FlowPair | None = field(default=None, repr=False)
-    """To the same face in the frame before, once a stage over time has found it."""
+    """Optical flow to the same face in the frame before, once a stage over time has found it."""
     codes: Float32 | None = field(default=None, repr=False)
     """float32 [N, D]: style codes to restore it with in place of its own."""
     visibility: Float32 | None = field(default=None, repr=False)
@@ -138,7 +138,7 @@ class AlignedFace:
 
 
 class StyledCrop(NamedTuple):
-    """What a network restores with given style codes."""
+    """The result of a network for given style codes."""
 
     crop: UInt8
     """uint8 [S, S, 3] RGB."""
@@ -165,4 +165,4 @@ class FrameFaces(Generic[T_co]):
     faces: tuple[T_co, ...]
     shot: int = 0
     detector_ran: bool = True
-    """Whether the detector looked at this frame; no faces then means that none were found."""
+    """Whether the detector ran on this frame; no faces then means that none were found."""

@@ -117,7 +117,7 @@ def a_talker(data: bytes) -> Iterator[str]:
 def test_garbage_is_one_clear_line() -> None:
     with (
         a_talker(bytes(range(256)) * 4000) as url,
-        pytest.raises(InputError, match=r"nothing|silent|no picture|no video"),
+        pytest.raises(InputError, match=r"nothing|silent|no frame|no video"),
     ):
         read(url, retry="never")
 
@@ -199,5 +199,5 @@ def test_an_odd_name_is_a_file(make_portrait_film: Any, tmp_path: Path, monkeypa
 
 def test_pictures_that_are_too_large_are_refused_in_words(make_portrait_film: Any) -> None:
     source = LiveSource(parse_source(str(make_portrait_film(frames=3))), SourceConfig(retry="never"), max_pixels=1000)
-    with pytest.raises(SourceRefused, match=r"has pictures of \d+x\d+ pixels; at most 1,000 pixels"):
+    with pytest.raises(SourceRefused, match=r"has frames of \d+x\d+ pixels; at most 1,000 pixels"):
         source.run(Heard(enough=1))

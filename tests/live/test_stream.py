@@ -98,7 +98,7 @@ def test_a_source_that_hangs_is_opened_anew(make_stream: MakeStream) -> None:
             failures = stream.source.counts.failures
             theirs.freeze()
             until(lambda: stream.source.counts.failures > failures)
-            assert any("silent" in event or "no picture" in event for event in events), events
+            assert any("silent" in event or "no frame" in event for event in events), events
             theirs.thaw()
             frames = stream.status().frames_out
             until(lambda: stream.status().frames_out > frames + 25)

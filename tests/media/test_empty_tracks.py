@@ -95,7 +95,7 @@ def film_with_gap(path: Path, *, unit: Fraction, gap: int) -> Path:
 def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
     film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1_000_000), gap=2_500_000_000)
     assert may_have_long_gaps(inspect(film))
-    with pytest.raises(InputError, match=r"a gap of 2,500 s in its picture; in its units .* at most 2,147 s"):
+    with pytest.raises(InputError, match=r"a gap of 2,500 s between frames; in its units .* at most 2,147 s"):
         refuse_long_gaps(film, index_film(film))
     order = PlanTask(
         str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), VideoRestoreConfig(), 100.0, None
@@ -117,7 +117,7 @@ def test_longest_gap_that_is_allowed_keeps_all_times(suffix: str, unit: Fraction
 
 def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path) -> None:
     film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1000), gap=135_000_000)
-    with pytest.raises(OutputError, match="the film has a gap of 135,000 s"):
+    with pytest.raises(OutputError, match="the video has a gap of 135,000 s"):
         restore_segment(Segment(film, tmp_path / "part"), None, VideoRestoreConfig(), lambda _: None)
 
 

@@ -114,16 +114,16 @@ def big_film(path: Path, *, width: int = 1280, height: int = 960) -> Path:
 
 def test_film_of_too_large_pictures_is_refused_in_words(tmp_path: Path) -> None:
     film = big_film(tmp_path / "film.mp4")
-    with pytest.raises(InputError, match="has pictures of 1280x960 pixels; at most 1,000,000 pixels"):
+    with pytest.raises(InputError, match="has frames of 1280x960 pixels; at most 1,000,000 pixels"):
         probe(film, max_pixels=SMALL)
-    with pytest.raises(InputError, match="has pictures of 1280x960 pixels; at most 1,000,000 pixels"):
+    with pytest.raises(InputError, match="has frames of 1280x960 pixels; at most 1,000,000 pixels"):
         inspect(film, max_pixels=SMALL)
     assert probe(film, max_pixels=1280 * 960).width == 1280
 
 
 def test_sides_have_a_limit_of_their_own(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mkv", frames=2, width=16400, height=2, codec="ffv1")
-    with pytest.raises(InputError, match="has pictures of 16400x2 pixels"):
+    with pytest.raises(InputError, match="has frames of 16400x2 pixels"):
         probe(film)
 
 
@@ -150,7 +150,7 @@ def test_pictures_that_grow_in_mid_film_are_left_out_and_told(tmp_path: Path) ->
         assert {(frame.width, frame.height) for frame in reader} == {(64, 48)}
     told = reader.statistics
     assert (told.frames, told.undecodable_packets, told.oversized_pictures) == (10, 5, 5)
-    assert any("5 hold pictures larger than restore.max_pixels" in line for line in told.losses())
+    assert any("5 hold frames larger than restore.max_pixels" in line for line in told.losses())
 
 
 def test_header_that_claims_a_small_picture_does_not_help(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_header_that_claims_a_small_picture_does_not_help(tmp_path: Path) -> Non
     lying = film.read_bytes().replace(b"\xb0\x82\x09\x60\xba\x82\x07\xd0", b"\xb0\x82\x00\x40\xba\x82\x00\x30")
     assert lying != film.read_bytes()
     (tmp_path / "lying.mkv").write_bytes(lying)
-    with pytest.raises(InputError, match="has pictures of 2400x2000 pixels"):
+    with pytest.raises(InputError, match="has frames of 2400x2000 pixels"):
         probe(tmp_path / "lying.mkv", max_pixels=SMALL)
 
 

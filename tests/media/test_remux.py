@@ -236,7 +236,7 @@ def test_metadata_that_a_container_loses_is_named(restore: Joined, tmp_path: Pat
 
 def test_sound_that_does_not_fit_is_refused_before_work_starts(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", audio="aac")
-    with pytest.raises(OutputError, match=r"sound .* does not fit into \.webm .*result\.mp4") as caught:
+    with pytest.raises(OutputError, match=r"audio .* does not fit into \.webm .*result\.mp4") as caught:
         check_remux(source, tmp_path / "result.webm")
     assert "aac" in str(caught.value)
 

@@ -1,11 +1,11 @@
 """The `vidrestore` command: thin, over the public functions; each module holds the commands of one subject.
 
-Only the module of the command that was asked for is imported, so that `--version` and `--help` answer at once.
+Only the module of the requested command is imported, so that `--version` and `--help` answer at once.
 
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 """
 
-# ruff: noqa: E402  what takes seconds to load comes after the command line is hidden
+# ruff: noqa: E402  slow imports come after the command line is hidden
 
 from vidrestore.cli.process_arguments import hide_arguments
 from vidrestore.process import wait_passively

@@ -37,7 +37,7 @@ from vidrestore.jobs.report import JobReport, VideoReport
 from vidrestore.jobs.restore import restore_videos
 
 _LINE_SECONDS = 30.0
-_MOST_TOLD = 20
+_MOST_LISTED = 20
 _MOST_LEFT_OUT = 5
 
 jobs = typer.Typer(help="List, inspect and clean up jobs.", no_args_is_help=True)
@@ -120,7 +120,7 @@ def run_shown(sources: list[str], out: str, job: BatchConfig, *, quiet: bool) ->
 
     Raises:
         VidrestoreError: the job cannot begin or go on.
-        SystemExit: a film failed.
+        SystemExit: a video failed.
     """
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
@@ -138,7 +138,7 @@ def _show(bar: ProgressBar, progress: JobProgress) -> None:
 
 
 def _log_lines() -> Callable[[JobProgress], None]:
-    """A line now and then: what a cluster's log is read for."""
+    """Return a callback that logs a line now and then: what a cluster's log is read for."""
     last = -_LINE_SECONDS
 
     def show(progress: JobProgress) -> None:
@@ -166,11 +166,11 @@ def _summary(progress: JobProgress) -> str:
 
 def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
     if not quiet:
-        for film in report.videos[:_MOST_TOLD]:
-            say(_line(film))
-        if len(report.videos) > _MOST_TOLD:
-            say(f"... and {len(report.videos) - _MOST_TOLD} more, see {storage.join(out, REPORT)}")
-        for text, count in Counter(warning for film in report.videos for warning in film.warnings).most_common(5):
+        for video in report.videos[:_MOST_LISTED]:
+            say(_line(video))
+        if len(report.videos) > _MOST_LISTED:
+            say(f"... and {len(report.videos) - _MOST_LISTED} more, see {storage.join(out, REPORT)}")
+        for text, count in Counter(warning for video in report.videos for warning in video.warnings).most_common(5):
             warn(f"{text} ({count} videos)" if count > 1 else text)
         if report.ignored:
             warn(f"skipped {len(report.ignored)} files without a video extension")
@@ -188,18 +188,18 @@ def _tell(report: JobReport, out: str, *, quiet: bool) -> None:
             f"{storage.join(out, PAGE)}"
         )
     if report.failed:
-        first = next(film for film in report.videos if film.state == "failed")
+        first = next(video for video in report.videos if video.state == "failed")
         fail(f"{report.failed} of {len(report.videos)} videos failed; {first.source}: {first.error}")
 
 
-def _line(film: VideoReport) -> str:
-    if film.error:
-        return f"{film.destination}: failed: {film.error}"
-    if film.resumed:
-        return f"{film.destination}: done earlier"
-    passed = f", {film.unrestored_frames} frames unrestored" if film.unrestored_frames else ""
-    before = f" ({film.segments_resumed} done earlier)" if film.segments_resumed else ""
-    return f"{film.destination}: {film.frames} frames, {film.faces} faces, {film.segments} segments{before}{passed}"
+def _line(video: VideoReport) -> str:
+    if video.error:
+        return f"{video.destination}: failed: {video.error}"
+    if video.resumed:
+        return f"{video.destination}: done earlier"
+    passed = f", {video.unrestored_frames} frames unrestored" if video.unrestored_frames else ""
+    before = f" ({video.segments_resumed} done earlier)" if video.segments_resumed else ""
+    return f"{video.destination}: {video.frames} frames, {video.faces} faces, {video.segments} segments{before}{passed}"
 
 
 @jobs.command(name="list")
@@ -229,11 +229,11 @@ def show(out: Annotated[str, typer.Argument(help="Output folder of the job.", me
     job = find_job(out)
     say(f"{job.out}: {job.state}, {job.done} of {job.videos} videos done, {job.failed_attempts} failed attempts")
     show_table(
-        "videos", ["video", "state", "frames", "segments", "done", "failed attempts"], map(_film_cells, job.lines)
+        "videos", ["video", "state", "frames", "segments", "done", "failed attempts"], map(_video_cells, job.lines)
     )
 
 
-def _film_cells(line: VideoLine) -> list[str]:
+def _video_cells(line: VideoLine) -> list[str]:
     return [
         line.destination,
         line.state,

@@ -15,9 +15,9 @@ from vidrestore.training.photographs.build_dataset import GatheringConfig, gathe
 from vidrestore.training.photographs.build_record import GatheringReport
 
 _NAMED = 5
-"""Unusable photographs that are named on the terminal; the report names all."""
+"""Number of unusable photographs named on the terminal; the report names all."""
 _KEPT_SCORE = 0.3
-"""A kept image is known to show a face: the detector only says where."""
+"""Detector threshold for a kept image: it is known to show a face, and the detector only locates it."""
 _DEFAULTS = GatheringConfig()
 
 

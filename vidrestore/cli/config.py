@@ -21,7 +21,7 @@ _PLACES: Final[dict[str, tuple[str, str]]] = {
     "degrade": ("degradation.video", "DegradeConfig"),
     "train": ("training.recipes", "training_preset"),
 }
-"""Command -> module, and what makes its default configuration there."""
+"""Command -> module, and the class of its default configuration there."""
 _FORMATTED: Final = 100
 
 config = typer.Typer(help="Show, explain and document options.", no_args_is_help=True)
@@ -30,7 +30,7 @@ Command = Annotated[str, typer.Option("--for", metavar="|".join(_PLACES), help="
 
 
 def default_config(command: str) -> Any:  # noqa: ANN401  one dataclass or another
-    """The default configuration of a command.
+    """Return the default configuration of a command.
 
     Raises:
         ConfigError: the command takes none.
@@ -43,7 +43,7 @@ def default_config(command: str) -> Any:  # noqa: ANN401  one dataclass or anoth
 
 
 def commands() -> tuple[str, ...]:
-    """Commands with a configuration."""
+    """Return the commands that have a configuration."""
     return tuple(_PLACES)
 
 
@@ -90,7 +90,7 @@ def schema(command: Command = "batch") -> None:
 
 
 def toml_lines(chosen: object) -> Iterator[str]:
-    """A configuration as lines of TOML, each option with its description and range."""
+    """Yield a configuration as lines of TOML, each option with its description and range."""
     options = {one.path: one for one in walk(chosen)}
     documented = {path: (kind.__doc__ or "").strip().partition("\n")[0] for path, kind in parts(chosen)}
     tables: dict[str, list[Option]] = {}

@@ -74,11 +74,11 @@ def degrade(
 
 def _summarise(done: DegradeReport, medium: str) -> None:
     warn_all(done.warnings)
-    film = done.look.film
-    fields = f"interlaced ({film.interlacing})" if film.interlacing else "progressive"
+    look = done.look.film
+    fields = f"interlaced ({look.interlacing})" if look.interlacing else "progressive"
     say(
-        f"{done.destination}: {done.frames} frames, {medium} with seed {done.seed}: {film.scale:.2f} times smaller, "
-        f"{fields}, {film.codec.name}, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
+        f"{done.destination}: {done.frames} frames, {medium} with seed {done.seed}: {look.scale:.2f} times smaller, "
+        f"{fields}, {look.codec.name}, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
     )
 
 

@@ -89,9 +89,9 @@ def restore(
         "overwrite": overwrite or None,
     }
     job = apply_settings(update(job, given(chosen)), settings or [])
-    films = [Path(address) for address in (source, destination) if not storage.is_remote(address)]
+    files = [Path(address) for address in (source, destination) if not storage.is_remote(address)]
     if report:
-        check_report(report, apart_from=films, overwrite=job.overwrite)
+        check_report(report, apart_from=files, overwrite=job.overwrite)
     if not job.ray.address:
         fetch_needed(job.restore, quiet=quiet)
     try:
@@ -100,7 +100,7 @@ def restore(
     except Interrupted as error:
         fail(error.message)
     if report:
-        check_report(report, apart_from=films, overwrite=job.overwrite)  # hours may have passed
+        check_report(report, apart_from=files, overwrite=job.overwrite)  # hours may have passed
         done.write(report)
     if not quiet:
         _summarise(done)
@@ -135,10 +135,10 @@ def demo(
     if quiet:
         return
 
-    def line(film: DemoFilm) -> str:
-        done = film.report
+    def line(video: DemoFilm) -> str:
+        done = video.report
         counts = f"{done.frames_written} frames, {done.faces_restored} faces"
-        return f"{film.before} -> {film.after}: {counts}, {done.seconds:.1f} s"
+        return f"{video.before} -> {video.after}: {counts}, {done.seconds:.1f} s"
 
     say(line(made.archival))
     before, after = made.likeness_before, made.likeness_after

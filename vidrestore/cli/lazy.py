@@ -14,10 +14,10 @@ from vidrestore.logs import open_log, show_log
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """Where a command is, and what the list of commands says of it."""
+    """Location of a command, and its line in the list of commands."""
 
     place: str
-    """Module below `vidrestore.cli` and name there: of a function, or of a `typer.Typer` with commands of its own."""
+    """Module below `vidrestore.cli`, and the name there: of a function, or of a `typer.Typer` with its own commands."""
     summary: str
     """First sentence of its help, which a test compares."""
 
@@ -36,7 +36,7 @@ class LazyCommand:
 
 
 def _add_log_options(command: Any) -> None:  # noqa: ANN401  as above
-    """Give a command, and all below it, `--verbose` and `--log-file`."""
+    """Add `--verbose` and `--log-file` to a command, and to all below it."""
     if isinstance(command, TyperGroup):
         for below in command.commands.values():
             _add_log_options(below)
@@ -69,7 +69,7 @@ def _log_options(
         ),
     ] = None,
 ) -> None:
-    """The options alone are of use."""
+    """Do nothing: only the options of this function are of use."""
 
 
 COMMANDS: Final[dict[str, LazyCommand]] = {

@@ -14,7 +14,7 @@ _BATCH, _STREAM = BatchConfig(), StreamConfig()
 
 
 def help_of(path: str, config: object = _BATCH, *, default: str | None = None) -> str:
-    """The description of an option of a configuration, with its default."""
+    """Return the description of an option of a configuration, with its default."""
     option = next(one for one in walk(config) if one.path == path)
     shown = to_toml_value(option.value).strip('"') if default is None else default
     known = shown in {"none", "false", ""} or f"; {shown}:" in option.description
@@ -24,7 +24,7 @@ def help_of(path: str, config: object = _BATCH, *, default: str | None = None) -
 
 
 def warn_former_flag(former: str, now: str) -> None:
-    """Say that a flag goes with the next release."""
+    """Warn that a flag goes with the next release."""
     warn(f"{former} is called {now} now; the former name goes with the next release")
 
 
@@ -65,10 +65,10 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print onl
 
 
 def stream_option(path: str, **more: Any) -> Any:  # noqa: ANN401  typer's own type is not exported
-    """An option of `stream`, described as in its configuration."""
+    """Return an option of `stream`, described as in its configuration."""
     return typer.Option(help=help_of(path, _STREAM), **more)
 
 
-def batch_option(path: str, name: str | None = None, **more: Any) -> Any:  # noqa: ANN401  likewise
-    """An option of `batch`, described as in its configuration."""
+def batch_option(path: str, name: str | None = None, **more: Any) -> Any:  # noqa: ANN401  as above
+    """Return an option of `batch`, described as in its configuration."""
     return typer.Option(*([name] if name else []), help=help_of(path), **more)

@@ -1,4 +1,4 @@
-"""The command line as other users of the machine see it: without secrets.
+"""Hides the secrets of the command line from other users of the host.
 
 `ps` shows the arguments of every process to everybody, and Ray puts those of its driver into a table that everybody on
 the cluster can read.
@@ -18,8 +18,8 @@ _STATE, _START, _END = 3, 48, 49
 def hide_arguments() -> None:
     """Overwrite the arguments that the system shows of this process; `sys.argv` keeps them.
 
-    It takes a few milliseconds from the start of the process until then. Write `${NAME}` in place of a secret, and put
-    it into the environment, where no other user sees it at all.
+    The arguments are visible for a few milliseconds from the start of the process. Write `${NAME}` in place of a
+    secret, and put it into the environment, where no other user sees it at all.
     """
     written = Path("/proc/self/cmdline").read_bytes()
     shown = hidden_arguments(written)
@@ -34,7 +34,7 @@ def hide_arguments() -> None:
 
 
 def hidden_arguments(written: bytes) -> bytes:
-    """Arguments, each with a zero byte behind it, without secrets; as long as they were."""
+    """Return arguments, each with a zero byte behind it, without secrets; as long as they were."""
     arguments = written.removesuffix(b"\0").split(b"\0")
     shown = [hide_argument(one.decode(errors="surrogateescape")) for one in arguments]
     shown = [redact(one) for one in shown]  # once more: a later one may say what of an earlier one is secret

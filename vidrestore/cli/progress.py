@@ -1,4 +1,4 @@
-"""A bar that shows how far a command is, where somebody watches."""
+"""A progress bar, where somebody watches."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ class ProgressBar:
         self._task = bar.add_task(description, total=total, visible=visible, note="")
 
     def show(self, done: float, total: float | None, note: str = "", *, description: str | None = None) -> None:
-        """Redraw it."""
+        """Redraw the bar."""
         known: dict[str, Any] = {} if total is None else {"total": total}
         self._bar.update(self._task, completed=done, note=note, description=description, visible=True, **known)
 
     def rate(self, done: float) -> float:
-        """How many a second so far."""
+        """Return the steps per second so far."""
         seconds = self._bar.tasks[self._task].elapsed
         return done / seconds if seconds else 0.0
 
@@ -50,7 +50,7 @@ def live_progress(
     total: float | None = None,
     visible: bool = True,
 ) -> Iterator[Callable[Arguments, None] | None]:
-    """A bar on stderr, redrawn by `show`, as a callback of its other arguments; None where nobody watches."""
+    """Show a bar on stderr, redrawn by `show`; give a callback of its other arguments, or None where nobody watches."""
     if quiet or not err.is_terminal:
         yield None
         return
@@ -59,7 +59,7 @@ def live_progress(
 
 
 def bar_columns() -> tuple[ProgressColumn, ...]:
-    """What a bar shows of its task, from left to right."""
+    """Return the columns of a bar, from left to right."""
     return (
         Words(lambda task: task.description),
         BarColumn(),
@@ -79,5 +79,5 @@ class Words(ProgressColumn):
         self._words = words
 
     def render(self, task: Task) -> Text:
-        """The words as they are at present."""
+        """Return the words as they are at present."""
         return Text(printable(self._words(task)))

@@ -1,4 +1,4 @@
-"""A standard stream to which a print cannot fail for what is in the text or for who has stopped reading."""
+"""A standard stream to which a print cannot fail because of the text, or of a reader that has left."""
 
 import io
 import os
@@ -14,7 +14,7 @@ class StandardStream(io.TextIOBase):
 
     Characters that the terminal's encoding lacks are written as escapes. A stream that is closed, or whose reader has
     gone, swallows what is written: that nobody reads is no failure of the work. Nothing is raised for stderr, on which
-    failures are told.
+    failures are reported.
 
     Raises:
         OutputError: the text could not be written to stdout, such as to a disk that is full.
@@ -25,22 +25,22 @@ class StandardStream(io.TextIOBase):
 
     @property
     def rich_proxied_file(self) -> "StandardStream":
-        """Where rich writes while a bar of its own takes the place of `sys.stderr`."""
+        """The file to which rich writes while a bar of its own takes the place of `sys.stderr`."""
         return self
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed has a plain attribute
-        """Of the stream as it is at present."""
+        """Encoding of the stream as it is at present."""
         return getattr(self._stream(), "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether somebody watches."""
+        """Return whether the stream is a terminal."""
         with suppress(ValueError, AttributeError):  # closed, or no file at all
             return self._stream().isatty()
         return False
 
     def fileno(self) -> int:
-        """Its descriptor, where it has one."""
+        """Return its descriptor, where it has one."""
         return self._stream().fileno()
 
     def write(self, text: str) -> int:
@@ -70,7 +70,7 @@ class StandardStream(io.TextIOBase):
 
 
 def _discard_rest(stream: IO[str]) -> None:
-    """Let what is buffered go nowhere: written when Python ends, it would change the exit code to 120."""
+    """Discard what is buffered: written when Python ends, it would change the exit code to 120."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -36,7 +36,7 @@ _SUMMARY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StreamsReport:
-    """What each stream did, as `--report` writes it."""
+    """The report of all streams, as `--report` writes it."""
 
     streams: tuple[StreamStatus, ...]
     problems: dict[str, str]
@@ -90,7 +90,7 @@ def stream(
         ),
     ] = None,
     no_web_token: Annotated[
-        bool, typer.Option("--no-web-token", help="Show the web page to everybody on this machine, without a token.")
+        bool, typer.Option("--no-web-token", help="Show the web page to everybody on this host, without a token.")
     ] = False,
     runtime: Annotated[
         str | None,
@@ -157,7 +157,7 @@ def stream(
 
 
 def _files_of(config: ServiceConfig) -> list[Path]:
-    """Sources, playlists and recordings, which a report may not replace."""
+    """Return sources, playlists and recordings, which a report may not replace."""
     sources = [parse_source(spec.source) for spec in config.streams]
     targets = [parse_target(target) for spec in config.streams for target in spec.targets]
     return [Path(source.url) for source in sources if source.kind == "file"] + [
@@ -203,20 +203,20 @@ def _tell(service: Service, report: Path | None, *, quiet: bool) -> None:
 
 
 def summary(status: StreamStatus) -> str:
-    """One line about a stream."""
+    """Describe a stream in one line."""
     quantiles = [status.latency.quantile(share) for share in (0.5, 0.95)]
-    told = " / ".join("-" if value is None else f"{1000 * value:.0f}" for value in quantiles)
+    text = " / ".join("-" if value is None else f"{1000 * value:.0f}" for value in quantiles)
     return (
         f"{status.name}: {status.state}, {status.frames_in} frames in, {status.frames_out} out, "
         f"{sum(status.dropped.values())} dropped, {status.sink_counts.held} held, {status.faces} faces, "
-        f"{status.source_counts.failures} source failures, latency p50 / p95 {told} ms"
+        f"{status.source_counts.failures} source failures, latency p50 / p95 {text} ms"
         f"{', certificates not checked' * bool(status.warnings)}"
     )
 
 
 @contextmanager
 def _shown(service: Service, *, drawn: bool) -> Iterator[None]:
-    """A table that redraws itself where somebody watches, else a line for each stream now and then."""
+    """Show a table that redraws itself where somebody watches, else a line for each stream now and then."""
     ended = threading.Event()
 
     def redraw() -> None:
@@ -244,11 +244,11 @@ def _table(statuses: Sequence[StreamStatus]) -> Table:
         table.add_column(name)
     for status in statuses:
         latency = [status.latency_now.get(name) for name in ("p50", "p95")]
-        told = ["-" if value is None else f"{1000 * value:.0f}" for value in latency]
+        times = ["-" if value is None else f"{1000 * value:.0f}" for value in latency]
         dropped = str(sum(status.dropped.values()))
         rates = [f"{status.rate_in:.1f}", f"{status.rate_out:.1f}"]
         held = str(status.sink_counts.held)
-        cells = (status.name, status.state, *rates, *told, dropped, held, status.quality)
+        cells = (status.name, status.state, *rates, *times, dropped, held, status.quality)
         table.add_row(*map(cell, cells))
     warnings = [f"{status.name}: {warning}" for status in statuses for warning in status.warnings]
     table.caption = Text("\n".join(warnings), style="yellow") if warnings else None

@@ -1,4 +1,4 @@
-"""What every command shares: where it prints, how it fails, how it shows that it is at work.
+"""Functions that all commands share: printing, failing, showing progress.
 
 Whatever is printed here may hold foreign text: it is made printable on its way out, and is never read as markup.
 """
@@ -28,7 +28,7 @@ from vidrestore.printable import few, printable, printable_lines
 out = Console(file=cast("IO[str]", StandardStream("stdout")))
 err = Console(file=cast("IO[str]", StandardStream("stderr")), stderr=True)
 _MOST_OF_A_CELL = 100_000
-"""A cell may tell of hundreds of streams."""
+"""Maximum length of a cell in characters; a cell may describe hundreds of streams."""
 
 
 def run_to_exit(command: typer.Typer | Callable[..., object]) -> None:
@@ -46,7 +46,7 @@ def run_to_exit(command: typer.Typer | Callable[..., object]) -> None:
     except Exception as error:  # noqa: BLE001  the last line of defence
         if os.environ.get("VIDRESTORE_DEBUG"):
             err.print(Text(printable_lines("".join(traceback.format_exception(error)))), soft_wrap=True)
-        fail(f"internal error, please report it: {_told(error)} (VIDRESTORE_DEBUG=1 shows where)")
+        fail(f"internal error, please report it: {_text_of(error)} (VIDRESTORE_DEBUG=1 shows where)")
 
 
 def _show_warning(
@@ -57,33 +57,33 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """As Python does, but for what is meant for the user of the command."""
+    """Show a warning as Python does, unless it is meant for the user of the command."""
     if issubclass(category, FormerOptionWarning):
         warn(str(message))
     else:
         (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  an error whose text cannot be made is still one to tell
+    except Exception:  # noqa: BLE001  an error whose text cannot be made is still one to report
         return type(error).__name__
 
 
 def fail(message: str) -> NoReturn:
-    """Say in one line on stderr what went wrong, and exit with 1."""
+    """Print in one line on stderr what went wrong, and exit with 1."""
     err.print(Text.assemble(("vidrestore:", "bold red"), " ", printable(message.strip())), soft_wrap=True)
     sys.exit(1)
 
 
 def warn(message: str) -> None:
-    """Say in one line on stderr what the user should know."""
+    """Print in one line on stderr what the user should know."""
     err.print(Text.assemble(("warning:", "yellow"), " ", printable(message)), soft_wrap=True)
 
 
 def warn_all(messages: Sequence[str]) -> None:
-    """Say the first of many warnings, and how many more there are; a report has them all."""
+    """Print the first of many warnings, and how many more there are; a report has them all."""
     for message in few(messages):
         warn(message)
 
@@ -126,13 +126,13 @@ def cell(text: str, *, style: str = "") -> Text:
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Drop what the user did not say, so that a configuration file keeps its word."""
+    """Drop the options that the user did not give, so that those of a configuration file hold."""
     nested = {name: given(value) if isinstance(value, dict) else value for name, value in options.items()}
     return {name: value for name, value in nested.items() if value not in (None, {})}
 
 
 def parse_faces(text: str) -> int:
-    """`all`, `largest` or a number, as the count that the configuration wants."""
+    """Parse `all`, `largest` or a number, as the count that the configuration wants."""
     words = {"all": 0, "largest": 1}
     if text in words:
         return words[text]

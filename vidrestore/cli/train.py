@@ -24,7 +24,7 @@ from vidrestore.training.recipes import training_preset
 What = Literal["restorer", "prior"]
 RECORD_FILE = "training.json"
 _SHOWN_LOSSES = 5
-"""As many as a line of the terminal has room for; the log has them all."""
+"""Number of losses that a line of the terminal has room for; the log has them all."""
 
 
 def train(
@@ -68,7 +68,7 @@ def train(
     if network == "prior" and prior:
         raise ConfigError("--prior is for a restorer; to continue from a prior with --what prior, use --start DIR")
     resolved = _resolved(recipe, config, steps=steps, batch=batch, settings=settings or [])
-    machine_of(resolved, "cpu", world=workers)  # says so, before anything is written, if they cannot share the batch
+    machine_of(resolved, "cpu", world=workers)  # raises, before anything is written, if they cannot share the batch
     files = {"faces": faces, "prior": prior, "start": start}
     try:
         with (
@@ -118,7 +118,7 @@ def _on_ray(config: TrainingConfig, faces: Path, folder: Path, **options: Any) -
 
 
 def _gpus(device: str) -> float | None:
-    """How many each worker gets; None leaves it to what the cluster has."""
+    """Return the number of GPUs for each worker; None leaves it to what the cluster has."""
     known = {"auto": None, "cpu": 0.0, "cuda": 1.0}
     if device not in known:
         raise ConfigError(f"device is {device!r}, but Ray chooses the GPU; use auto, cpu or cuda")
@@ -126,12 +126,12 @@ def _gpus(device: str) -> float | None:
 
 
 @contextmanager
-def _recorded(folder: Path, what: What, config: TrainingConfig, told: Mapping[str, Path | None]) -> Iterator[None]:
-    """Write what was resolved; beside checkpoints, what stood there comes back if no new one is made."""
+def _recorded(folder: Path, what: What, config: TrainingConfig, paths: Mapping[str, Path | None]) -> Iterator[None]:
+    """Record what was resolved; if no new checkpoint is made next to old ones, the old record is put back."""
     path = folder / RECORD_FILE
     record = {
         "what": what,
-        **{name: value and str(value.resolve()) for name, value in told.items()},
+        **{name: value and str(value.resolve()) for name, value in paths.items()},
         "config": _plain(asdict(config)),
     }
     try:
@@ -157,7 +157,7 @@ def _states(folder: Path) -> list[Path]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  JSON is made of anything
-    """As JSON has it, which knows neither tuples nor infinity; `config.update` reads it back."""
+    """Convert to JSON's types, which know neither tuples nor infinity; `config.update` reads it back."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, tuple):
@@ -178,7 +178,7 @@ def _show(bar: ProgressBar, step: int, values: Mapping[str, float]) -> None:
 
 
 def _line_of(steps: int) -> OnLog:
-    """A line for every line of the log, where the output is kept."""
+    """Return a callback that prints a line for every line of the log, where the output is kept."""
     return lambda step, values: say(f"step {step} of {steps}: {_shown(values)}")
 
 
@@ -187,5 +187,5 @@ def _shown(values: Mapping[str, float]) -> str:
     losses = {name: value for name, value in values.items() if value and not name.startswith("images")}
     total = losses.pop("total", None)
     chosen = ({} if total is None else {"total": total}) | dict(list(losses.items())[:_SHOWN_LOSSES])
-    told = "  ".join(f"{name.removeprefix('evaluation/')} {value:.3g}" for name, value in chosen.items())
-    return told if rate is None else f"{told}  {rate:.3g} images/s"
+    text = "  ".join(f"{name.removeprefix('evaluation/')} {value:.3g}" for name, value in chosen.items())
+    return text if rate is None else f"{text}  {rate:.3g} images/s"

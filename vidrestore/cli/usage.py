@@ -1,4 +1,4 @@
-"""Wrong usage, told without letting the words of the command line act on the terminal."""
+"""Wrong usage, reported without letting the words of the command line act on the terminal."""
 
 import sys
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import typer
 from vidrestore.printable import printable
 
 _UsageError: Any = typer.BadParameter.__base__
-"""Typer exports no name for it, and has moved it from click into itself."""
+"""The class of usage errors: typer exports no name for it, and has moved it from click into itself."""
 
 
 def run_command(command: typer.Typer | Callable[..., object]) -> None:
     """Run an application, or a function as one, on the arguments of this process.
 
     Raises:
-        SystemExit: with 2 after wrong usage was told, with the code that `typer.Exit` asked for.
+        SystemExit: with 2 after wrong usage was reported, with the code that `typer.Exit` asked for.
     """
     app = command if isinstance(command, typer.Typer) else _application(command)
     try:
@@ -27,7 +27,7 @@ def run_command(command: typer.Typer | Callable[..., object]) -> None:
         error.format_message = lambda: printable(message())
         from typer import rich_utils  # noqa: PLC0415  slow to import, and seldom needed
 
-        with suppress(SystemExit, OSError, ValueError):  # nobody reads it: the exit code still tells
+        with suppress(SystemExit, OSError, ValueError):  # nobody reads it: the exit code remains
             rich_utils.rich_format_error(error)
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

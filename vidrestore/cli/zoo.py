@@ -15,7 +15,7 @@ models = typer.Typer(help="List, download and verify models.", no_args_is_help=T
 
 
 def fetch_weights(name: str, *, quiet: bool = False) -> Path:
-    """Download what this machine lacks where the user can see it, not inside a worker."""
+    """Download what this host lacks where the user can see it, not inside a worker."""
     with live_progress(f"downloading {name}", ProgressBar.show, quiet=quiet, visible=False) as on_progress:
         return zoo.resolve(name, on_progress=on_progress)
 

@@ -1,1 +1,1 @@
-"""Live video: streams in that never end and often fail, streams out that keep their clock."""
+"""Live video: sources that never end and often fail, outputs that keep their clock."""

@@ -1,4 +1,4 @@
-"""Where a stream comes from and where it goes, as the user writes it."""
+"""Addresses of sources and destinations of live streams, as the user writes them."""
 
 import os
 import re
@@ -36,7 +36,7 @@ _TARGETS: dict[str, TargetKind] = {
 }
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 _HOSTLESS = frozenset({"udp", "rtp", "tcp"})
-"""Where a port alone is an address: all of this machine's."""
+"""Schemes whose address may be a port alone, which means all interfaces of this host."""
 _LOCAL = frozenset({"device", "file", "hls", "recording"})
 _RECORDINGS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _KEY_LIKE = re.compile(
@@ -44,19 +44,19 @@ _KEY_LIKE = re.compile(
     r"|(?=[^a-f]*[a-f])(?=[^0-9]*[0-9])[0-9a-f]{16,128}"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
-"""Part of a path that is a key: nobody names a camera so."""
+"""A part of a path that is taken for a key, because nobody names a camera like this."""
 _SETTING = re.compile(r"(?P<name>--set=\w+|(?:--set=)?[a-z_]\w*(?:\.\w+)+)=(?P<value>.*)", re.DOTALL)
-"""As `--set` takes it. A file called so is hidden as well, which does no harm."""
+"""A setting as `--set` takes it. A file of such a name is hidden as well, which does no harm."""
 _PLAIN_VALUE = re.compile(r"""[+-]?[0-9.]{1,20}|(?P<quote>["']?)[A-Za-z0-9_-]{1,20}(?P=quote)""")
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a stream comes from."""
+    """The source of a live stream."""
 
     url: str = field(repr=False)
-    """As FFmpeg takes it, with its password: never to be printed; `str` gives it without."""
+    """The URL for FFmpeg, with its password: never to be printed; `str` returns it without."""
     kind: SourceKind
 
     @property
@@ -70,10 +70,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a restored stream goes."""
+    """The destination of a restored stream."""
 
     url: str = field(repr=False)
-    """A URL, or the path of a playlist or of a recording's files; `str` gives it without a password."""
+    """A URL, or the path of a playlist or of a recording's files; `str` returns it without a password."""
     kind: TargetKind
 
     @property
@@ -88,12 +88,12 @@ class Target:
 
 
 def _shown(url: str, kind: str) -> str:
-    """Put together again from what is harmless; the name of a file is shown as it is."""
+    """Assemble an address from its harmless parts; the name of a file stays as it is."""
     return url if kind in _LOCAL else redact(hidden(url))
 
 
 def absolute(text: str) -> str:
-    """The name of a file as it is understood from every directory; anything else as it is.
+    """Return the absolute path of a file; anything else as it is.
 
     A name such as "12:30.mp4" or "http:x.mp4" would otherwise be taken for a protocol.
     """
@@ -103,7 +103,7 @@ def absolute(text: str) -> str:
 
 
 def parse_source(text: str) -> Source:
-    """What `rtsp(s)://`, `rtmp(s)://`, `http(s)://`, `udp://`, `tcp://`, `v4l2://`, a /dev/video or a file names.
+    """Parse `rtsp(s)://`, `rtmp(s)://`, `http(s)://`, `udp://`, `tcp://`, `v4l2://`, a /dev/video or a file.
 
     Raises:
         ConfigError: another scheme, no host, or no such file.
@@ -127,7 +127,7 @@ def parse_source(text: str) -> Source:
 
 
 def parse_target(text: str) -> Target:
-    """What `rtsp(s)://`, `rtmp(s)://`, `udp://`, `tcp://`, a folder/, FILE.m3u8 (HLS) or FILE.mp4 (recording) names.
+    """Parse `rtsp(s)://`, `rtmp(s)://`, `udp://`, `tcp://`, a folder/, FILE.m3u8 (HLS) or FILE.mp4 (a recording).
 
     Raises:
         ConfigError: another scheme, no host, or another kind of file.
@@ -152,7 +152,7 @@ def parse_target(text: str) -> Target:
 
 
 def hide_argument(text: str) -> str:
-    """An argument of the command line as all users of the machine may see it: of an option's value, plain words."""
+    """Return an argument of the command line as all users of the host may see it; plain words of a value stay."""
     if _scheme(text) is not None:
         _remember(text)
         return redact(hidden(text))
@@ -165,7 +165,7 @@ def hide_argument(text: str) -> str:
 
 
 def _remember(url: str) -> None:
-    """Take note of what is secret in it, so that it is replaced in every message of this process."""
+    """Remember the secrets of a URL, so that they are replaced in every message of this process."""
     remember_url(url)
     path = urlsplit(url).path if _is_splittable(url) else ""
     remember(*(segment for segment in re.split(r"[/._~;,=&]", path) if _KEY_LIKE.fullmatch(segment)))
@@ -180,7 +180,7 @@ def _is_splittable(url: str) -> bool:
 
 
 def endpoint(url: str) -> tuple[str, int] | None:
-    """Host and port that a URL leads to; None for what is no URL."""
+    """Return host and port of a URL; None for anything else."""
     parts = urlsplit(url)
     port = parts.port or PORTS.get(parts.scheme)
     return (parts.hostname, port) if parts.hostname and port else None

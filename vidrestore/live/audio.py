@@ -1,6 +1,6 @@
-"""Sound on its way through: passed on as it is, and coded anew only for outputs that have no place for its codec.
+"""Audio on its way through: passed on as it is, and encoded again only for outputs that cannot hold its codec.
 
-Cameras send G.711, which neither MP4 nor MPEG-TS holds; an output without sound would be worse than sound as AAC.
+Cameras send G.711, which neither MP4 nor MPEG-TS holds; an output without audio would be worse than audio as AAC.
 """
 
 import io
@@ -22,38 +22,38 @@ _HELD = {
     "rtsp": {"aac", "mp2", "mp3", "ac3", "opus", "vorbis", "pcm_alaw", "pcm_mulaw", "pcm_s16be", "adpcm_g722"},
     "flv": {"aac", "mp3"},
 }
-"""Where a trial tells nothing: FFmpeg's RTSP connects first, and its FLV aborts the process on G.711."""
+"""Codecs by muxer where a trial shows nothing: FFmpeg's RTSP connects first, its FLV aborts the process on G.711."""
 _MP3_IN_FLV = (11025, 22050, 44100, 48000)
-"""Samples a second."""
+"""Sample rates of MP3 in FLV, in Hz."""
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BITS_PER_SAMPLE = 1.5
 _MOST_BITS = 128_000
 _CHUNK = 1024
-"""Samples of an AAC packet."""
+"""Samples in an AAC packet."""
 _TORN = SECOND // 50
-"""By so much, and no more, sound may lie beside its time before it is cut or filled up."""
+"""Largest offset of audio from its time, in nanoseconds; beyond it samples are cut or silence is filled in."""
 
 
 class SourceSound:
-    """The packets of a source's sound track, in the form that every container takes.
+    """The packets of a source's audio track, in the form that every container takes.
 
     Args:
-        stream: of the open source.
+        stream: audio stream of the open source.
     """
 
     def __init__(self, stream: av.AudioStream) -> None:
         self._stream = stream
         self._filter: Any = None
         self.track: CodecParameters | None = None
-        """Known with the first packet."""
+        """Codec parameters, known with the first packet."""
         self.problem = ""
-        """Why it cannot be passed on, if so."""
+        """Reason that the track cannot be passed on; empty if it can."""
         if stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata:
             # AAC with a header in each packet (MPEG-TS): others want one header for all
             self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", stream)
 
     def take(self, packet: "av.Packet[Any]") -> list["av.Packet[Any]"]:
-        """What is to be passed on of a packet."""
+        """Return the packets to pass on for a packet of the source."""
         if self.track is None and not self.problem:
             try:
                 self.track = CodecParameters.of(self._stream, packet)
@@ -63,7 +63,7 @@ class SourceSound:
 
 
 def holds(container: str, track: CodecParameters) -> bool:
-    """Whether a container, by FFmpeg's name, has a place for a sound track."""
+    """Return whether a container, by FFmpeg's name, can hold an audio track."""
     return _holds(container, track.memory)
 
 
@@ -78,10 +78,10 @@ def _holds(container: str, memory: bytes) -> bool:
 
 
 class AacSound:
-    """Codes sound anew, as AAC, on the same clock: it is never more than 20 ms beside its time.
+    """Encodes audio again, as AAC, on the same clock: it is never more than 20 ms off its time.
 
     Args:
-        source: of the packets that are taken.
+        source: codec parameters of the packets that are taken.
 
     Raises:
         OutputError: this build of FFmpeg cannot decode it.
@@ -90,25 +90,25 @@ class AacSound:
     def __init__(self, source: CodecParameters) -> None:
         self._source = CodecParameters(source.memory)  # with a decoder of its own
         decoder = self._source.stream.codec_context
-        assert isinstance(decoder, av.AudioCodecContext), "a track of sound"  # noqa: S101
+        assert isinstance(decoder, av.AudioCodecContext), "an audio track"  # noqa: S101
         self._decoder = decoder
         self._rate = min(_AAC_RATES, key=lambda rate: abs(rate - decoder.sample_rate))
         self._layout = "mono" if decoder.layout.nb_channels == 1 else "stereo"
         self._resampler: av.AudioResampler | None = None
         self._form: tuple[str, str, int] | None = None
-        """Of the frames that the resampler takes."""
+        """Format, layout and rate of the frames that the resampler takes."""
         try:
             decoder.open()
             self._encoder = self._prepared(av.CodecContext.create("aac", "w"))
             self.track = self._described()
         except (av.FFmpegError, ValueError) as error:
-            raise OutputError(f"{source.codec} sound cannot be coded anew: {error}") from error
+            raise OutputError(f"{source.codec} audio cannot be encoded again: {error}") from error
         self._samples = self._silence()[:, :0]
         self._next: int | None = None
-        """Of the first of `samples`, in samples of the output's clock."""
+        """Time of the first of the waiting samples, in samples of the output's clock."""
 
     def take(self, packet: Packet) -> list[Packet] | None:
-        """Packets of AAC that are complete with this one; None where it cannot be decoded or coded."""
+        """Return the AAC packets that are complete with this one; None where it cannot be decoded or encoded."""
         made: list[Packet] = []
         start = round(packet.pts * self._rate / SECOND)
         try:
@@ -122,7 +122,7 @@ class AacSound:
         return made
 
     def flush(self) -> list[Packet]:
-        """What is left at the end; nothing is taken afterwards."""
+        """Encode what is left at the end; nothing is taken afterwards."""
         left = self._samples
         try:
             made = self._coded(self._filled_up(left), 0) if self._next is not None and left.shape[1] else []
@@ -131,16 +131,16 @@ class AacSound:
             return []
 
     def _resampled(self, frame: av.AudioFrame) -> list[Float32]:
-        """At the rate and with the channels of the encoder; a source may change its own in mid-stream."""
+        """Resample to the encoder's rate and channels; a source may change its own in mid-stream."""
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or form != self._form:
             self._resampler, self._form = av.AudioResampler("fltp", self._layout, self._rate), form
-        frame.pts = None  # its time is known, and the resampler would fill what it takes for gaps
+        frame.pts = None  # the time is known; the resampler would fill in what it takes for gaps
         found = [np.asarray(one.to_ndarray(), np.float32) for one in self._resampler.resample(frame)]
         return [np.nan_to_num(samples.clip(-1, 1)) for samples in found]
 
     def _placed(self, samples: Float32, start: int, arrived: int) -> list[Packet]:
-        """Append samples at their time: silence fills a gap, what is there twice is cut."""
+        """Append samples at their time: silence fills a gap, samples that overlap are cut."""
         if self._next is None:
             self._next = start
         made: list[Packet] = []
@@ -176,7 +176,7 @@ class AacSound:
         return np.pad(samples, ((0, 0), (0, _CHUNK - samples.shape[1])))
 
     def _prepared(self, encoder: av.CodecContext) -> av.AudioCodecContext:
-        assert isinstance(encoder, av.AudioCodecContext), "AAC is sound"  # noqa: S101
+        assert isinstance(encoder, av.AudioCodecContext), "AAC is audio"  # noqa: S101
         encoder.sample_rate, encoder.layout, encoder.format = self._rate, self._layout, "fltp"
         encoder.time_base = Fraction(1, self._rate)
         channels = 1 if self._layout == "mono" else 2
@@ -184,7 +184,7 @@ class AacSound:
         return encoder
 
     def _described(self) -> CodecParameters:
-        """Found with an encoder of its own, which may code silence."""
+        """Describe the track by means of a separate encoder, which may encode silence."""
         with av.open(io.BytesIO(), "w", format="matroska") as container:
             stream = container.add_stream("aac", rate=self._rate)
             self._prepared(stream.codec_context)

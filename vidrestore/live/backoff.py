@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Delays between attempts to connect."""
 
 import random
 
@@ -6,7 +6,7 @@ from vidrestore.live.config import BackoffConfig
 
 
 class Backoff:
-    """The waits of one connection; `succeeded` begins anew."""
+    """Delays of one connection; after `succeeded` they start again from the first."""
 
     def __init__(self, config: BackoffConfig, chance: random.Random) -> None:
         self._config = config
@@ -14,12 +14,12 @@ class Backoff:
         self._tries = 0
 
     def next_seconds(self) -> float:
-        """How long to wait before the next try."""
+        """Return the delay before the next attempt, in seconds."""
         config = self._config
         wait = min(config.max_seconds, config.first_seconds * config.factor**self._tries)
         self._tries = min(self._tries + 1, 64)
         return wait * (1 + config.jitter * (2 * self._chance.random() - 1))
 
     def succeeded(self) -> None:
-        """The connection stands."""
+        """Reset the delay: the connection stands."""
         self._tries = 0

@@ -1,4 +1,4 @@
-"""Certificates of TLS: which authorities are trusted, and in words why a server's certificate is not."""
+"""TLS certificates: the trusted authorities, and the reason why a server's certificate is not trusted."""
 
 import os
 import socket
@@ -10,28 +10,28 @@ from pathlib import Path
 import certifi
 
 _SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-"""Where Debian, Fedora and openSUSE keep the authorities of the machine in one file."""
+"""Files in which Debian, Fedora and openSUSE keep the system's authorities."""
 _LOOK_SECONDS = 3.0
 TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
 
 
 def trusted_file(chosen: str = "") -> str:
-    """The file of trusted authorities, PEM: the chosen one, SSL_CERT_FILE's, the machine's, or that of `certifi`.
+    """Return the file of trusted authorities, PEM: the chosen one, SSL_CERT_FILE's, the system's, or that of `certifi`.
 
-    FFmpeg is always told: the TLS library in its binary looks where another system than this may keep them.
+    FFmpeg always gets it: the TLS library in its binary looks where another system than this may keep them.
     """
     return chosen or os.environ.get("SSL_CERT_FILE") or _machine_file()
 
 
 def tls_options(*, verify: bool, ca_file: str = "") -> dict[str, str]:
-    """Options of FFmpeg for whatever speaks TLS: certificate and name of the server are checked, or are not."""
+    """Return FFmpeg's options for TLS, which check the certificate and the name of the server, or do not."""
     return {"tls_verify": "1", "ca_file": trusted_file(ca_file)} if verify else {"tls_verify": "0"}
 
 
 def certificate_problem(host: str, port: int, ca_file: str = "") -> str | None:
-    """Why the certificate of a server is not trusted, and whose it is; None where it is, or nobody answers.
+    """Return why a server's certificate is not trusted, and whose it is; None if it is trusted, or nobody answers.
 
-    FFmpeg says "Input/output error". It is asked again here, only for words: nothing is sent.
+    FFmpeg only reports "Input/output error". The server is asked again here for the reason; nothing is sent.
     """
     try:
         context = ssl.create_default_context(cafile=trusted_file(ca_file))
@@ -50,7 +50,7 @@ def certificate_problem(host: str, port: int, ca_file: str = "") -> str | None:
 
 
 def distrust(host: str, why: str) -> str:
-    """What is wrong with the certificate of a host and what to do, up to the name of the option."""
+    """Say what is wrong with the certificate of a host and what to do, up to the name of the option."""
     return f"the certificate of {host} is not trusted: {why}; give its authority, a PEM file, as"
 
 
@@ -61,10 +61,10 @@ def _machine_file() -> str:
 
 
 def _whose(host: str, port: int) -> str:
-    """For whom a certificate that is not trusted was made, and by whom."""
+    """Say for whom a certificate that is not trusted was issued, and by whom."""
     with suppress(OSError, ValueError):
         pem = ssl.get_server_certificate((host, port), timeout=_LOOK_SECONDS)
-        context = ssl.create_default_context(cadata=pem)  # trusts this one alone, so that Python reads it out
+        context = ssl.create_default_context(cadata=pem)  # trusts this one alone, so that Python reads it
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         with (

@@ -1,4 +1,4 @@
-"""What a muxer must know of a coded stream, kept apart from the connection or the encoder that it came from."""
+"""Codec parameters of a stream, as a muxer needs them, apart from the connection or the encoder that they came from."""
 
 import io
 from typing import Any
@@ -10,32 +10,32 @@ from av.stream import Stream
 from vidrestore.errors import OutputError
 
 _MPEG_SOUND = {"mp1", "mp2", "mp3"}
-"""A transport stream has one number for them; which it is shows in the packets."""
+"""Codecs that share one number in a transport stream; the packets show which it is."""
 _SNIFF = {"probesize": "32", "analyzeduration": "0", "format_whitelist": "nut,matroska"}
 
 
 class CodecParameters:
     """Codec parameters that outlive their source: a header and one packet, held in memory.
 
-    Pictures in NUT, which keeps the header as the encoder wrote it: muxers must know whether packets have start codes.
-    Sound in Matroska, which makes one header of those in the packets of AAC from a transport stream; in NUT where
-    Matroska does not hold it.
+    Video is held in NUT, which keeps the header as the encoder wrote it: muxers must know whether packets have start
+    codes. Audio is held in Matroska, which makes one header of those in the packets of AAC from a transport stream; in
+    NUT where Matroska does not hold it.
 
     Args:
-        memory: what `describe` gave; `of` joins the two.
+        memory: result of `describe`; `of` does both.
     """
 
     def __init__(self, memory: bytes) -> None:
         self.memory = memory
-        """The container, which may travel to another process."""
+        """The container as bytes, which may be sent to another process."""
         self._container: InputContainer = av.open(io.BytesIO(memory), mode="r", options=_SNIFF)
         self.stream: Stream = self._container.streams[0]
         """A template for `add_stream_from_template`."""
         codec = self.stream.codec_context
         self.codec = codec.codec.canonical_name
-        sound = (codec.sample_rate, codec.layout.nb_channels) if isinstance(codec, av.AudioCodecContext) else None
-        self.key = (self.codec, sound, codec.extradata)
-        """Equal where one track may take the place of another in the same output."""
+        form = (codec.sample_rate, codec.layout.nb_channels) if isinstance(codec, av.AudioCodecContext) else None
+        self.key = (self.codec, form, codec.extradata)
+        """A key that is equal for tracks that may replace each other in the same output."""
 
     @classmethod
     def of(cls, source: Stream, packet: "av.Packet[Any]") -> "CodecParameters":

@@ -18,7 +18,7 @@ Retry = Literal["always", "transient", "never"]
 
 _SECRET_OPTIONS = frozenset({"headers", "cookies", "http_proxy", "post_data", "key"})
 _TLS_OPTIONS = frozenset({"tls_verify", "verify", "verifyhost", "ca_file", "cafile"})
-_CA_FILE = "PEM file of the certificate authorities to trust; empty: those of SSL_CERT_FILE or of the machine."
+_CA_FILE = "PEM file of the certificate authorities to trust; empty: those of SSL_CERT_FILE or of the system."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class BackoffConfig(Options):
     first_seconds: Annotated[float, Field(gt=0, description="Delay before the first retry.")] = 0.25
     max_seconds: Annotated[float, Field(gt=0, description="Longest delay.")] = 10.0
     factor: Annotated[float, Field(ge=1, description="Growth of the delay from one retry to the next.")] = 1.7
-    jitter: Annotated[float, Field(ge=0, lt=1, description="Fraction of a delay that chance adds or takes away.")] = 0.3
+    jitter: Annotated[float, Field(ge=0, lt=1, description="Random variation of a delay, as a fraction of it.")] = 0.3
 
     def check_together(self) -> None:
-        """Delays grow."""
+        """Check that delays grow."""
         if self.first_seconds > self.max_seconds:
             self.refuse("first_seconds", f"use max_seconds ({self.max_seconds}) or less")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig(Options):
-    """How a source is read, and for how long it may be silent."""
+    """Options of reading a source, and of its silence."""
 
     transport: Annotated[
         Literal["tcp", "udp"], Field(description="Transport of RTSP; UDP loses packets where TCP waits.")
@@ -61,7 +61,7 @@ class SourceConfig(Options):
         bool,
         Field(
             description="Check the certificate and name of a TLS server (https, rtsps, rtmps). Without, anybody in "
-            "between gets the password and chooses the picture."
+            "between gets the password and chooses the video."
         ),
     ] = True
     ca_file: Annotated[str, Field(description=_CA_FILE)] = ""
@@ -69,7 +69,7 @@ class SourceConfig(Options):
         bool,
         Field(
             description="Allow an HTTP server on the internet to name addresses in private networks and on this "
-            "machine (HLS segments, redirects), and one in a private network addresses on this machine."
+            "host (HLS segments, redirects), and one in a private network addresses on this host."
         ),
     ] = False
     options: Annotated[
@@ -77,7 +77,7 @@ class SourceConfig(Options):
     ] = ()
 
     def check_together(self) -> None:
-        """Options of FFmpeg are pairs, do not undo the checks of TLS, and their secrets are remembered."""
+        """Check that FFmpeg's options are pairs and do not undo the checks of TLS, and remember their secrets."""
         if wrong := [option for option in self.options if "=" not in option]:
             self._refuse_option(f"has {redact(wrong[0])!r}; write key=value")
         _check_ca_file(self, self.ca_file)
@@ -93,14 +93,14 @@ class SourceConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class OutputConfig(Options):
-    """How outputs are written."""
+    """Options of writing outputs."""
 
     transport: Annotated[Literal["tcp", "udp"], Field(description="Transport of RTSP.")] = "tcp"
     verify: Annotated[
         bool,
         Field(
             description="Check the certificate and name of a TLS server (rtsps, rtmps). Without, anybody in between "
-            "gets the password or stream key, and the picture."
+            "gets the password or stream key, and the video."
         ),
     ] = True
     ca_file: Annotated[str, Field(description=_CA_FILE)] = ""
@@ -119,12 +119,12 @@ class OutputConfig(Options):
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
 
     def check_together(self) -> None:
-        """Certificates are there."""
+        """Check that the file of certificates exists."""
         _check_ca_file(self, self.ca_file)
 
 
 def _secrets_in(lines: str) -> Iterator[str]:
-    """Values of headers ("Authorization: Bearer SECRET") and of cookies ("name=SECRET; path=/"), without names."""
+    """Yield the values of headers ("Authorization: Bearer SECRET") and of cookies ("name=SECRET; path=/")."""
     for line in lines.splitlines():
         value = line.partition(":")[2].strip() or line.partition(";")[0].partition("=")[2].strip()
         yield value
@@ -138,7 +138,7 @@ def _check_ca_file(config: Options, path: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig(Options):
-    """How restored frames are encoded, and what is shown when there are none."""
+    """Options of encoding restored frames, and of what is shown when there are none."""
 
     encode: EncodeConfig = field(
         default_factory=lambda: EncodeConfig(preset="veryfast", crf=23, pixel_format="yuv420p")
@@ -154,14 +154,14 @@ class SinkConfig(Options):
         float,
         Field(
             ge=0,
-            description="Time without a frame after which the picture is dimmed and says for how long; 0: never.",
+            description="Time without a frame after which the last frame is dimmed and says for how long; 0: never.",
         ),
     ] = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class QualityConfig(Options):
-    """When a stream lowers its quality level, and when it raises it again."""
+    """Options of when a stream lowers its quality level, and when it raises it again."""
 
     enabled: Annotated[bool, Field(description="Lower the quality under load instead of dropping frames alone.")] = True
     max_dropped: Annotated[
@@ -190,7 +190,7 @@ class QualityConfig(Options):
 
 
 def live_restore_config() -> RestoreConfig:
-    """The pipeline's options for a live stream: small batches, no delay."""
+    """Return the pipeline's options for a live stream: small batches, no delay."""
     return RestoreConfig(
         detector=DetectorConfig(batch_size_gpu=2),
         tracker=TrackerConfig(coast_seconds=0.3),
@@ -227,7 +227,7 @@ class StreamConfig(Options):
     drain_seconds: Annotated[float, Field(ge=0, description="Time for each output to finish at the end.")] = 10.0
 
     def check_together(self) -> None:
-        """A live stream says how far it may lag."""
+        """Check that a live stream says how far it may lag."""
         if self.restore.style.frames:
             self.refuse("restore.style.frames", "live streams do not average style codes; use 0")
         if self.restore.lag is None:

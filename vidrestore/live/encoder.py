@@ -1,4 +1,4 @@
-"""The encoder of a live stream: one for all its outputs, without delay, with key frames at will."""
+"""The encoder of a live stream: one for all its outputs, without delay, with keyframes on demand."""
 
 import io
 from dataclasses import replace
@@ -19,18 +19,18 @@ from vidrestore.media.probe import VideoInfo
 from vidrestore.types import Frame
 
 _KEY_FRAME = 1
-"""FFmpeg's number of an intra picture."""
+"""FFmpeg's picture type of an intra frame."""
 _USUAL_RATE = Fraction(25)
 _MOST_RATE = Fraction(120)
 
 
 class LiveEncoder:
-    """Turns frames into packets, one each, at once: no B-frames and nothing looked ahead.
+    """Turns each frame into one packet at once: no B-frames, no look-ahead.
 
     Args:
-        info: of the first frame.
-        config: what to encode to; options for low latency are added for the encoders that know them.
-        keyframe_seconds: time between two key frames.
+        info: description of the first frame.
+        config: encoder options; options for low latency are added for the encoders that know them.
+        keyframe_seconds: time between two keyframes.
 
     Raises:
         ConfigError, OutputError: the encoder does not take what is asked.
@@ -47,20 +47,20 @@ class LiveEncoder:
         self._codec = _opened(info, self._plan)
         self._wants_key = True
         self.track = _track(info, self._plan)
-        """What the outputs must know."""
+        """Codec parameters for the outputs."""
         self.rate = rate
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the result does not keep, one sentence each."""
+        """Properties that the result does not keep, one sentence each."""
         return self._plan.notes
 
     def demand_key_frame(self) -> None:
-        """Make the next picture one with which a viewer can begin."""
+        """Make the next frame a keyframe, with which a viewer can begin."""
         self._wants_key = True
 
     def encode(self, frame: Frame, *, arrived: int) -> list[Packet]:
-        """The packets of a frame, whose time is in units of 1/90000 s and later than the last one's."""
+        """Encode a frame, whose time is in units of 1/90000 s and later than the last one's; return its packets."""
         picture = self._pictures.make(frame)
         if self._wants_key:
             picture.pict_type = _KEY_FRAME
@@ -86,7 +86,7 @@ class LiveEncoder:
 
 
 def _rate(info: VideoInfo) -> Fraction:
-    """Cameras and RTSP servers may claim 90000 frames a second."""
+    """Return a plausible frame rate: cameras and RTSP servers may claim 90000 frames a second."""
     rate = info.average_rate
     return rate if rate and 1 <= rate <= _MOST_RATE else _USUAL_RATE
 
@@ -107,7 +107,7 @@ def _opened(info: VideoInfo, plan: EncodingPlan) -> av.VideoCodecContext:
 
 
 def _track(info: VideoInfo, plan: EncodingPlan) -> CodecParameters:
-    """Found with an encoder of its own, which may code a black picture."""
+    """Describe the track by means of a separate encoder, which may encode a black frame."""
     with av.open(io.BytesIO(), "w", format="matroska") as container:
         stream = container.add_stream(plan.codec, rate=info.average_rate, options=dict(plan.options))
         assert isinstance(stream, av.VideoStream), "the plan checked that the codec is a video codec"  # noqa: S101

@@ -1,4 +1,4 @@
-"""Asking a worker that may be slow or dead: a stream goes on without its answer."""
+"""Requests to a worker that may be slow or dead: a stream goes on without its answer."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,26 +15,26 @@ Out = TypeVar("Out")
 
 @dataclass(slots=True)
 class GuardCounts:
-    """How often a worker failed a stream."""
+    """Counts of a worker's failures in a stream."""
 
     failures: int = 0
-    """Questions that it did not answer, or answered with an error."""
+    """Requests that it did not answer, or answered with an error."""
     replaced: int = 0
-    """Answers that were made up: the film as it is."""
+    """Answers that were replaced by neutral ones: the video as it is."""
     last_problem: str = ""
 
 
 class FallbackExecutor(Generic[In, Out]):
     """An executor that asks for one batch at a time and makes do with a neutral answer when none comes in time.
 
-    After a failure the worker is left in peace for a moment, and as long as it still has a question to answer: until
-    then every answer is the neutral one, at once.
+    After a failure the worker gets no request for a moment, nor while it still has one to answer: until then every
+    answer is the neutral one, at once.
 
     Args:
         ask: sends a batch off; the future may fail in any way.
-        neutral: what stands in for an answer.
-        patience_seconds: how long an answer may take.
-        rest_seconds: how long nothing is asked after a failure.
+        neutral: makes the replacement of an answer.
+        patience_seconds: time limit of an answer.
+        rest_seconds: time without requests after a failure.
         counts: shared by the executors of one stream.
     """
 
@@ -56,7 +56,7 @@ class FallbackExecutor(Generic[In, Out]):
         self._counts = counts
 
     def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
-        """Answer each batch when its result is asked for; reads nothing ahead."""
+        """Answer each batch when its result is asked for; read nothing ahead."""
         return map(self._answer, batches)
 
     def _answer(self, batch: Sequence[In]) -> Sequence[Out]:

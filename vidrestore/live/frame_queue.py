@@ -1,4 +1,4 @@
-"""Between the source, which does not wait, and the engine, which may be late: the only place that drops frames."""
+"""The queue between the source, which does not wait, and the engine, which may be late: frames are dropped here."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class DropOldestQueue(Generic[T]):
-    """A bounded queue between two threads; when it is full, or what is in it grew old, the oldest goes.
+    """A bounded queue between two threads; when it is full, or its content has grown old, the oldest item is dropped.
 
     Args:
-        frames: most that are held.
+        frames: maximum number of items.
         longest_wait: nanoseconds that an item may have waited when it is taken, as long as there is a newer one.
-        blocking: instead of dropping, the source waits (`complete` mode).
-        clock: nanoseconds that only rise.
+        blocking: whether the source waits instead (`complete` mode).
+        clock: returns nanoseconds that only rise.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class DropOldestQueue(Generic[T]):
         self._closed = False
         self.received = 0
         self.overflowed = 0
-        """Dropped because the queue was full."""
+        """Items dropped because the queue was full."""
         self.outdated = 0
-        """Dropped because they waited too long."""
+        """Items dropped because they waited too long."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -53,7 +53,7 @@ class DropOldestQueue(Generic[T]):
             self._changed.notify_all()
 
     def take(self, *, timeout: float) -> T | None:
-        """The oldest item that did not wait too long, or None when none comes within `timeout` seconds or ever."""
+        """Return the oldest item that did not wait too long; None when none comes within `timeout` seconds, or ever."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._items or self._closed, timeout) or not self._items:
                 return None
@@ -67,7 +67,7 @@ class DropOldestQueue(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """Items that never reach the engine."""
+        """Number of items that never reach the engine."""
         return self.overflowed + self.outdated
 
     @property
@@ -77,7 +77,7 @@ class DropOldestQueue(Generic[T]):
             return self._closed and not self._items
 
     def close(self) -> None:
-        """Nothing more will come in; what is held can still be taken."""
+        """Refuse further items; those that are held can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

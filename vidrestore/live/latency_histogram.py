@@ -7,20 +7,20 @@ BOUNDS = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.14,
     0.16, 0.18, 0.2, 0.225, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0,
 )  # fmt: skip
-"""Upper bounds of the buckets, seconds; one more bucket holds what is above."""
+"""Upper bounds of the buckets in seconds; one more bucket counts what is above."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How often durations fell into each bucket."""
+    """Number of durations in each bucket."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     total: float = 0.0
-    """Sum of all, seconds."""
+    """Sum of all durations in seconds."""
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """Number of durations."""
         return sum(self.counts)
 
     def add(self, seconds: float) -> None:
@@ -29,9 +29,9 @@ class Histogram:
         self.total += seconds
 
     def quantile(self, share: float) -> float | None:
-        """The duration below which a share, 0..1, of all lies, linear within a bucket; None when there is none.
+        """Return the duration below which a share, 0..1, of all lies, linear within a bucket; None when there is none.
 
-        Above the last bound it is that bound.
+        Above the last bound, the result is that bound.
         """
         wanted = share * self.count
         if not self.count:
@@ -45,10 +45,10 @@ class Histogram:
         return BOUNDS[-1]
 
     def copy(self) -> "Histogram":
-        """A snapshot."""
+        """Return a snapshot."""
         return Histogram(list(self.counts), self.total)
 
     def since(self, earlier: "Histogram") -> "Histogram":
-        """What was added after an earlier snapshot."""
+        """Return what was added after an earlier snapshot."""
         counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=True)]
         return Histogram(counts, self.total - earlier.total)

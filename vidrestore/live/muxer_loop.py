@@ -1,4 +1,4 @@
-"""What the process of a connection does: requests in, answers out. See `muxer_process`."""
+"""The loop of the process that holds a connection: requests in, answers out. See `muxer_process`."""
 
 import errno
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ from vidrestore.redaction import redact
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Do what is asked, one thing after the other, until the requests end."""
+    """Carry out requests, one after the other, until they end."""
     muxer: Muxer | None = None
     tracks: dict[Kind, CodecParameters] = {}
     while (request := receive(requests)) is not None:
@@ -40,7 +40,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _opened(target: Target, tracks: dict[Kind, CodecParameters], values: dict[str, Any]) -> Muxer:
-    """Connect; where a certificate is not trusted, FFmpeg only says "Input/output error"."""
+    """Connect, and explain a certificate that is not trusted: FFmpeg only reports "Input/output error"."""
     ca_file = values["ca_file"]
     way = connection_options(target, transport=values["transport"], verify=values["verify"], ca_file=ca_file)
     try:

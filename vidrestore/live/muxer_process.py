@@ -1,4 +1,4 @@
-"""A process that holds one connection: `python -m vidrestore.live.muxer_process`, spoken to over its pipes.
+"""A process that holds one connection: `python -m vidrestore.live.muxer_process`, controlled over its pipes.
 
 FFmpeg knows no time limit for writing to the network, and PyAV keeps the interpreter's lock while it connects: a server
 that hangs would stop every thread. Here it stops a process that can be killed. See `RemoteMuxer` for the other end.
@@ -20,9 +20,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not end up among the answers
+    os.dup2(2, 1)  # prints must not end up among the answers
     from vidrestore.exception_hooks import install_exception_hooks  # noqa: PLC0415  signals come first
-    from vidrestore.live.muxer_loop import serve  # noqa: PLC0415  likewise: FFmpeg loads for a while
+    from vidrestore.live.muxer_loop import serve  # noqa: PLC0415  FFmpeg loads for a while
 
     install_exception_hooks()
     serve(sys.stdin.buffer, answers)

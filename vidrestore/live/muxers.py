@@ -1,4 +1,4 @@
-"""Where packets leave: a connection, a playlist or files, each with FFmpeg's muxer behind it."""
+"""Muxers: a connection, a playlist or files, each with FFmpeg's muxer behind it."""
 
 import os
 import re
@@ -26,22 +26,22 @@ from vidrestore.redaction import redact
 
 _NANOSECOND = Fraction(1, SECOND)
 _PATIENCE_MICROSECONDS = "100000"
-"""Of the muxer for a track from which nothing comes; the others would wait for it."""
+"""Time that the muxer waits for a silent track while packets of the other wait."""
 
 
 class Muxer:
-    """One open container. Packets of both tracks go in; times are counted from the first picture.
+    """One open container. Packets of both tracks go in; times are counted from the first frame.
 
     Args:
-        target: where to, and in which container.
-        tracks: by kind.
-        origin: nanoseconds of the output's clock that become zero.
-        url: in place of the target's.
-        container: FFmpeg's name of the muxer, in place of the target's.
+        target: destination, with its container.
+        tracks: codec parameters by kind.
+        origin: time of the output's clock that becomes zero, in nanoseconds.
+        url: replaces the target's.
+        container: FFmpeg's name of the muxer; replaces the target's.
 
     Raises:
-        OutputError: it cannot be opened or does not hold the picture. Sound that it does not hold is left out, and
-            named in `left_out`.
+        OutputError: the target cannot be opened or does not hold the video. Audio that it does not hold is left out,
+            and named in `left_out`.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Muxer:
         except ValueError as error:
             if kind == "video":
                 raise
-            self.left_out = f"{self._target} has no place for {track.codec} sound: {error}"
+            self.left_out = f"{self._target} has no place for {track.codec} audio: {error}"
 
     def mux(self, packet: Packet) -> None:
-        """Write one packet; sound from before the first picture is left away.
+        """Write one packet; audio from before the first frame is dropped.
 
         Raises:
             OutputError: the connection broke, or the disk is full.
@@ -127,7 +127,7 @@ class Muxer:
 
 
 class Recording:
-    """A muxer that writes files of a stated length, each readable up to the last fragment if all ends suddenly.
+    """A muxer that writes files of a stated length, each readable up to the last fragment after a sudden end.
 
     The file that grows is hidden (`.NAME.part.EXTENSION`); it takes its name, with date and time, when it is complete.
     What an earlier run left unfinished is found at the start and kept as `...-unfinished`.
@@ -144,7 +144,7 @@ class Recording:
         self._open(origin)
 
     def mux(self, packet: Packet) -> None:
-        """Write one packet; a picture to begin with, when the file is long enough, opens the next file."""
+        """Write one packet; a keyframe opens the next file when this one is long enough."""
         if packet.kind == "video" and packet.keyframe and packet.dts - self._begun >= self._length:
             self.close()
             self._open(packet.dts)
@@ -178,7 +178,7 @@ class Recording:
         self.left_out = self._muxer.left_out
 
     def _new_part(self) -> tuple[Path, int]:
-        """A file that did not exist before, open."""
+        """Create and open a file that did not exist before."""
         for number in count():
             stamp = f"{self._stamp}{f'-{number}' if number else ''}"
             part = self._path.with_name(f".{self._path.stem}-{stamp}.part{self._path.suffix}")
@@ -187,7 +187,7 @@ class Recording:
         raise AssertionError("counting does not end")
 
     def _adopt(self) -> None:
-        """Keep what an earlier run left; links, and files with a second name, others have put there."""
+        """Keep what an earlier run left; links, and files with a second name, were put there by others."""
         ours = re.compile(
             rf"\.{re.escape(self._path.stem)}-(\d{{8}}-\d{{6}})(?:-\d+)?\.part{re.escape(self._path.suffix)}"
         )
@@ -198,23 +198,23 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How FFmpeg reaches a target on the network."""
+    """Options, URL and container with which FFmpeg reaches a target on the network."""
 
     options: dict[str, str]
     url: str | None = None
-    """In place of the target's, where that has options of its own."""
+    """A URL with options of its own, in place of the target's."""
     container: str | None = None
     """FFmpeg's name of the muxer, in place of the target's."""
 
 
 def connection_options(target: Target, *, transport: str, verify: bool = True, ca_file: str = "") -> Connection:
-    """How FFmpeg reaches a target on the network.
+    """Return how FFmpeg reaches a target on the network.
 
     Args:
-        target: on the network.
-        transport: of RTSP.
+        target: destination on the network.
+        transport: RTSP's transport.
         verify: whether the certificate and the name of a server are checked.
-        ca_file: PEM file of the authorities to trust; empty: those of the machine.
+        ca_file: PEM file of the authorities to trust; empty: those of the system.
     """
     options = dict(_OPTIONS[target.kind])
     scheme = target.url.partition("://")[0].lower()
@@ -232,15 +232,15 @@ def connection_options(target: Target, *, transport: str, verify: bool = True, c
 
 
 def _quoted(text: str, special: str = ":]|") -> str:
-    """For the muxer `tee`, which reads options, their end and the next target out of its name."""
+    """Quote a name for the muxer `tee`, which reads options, their end and the next target out of it."""
     return "".join(f"\\{one}" if one in f"\\' {special}" else one for one in text)
 
 
 def hls_muxer(target: Target, tracks: dict[Kind, CodecParameters], *, origin: int) -> Muxer:
-    """A playlist and its segments in a folder, which is made.
+    """Open a playlist and its segments in a folder, which is created.
 
     Raises:
-        OutputError: it cannot be.
+        OutputError: that failed.
     """
     with _on_disk(target):
         Path(target.url).parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def _on_disk(target: Target) -> Iterator[None]:
 
 
 def _free(path: Path, stamp: str) -> Path:
-    """A name that no file has yet."""
+    """Return a name that no file has yet."""
     names: Sequence[str] = ("", *(f"-{number}" for number in range(2, 1000)))
     candidates = (path.with_name(f"{path.stem}-{stamp}{number}{path.suffix}") for number in names)
     return next(candidate for candidate in candidates if not os.path.lexists(candidate))

@@ -1,4 +1,4 @@
-"""What a viewer sees while a source is away: its last picture, and after a while a sign that it is old."""
+"""The frame that a viewer sees while a source is away: the last one, and after a while a sign that it is old."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ from vidrestore.media.pixel_formats import EIGHT_BITS, bit_depth, is_rgb
 from vidrestore.types import Float32, Frame
 
 _DIM = 0.45
-"""Brightness that is left of the picture."""
+"""Brightness of the dimmed frame, as a share of the original's."""
 
 
 def no_signal_frame(frame: Frame, words: str) -> Frame:
-    """The frame, dimmed, with words across its middle; its planes are copies, its time is the frame's."""
+    """Return the frame, dimmed, with words across its middle; its planes are copies, its time is the frame's."""
     depth = bit_depth(frame.pixel_format)
     white, black = (1 << depth) - 1, 0
     if not frame.colour.full_range and not is_rgb(frame.pixel_format):

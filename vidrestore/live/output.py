@@ -1,4 +1,4 @@
-"""One output of a stream: a thread of its own, so that a slow or lost one holds up nobody else."""
+"""One output of a stream: a thread of its own, so that a slow or lost one delays no other."""
 
 import random
 import threading
@@ -25,12 +25,12 @@ from vidrestore.redaction import redact
 OutputState = Literal["waiting", "connecting", "live", "ended"]
 
 _SETTLE = SECOND
-"""How long after its first packet an output waits with opening for sound that is announced."""
+"""Time that an output waits, after its first packet, for announced audio before it opens."""
 
 
 @dataclass(slots=True)
 class OutputCounts:
-    """What became of an output so far."""
+    """Counts of one output so far."""
 
     state: OutputState = "waiting"
     opened: int = 0
@@ -39,24 +39,24 @@ class OutputCounts:
     bytes: int = 0
     pictures: int = 0
     packets_dropped: int = 0
-    """That came while it was not open again yet, or did not fit into its queue; and sound that cannot be decoded."""
+    """Packets that came before it was open again, or did not fit into its queue; and audio that cannot be decoded."""
     last_problem: str = ""
     left_out: str = ""
-    """Sound that it has no place for."""
+    """Audio that it cannot hold."""
     latency: Histogram = field(default_factory=Histogram)
-    """From the arrival of a source's frame until its packet was handed to the network or the disk."""
+    """Times from the arrival of a source's frame until its packet was handed to the network or the disk."""
 
 
 class Output:
-    """Writes the packets that are put, from the next key frame on, and opens its target again when it fails.
+    """Writes the packets that are put, from the next keyframe on, and opens its target again when it fails.
 
     Args:
-        target: where to.
-        config: how.
+        target: destination.
+        config: options.
         blocking: whether `put` waits instead of dropping, while the target is open.
-        expects_sound: whether the source has announced sound.
-        demand_key_frame: asks the encoder.
-        on_event: told one line, without secrets, for each change.
+        expects_sound: whether the source has announced audio.
+        demand_key_frame: asks the encoder for a keyframe.
+        on_event: called with one line, without secrets, for each change.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Output:
         self._changed = threading.Condition()
         self._closed = False
         self._skipping = False
-        """Whether what comes is dropped up to the next key frame."""
+        """Whether packets are dropped up to the next keyframe."""
         self._first_packet: int | None = None
         self._held: list[Packet] = []
-        """Of at most a second, until the target is opened."""
+        """Packets of at most a second, until the target is open."""
         self._backoff = Backoff(config.backoff, random.Random())  # noqa: S311  jitter is no secret
         self._tracks: dict[Kind, CodecParameters] = {}
         self._aac: tuple[object, AacSound | None] | None = None
-        """Of which track, and what codes it anew; None where nothing can."""
+        """A track, and the encoder for its audio; None where the audio cannot be encoded."""
         self._soundless = ""
         self._muxer: Muxer | Recording | RemoteMuxer | None = None
         self._thread = threading.Thread(target=self._run, name=f"output {target}", daemon=True)
@@ -140,7 +140,7 @@ class Output:
         self.counts.state = "ended"
 
     def _finish(self) -> None:
-        """Write what was held for sound that did not come, and the end of sound that is coded anew."""
+        """Write what was held for audio that did not come, and the end of audio that is encoded again."""
         if self._muxer is None and self._held:
             held, self._held = self._held, []
             self._begin(held)
@@ -159,7 +159,7 @@ class Output:
             return packet
 
     def _suited(self, packet: Packet) -> list[Packet]:
-        """The packet, or, where this target has no place for its sound, what comes of coding it anew."""
+        """Return the packet, or, where this target cannot hold its audio, the packets of its new encoding."""
         container = self.target.container
         if packet.kind == "video" or holds(container, packet.track):
             return [packet]
@@ -171,7 +171,7 @@ class Output:
         return coded or []
 
     def _coder(self, track: CodecParameters) -> AacSound | None:
-        lacks = f"{self.target} has no place for {track.codec} sound"
+        lacks = f"{self.target} has no place for {track.codec} audio"
         try:
             coder = AacSound(track)
         except OutputError as error:
@@ -213,9 +213,9 @@ class Output:
                 counts.latency.add((time.monotonic_ns() - packet.arrived) / SECOND)
 
     def _beginning(self, packet: Packet) -> list[Packet]:
-        """What to begin with, from a key frame on, once sound that is announced is known; empty before that.
+        """Return the packets to begin with, from a keyframe on, once announced audio is known; none before that.
 
-        Where nothing may be dropped, what comes while sound is awaited is held, and is at the head.
+        Where nothing may be dropped, packets that come while audio is awaited are held, and come first.
         """
         now = time.monotonic_ns()
         self._first_packet = self._first_packet or now
@@ -232,7 +232,7 @@ class Output:
         return [*held, packet]
 
     def _is_new(self, packet: Packet) -> bool:
-        """Take note of a packet's track; whether the open muxer does not know it."""
+        """Remember a packet's track; return whether the open muxer does not know it."""
         known = self._tracks.get(packet.kind)
         if known is packet.track:
             return False

@@ -1,4 +1,4 @@
-"""Coded packets on their way from an encoder, or from the source, to the outputs."""
+"""Encoded packets on their way from an encoder, or from the source, to the outputs."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +10,7 @@ Kind = Literal["video", "audio"]
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One coded picture or piece of sound, with its time on the output's clock."""
+    """One encoded frame or packet of audio, with its time on the output's clock."""
 
     kind: Kind
     track: CodecParameters = field(repr=False)
@@ -23,4 +23,4 @@ class Packet:
     """Nanoseconds; 0 where it is not known."""
     keyframe: bool
     arrived: int
-    """Nanoseconds of the monotonic clock: when the source's frame was there; 0 for a picture that was made here."""
+    """Arrival of the source's frame, in nanoseconds of the monotonic clock; 0 for a frame that was made here."""

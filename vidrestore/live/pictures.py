@@ -1,4 +1,4 @@
-"""Decoded pictures as frames on the output's clock, all of the first one's size and format."""
+"""Decoded frames on the output's clock, all of the first one's size and format."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +21,9 @@ _SMOOTH = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FUL
 
 
 class Pictures:
-    """Makes frames; what changes its size or format in mid-stream is fitted into the first one's, with bars.
+    """Makes frames; one that changes size or format in mid-stream is fitted into the first one's, with bars.
 
-    A viewer, and a recording, would otherwise have to begin anew. A source that sends larger pictures than `max_pixels`
+    A viewer, and a recording, would otherwise have to start again. A source that sends larger frames than `max_pixels`
     is given up.
     """
 
@@ -33,22 +33,22 @@ class Pictures:
         self._last = -1
         self._index = 0
         self.adapted = 0
-        """Frames that were fitted."""
+        """Number of frames that were fitted."""
 
     def take(
         self, picture: av.VideoFrame, stream: av.VideoStream, container: InputContainer, label: Path, time: int
     ) -> tuple[Frame, VideoInfo]:
-        """The frame of a picture, and what the first one was like.
+        """Return a decoded frame of the output's size and format, and the description of the first one.
 
         Args:
-            picture: as decoded.
-            stream: whose colour tags count where the picture has none.
-            container: which describes the first picture.
-            label: of the source, without secrets.
+            picture: the frame as decoded.
+            stream: its stream, whose colour tags count where the frame has none.
+            container: its container, which describes the first frame.
+            label: name of the source, without secrets.
             time: nanoseconds of the output's clock. Times of frames rise by one unit at least.
 
         Raises:
-            SourceRefused: the picture is too large, or of a format that cannot be read.
+            SourceRefused: the frame is too large, or of a format that cannot be read.
         """
         if is_too_large(picture.width, picture.height, max_pixels=self._max_pixels):
             raise SourceRefused(f"{label} {why_too_large(picture.width, picture.height, max_pixels=self._max_pixels)}")
@@ -88,11 +88,11 @@ def _layout(picture: av.VideoFrame, label: Path) -> Layout:
     try:
         return layout_of(picture.format.name)
     except ValueError as error:
-        raise SourceRefused(f"{label} decodes to pictures that cannot be read: {error}") from error
+        raise SourceRefused(f"{label} decodes to frames that cannot be read: {error}") from error
 
 
 def _fitted(picture: av.VideoFrame, info: VideoInfo) -> Planes:
-    """The whole picture, as large as it fits, between black bars; chroma planes are cut at their own sampling."""
+    """Scale the whole frame to fit between black bars; chroma planes are cut at their own sampling."""
     scale = min(info.width / picture.width, info.height / picture.height)
     wide, high = (max(8, round(side * scale / 8) * 8) for side in (picture.width, picture.height))
     wide, high = min(wide, info.width), min(high, info.height)
@@ -119,7 +119,7 @@ def _black(plane: int, info: VideoInfo) -> int:
 
 
 def _scaled(picture: av.VideoFrame, width: int, height: int, pixel_format: str) -> av.VideoFrame:
-    """Ranges are left as they are where only samples move."""
+    """Scale and convert a frame; ranges stay as they are where only samples move."""
     return picture.reformat(
         width,
         height,

@@ -1,4 +1,4 @@
-"""What a stream gives up, in order, while its machine cannot keep up; and how it gets it back."""
+"""Quality levels: what a stream gives up, in order, while its host cannot keep up; and how it returns."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from vidrestore.restoration.quality_limits import QualityLimits
 
 @dataclass(frozen=True, slots=True)
 class QualityLevel:
-    """One way to work."""
+    """One quality level."""
 
     name: str
     limits: QualityLimits
@@ -25,14 +25,14 @@ QUALITY_LEVELS: tuple[QualityLevel, ...] = (
     QualityLevel("the largest face", QualityLimits(interval_seconds=0.4, restore_every=8, faces=1)),
     QualityLevel("pass through", QualityLimits(interval_seconds=0.9, restore_every=8, faces=0)),
 )
-"""From the best to the cheapest."""
+"""All levels, from the best to the cheapest."""
 
 
 _FULL = 0.95
-"""Share of the time from which on a better way is expected to be too much; it is tried now and then all the same."""
+"""Load, as a share of the time, from which a better level is expected to be too much; it is still tried sometimes."""
 _LOST_SECONDS = 2
 _TRIAL_SECONDS = 20.0
-"""For which a better way must last, or the next trial waits longer."""
+"""Time in seconds that a better level must last; otherwise the next trial waits longer."""
 
 
 class QualityController:
@@ -49,28 +49,30 @@ class QualityController:
         self._up_after = config.up_after_seconds
         self._climbed = False
         self._lost = 0
-        """Seconds in a row with too many drops."""
+        """Number of seconds in a row with too many drops."""
 
     @property
     def name(self) -> str:
-        """Of the way in use."""
+        """Name of the level in use."""
         return QUALITY_LEVELS[self.level].name
 
     def judge(
         self, *, seconds: float, received: int, dropped: int, busy: float, faces: int, network: float = 0.0
     ) -> None:
-        """Look at the last second.
+        """Judge the last second, and step up or down if need be.
 
         Args:
-            seconds: how long it was.
-            received: frames that the source gave.
+            seconds: its length.
+            received: frames that the source sent.
             dropped: frames of those that the engine never saw.
             busy: share of the time, 0..1, in which the engine worked.
-            faces: most faces in one frame; ways that would leave as many are passed over.
-            network: share of the time, 0..1, in which the network worked for this stream, be it waited for or not.
+            faces: most faces in one frame; levels that would leave as many are passed over.
+            network: share of the time, 0..1, in which the network worked for this stream, whether waited for or not.
         """
         if not self._config.enabled or not received:
             return
+        # Seconds in a row with too many drops lead down. A while with little load and no drop leads up: the usual time
+        # if the measured load suggests that the better level would fit, the longest otherwise.
         self._since_step += seconds
         self._lost = self._lost + 1 if dropped > self._config.max_dropped * received and busy > self._config.idle else 0
         if self._lost >= _LOST_SECONDS:
@@ -84,12 +86,12 @@ class QualityController:
             self._idle_seconds = 0.0
 
     def _expected(self, busy: float, network: float, faces: int) -> float:
-        """Share of the time, 0 and more, in which the engine or the network would be busy one step up."""
+        """Return the share of the time, 0 and more, in which the engine or the network would be busy one step up."""
         now, then = (QUALITY_LEVELS[level].limits.restore_every for level in (self.level, self._above(faces)))
         if now == then:
             return busy
         more = network * now / then
-        return busy + more if then == 1 else max(busy, more)  # only who restores every frame waits for the network
+        return busy + more if then == 1 else max(busy, more)  # only with every frame restored, it waits for the network
 
     def _above(self, faces: int) -> int:
         return next((level for level in range(self.level - 1, -1, -1) if _matters(level, faces)), 0)
@@ -98,6 +100,7 @@ class QualityController:
         below = next((level for level in range(self.level + 1, len(QUALITY_LEVELS)) if _matters(level, faces)), None)
         if below is not None:
             if self._climbed and self._since_step < _TRIAL_SECONDS:
+                # the trial of a better level failed: wait twice as long for the next
                 self._up_after = min(self._config.max_up_after_seconds, 2 * self._up_after)
             self.steps_down += 1
             self._step(below)

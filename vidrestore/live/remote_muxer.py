@@ -16,23 +16,23 @@ from vidrestore.safe_path import module_command
 
 _GLANCE_SECONDS = 0.1
 _START_SECONDS = 15.0
-"""For the process to begin and to connect."""
+"""Time limit for the process to begin and to connect."""
 
 
 class RemoteMuxer:
     """Does what a `Muxer` does, with a time limit on every step.
 
     Args:
-        target: where to.
-        tracks: by kind.
-        origin: nanoseconds of the output's clock that become zero.
-        transport: of RTSP.
-        verify: whether the certificate and the name of a server are checked where it speaks TLS.
-        ca_file: PEM file of the authorities to trust; empty: those of the machine.
-        stall_seconds: how long a packet may take.
+        target: destination.
+        tracks: codec parameters by kind.
+        origin: time of the output's clock that becomes zero, in nanoseconds.
+        transport: RTSP's transport.
+        verify: whether the certificate and the name of a TLS server are checked.
+        ca_file: PEM file of the authorities to trust; empty: those of the system.
+        stall_seconds: time limit for a packet.
 
     Raises:
-        OutputError: it cannot be opened, or does not hold the picture.
+        OutputError: the target cannot be opened, or does not hold the video.
     """
 
     def __init__(
@@ -104,20 +104,20 @@ class RemoteMuxer:
                 else "the process that held the connection ended"
             )
             raise OutputError(f"{self._target}: {why}")
-        told, _ = answer
-        if problem := told.get("problem"):
+        reply, _ = answer
+        if problem := reply.get("problem"):
             raise OutputError(redact(problem))
-        return told
+        return reply
 
     def _kill_when_late(self) -> None:
-        """Who waits for the process then sees its pipe end."""
+        """Kill the process when an answer is late; the one who waits for it then sees its pipe end."""
         while not self._ended.wait(_GLANCE_SECONDS):
             deadline = self._deadline
             if deadline is not None and time.monotonic() > deadline:
                 self._process.kill()
 
     def _end(self) -> None:
-        """Kill it, whatever it waits for."""
+        """Kill the process, whatever it waits for."""
         self._ended.set()
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):

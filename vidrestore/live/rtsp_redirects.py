@@ -1,7 +1,7 @@
-"""Where an RTSP server sends its clients: FFmpeg would take the password along to any host.
+"""Redirects of RTSP servers: FFmpeg would take the password along to any host.
 
-It is kept from following by a list of protocols without `rtsp`. The server is then asked once more, and where the
-password is not at stake the other address is opened in place of the first.
+A list of protocols without `rtsp` keeps it from following. The server is then asked once more, and where the password
+is not at stake the other address is opened in place of the first.
 """
 
 import base64
@@ -33,18 +33,18 @@ class _Answer:
 
 
 def redirected(url: str, *, verify: bool, ca_file: str, seconds: float) -> str | None:
-    """Where to look in place of an address, with its user and password on the same host; None for nowhere else.
+    """Return the address that a server redirects to, with user and password on the same host; None for no redirect.
 
-    What goes wrong otherwise FFmpeg has met as well, and tells.
+    FFmpeg has met every other failure as well, and reports it.
 
     Args:
-        url: that FFmpeg would not open.
+        url: address that FFmpeg would not open.
         verify: whether a certificate is checked.
         ca_file: trusted authorities.
-        seconds: for everything.
+        seconds: time limit for everything.
 
     Raises:
-        SourceRefused: it is another server's and there is a password, or leads from TLS to none.
+        SourceRefused: the address is another server's and there is a password, or leads from TLS to none.
     """
     first = urlsplit(url)
     user = None if first.username is None else (unquote(first.username), unquote(first.password or ""))
@@ -70,13 +70,13 @@ def redirected(url: str, *, verify: bool, ca_file: str, seconds: float) -> str |
 
 
 def _server(parts: SplitResult) -> tuple[str, int | None]:
-    """Host and port; None for the port that its scheme has by itself, with TLS or without."""
+    """Return host and port; None for the default port of the scheme, with TLS or without."""
     port = parts.port or _PORTS.get(parts.scheme.lower())
     return (parts.hostname or "").lower(), None if port in _PORTS.values() else port
 
 
 def _asked(url: str, user: tuple[str, str] | None, *, verify: bool, ca_file: str, deadline: float) -> str | None:
-    """Where a server sends its clients, or None."""
+    """Ask a server where it sends its clients; None for nowhere."""
     parts = urlsplit(url)
     with socket.create_connection(
         (parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]), timeout=_left(deadline)
@@ -115,7 +115,7 @@ def _receive(line: socket.socket, deadline: float) -> _Answer:
 
     Raises:
         OSError: the connection ended.
-        ValueError: it is none.
+        ValueError: it is not RTSP.
     """
     data = b""
     while b"\r\n\r\n" not in data:
@@ -138,7 +138,7 @@ def _receive(line: socket.socket, deadline: float) -> _Answer:
 
 
 def _left(deadline: float) -> float:
-    """Seconds; a socket that may wait for none would not wait at all.
+    """Return the seconds left; a socket with a timeout of zero would not wait at all.
 
     Raises:
         TimeoutError: there are none left.
@@ -150,7 +150,7 @@ def _left(deadline: float) -> float:
 
 
 def _proof(offer: str, user: tuple[str, str], method: str, url: str) -> str:
-    """What shows that we know the password (RFC 7617; RFC 2617 with MD5, as FFmpeg does it)."""
+    """Return the header value that proves the password (RFC 7617; RFC 2617 with MD5, as FFmpeg does it)."""
     if not offer.lower().startswith("digest"):
         return f"Basic {base64.b64encode(':'.join(user).encode()).decode()}"
     given = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(offer)}

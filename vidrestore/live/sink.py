@@ -32,38 +32,38 @@ class Finished:
     frame: Frame
     info: VideoInfo
     arrived: int
-    """Nanoseconds of the monotonic clock."""
+    """Arrival of the source's frame, in nanoseconds of the monotonic clock."""
 
 
 @dataclass(slots=True)
 class SinkCounts:
-    """What became of the frames that left the engine."""
+    """Counts of the frames that left the engine."""
 
     frames: int = 0
     """Encoded."""
     late: int = 0
-    """Not encoded: a held picture had taken their place in time."""
+    """Frames not encoded because a held one had taken their place in time."""
     lost: int = 0
-    """Not encoded: the encoder failed, or did not end in time."""
+    """Frames not encoded because the encoder failed, or did not end in time."""
     held: int = 0
-    """Pictures made to bridge a gap."""
+    """Frames made to bridge a gap."""
     gaps: int = 0
-    """Times that pictures had to be held."""
+    """Times that frames had to be held."""
     longest_gap_seconds: float = 0.0
-    """Between two pictures that were handed to the outputs."""
+    """Longest time between two frames that were handed to the outputs."""
 
 
 class Sink:
-    """Takes finished frames and sound, encodes once, and hands packets to every output.
+    """Takes finished frames and audio, encodes once, and hands packets to every output.
 
     Args:
-        targets: where to; at least one.
-        config: of encoding.
-        outputs: of each output.
+        targets: destinations; at least one.
+        config: options of encoding.
+        outputs: options of each output.
         blocking: whether to wait for outputs instead of dropping.
-        expects_sound: whether the source has announced sound.
+        expects_sound: whether the source has announced audio.
         now: the output's clock, nanoseconds.
-        on_event: told one line for each change.
+        on_event: called with one line for each change.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Sink:
         self.counts = SinkCounts()
         self.encoding = Histogram()
         self.problem: VidrestoreError | None = None
-        """Why no more frames are encoded, if so."""
+        """Error that stopped the encoding; None while there is none."""
         self._config = config
         self._blocking = blocking
         self._now = now
@@ -112,7 +112,7 @@ class Sink:
         return self._frames.qsize()
 
     def show(self, finished: Finished) -> None:
-        """Take the next frame; waits while two others wait. Once no more are encoded it is lost, and counted."""
+        """Take the next frame; wait while two others wait. Once no more are encoded it is lost, and counted."""
         while self._thread.is_alive():
             try:
                 self._frames.put(finished, timeout=_NAP_SECONDS)
@@ -122,12 +122,12 @@ class Sink:
         self.counts.lost += 1
 
     def hear(self, packet: Packet) -> None:
-        """Pass on sound."""
+        """Pass on a packet of audio."""
         for output in self.outputs:
             output.put(packet)
 
     def close(self, *, seconds: float) -> None:
-        """Encode what waits, and complete every output; each has so much time."""
+        """Encode what waits, and complete every output; each has this many seconds."""
         if self._thread.is_alive():
             with suppress(queue.Full):  # an encoder that takes nothing for so long is left behind
                 self._frames.put(None, timeout=seconds)
@@ -161,14 +161,14 @@ class Sink:
                     raise
         except VidrestoreError as error:
             self.problem = error
-        except Exception as error:  # noqa: BLE001  a thread that dies in silence would leave the stream without pictures
-            told = redact(f"{type(error).__name__}: {error}")
-            self.problem = RestorationError(f"the encoder failed: {told}; please report this")
+        except Exception as error:  # noqa: BLE001  a thread that dies in silence would leave the stream without frames
+            text = redact(f"{type(error).__name__}: {error}")
+            self.problem = RestorationError(f"the encoder failed: {text}; please report this")
 
     def _patience(self) -> float | None:
-        """Seconds to wait for a frame before the last one is shown again; None before the first."""
+        """Return the seconds to wait for a frame before the last one is shown again; None before the first."""
         if self._last is None or self._encoder is None or self._blocking:
-            return None  # where every picture counts, none is made up to take its place in time
+            return None  # where every frame counts, none is made up to take its place
         since = (time.monotonic_ns() - self._last_real) / SECOND
         rate = min(self._config.hold_rate, float(self._encoder.rate))
         return max(1 / rate, self._config.hold_after_seconds - since)
@@ -208,7 +208,7 @@ class Sink:
         assert self._encoder is not None, "made with the first frame"  # noqa: S101
         self._holding = finished.arrived == 0
         old = finished.frame.pts - self._last_key >= self._config.keyframe_seconds * TICKS
-        if self._wants_key.is_set() or old:  # by time, not by count: a camera may give five pictures a second
+        if self._wants_key.is_set() or old:  # by time, not by count: a camera may send five frames a second
             self._wants_key.clear()
             self._last_key = finished.frame.pts
             self._encoder.demand_key_frame()

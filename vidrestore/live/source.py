@@ -1,4 +1,4 @@
-"""A live source: opened again whenever it fails, its frames and sound on the output's clock."""
+"""A live source: opened again whenever it fails, its frames and audio on the output's clock."""
 
 import random
 import threading
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 State = Literal["connecting", "live", "waiting", "ended"]
 
 _WAITED = SECOND // 200
-"""Waiting so long for a packet says that none was there."""
+"""A wait for a packet of this length means that none was there."""
 _RTP_TICKS = 1 << 32
-"""A turn of RTP's counter, in units of a track's time base."""
+"""Period of RTP's counter, in units of a track's time base."""
 _MOST_REDIRECTS = 5
 _NAP_SECONDS = 0.2
-"""Longest sleep between two looks at whether to stop."""
+"""Longest sleep between two checks for `stop`."""
 
 
 @dataclass(slots=True)
 class SourceCounts:
-    """What became of a source so far."""
+    """Counts of one source so far."""
 
     state: State = "connecting"
     sessions: int = 0
@@ -53,40 +53,40 @@ class SourceCounts:
     failures: int = 0
     """Times it failed, or could not be opened."""
     outage_seconds: float = 0.0
-    """Without a picture, between a failure and the first picture after it."""
+    """Time without a frame, between a failure and the first frame after it."""
     packets_undecodable: int = 0
     frames_corrupt: int = 0
     frames_untimed: int = 0
-    """Without a time, and not passed on."""
+    """Frames without a time; not passed on."""
     frames_outdated: int = 0
-    """From before a connection stood, sent in one go at its begin; not passed on."""
+    """Frames from before a connection stood, sent in one go at its start; not passed on."""
     frames_adapted: int = 0
-    """Of another size or format than the first, fitted to it."""
+    """Frames of another size or format than the first, fitted to it."""
     clock_jumps: int = 0
     has_sound: bool = False
-    """Whether the source announces sound that is passed on."""
+    """Whether the source announces audio that is passed on."""
     last_problem: str = ""
 
 
 class Receiver(Protocol):
-    """Who takes what a source gives; called from the source's thread."""
+    """Receives what a source sends; called from the source's thread."""
 
     def picture(self, frame: Frame, info: VideoInfo, arrived: int) -> None:
-        """A frame in units of 1/90000 s of the output's clock, and when it arrived, in monotonic nanoseconds."""
+        """Take a frame in units of 1/90000 s of the output's clock, and its arrival in monotonic nanoseconds."""
 
     def sound(self, packet: Packet) -> None:
-        """A packet of sound."""
+        """Take a packet of audio."""
 
 
 class LiveSource:
     """Reads one source until it ends or `stop` is called, through any number of failures.
 
     Args:
-        source: where from.
-        config: how.
-        max_pixels: most pixels of a picture; a source that sends larger ones is given up.
-        on_event: told one line, without secrets, for each change.
-        clock: monotonic nanoseconds.
+        source: source to read.
+        config: options.
+        max_pixels: most pixels of a frame; a source that sends larger ones is given up.
+        on_event: called with one line, without secrets, for each change.
+        clock: returns monotonic nanoseconds.
     """
 
     def __init__(
@@ -111,20 +111,20 @@ class LiveSource:
         self._lost_since: int | None = None
         self._last_picture = 0
         self._silent = False
-        """Whether sound that cannot be passed on was told of."""
+        """Whether the loss of audio that cannot be passed on was reported."""
         self._is_up_to_date = False
-        """Whether all was read that came while the connection was being made."""
+        """Whether everything was read that came while the connection was being made."""
 
     def stop(self) -> None:
-        """End soon; `run` returns."""
+        """Ask `run` to return soon."""
         self._stopped.set()
 
     def run(self, receiver: Receiver) -> None:
-        """Read and decode; returns at the end of a file or after `stop`.
+        """Read and decode; return at the end of a file or after `stop`.
 
         Raises:
             SourceRefused: it cannot be read, and `retry` says not to go on trying.
-            SourceLost: likewise, with `retry` never.
+            SourceLost: it failed, with `retry` never.
         """
         try:
             while not self._stopped.is_set():
@@ -168,11 +168,11 @@ class LiveSource:
             self._timeline.jumps = 0
 
     def _reader(self) -> "WebReader | nullcontext[None]":
-        """What asks for web addresses in place of FFmpeg, where the source is one."""
+        """Return the reader that asks for web addresses in place of FFmpeg, where the source is one."""
         if self._source.kind != "http":
             return nullcontext()
-        from vidrestore.live.web_reader import WebReader  # noqa: PLC0415  loads for a while
-        from vidrestore.live.web_requests import WebRequests  # noqa: PLC0415  likewise
+        from vidrestore.live.web_reader import WebReader  # noqa: PLC0415  slow to import
+        from vidrestore.live.web_requests import WebRequests  # noqa: PLC0415  slow to import
 
         config = self._config
         opened = self._clock() + round(config.open_seconds * SECOND)
@@ -196,7 +196,7 @@ class LiveSource:
         return self._opened(self._source, self._source.url, format="v4l2" if self._source.kind == "device" else None)
 
     def _open_rtsp(self) -> InputContainer:
-        """Open a camera, or where it sends its clients."""
+        """Open a camera, or the address to which it sends its clients."""
         source, config = self._source, self._config
         for _ in range(_MOST_REDIRECTS):
             try:
@@ -215,7 +215,7 @@ class LiveSource:
         options = source_options(
             source, transport=config.transport, verify=config.verify, ca_file=config.ca_file, own=config.options
         )
-        options |= decoder_options(self._max_pixels)  # FFmpeg decodes some pictures to find out what comes
+        options |= decoder_options(self._max_pixels)  # FFmpeg decodes some frames to find out what comes
         waits = source.kind not in {"file", "device"}
         timeout = (config.open_seconds, config.silence_seconds) if waits else None
         container: InputContainer = av.open(url, options=options, timeout=timeout, **more)
@@ -244,7 +244,7 @@ class LiveSource:
                 self._hear(sound, packet, now, receiver)
                 self._note_silence(sound.problem)
             if self._is_silent(opened):
-                raise SourceLost(f"{self._source} sent no picture for {self._config.silence_seconds:g} s")
+                raise SourceLost(f"{self._source} sent no frame for {self._config.silence_seconds:g} s")
             asked = self._clock()
 
     def _video(self, container: InputContainer) -> av.VideoStream:
@@ -312,18 +312,18 @@ class LiveSource:
             receiver.sound(Packet("audio", sound.track, bytes(part), time, time, duration, keyframe=True, arrived=now))
 
     def _note_silence(self, problem: str) -> None:
-        """Tell once, not at each session, why the sound is lost; empty where it is not."""
+        """Report once, not at each session, why the audio is lost; empty where it is not."""
         self.counts.has_sound = not problem
         if problem and not self._silent:
-            self._tell(f"{self._source}: the sound is lost: {problem}")
+            self._tell(f"{self._source}: the audio is lost: {problem}")
         self._silent = bool(problem)
 
     def _period(self, time_base: Fraction) -> int:
-        """Nanoseconds after which the counter of a track begins anew, where FFmpeg leaves that to us; else 0."""
+        """Return after how many nanoseconds a track's counter wraps, where FFmpeg leaves that to us; else 0."""
         return round(_RTP_TICKS * time_base * SECOND) if self._source.kind == "rtsp" else 0
 
     def _await(self, track: int, source: int, now: int) -> int:
-        """Wait, where the source is paced, until the time of a packet has come."""
+        """Wait, where the source is paced, until the time of a packet has come; return the time after that."""
         while (wait := self._timeline.wait(track, source, now)) > 0 and not self._stopped.is_set():
             self._stopped.wait(min(wait / SECOND, _NAP_SECONDS))
             now = self._clock()

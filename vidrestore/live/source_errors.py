@@ -1,4 +1,4 @@
-"""Why a source cannot be read, in one line; and whether trying again can help."""
+"""Errors of sources, in one line each, by whether another attempt can help."""
 
 import errno
 
@@ -12,11 +12,11 @@ from vidrestore.redaction import redact
 _NO_VERIFY = "to show the password to whoever answers there"
 
 
-class SourceLost(InputError):  # noqa: N818  what happened, not whose fault it is
+class SourceLost(InputError):  # noqa: N818  a state of the source, not a bug
     """A source that failed in a way that may pass: no network, a server that restarts."""
 
 
-class SourceRefused(InputError):  # noqa: N818  likewise
+class SourceRefused(InputError):  # noqa: N818  as above
     """A source that will not be there next time either: wrong password, wrong path, nothing that can be decoded."""
 
 
@@ -36,17 +36,17 @@ _MAY_PASS: tuple[tuple[tuple[int, ...], str], ...] = (
 
 
 def untrusted(source: object, host: str, why: str) -> SourceRefused:
-    """Tell that the certificate of a source is not trusted, and what to do."""
+    """Return the error that the certificate of a source is not trusted, and what to do."""
     return SourceRefused(f"{source}: {distrust(host, why)} source.ca_file, or set source.verify = false {_NO_VERIFY}")
 
 
 def problem(source: Source, error: Exception, *, ca_file: str | None = None) -> InputError:
-    """Tell what went wrong when a source was opened or read.
+    """Return the error for a failure to open or read a source.
 
     Args:
-        source: that failed.
+        source: the source that failed.
         error: as FFmpeg raised it.
-        ca_file: where certificates are checked: the trusted authorities, "" for those of the machine.
+        ca_file: the trusted authorities where certificates are checked, "" for those of the system; else None.
     """
     if isinstance(error, InputError):
         return error
@@ -57,12 +57,12 @@ def problem(source: Source, error: Exception, *, ca_file: str | None = None) -> 
             return untrusted(source, host, why)
     ours = not isinstance(error, av.FFmpegError | OSError | ValueError)
     reason = redact(getattr(error, "strerror", None) or (f"{type(error).__name__}: {error}" if ours else str(error)))
-    told = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
+    values = {"source": source, "reason": reason, "scheme": source.url.partition("://")[0]}
     for kinds, words in _PERMANENT:
         if isinstance(error, kinds):
-            return SourceRefused(words.format(**told))
+            return SourceRefused(words.format(**values))
     number = errno.ETIMEDOUT if isinstance(error, av.error.ExitError) else getattr(error, "errno", None)
     if isinstance(error, av.error.InvalidDataError):
         return SourceLost(f"{source} sends nothing that FFmpeg can read; is it a video stream?")
     words = next((words for numbers, words in _MAY_PASS if number in numbers), "{source}: {reason}")
-    return SourceLost(words.format(**told))
+    return SourceLost(words.format(**values))

@@ -1,7 +1,8 @@
-"""What FFmpeg may do to open each kind of live source: its options, its demuxers and its protocols, by name.
+"""Limits on FFmpeg for each kind of live source: its options, its demuxers and its protocols, by name.
 
-Left to itself it guesses by content what comes: a server that answers with SDP made it listen on UDP, one that answers
-with a script made it open other files. HLS is read over HTTP only. DASH is not read: the FFmpeg in PyAV has none.
+Left to itself it guesses the kind from the content: a server that answers with SDP made it listen on UDP, one that
+answers with a script made it open other files. HLS is read over HTTP only. DASH is not read: the FFmpeg in PyAV has
+none.
 """
 
 from typing import Final
@@ -11,7 +12,7 @@ from vidrestore.live.certificates import TLS_SCHEMES, tls_options
 from vidrestore.media.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
 
 _QUICK = {"analyzeduration": "500000", "probesize": "500000"}
-"""Not `nobuffer`: it throws away what was read to find out what comes, the first key frame with it."""
+"""Options for a quick start, without `nobuffer`, which discards what was read to probe, with the first keyframe."""
 _CONTAINERS = {"format_whitelist": ALLOWED_DEMUXERS}
 _OPTIONS: Final[dict[SourceKind, dict[str, str]]] = {
     "rtsp": {**_QUICK, "max_delay": "200000", "reorder_queue_size": "64", "format_whitelist": "rtsp"},
@@ -34,14 +35,14 @@ _OPTIONS: Final[dict[SourceKind, dict[str, str]]] = {
     "file": FILE_OPTIONS,
 }
 _RTSP_BY_TCP = "tcp,tls,httpproxy"
-"""Without rtsp itself: so FFmpeg does not follow redirects, to which it would show the password."""
+"""Protocols without rtsp itself: FFmpeg then does not follow redirects, to which it would show the password."""
 _RTSP_BY_ANY = f"rtp,udp,http,https,{_RTSP_BY_TCP}"
 
 
 def source_options(
     source: Source, *, transport: str, verify: bool, ca_file: str, own: tuple[str, ...]
 ) -> dict[str, str]:
-    """Options of `av.open` for a source; the user's own, each "key=value", come last and win."""
+    """Return the options of `av.open` for a source; the user's own, each "key=value", come last and win."""
     chosen = dict(option.split("=", 1) for option in own)
     options = dict(_OPTIONS[source.kind])
     scheme = source.url.partition("://")[0].lower()

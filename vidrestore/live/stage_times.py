@@ -24,5 +24,5 @@ class StageTimes(Recorder):
         self.histograms[stage].add(max(0.0, self.seconds[stage] - before))
 
     def snapshot(self) -> dict[str, Histogram]:
-        """Copies, by stage."""
+        """Return copies of the histograms, by stage."""
         return {stage: histogram.copy() for stage, histogram in list(self.histograms.items())}

@@ -13,18 +13,18 @@ StreamState = Literal["starting", "connecting", "live", "waiting", "ended", "fai
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What one stream does, and has done since it began."""
+    """State of one stream, and counts since it began."""
 
     name: str
     source: str
-    """Without secrets, as everything here."""
+    """Address without secrets, as everything here."""
     state: StreamState
     seconds: float
-    """Since it began."""
+    """Seconds since it began."""
     rate_in: float
-    """Frames a second from the source, over the last seconds."""
+    """Frames per second from the source, over the last seconds."""
     rate_out: float
-    """Pictures a second to the outputs, over the last seconds."""
+    """Frames per second to the outputs, over the last seconds."""
     frames_in: int
     frames_out: int
     """Frames of the source that were encoded."""
@@ -43,9 +43,9 @@ class StreamStatus:
     sink_counts: SinkCounts
     outputs: dict[str, OutputCounts]
     latency: Histogram
-    """From the arrival of a frame to its packet at the outputs."""
+    """Times from the arrival of a frame to its packet at the outputs."""
     stages: dict[str, Histogram]
-    """Seconds a frame, by stage."""
+    """Seconds per frame, by stage."""
     queues: dict[str, int]
     worker_failures: int
     answers_replaced: int
@@ -53,11 +53,11 @@ class StreamStatus:
     engine_failures: int
     problem: str = ""
     warnings: tuple[str, ...] = ()
-    """What is less safe than it could be, for as long as it is."""
+    """Settings that are less safe than they could be, for as long as they hold."""
     latency_now: dict[str, float] = field(default_factory=dict)
-    """p50, p95 and p99 of the last seconds."""
+    """Latency of the last seconds: p50, p95 and p99, in seconds."""
 
     @property
     def healthy(self) -> bool:
-        """Whether pictures come in, and go out to every target."""
+        """Whether frames come in, and go out to every target."""
         return self.state == "live" and all(output.state == "live" for output in self.outputs.values())

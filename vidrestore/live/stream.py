@@ -42,7 +42,7 @@ from vidrestore.types import Frame
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _RECENT = 10
-"""Judgements, of a second each, over which rates and latencies are told."""
+"""Number of judgements, of one second each, over which rates and latencies are computed."""
 _JPEG_QUALITY = 80
 _CORES_FOR_TWO = 4
 
@@ -57,7 +57,7 @@ def _live_restore() -> RestoreConfig:
 
 
 def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) -> tuple[str, ...]:
-    """What of a stream is less safe than it could be, because its configuration says so."""
+    """Return what of a stream is less safe than it could be, because its configuration says so."""
     ways: list[tuple[Source | Target, bool, str]] = [(source, config.source.verify, "source")]
     ways += [(target, config.output.verify, "output") for target in targets]
     return tuple(
@@ -69,7 +69,7 @@ def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) ->
 
 @dataclass(frozen=True, slots=True)
 class _FrameState:
-    """Counts at one second, from which rates are told."""
+    """Counts at one second, from which rates are computed."""
 
     at: int
     frames_in: int
@@ -84,14 +84,14 @@ class LiveStream:
     """Runs one stream; `run` blocks, everything else may be called from other threads.
 
     Args:
-        name: of the stream, for people.
-        source: where from.
-        targets: where to.
-        config: how.
+        name: name of the stream, for people.
+        source: source to read.
+        targets: destinations.
+        config: options.
         parts: where detection and restoration run: executors that read nothing ahead and never
                 fail (see `FallbackExecutor`).
         workers: counts of those executors' failures.
-        on_event: told one line, without secrets, for each change.
+        on_event: called with one line, without secrets, for each change.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class LiveStream:
         repeats = [shown[:number].count(name) for number, name in enumerate(shown)]
         names = [f"{name} ({before + 1})" if before else name for name, before in zip(shown, repeats, strict=True)]
         self._outputs = dict(zip(names, self.sink.outputs, strict=True))
-        """By their addresses without secrets, in which those of two stream keys are alike."""
+        """Outputs by their addresses without secrets, in which those of two stream keys are alike."""
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
@@ -178,7 +178,7 @@ class LiveStream:
             raise self._problem
 
     def stop(self) -> None:
-        """End: what is in the engine is still shown, and every output completed."""
+        """End the stream: what is in the engine is still shown, and every output completed."""
         self._stopping.set()
         self.source.stop()
         self._handover.close()
@@ -194,7 +194,7 @@ class LiveStream:
                 self._judge(seconds)
 
     def _judge(self, seconds: float) -> None:
-        """Look at the last second: how fast it went, and whether to spend less or more on a frame."""
+        """Judge the last second: how fast it went, and whether to spend less or more on a frame."""
         now = self._measure()
         before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0, network_seconds=0)
         self._moments.append(now)
@@ -233,8 +233,8 @@ class LiveStream:
             except VidrestoreError as error:
                 self._problem = self._problem or error
             except Exception as error:  # noqa: BLE001  a thread must not die in silence
-                told = redact(f"{type(error).__name__}: {error}")
-                self._problem = self._problem or RestorationError(f"the stream failed: {told}; please report this")
+                text = redact(f"{type(error).__name__}: {error}")
+                self._problem = self._problem or RestorationError(f"the stream failed: {text}; please report this")
             finally:
                 self._handover.close()
 
@@ -248,7 +248,7 @@ class LiveStream:
         self._handover.put(Finished(frame, info, arrived))
 
     def sound(self, packet: Packet) -> None:
-        """Take sound from the source."""
+        """Take audio from the source."""
         self.sink.hear(packet)
 
     def _restore_all(self) -> None:
@@ -269,7 +269,7 @@ class LiveStream:
                     self.sink.show(replace(taken, frame=frame))
             except ConfigError:
                 raise  # it would only come again
-            except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and told
+            except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and reported
                 self._engine_failures += 1
                 self._tell(f"engine error, restarting: {type(error).__name__}: {error}")
                 _log.debug("engine error of stream %s", self.name, exc_info=error)
@@ -279,7 +279,7 @@ class LiveStream:
                 self._stopping.wait(self._engine_rest.next_seconds())
 
     def _frames(self) -> Iterator[Frame]:
-        """What the engine draws: waits here, and only here, for the source."""
+        """Yield the frames that the engine takes; wait here, and only here, for the source."""
         while not self._handover.ended:
             started = time.monotonic_ns()
             taken = self._handover.take(timeout=_TICK_SECONDS)
@@ -289,13 +289,13 @@ class LiveStream:
                 yield taken.frame
 
     def preview(self, *, longest_side: int = 480) -> bytes | None:
-        """The latest frame before and after, side by side, as JPEG; None before the first."""
+        """Return the latest frame before and after, side by side, as JPEG; None before the first."""
         pair = self._pair
         if pair is None:
             return None
         kept = self._preview
         if kept is not None and kept[0] is pair and kept[1] == longest_side:
-            return kept[2]  # drawn once, however many look
+            return kept[2]  # made once, however many ask
         before, after = (make_preview(frame, longest_side=longest_side) for frame in pair)
         joined = np.hstack([before, after])[..., ::-1]
         done, data = cv2.imencode(".jpg", joined, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
@@ -304,7 +304,7 @@ class LiveStream:
         return picture
 
     def status(self) -> StreamStatus:
-        """What the stream does at present."""
+        """Return what the stream does at present."""
         now = self._measure()
         moments = list(self._moments)
         before = moments[0] if moments else replace(now, frames_in=0, pictures_out=0, at=self._began)
@@ -313,12 +313,12 @@ class LiveStream:
         recent = latency.since(before.latency) if moments else latency
         quantiles = {f"p{share}": recent.quantile(share / 100) for share in (50, 95, 99)}
         stages = recorder.snapshot() | {"encode": self.sink.encoding.copy()}
-        for beside in ("decode", "wait", "network"):  # waits of one part for another, and what runs beside the stages
-            stages.pop(beside, None)
+        for parallel in ("decode", "wait", "network"):  # waits between parts, and work that is parallel to the stages
+            stages.pop(parallel, None)
         return StreamStatus(
             name=self.name,
             source=str(self._source_address),
-            state=self._told_state(),
+            state=self._current_state(),
             seconds=(now.at - self._began) / SECOND,
             rate_in=(now.frames_in - before.frames_in) / seconds,
             rate_out=(now.pictures_out - before.pictures_out) / seconds,
@@ -352,5 +352,5 @@ class LiveStream:
             latency_now={name: value for name, value in quantiles.items() if value is not None},
         )
 
-    def _told_state(self) -> StreamState:
+    def _current_state(self) -> StreamState:
         return self._state if self._state in {"ended", "failed"} else self.source.counts.state

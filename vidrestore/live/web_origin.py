@@ -1,4 +1,4 @@
-"""Whose an address of the web is: which server it leads to, and how near that is."""
+"""Origins of web addresses: which server an address leads to, and how near that is."""
 
 import ipaddress
 import re
@@ -16,16 +16,16 @@ Origin = tuple[str, str, int]
 PUBLIC, PRIVATE, LOOPBACK = range(3)
 REACHES = {PRIVATE: "private", LOOPBACK: "local"}
 _ODD = re.compile(r"[\\\s\x00-\x20\x7f]")
-"""What parsers of URLs disagree about: which server is judged must be the one that is asked."""
+"""Characters that parsers of URLs disagree about: the server that is judged must be the one that is asked."""
 _NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
 
 
 def origin_of(url: str) -> Origin:
-    """What of a URL decides who gets a password, as the library that sends the request reads it.
+    """Return the part of a URL that decides who gets a password, as the library that sends the request reads it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a URL.
     """
     parts = parse_url(url)
     scheme = (parts.scheme or "").lower()
@@ -33,11 +33,11 @@ def origin_of(url: str) -> Origin:
 
 
 def named_origin(url: str, by: str) -> Origin:
-    """`origin_of` an address that a server names.
+    """Return `origin_of` an address that a server names.
 
     Args:
         url: the address.
-        by: who names it, without secrets.
+        by: the server that names it, without secrets.
 
     Raises:
         InputError: it is no address, is none of http(s), or is written so that it may be read in two ways.
@@ -57,7 +57,7 @@ def named_origin(url: str, by: str) -> Origin:
 
 
 def reach_of(address: str) -> int:
-    """How near an IP address is; a server may name what is as far as itself, or farther."""
+    """Rate how near an IP address is; a server may name what is as far as itself, or farther."""
     found = _within(ipaddress.ip_address(address.partition("%")[0]))
     if found.is_loopback or found.is_unspecified or found.is_link_local:
         return LOOPBACK
@@ -66,7 +66,7 @@ def reach_of(address: str) -> int:
 
 
 def _within(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
+    """Return the IPv4 address that an IPv6 address stands for, if any; else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     is_carrier = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)

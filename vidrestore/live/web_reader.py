@@ -1,8 +1,8 @@
 """HTTP for live sources, in place of FFmpeg's own.
 
-A playlist names what is fetched next, and a redirect does. FFmpeg's HTTP checks certificates for the first connection
-alone, asks whatever is named as often as it is named, and does not say to whom it shows a password. `WebRequests` says
-what holds here.
+A playlist names what is fetched next, and so does a redirect. FFmpeg's HTTP checks certificates for the first
+connection alone, requests whatever is named as often as it is named, and does not report to whom it shows a password.
+`WebRequests` says what holds here.
 """
 
 import re
@@ -18,22 +18,22 @@ from vidrestore.live.web_stream import Decrypted, WebStream
 from vidrestore.redaction import hidden
 
 _CRYPTO = re.compile(r"crypto[+:]")
-"""Before the address of a segment of HLS that is encrypted."""
+"""Prefix of the address of an encrypted HLS segment."""
 
 
 class WebReader:
     """Opens what FFmpeg asks for, for one session of a source; use as a context manager.
 
     Args:
-        requests: of the session; closed with the reader.
+        requests: requests of the session; closed with the reader.
     """
 
     def __init__(self, requests: WebRequests) -> None:
         self._requests = requests
         self.url = requests.url
-        """Without user and password: FFmpeg need not know them."""
+        """The address without user and password: FFmpeg need not know them."""
         self.problem: InputError | None = None
-        """What went wrong with something that the source named; the next that comes clears it."""
+        """Failure of an address that the source named; the next success clears it."""
         self._first: WebStream | None = None
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class WebReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close; what went wrong with something that the source named is the reason of what FFmpeg says."""
+        """Close; a failure of an address that the source named becomes the cause of FFmpeg's error."""
         if self._first is not None:
             self._first.close()
         self._requests.close()
@@ -50,10 +50,10 @@ class WebReader:
             raise self.problem from error
 
     def begin(self) -> str | None:
-        """Ask for the source itself; gives FFmpeg's name of the demuxer where the answer says it, else None.
+        """Request the source itself; return FFmpeg's name of the demuxer where the answer says it, else None.
 
         Raises:
-            InputError: why it cannot be had.
+            InputError: the source cannot be read, and why.
         """
         self._first = WebStream(self._requests, self.url, note=self._note)
         if self.problem is not None:
@@ -61,7 +61,7 @@ class WebReader:
         return "hls" if self._first.is_playlist else None
 
     def open(self, url: str, _flags: int, options: Mapping[str, str]) -> WebStream | Decrypted:
-        """What `av.open` takes as `io_open`. It does not raise: what cannot be had is empty, and noted in `problem`."""
+        """Open an address as `io_open` of `av.open`; a failure reads as empty and is noted in `problem`."""
         if self._first is not None and url == self.url:
             first, self._first = self._first, None
             return first

@@ -1,4 +1,4 @@
-"""Requests to web servers of live sources: an address that a server leads to is looked at before it is asked.
+"""Requests to web servers of live sources: an address that a server leads to is checked before it is requested.
 
 What holds here: certificates and names are checked for every connection; user, password, headers and cookies of the
 options go to the source's own scheme, host and port and nowhere else; Digest is preferred to Basic, and a server that
@@ -34,28 +34,28 @@ from vidrestore.redaction import hidden, redact
 _MOST_REDIRECTS = 8
 _REQUESTS_AT_ONCE = 200
 _REQUESTS_A_SECOND = 10.0
-"""A player of HLS asks for a playlist and a segment every few seconds; at the start for some of each variant."""
+"""A player of HLS requests a playlist and a segment every few seconds; at the start some of each variant."""
 _UNAUTHORIZED, _FORBIDDEN, _BAD_REQUEST, _NOT_FOUND, _SERVER_ERROR = 401, 403, 400, 404, 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GLANCE_SECONDS = 0.1
 _USER_AGENT = f"Lavf/{'.'.join(map(str, av.library_versions['libavformat']))}"
-"""As FFmpeg's own HTTP has it: servers know it."""
+"""The name that FFmpeg's own HTTP sends: servers know it."""
 _asked_for_digest: set[Origin] = set()
-"""Servers that did, in this process: from one connection to the next, nobody in between may ask for less."""
+"""Servers that did, in this process: on a later connection nobody in between may ask for less."""
 
 
 class WebRequests:
-    """Asks the servers of one session of a source, until it is closed.
+    """Sends requests to the servers of one session of a source, until it is closed.
 
     Args:
-        url: of the source, with its user and password.
+        url: address of the source, with its user and password.
         options: of FFmpeg's HTTP headers, user_agent, referer, cookies, cert_file, key_file and http_proxy; no others.
         verify: whether certificates are checked.
-        ca_file: trusted authorities; empty: those of the machine.
+        ca_file: trusted authorities; empty: those of the system.
         private_addresses: whether a public server may name private addresses.
-        open_seconds: for an answer to begin, redirects and all.
-        silence_seconds: after which an answer of which nothing comes is given up.
-        is_over: asked all the time; connections are closed then, whatever waits for them.
+        open_seconds: time limit for an answer to begin, with all redirects.
+        silence_seconds: time without data after which an answer is given up.
+        is_over: polled all the time; once true, connections are closed, whatever waits for them.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class WebRequests:
     ) -> None:
         parts = urlsplit(url)
         self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        """Of the source, without user and password."""
+        """Address of the source, without user and password."""
         self.is_over = is_over
         self._origin = origin_of(self.url)
         self._ca_file = ca_file
@@ -90,7 +90,7 @@ class WebRequests:
         self._proxies = {name: options["http_proxy"] for name in DEFAULT_PORTS if options.get("http_proxy")}
         if "cert_file" in options:
             self._session.cert = (options["cert_file"], options.get("key_file", options["cert_file"]))
-        if not verify:  # ours is told at the start and in the status, theirs with each request
+        if not verify:  # ours is logged at the start and in the status, theirs with each request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._lines: WeakSet[socket.socket] = WeakSet()
         self._due: float | None = None
@@ -100,16 +100,16 @@ class WebRequests:
         threading.Thread(target=self._watch, name=f"watch {hidden(url)}", daemon=True).start()
 
     def close(self) -> None:
-        """Let all connections go."""
+        """Close all connections."""
         self._ended.set()
         self._cut()
         self._session.close()
 
     def ask(self, url: str, *, begin: int = 0, end: int = 0) -> requests.Response:
-        """Ask for the bytes from `begin` on, of whoever has them after redirects; `end` is behind the last, 0 for all.
+        """Request the bytes from `begin` on, following redirects; `end` is behind the last, 0 for all.
 
         Raises:
-            InputError: why there is no answer.
+            InputError: there is no answer, and why.
         """
         ranged = {"Range": f"bytes={begin}-{end - 1 if end else ''}"}
         with self._in_time(self._open_seconds):
@@ -122,7 +122,7 @@ class WebRequests:
         raise SourceRefused(f"{hidden(self.url)} is redirected more than {_MOST_REDIRECTS} times")
 
     def read(self, response: requests.Response, size: int) -> bytes:
-        """What has come of an answer, at most so many bytes; empty at its end.
+        """Return what has come of an answer, at most this many bytes; empty at its end.
 
         Raises:
             InputError: the connection failed.
@@ -146,7 +146,7 @@ class WebRequests:
             self._due = None
 
     def _watch(self) -> None:
-        """Close what takes too long: a timeout of a socket begins anew with every byte."""
+        """Close what takes too long: a timeout of a socket starts again with every byte."""
         while not self._ended.wait(_GLANCE_SECONDS):
             due = self._due
             if (due is not None and time.monotonic() > due) or self.is_over():
@@ -182,7 +182,7 @@ class WebRequests:
         return response
 
     def _is_own(self, other: Origin) -> bool:
-        """Whether an address is on the source's own server, or on the same host with TLS in place of none."""
+        """Return whether an address is on the source's own server, or on the same host with TLS in place of none."""
         upgraded = (self._origin, other) == (("http", other[1], 80), ("https", other[1], 443))
         return other == self._origin or upgraded
 
@@ -206,7 +206,7 @@ class WebRequests:
         return response
 
     def _answer_to(self, response: requests.Response, user: tuple[str, str], url: str) -> AuthBase | None:
-        """The strongest of the ways to show a password that a server offers; None for none that may be used."""
+        """Choose the strongest way to show a password that a server offers; None where none may be used."""
         offered = response.headers.get("www-authenticate", "")
         if digest := re.search(r"\bdigest\s+(.*)", offered, re.IGNORECASE | re.DOTALL):
             _asked_for_digest.add(self._origin)
@@ -264,7 +264,7 @@ class WebRequests:
             )
 
     def _check_peer(self, line: socket.socket) -> None:
-        """Refuse a connection before anything is asked on it, where the source has no business with such an address."""
+        """Refuse a connection before any request, where the source has no business with such an address."""
         with suppress(OSError, ValueError):
             address = str(line.getpeername()[0])
             reach = reach_of(address)
@@ -333,12 +333,12 @@ class _Adapter(HTTPAdapter):
 
 
 def _location(response: requests.Response) -> str:
-    """Where an answer leads. Headers are Latin-1 by the standard, and UTF-8 from servers that do not mind."""
+    """Return where an answer leads. Headers are Latin-1 by the standard, and UTF-8 from servers that do not mind."""
     return str(response.headers["location"]).encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _own_headers(options: Mapping[str, str]) -> dict[str, str]:
-    """What the options add to requests to the source itself."""
+    """Return the headers that the options add to requests to the source itself."""
     lines = (line.partition(":") for line in options.get("headers", "").splitlines() if ":" in line)
     headers = {name.strip(): value.strip() for name, _, value in lines}
     named = {"user_agent": "User-Agent", "user-agent": "User-Agent", "referer": "Referer"}
@@ -349,7 +349,7 @@ def _own_headers(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What `requests` and `urllib3` wrapped."""
+    """Return the error that `requests` and `urllib3` wrapped."""
     while True:
         within = [part for part in (error.__cause__, error.__context__, *error.args) if isinstance(part, BaseException)]
         reason = getattr(error, "reason", None)

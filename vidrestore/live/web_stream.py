@@ -1,4 +1,4 @@
-"""What web servers send, as files that `av.open` reads."""
+"""Answers of web servers, as files that `av.open` reads."""
 
 import re
 from collections.abc import Callable
@@ -19,14 +19,14 @@ _URI = re.compile(r'(URI=")([^"]*)(")')
 
 
 class WebStream:
-    """What a server sends, as a file that `av.open` reads.
+    """An answer of a web server, as a file that `av.open` reads.
 
     Args:
-        requests: that asks for it.
-        url: of it.
+        requests: sends the request.
+        url: address of the answer.
         begin: first byte.
         end: byte after the last; 0: all.
-        note: called with what goes wrong, and with None when something came.
+        note: called with each failure, and with None when something came.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class WebStream:
         self._requests, self._url, self._end = requests, url, end
         self._note = note
         self._origin = self._place = self._at = begin
-        """First byte; next one for the reader; next one from the connection."""
+        """First byte; next byte for the reader; next byte from the connection."""
         self._response: Response | None = None
         self._ready = b""
         self._length: int | None = None
@@ -52,7 +52,7 @@ class WebStream:
             self._note(error)
 
     def read(self, size: int) -> bytes:
-        """What has come, at most so many bytes; empty at the end, and where the connection failed."""
+        """Return what has come, at most this many bytes; empty at the end, and where the connection failed."""
         if self._place != self._at:
             self.close()
             self._at, self._ready = self._place, b""
@@ -63,21 +63,21 @@ class WebStream:
         return data
 
     def seekable(self) -> bool:
-        """Whether the server sends parts."""
+        """Return whether the server sends parts."""
         return self._length is not None and not self.is_playlist
 
     def tell(self) -> int:
-        """Where the next byte stands, from the first that was asked for."""
+        """Return the position of the next byte, counted from the first that was asked for."""
         return self._place - self._origin
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go on elsewhere, with another request when it is read."""
+        """Go on elsewhere; the next `read` sends another request."""
         assert self._length is not None, "else it is not seekable"  # noqa: S101
         self._place = self._origin + offset + (0, self.tell(), self._length)[whence]
         return self.tell()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         response, self._response = self._response, None
         if response is not None:
             response.close()
@@ -97,7 +97,7 @@ class WebStream:
             self._length = _length(response)
 
     def _read_playlist(self, response: Response) -> None:
-        """Take it whole: it is bounded, and what it names is relative to where it was found after redirects."""
+        """Read the whole playlist: it is bounded, and its addresses are relative to its own after redirects."""
         while len(self._ready) <= _MOST_PLAYLIST_BYTES and (data := self._receive(1 << 15)):
             self._ready += data
         if len(self._ready) > _MOST_PLAYLIST_BYTES:
@@ -123,16 +123,16 @@ class WebStream:
 
 
 class Decrypted:
-    """A segment of HLS in plain (AES-128 in CBC mode, padded), as a file that `av.open` reads.
+    """A decrypted segment of HLS (AES-128 in CBC mode, padded), as a file that `av.open` reads.
 
     Raises:
-        SourceRefused: the package for it is missing.
+        SourceRefused: the package for decryption is missing.
     """
 
     def __init__(self, stream: WebStream, *, key: bytes, start: bytes) -> None:
         try:
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415  rarely needed
-            from cryptography.hazmat.primitives.padding import PKCS7  # noqa: PLC0415  likewise
+            from cryptography.hazmat.primitives.padding import PKCS7  # noqa: PLC0415  rarely needed
         except ImportError as error:
             raise SourceRefused("the playlist is encrypted (AES-128): pip install cryptography") from error
         self._stream = stream
@@ -142,7 +142,7 @@ class Decrypted:
         self._ready = b""
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; empty at the end."""
+        """Return at most this many bytes; empty at the end."""
         while not self._ready and not self._ended:
             data = self._stream.read(size)
             self._ended = not data
@@ -153,21 +153,21 @@ class Decrypted:
         return data
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._stream.close()
 
 
 def _length(response: Response) -> int | None:
-    """Bytes of the whole, where the server sends parts of it: it just did, from the first byte on, or says so."""
+    """Return the size of the whole in bytes, where the server sends parts of it: it just did, or says so."""
     headers = response.headers
     if response.status_code != _PARTIAL and headers.get("accept-ranges", "").lower() != "bytes":
         return None
-    told = headers.get("content-range", "").rpartition("/")[2], headers.get("content-length", "")
-    return next((int(number) for number in told if number.isdecimal()), None)
+    sizes = headers.get("content-range", "").rpartition("/")[2], headers.get("content-length", "")
+    return next((int(number) for number in sizes if number.isdecimal()), None)
 
 
 def _resolved(line: str, base: str) -> str:
-    """A line of a playlist, with addresses that do not depend on where it is read."""
+    """Return a line of a playlist with addresses that do not depend on where it is read."""
     if not line.startswith("#"):
         return urljoin(base, line.strip()) if line.strip() else line
     return _URI.sub(lambda uri: f"{uri[1]}{urljoin(base, uri[2])}{uri[3]}", line)

@@ -1,1 +1,1 @@
-"""Films in and out: decoding, colour, encoding, joining."""
+"""Videos in and out: decoding, colour, encoding, muxing."""

@@ -1,4 +1,4 @@
-"""The picture as it is stored: the pixel format that an encoder takes and that loses least, and its colour tags."""
+"""The encoded pixel format: one that the encoder takes and that loses least, and its colour tags."""
 
 import difflib
 from dataclasses import replace
@@ -11,7 +11,7 @@ from vidrestore.media.probe import UNSPECIFIED, VideoInfo
 from vidrestore.types import Colour
 
 _WHOLE_CHROMA_ONLY = frozenset({"libx264", "libx265"})
-"""Encoders that refuse a picture whose size the chroma planes do not divide."""
+"""Encoders that refuse a frame whose size the chroma planes do not divide."""
 
 _PACKED_FOR_FFV1 = "bgr0"
 _FULL_CHROMA = 8
@@ -33,9 +33,9 @@ def _divides(pixel_format: str, info: VideoInfo, codec: str) -> bool:
 
 
 def choose_pixel_format(info: VideoInfo, codec: str, *, asked: str | None) -> str:
-    """FFmpeg's name of the format that `codec` stores the pictures of `info` in: `asked` for, or losing least.
+    """Return FFmpeg's name of the format in which `codec` stores frames of `info`: `asked`, or the one losing least.
 
-    Raises ConfigError when the encoder does not know what is asked for, OutputError when it cannot hold the picture.
+    Raises ConfigError when the encoder does not know what is asked for, OutputError when it cannot hold the frames.
     """
     accepted = _accepted(codec)
     if asked is not None:
@@ -44,7 +44,7 @@ def choose_pixel_format(info: VideoInfo, codec: str, *, asked: str | None) -> st
     candidates = [name for name in accepted if _comparable(name, wanted) and _divides(name, info, codec)]
     if not candidates:
         raise OutputError(
-            f"{codec} cannot hold {info.width}x{info.height} pictures of {info.pixel_format} "
+            f"{codec} cannot hold {info.width}x{info.height} frames of {info.pixel_format} "
             f"(it takes {', '.join(accepted) or 'formats unknown'}); use --lossless, or name a pixel format"
         )
     return min(candidates, key=lambda name: _loss(wanted, name))
@@ -56,14 +56,14 @@ def _asked_format(name: str, accepted: list[str], info: VideoInfo, codec: str) -
         raise ConfigError(f"pixel format {name!r} is none of {codec}'s{suggestion(name, accepted)}")
     if not _divides(found, info, codec):
         raise OutputError(
-            f"{codec} cannot hold {info.width}x{info.height} pictures as {found}, whose chroma needs an even size; "
+            f"{codec} cannot hold {info.width}x{info.height} frames as {found}, whose chroma needs an even size; "
             f"leave the pixel format out, use yuv444p, or --lossless"
         )
     return found
 
 
 def _wanted(native: str, codec: str) -> str:
-    """The format to come close to: lossy RGB becomes luma and chroma, halved where players need it."""
+    """Return the format to come close to: lossy RGB becomes luma and chroma, halved where players need it."""
     if not is_rgb(native) or codec == "ffv1":
         return native
     chroma = "444" if codec == "prores_ks" else "420"
@@ -84,7 +84,7 @@ def _loss(wanted: str, name: str) -> tuple[bool, int, int, int, int]:
 
 
 def format_notes(native: str, coded: str) -> list[str]:
-    """What of a picture in the format `native` the format `coded` does not keep, one sentence each."""
+    """List what of a frame in the format `native` the format `coded` does not keep, one sentence each."""
     if coded in {native, _PACKED_FOR_FFV1}:
         return []
     notes = []
@@ -98,7 +98,7 @@ def format_notes(native: str, coded: str) -> list[str]:
 
 
 def coded_colour(info: VideoInfo, pixel_format: str, *, limited_only: bool = False) -> Colour:
-    """The colour tags of the encoded picture: the source's, and a definite matrix where RGB becomes luma and chroma.
+    """Return the colour tags of the encoded video: the source's, and a definite matrix where RGB becomes luma/chroma.
 
     `limited_only`: the codec cannot say full range.
     """
@@ -116,7 +116,7 @@ def coded_colour(info: VideoInfo, pixel_format: str, *, limited_only: bool = Fal
 
 
 def suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """The words that end a message about an unknown value."""
+    """Return the words that end a message about an unknown value."""
     close = difflib.get_close_matches(word, known, n=1)
     some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")  # noqa: PLR2004  enough to get the idea
     return f"; did you mean {close[0]!r}?" if close else f"; known are {some}"

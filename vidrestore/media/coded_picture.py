@@ -1,4 +1,4 @@
-"""From frames to the pictures that an encoder takes: planes, pixel format, range and colour tags."""
+"""Conversion of frames for an encoder: planes, pixel format, range and colour tags."""
 
 import av
 import numpy as np
@@ -15,7 +15,7 @@ _FIELD_ORDERS = {"tff": 2, "bff": 3}
 
 
 class CodedPictures:
-    """Makes pictures as a plan wants them of frames as `info` describes them."""
+    """Converts frames of `info` to the encoder's frames as a plan wants them."""
 
     def __init__(self, info: VideoInfo, plan: EncodingPlan) -> None:
         self._info = info
@@ -23,7 +23,7 @@ class CodedPictures:
         self._reformatter = VideoReformatter()
 
     def make(self, frame: Frame) -> av.VideoFrame:
-        """The picture of a frame, with its time and its tags; the encoder chooses what kind of picture it codes."""
+        """Convert a frame, with its time and its tags; the encoder chooses the picture type."""
         picture = av.VideoFrame(frame.width, frame.height, frame.pixel_format)
         fill(picture, frame.planes)
         _tag(picture, frame.colour)
@@ -68,7 +68,7 @@ def configure_encoder(codec: av.VideoCodecContext, info: VideoInfo, plan: Encodi
 
 
 def _grey(frame: Frame, plan: EncodingPlan) -> av.VideoFrame:
-    """A grey picture with colour planes that say grey: swscale takes all grey for full range."""
+    """Return a grey frame with colour planes that say grey: swscale takes all grey for full range."""
     picture = av.VideoFrame(frame.width, frame.height, plan.pixel_format)
     grey, depth = bit_depth(frame.pixel_format), bit_depth(plan.pixel_format)
     black = 16 << (grey - 8)

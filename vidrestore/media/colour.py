@@ -1,8 +1,8 @@
-"""Regions of native planes to RGB and back: the only place where a film's pixels change colour space.
+"""Regions of native planes to RGB and back: the only place where a video's pixels change colour space.
 
 A frame is never converted whole. `region_to_rgb` reads a face's surroundings as 8-bit R'G'B' for the network.
-`code_values` says what a restored face would be in the frame's planes, and `alpha_blend` puts it there under a mask, in
-the frame's own sampling and depth; every sample whose mask is zero stays as it was, bit for bit.
+`code_values` computes what a restored face would be in the frame's planes, and `alpha_blend` blends it in under a mask,
+in the frame's own sampling and depth; every sample whose mask is zero stays as it was, bit for bit.
 
 Matrices and ranges follow ITU-T H.273: luma coefficients (Kr, Kb) by matrix code point, narrow range with luma
 16..235 and chroma 16..240 scaled by the bit depth, full range with 0..2^n - 1. Chroma is taken as sited in the
@@ -25,7 +25,7 @@ from vidrestore.types import Float32, Frame, UInt8
 Writable = NDArray[np.uint8] | NDArray[np.uint16]
 
 _REFERENCE_SIDE = 8
-"""Of the luma plane that `chroma_size` speaks of."""
+"""Side of the luma plane that `chroma_size` refers to."""
 _STANDARD_DEFINITION_HEIGHT = 576
 _KR_KB = {
     1: (0.2126, 0.0722),  # BT.709
@@ -65,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the samples of a native pixel format lie and what they may be."""
+    """Layout and range of the samples of a native pixel format."""
 
     family: str
     """`yuv`, `gray`, `gbr` (planar) or `rgb` (packed)."""
@@ -86,7 +86,7 @@ def sampling(pixel_format: str) -> Sampling:
     """Describe a native pixel format.
 
     Raises:
-        InputError: the format is none that the reader hands out.
+        InputError: the format is none in which the reader returns frames.
     """
     if pixel_format not in NATIVE_FORMATS:
         raise InputError(f"pixel format {pixel_format} is not one that frames are carried in; convert it to yuv444p")
@@ -149,11 +149,11 @@ def planes_to_rgb(planes: tuple[NDArray[np.generic], ...], frame: Frame) -> UInt
 
 
 def code_values(rgb: UInt8 | Float32, frame: Frame) -> list[Float32]:
-    """Code values of a picture in a frame's format and colour, unrounded, one array for each plane of the frame.
+    """Compute the code values of an image in a frame's format and colour, unrounded, one array per plane.
 
     Args:
         rgb: [h, w, 3], R'G'B', 0..255.
-        frame: says what the planes mean.
+        frame: frame that defines the planes.
 
     Returns:
         float32 [h, w] each, chroma as fine as luma; packed RGB as [h, w, 3].
@@ -171,7 +171,7 @@ def code_values(rgb: UInt8 | Float32, frame: Frame) -> list[Float32]:
 
 
 def plane_steps(frame: Frame, plane: int) -> tuple[int, int]:
-    """Frame pixels, across and down, to one sample of a plane."""
+    """Return the frame pixels, across and down, per sample of a plane."""
     shape = sampling(frame.pixel_format)
     return (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
 
@@ -181,12 +181,12 @@ def alpha_blend(target: Writable, frame: Frame, plane: int, box: Box, new: Float
 
     Args:
         target: a writable copy of the frame's plane, changed in place.
-        frame: says what the plane means.
-        plane: which one it is.
+        frame: frame that defines the plane.
+        plane: index of the plane.
         box: aligned by `align_box`, in frame pixels.
-        new: float32, a value for each sample of the plane in the box, see `code_values`; what lies beyond the range
-            of pictures (interpolation may overshoot) is taken as its limit.
-        share: float32 likewise, 0..1, without a channel axis.
+        new: float32, a value for each sample of the plane in the box, see `code_values`; values beyond the range of an
+            image (interpolation may overshoot) are clipped.
+        share: float32, of the same shape but without a channel axis, 0..1.
     """
     shape = sampling(frame.pixel_format)
     rows, columns = _slices(box, plane_steps(frame, plane))
@@ -203,7 +203,7 @@ def alpha_blend(target: Writable, frame: Frame, plane: int, box: Box, new: Float
 
 
 def _limits(shape: Sampling, plane: int, *, full_range: bool) -> tuple[np.float32, np.float32]:
-    """The least and the largest code value of a picture in a plane (H.273)."""
+    """Return the smallest and the largest code value of an image in a plane (H.273)."""
     full_range = full_range or shape.family in {"rgb", "gbr"}
     luma_scale, offset = _luma_scale(shape, full_range=full_range)
     scale = _chroma_scale(shape, full_range=full_range) if plane else luma_scale
@@ -211,12 +211,12 @@ def _limits(shape: Sampling, plane: int, *, full_range: bool) -> tuple[np.float3
 
 
 def _plane(rgb: Float32, row: NDArray[np.float64]) -> Float32:
-    """One plane float32 [h, w] of float32 [h, w, 3] by a row of a colour matrix, weights and constant."""
+    """Compute one plane, float32 [h, w], of float32 [h, w, 3] by a row of a colour matrix, weights and constant."""
     return np.asarray(cv2.transform(rgb, row[None]), dtype=np.float32)
 
 
 def _enlarged(plane: NDArray[np.generic], width: int, height: int) -> NDArray[Any]:
-    """A chroma plane the size of luma; as it is where it has that size."""
+    """Enlarge a chroma plane to the size of luma; as it is where it has that size."""
     if plane.shape == (height, width):
         return np.ascontiguousarray(plane)
     return np.asarray(cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR))
@@ -225,7 +225,7 @@ def _enlarged(plane: NDArray[np.generic], width: int, height: int) -> NDArray[An
 def _weighted_sum(planes: Sequence[NDArray[Any]], weights: NDArray[np.float64], constant: float) -> UInt8:
     """Sum of planes [h, w] of any types and a constant, computed in float32, rounded and saturated as `to_uint8` does.
 
-    Plane by plane, for a picture of three floats a pixel costs more to keep than to compute.
+    It works plane by plane, because three floats per pixel cost more to keep than to compute.
     """
     counting = [pair for pair in zip(planes, weights, strict=True) if pair[1]]
     assert len(counting) > 1, "R, G and B have light, and colour"  # noqa: S101  of every matrix of H.273
@@ -236,7 +236,7 @@ def _weighted_sum(planes: Sequence[NDArray[Any]], weights: NDArray[np.float64], 
 
 
 def _matrix_of(frame: Frame) -> int:
-    """The matrix code point, or what players assume when a film does not say: BT.601 for SD, BT.709 above."""
+    """Return the matrix code point, or what players assume when a video does not say: BT.601 for SD, BT.709 above."""
     if frame.colour.matrix in _KR_KB:
         return frame.colour.matrix
     return 6 if frame.height <= _STANDARD_DEFINITION_HEIGHT else 1
@@ -254,7 +254,7 @@ def _chroma_scale(shape: Sampling, *, full_range: bool) -> float:
 def _to_rgb_matrix(
     shape: Sampling, matrix: int, *, full_range: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix [3, 3] and offset [3] with `rgb(0..255) = matrix @ (code values - offset)` (H.273 equations 38-40)."""
+    """Return matrix [3, 3] and offset [3] with `rgb(0..255) = matrix @ (code values - offset)` (H.273 eq. 38-40)."""
     kr, kb = _KR_KB[matrix]
     kg = 1 - kr - kb
     luma_scale, luma_offset = _luma_scale(shape, full_range=full_range)
@@ -280,5 +280,5 @@ def _cut(frame: Frame, plane: int, box: Box) -> NDArray[np.generic]:
 
 
 def to_uint8(values: Float32) -> UInt8:
-    """Rounded to the nearest, ties to even, and saturated."""
+    """Round to the nearest, ties to even, and saturate."""
     return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), dtype=np.uint8)

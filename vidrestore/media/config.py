@@ -10,7 +10,7 @@ from vidrestore.config import Options
 
 @dataclass(frozen=True, slots=True)
 class ShotConfig(Options):
-    """What counts as a shot change."""
+    """Options of shot detection."""
 
     threshold: Annotated[
         float,
@@ -46,7 +46,7 @@ class ShotConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class EncodeConfig(Options):
-    """How a result is encoded; values that depend on the encoder are checked against it."""
+    """Options of the encoder; values that depend on it are checked against it."""
 
     codec: Annotated[str, Field(description="Video encoder, by FFmpeg's name: libx264, libx265, libsvtav1, ...")] = (
         "libx264"

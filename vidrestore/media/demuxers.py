@@ -1,10 +1,10 @@
 """The demuxers that may open a file: containers and raw streams that hold their video themselves.
 
-FFmpeg tells by content what a file is, whatever its name says. Left to itself it takes a text that names other files
-for a video: concat scripts, HLS, DASH and IMF playlists, SDP, VobSub indices, numbered pictures (image2), and Magic
-Lantern's continuation files. Whoever can place a file in an archive could so have any file of the machine restored and
-published, or make FFmpeg read a playlist that names itself for ever. An allow-list, because a later FFmpeg brings new
-ones.
+FFmpeg detects by content what a file is, whatever its name says. Left to itself it takes a text that names other files
+for a video: concat scripts, HLS, DASH and IMF playlists, SDP, VobSub indices, numbered images (image2), and Magic
+Lantern's continuation files. Anyone who can place a file in an archive could then have any file of the host restored
+and published, or make FFmpeg read a playlist that names itself for ever. An allow-list, because a later FFmpeg brings
+new ones.
 
 References *inside* the containers of the list are not followed: FFmpeg's `enable_drefs` of MOV/MP4 is off by default,
 the linked segments of Matroska and the external essence of MXF are not implemented.
@@ -26,12 +26,12 @@ _STILL_PICTURES = (
     "bmp_pipe,dpx_pipe,exr_pipe,hdr_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,pam_pipe,pbm_pipe,pcx_pipe,"
     "pfm_pipe,pgm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe"
 )
-"""One picture each: the `_pipe` demuxers never look at the name, as image2 does."""
+"""Demuxers of one image each: the `_pipe` demuxers never look at the name, as image2 does."""
 _AUDIO = (
     "aac,ac3,ac4,aiff,amr,ape,au,caf,dsf,dts,dtshd,eac3,flac,loas,mlp,mp3,mpc,mpc8,oma,tak,truehd,tta,voc,w64,wav,wv,"
     "xwma"
 )
-"""Never restored, but "is it an audio file?" says more than "not a video"."""
+"""Demuxers of audio: never restored, but "is it an audio file?" says more than "not a video"."""
 
 ALLOWED_DEMUXERS: Final = f"{_CONTAINERS},{_RAW_VIDEO},{_SURVEILLANCE},{_STILL_PICTURES},{_AUDIO}"
 """FFmpeg's names, separated by commas. `mov` stands for all of its family, `matroska` for WebM too."""
@@ -61,7 +61,7 @@ _XML_PLAYLISTS = {
 
 
 def kind_of_playlist(start: bytes) -> str | None:
-    """Name what a file is that only lists other files, by its first few kilobytes; None where it is nothing known."""
+    """Name the kind of a file that only lists other files, by its first few kilobytes; None if it is not recognised."""
     text = start.decode("utf-8", "replace").removeprefix("\ufeff").lstrip()
     kind = next((kind for begin, kind in _PLAYLISTS.items() if text[: len(begin)].lower() == begin.lower()), None)
     if kind is None and text.startswith("<"):

@@ -1,4 +1,4 @@
-"""How the result is encoded: what the user asks for, checked and turned into what an encoder takes."""
+"""The encoding of the result: the user's options, checked and translated for an encoder."""
 
 import os
 import re
@@ -33,24 +33,24 @@ _HIGHEST_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
 _LIMITED_ONLY = frozenset({"prores_ks", "prores", "prores_aw", "dnxhd"})
 """Encoders whose streams cannot say that they are full range."""
 _QUARTER = 2
-"""Width of the chroma planes of yuv410p and yuv411p, beside luma planes of 8 x 8."""
+"""Width of the chroma planes of yuv410p and yuv411p, for luma planes of 8 x 8."""
 _ONE_SLICE = (352, 288)
-"""Up to this size ffv1 allows one slice a picture, and of a few pixels it allows no more."""
+"""Size up to which ffv1 allows one slice per frame, and of a few pixels it allows no more."""
 _USUAL_PIXELS = 4096 * 2304
-"""Up to this size encoders look ahead as far as they like."""
+"""Frame size up to which encoders look ahead as far as they like."""
 _X264_LOOKAHEAD = dict(zip(X26X_PRESETS, (0, 0, 10, 20, 30, 40, 50, 60, 60, 60), strict=True))
 _X265_LOOKAHEAD = dict(zip(X26X_PRESETS, (5, 10, 15, 15, 15, 20, 25, 40, 40, 60), strict=True))
 _VP9_LOOKAHEAD = 25
-"""Frames that encoders hold back, by themselves, to see what comes."""
+"""Frames that VP9's encoder looks ahead by default."""
 _LEAST_LOOKAHEAD = 12
-"""More than the pictures that refer to each other in any preset."""
+"""Frames of look-ahead: more than those that refer to each other in any preset."""
 _MOST_THREADS = 64
-"""Of frames of the usual size: each thread of x264 and x265 holds a frame."""
+"""Threads for frames of the usual size: each thread of x264 and x265 holds a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingPlan:
-    """What the encoder is opened with."""
+    """The parameters that the encoder is opened with."""
 
     codec: str
     pixel_format: str
@@ -58,15 +58,15 @@ class EncodingPlan:
     colour: Colour
     threads: int
     interlaced: str | None
-    """"tff" or "bff" when the pictures are coded as interlaced ones."""
+    """"tff" or "bff" when the frames are encoded as interlaced ones."""
     notes: tuple[str, ...]
-    """What the result does not keep, one sentence each."""
+    """Properties that the result does not keep, one sentence each."""
 
 
 def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
     """Check `config` against the encoder and the source.
 
-    Raises ConfigError when a value is unknown or out of range, OutputError when the encoder cannot hold the picture.
+    Raises ConfigError when a value is unknown or out of range, OutputError when the encoder cannot hold the frames.
     """
     config = _checked(config)
     pixel_format = choose_pixel_format(info, config.codec, asked=config.pixel_format)
@@ -79,16 +79,16 @@ def plan_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
 
 
 def _threads(info: VideoInfo) -> int:
-    """0, so that the encoder decides, save where that many pictures as large as these would fill the memory."""
+    """Return 0, so that the encoder decides, unless that many frames of this size would fill the memory."""
     pixels = info.width * info.height
     most = max(2, _MOST_THREADS * _USUAL_PIXELS // pixels)
     return most if pixels > _USUAL_PIXELS and (os.cpu_count() or 1) * 3 // 2 > most else 0
 
 
 def _look_ahead(info: VideoInfo, frames: int) -> int | None:
-    """Frames that an encoder which wants so many may hold back; None: as many as it wants.
+    """Return the frames that an encoder which wants this many may look ahead; None: as many as it wants.
 
-    Of pictures beyond the usual size as many bytes as of usual ones.
+    For frames beyond the usual size, the limit is the memory of as many of the usual size.
     """
     pixels = info.width * info.height
     if pixels <= _USUAL_PIXELS or frames <= _LEAST_LOOKAHEAD:
@@ -144,7 +144,7 @@ def _loss_notes(info: VideoInfo, codec: str) -> list[str]:
     if (info.mastering_display or info.content_light) and codec not in {"libx264", "libx265", "libsvtav1"}:
         notes.append(f"{codec} does not carry the HDR10 mastering display and content light metadata")
     if info.interlaced and codec not in {"libx264", "prores_ks", "ffv1"}:
-        notes.append(f"{codec} codes the interlaced pictures as progressive ones; libx264 codes them as fields")
+        notes.append(f"{codec} encodes the interlaced frames as progressive ones; libx264 encodes them as fields")
     return notes
 
 
@@ -207,7 +207,7 @@ def _ffv1(info: VideoInfo, _: EncodeConfig, __: str | None) -> dict[str, str]:
     if chroma_size(info.pixel_format)[0] == _QUARTER:
         # FFmpeg's slices lose the last chroma column where a slice's width is no multiple of four
         return {"level": "1", "g": "1"}
-    # version 3 with a checksum a slice, every picture a key frame: what archives keep
+    # version 3 with a checksum a slice, every frame a keyframe: what archives keep
     options = {"level": "3", "g": "1", "slicecrc": "1"}
     small = info.width <= _ONE_SLICE[0] and info.height <= _ONE_SLICE[1]
     return options | ({"slices": "1"} if small else {})
@@ -228,7 +228,7 @@ _CODEC_OPTIONS = {
 
 
 def _mastering(info: VideoInfo, chroma_scale: int, light_scale: int) -> str:
-    """The mastering display as encoders write it: green, blue, red, white point, luminance."""
+    """Format the mastering display as encoders write it: green, blue, red, white point, luminance."""
     display = info.mastering_display
     assert display is not None, "asked for only where there is one"  # noqa: S101
     red, green, blue = display.primaries

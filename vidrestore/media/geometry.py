@@ -1,4 +1,4 @@
-"""Between the coded picture and what a viewer sees: rotation and the shape of a pixel."""
+"""Geometry between the frame and what a viewer sees: rotation and the shape of a pixel."""
 
 import cv2
 import numpy as np
@@ -10,13 +10,13 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 def display_size(frame: Frame) -> tuple[int, int]:
-    """Width and height in display pixels: square, upright, as many rows as are coded."""
+    """Return width and height in display pixels: square, upright, as many rows as are coded."""
     width = max(1, round(frame.width * frame.sample_aspect_ratio))
     return (width, frame.height) if frame.rotation % 180 == 0 else (frame.height, width)
 
 
 def frame_to_display(frame: Frame) -> Float64:
-    """Give the affine map from frame pixels to display pixels.
+    """Return the affine map from frame pixels to display pixels.
 
     Returns:
         float64 [2, 3], (x, y), pixel centres at integers: stretch by the sample aspect ratio, then turn.
@@ -38,7 +38,7 @@ def frame_to_display(frame: Frame) -> Float64:
 
 
 def preview_scale(frame: Frame, *, longest_side: int) -> tuple[float, float]:
-    """Display pixels per preview pixel, across and down; never below 1, for a preview does not enlarge.
+    """Return display pixels per preview pixel, across and down; never below 1, for a preview does not enlarge.
 
     Display pixel `(p + 0.5) * scale - 0.5` is what preview pixel `p` shows; the two scales differ by rounding only.
     """
@@ -48,20 +48,20 @@ def preview_scale(frame: Frame, *, longest_side: int) -> tuple[float, float]:
 
 
 def preview_size(frame: Frame, *, longest_side: int) -> tuple[int, int]:
-    """Width and height of the preview, pixels."""
+    """Return width and height of the preview, pixels."""
     wide, high = display_size(frame)
     shrink = min(1.0, longest_side / max(wide, high))
     return max(1, round(wide * shrink)), max(1, round(high * shrink))
 
 
 def make_preview(frame: Frame, *, longest_side: int) -> UInt8:
-    """Shrink a frame to a small upright picture with square pixels.
+    """Shrink a frame to a small upright image with square pixels.
 
-    Each plane is averaged down in its own sampling, then turned into RGB: a full-size RGB picture never exists.
+    Each plane is averaged down in its own sampling, then turned into RGB: a full-size RGB image never exists.
 
     Args:
         frame: any native frame.
-        longest_side: the preview's longer side, pixels; smaller films are not enlarged.
+        longest_side: the preview's longer side, pixels; smaller videos are not enlarged.
 
     Returns:
         uint8 [h, w, 3] RGB.

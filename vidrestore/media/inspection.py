@@ -1,11 +1,11 @@
-"""Opening a film for the first time, in a process of its own that is killed when it takes too much.
+"""The first opening of a video, in a separate process that is killed when it takes too much.
 
-What opens hostile input first is `probe`, and planning. What they cost is not bounded by the size of the file: a few
+What opens hostile input first is `probe`, and planning. Their cost is not bounded by the size of the file: a few
 bytes of an MP4's index can ask for gigabytes (a sample table may be no more than a count, of which FFmpeg makes 24
-bytes of memory each), and FFmpeg has no limit for that, nor for time. A film that was opened within the limits costs
-whoever restores it the same again, so that it is enough to look at each film once with care.
+bytes of memory each), and FFmpeg has no limit for that, nor for time. A video that was opened within the limits costs
+the restoration the same again, so that it is enough to inspect each video once.
 
-The process loads PyAV and numpy only, a quarter of a second; it serves all films of its parent, and ends by itself when
+The process loads PyAV and numpy only; it serves all videos of its parent, and ends by itself when
 it is not asked for a while. It is no sandbox: it has the rights of its user.
 """
 
@@ -29,29 +29,29 @@ from vidrestore.media.segments import VideoIndex
 _GIB = 2**30
 _MIB = 2**20
 _BYTES_PER_PIXEL = 64
-"""Of the largest picture allowed: a decoder holds up to some twenty, of 1.5 to 6 bytes a pixel."""
+"""Memory per pixel of the largest frame allowed: a decoder holds up to some twenty, of 1.5 to 6 bytes a pixel."""
 _GRACE_SECONDS = 5.0
-"""After which a process that did not end itself in time is killed: a stuck disk may keep it."""
+"""Time after which a process that did not end itself in time is killed: a stuck disk may keep it."""
 _TOO_LONG = frozenset({signal.SIGALRM, signal.SIGXCPU})
 
 
 @dataclass(frozen=True, slots=True)
 class InspectionLimits:
-    """What looking at a film may cost."""
+    """Limits on the cost of an inspection."""
 
     memory_mib: int = 1024
-    """Beyond what the process has at its start, and beside its pictures."""
+    """Memory beyond what the process has at its start, and in addition to its frames."""
     cpu_seconds: float = 60.0
     cpu_seconds_per_gib: float = 60.0
-    """More for large files. Demuxing a GiB takes 2 s of a slow processor, in the worst of containers 20."""
+    """Processor time; more for large files. Containers differ tenfold in the time to demux a GiB."""
     wall_seconds: float = 300.0
     wall_seconds_per_gib: float = 600.0
-    """Networks read 2 MB/s at the least."""
+    """Elapsed time: networks read 2 MB/s at the least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the process is asked."""
+    """A request to the process."""
 
     path: str
     """Absolute."""
@@ -64,15 +64,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a film was found to be."""
+    """The result of an inspection."""
 
     info: VideoInfo
     index: VideoIndex | None
-    """Where it was asked for."""
+    """Index of the video, where it was asked for."""
 
 
 def inspect(path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: InspectionLimits | None = None) -> VideoInfo:
-    """What `reader.probe` says of a file of which nothing is known yet.
+    """Return what `reader.probe` reports of a file of which nothing is known yet.
 
     Raises:
         InputError: as `reader.probe` does, and when it takes too much memory or time.
@@ -84,7 +84,7 @@ def inspect(path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: Inspectio
 def inspect_and_index(
     path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: InspectionLimits | None = None
 ) -> tuple[VideoInfo, VideoIndex]:
-    """What `reader.probe` and `segments.index_film` say of a file of which nothing is known yet.
+    """Return what `reader.probe` and `segments.index_film` report of a file of which nothing is known yet.
 
     Raises:
         InputError: as these two do, and when it takes too much memory or time.
@@ -96,11 +96,11 @@ def inspect_and_index(
 
 
 def inspect_to_rewrite(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
-    """What `inspect` says of a film whose pictures will be written anew, with the same times.
+    """Return what `inspect` reports of a video whose frames will be written again, with the same times.
 
     Raises:
-        InputError: as `inspect` does, and when the result could not hold the times; whoever indexes a film calls
-            `gaps.refuse_long_gaps` himself.
+        InputError: as `inspect` does, and when the result could not hold the times; a caller that indexes a video calls
+            `gaps.refuse_long_gaps` itself.
         WorkerError: the process could not begin.
     """
     info = inspect(path, max_pixels=max_pixels)
@@ -112,7 +112,7 @@ def inspect_to_rewrite(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Vid
 def _request(path: str | Path, max_pixels: int, limits: InspectionLimits | None, *, wants_index: bool) -> Request:
     limits = limits or InspectionLimits()
     gib = 0.0
-    with suppress(OSError):  # what is not there is told by whoever opens it
+    with suppress(OSError):  # a missing file is reported by whoever opens it
         gib = Path(path).stat().st_size / _GIB
     return Request(
         os.path.abspath(path),  # noqa: PTH100  resolve() follows links
@@ -125,7 +125,7 @@ def _request(path: str | Path, max_pixels: int, limits: InspectionLimits | None,
 
 
 class _Inspections:
-    """The one process of this process; begun when it is first asked, and again when it ended."""
+    """The one process of this process; started at the first request, and again when it has ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -138,7 +138,7 @@ class _Inspections:
             # a process that was idle may end just when it is asked: then the next one answers
             found = self._ask(request) or self._ask(request)
         if found is None:
-            raise WorkerError("the process that opens films ends as soon as it begins; see its messages above")
+            raise WorkerError("the process that opens videos ends as soon as it begins; see its messages above")
         return found
 
     def _ask(self, request: Request) -> Inspection | None:
@@ -184,7 +184,7 @@ class _Inspections:
         return self._process, ours
 
     def end(self) -> None:
-        """Kill it, whatever it waits for."""
+        """Kill the process, whatever it waits for."""
         if self._connection is not None:
             self._connection.close()
         if self._process is not None and self._owner == os.getpid():

@@ -1,4 +1,4 @@
-"""The process that opens films first: `python -m vidrestore.media.inspection_process`. See `inspection`."""
+"""The process that opens videos first: `python -m vidrestore.media.inspection_process`. See `inspection`."""
 
 import resource
 import signal
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _answer(request: Request) -> tuple[Inspection | VidrestoreError, bool]:
-    """What is found, and whether the process is as good as before."""
+    """Return the result, and whether the process is as good as before."""
     _limit(request)
     try:
         info = probe(request.path, max_pixels=request.max_pixels, frame_threads=False)
@@ -44,12 +44,12 @@ def _answer(request: Request) -> tuple[Inspection | VidrestoreError, bool]:
 
 
 def _limit(request: Request) -> None:
-    """From here on the kernel refuses memory, and ends this process when it is over its time, wherever it is."""
+    """Let the kernel refuse memory, and end this process when it is over its time, wherever it is."""
     signal.setitimer(signal.ITIMER_REAL, request.wall_seconds)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     spent = usage.ru_utime + usage.ru_stime
     _lower(resource.RLIMIT_CPU, int(spent + request.cpu_seconds) + 1)
-    with suppress(OSError):  # only Linux tells how much it is now
+    with suppress(OSError):  # only Linux reports how much it is now
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         _lower(resource.RLIMIT_AS, pages * _PAGE + request.memory_bytes)
 

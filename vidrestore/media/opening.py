@@ -1,4 +1,4 @@
-"""Opening a source: every way in which a path is not a video gets its own words."""
+"""Opens a source; each reason why a path is not a video has its own message."""
 
 import errno
 import logging
@@ -18,18 +18,18 @@ _log = logging.getLogger(__name__)
 
 _SNIFFED_BYTES = 4096
 MOST_CHAPTERS = 10_000
-"""Chapters of a film. FFmpeg's time for them grows with the square of their number, at every opening."""
+"""Maximum number of chapters. FFmpeg's time for them grows with the square of their number, at every opening."""
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}  # noqa: PLR2004
-"""PyAV 18 refuses a film whose title is not UTF-8 unless told otherwise; later versions take it as it is."""
+"""Options by which PyAV 18 accepts a title that is not UTF-8; later versions do by themselves."""
 
 
 def open_source(path: Path, *, max_pixels: int | None = None) -> InputContainer:
     """Open a local media file for reading; the caller closes it.
 
-    `max_pixels` bounds what FFmpeg decodes to find out what the file is. A film is opened with it first; whoever opens
-    the same film again needs it no more.
+    `max_pixels` bounds what FFmpeg decodes to find out what the file is. A video is opened with it first; later
+    openings of the same video need it no more.
 
-    Raises InputError, with its own text for: no such file, a folder, something that is not a file, no permission,
+    Raises InputError, with its own message for: no such file, a folder, something that is not a file, no permission,
     an empty file, a playlist of other files, a text file, an MP4 without its index, and anything else that FFmpeg does
     not know.
     """
@@ -52,13 +52,13 @@ def open_source(path: Path, *, max_pixels: int | None = None) -> InputContainer:
 
 
 def video_stream(path: Path, container: InputContainer) -> av.VideoStream:
-    """The first stream of moving pictures: cover art is none.
+    """Return the first video stream; cover art is none.
 
     Raises InputError naming what the file holds instead.
     """
-    films = [stream for stream in container.streams.video if not stream_info(stream).cover]
-    if films:
-        stream = films[0]
+    videos = [stream for stream in container.streams.video if not stream_info(stream).cover]
+    if videos:
+        stream = videos[0]
         if codec_context(stream) is None:
             raise InputError(f"{path} holds video in a codec that this build of FFmpeg cannot decode; convert it first")
         return stream
@@ -82,12 +82,12 @@ def _check_file(path: Path) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether FFmpeg, or a library of it, could not have the memory that it asked for."""
+    """Return whether FFmpeg, or a library of it, could not have the memory that it asked for."""
     return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def needs_too_much_memory(path: Path) -> str:
-    """Say that a film cannot be handled in the memory that there is or that is allowed."""
+    """Return the message that a video cannot be handled in the memory that there is or that is allowed."""
     return f"{path} needs more memory to be opened than is allowed; it is damaged, or made to use up memory"
 
 

@@ -1,4 +1,4 @@
-"""Where results go: checked before work starts, written aside, and moved into place when complete."""
+"""Destinations of results: checked before work starts, written to temporary files, and moved when complete."""
 
 import errno
 import os
@@ -22,11 +22,11 @@ CONTAINERS: dict[str, str] = {
     ".ts": "mpegts",
 }
 """Extensions that a result may have -> FFmpeg's name of the muxer. AVI holds no times, and FFmpeg's NUT loses them
-where pictures are reordered and their distances vary."""
+where frames are reordered and their distances vary."""
 
 
 def container_format(destination: Path) -> str:
-    """FFmpeg's name of the container that a destination's extension asks for; OutputError when it is unknown."""
+    """Return FFmpeg's name of the container that a destination's extension names; OutputError when it is unknown."""
     extension = destination.suffix.lower()
     if extension not in CONTAINERS:
         known = ", ".join(CONTAINERS)
@@ -36,9 +36,9 @@ def container_format(destination: Path) -> str:
 
 
 def check_destination(source: Path, destination: Path, *, overwrite: bool) -> None:
-    """Make sure that a result can be written, before any work is done.
+    """Check that a result can be written, before any work is done.
 
-    Raises OutputError, with its own text for: unknown extension, a folder, no such folder, a folder or file that may
+    Raises OutputError, with its own message for: unknown extension, a folder, no such folder, a folder or file that may
     not be written, the source itself (also through a link), and a file that exists while `overwrite` is false.
     """
     if destination.is_dir():
@@ -71,7 +71,7 @@ def _check_existing(source: Path, destination: Path, *, overwrite: bool) -> None
 
 @contextmanager
 def atomic_output(destination: Path) -> Iterator[Path]:
-    """A hidden path beside `destination` to write to; it takes the destination's place when the block succeeds.
+    """Give a hidden path next to `destination` to write to; it takes the destination's place when the block succeeds.
 
     The file has the same extension. It is synced to disk before it is moved, and removed on any exception, also on
     KeyboardInterrupt: a destination is complete or untouched. OutputError on failures of the disk.
@@ -92,7 +92,7 @@ def atomic_output(destination: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_dir(destination: Path) -> Iterator[Path]:
-    """A hidden folder beside `destination` for parts, on the same disk; removed at the end whatever happens."""
+    """Create a hidden folder next to `destination` for parts, on the same disk; removed at the end whatever happens."""
     with translate_write_errors(destination):
         folder = Path(tempfile.mkdtemp(prefix=f".{destination.stem}.", suffix=".parts", dir=destination.parent))
     try:
@@ -129,7 +129,7 @@ def _reserve(destination: Path) -> tuple[int, str]:
 
 
 def result_mode(destination: Path) -> int:
-    """Permissions of a file that the user would have made: mkstemp's are the owner's alone."""
+    """Return the permissions of a file that the user would have made: mkstemp's are the owner's alone."""
     if destination.exists():
         return destination.stat().st_mode & 0o777
     umask = os.umask(0)

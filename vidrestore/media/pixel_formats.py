@@ -1,4 +1,4 @@
-"""Which pixel formats travel through the system untouched, and how the others become one of them.
+"""The pixel formats that travel through the system untouched, and the conversion of the others to one of them.
 
 A *native* format is planar (or packed 8-bit RGB) with 8- to 16-bit little-endian samples. Every other format has
 one native format with the same subsampling and depth, so that nothing but the layout changes.
@@ -38,7 +38,7 @@ _CHROMA = {(8, 8): "444", (4, 8): "422", (4, 4): "420", (8, 4): "440", (2, 8): "
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How pictures of one source format are handed out."""
+    """Layout in which frames of one source format are returned."""
 
     native: str
     """The native format, one of `NATIVE_FORMATS`."""
@@ -47,7 +47,7 @@ class Layout:
     converted: bool
     """Whether swscale rearranges the samples; when not, planes are views of decoder memory."""
     alpha: bool
-    """Whether the source format has an alpha channel, which is not handed out."""
+    """Whether the source format has an alpha channel, which is not returned."""
     full_range: bool
     """Whether the format itself says full range (the yuvj family)."""
     exact: bool = True
@@ -56,7 +56,7 @@ class Layout:
 
 @cache
 def layout_of(source: str) -> Layout:
-    """The way in which pictures of FFmpeg's pixel format `source` are handed out.
+    """Return the layout in which frames of FFmpeg's pixel format `source` are returned.
 
     Raises ValueError when the format is not one that a CPU can read (a hardware surface).
     """
@@ -71,7 +71,7 @@ def layout_of(source: str) -> Layout:
     native = _nearest(source, description)
     viewed_as = native
     if source.startswith(("yuva", "gbrap")) and native.startswith(("yuv", "gbrp")):
-        # swscale rounds when it drops the alpha plane of a deep picture; leaving it out is exact and costs nothing
+        # swscale rounds when it drops the alpha plane of a deep frame; leaving it out is exact and costs nothing
         viewed_as = native.replace("yuv", "yuva").replace("gbrp", "gbrap")
     inexact = source.startswith(("xyz", "bayer")) or _is_float(source)
     return Layout(native, viewed_as, converted=viewed_as != source, alpha=alpha, full_range=False, exact=not inexact)
@@ -100,23 +100,23 @@ def _deep(family: str, depth: int) -> str:
 
 
 def bit_depth(pixel_format: str) -> int:
-    """Bits of one sample of a format."""
+    """Return the bits of one sample of a format."""
     return max(component.bits for component in av.VideoFormat(pixel_format, EIGHT_BITS, EIGHT_BITS).components)
 
 
 def is_rgb(pixel_format: str) -> bool:
-    """Whether a format holds red, green and blue rather than luma and chroma."""
+    """Return whether a format holds red, green and blue rather than luma and chroma."""
     return av.VideoFormat(pixel_format, EIGHT_BITS, EIGHT_BITS).is_rgb
 
 
 def chroma_size(pixel_format: str) -> tuple[int, int]:
-    """Width and height of the chroma planes of a luma plane of 8 x 8; (0, 0) for grey, (8, 8) for RGB."""
+    """Return width and height of the chroma planes for a luma plane of 8 x 8; (0, 0) for grey, (8, 8) for RGB."""
     components = av.VideoFormat(pixel_format, EIGHT_BITS, EIGHT_BITS).components
     return (components[1].width, components[1].height) if len(components) > 1 else (0, 0)
 
 
 def plane_shapes(pixel_format: str, width: int, height: int) -> tuple[tuple[int, ...], ...]:
-    """Shapes [height, width] (or [height, width, 3]) of the planes of a native format, in its order."""
+    """Return the shapes [height, width] (or [height, width, 3]) of the planes of a native format, in its order."""
     if pixel_format == "rgb24":
         return ((height, width, 3),)
     components = sorted(av.VideoFormat(pixel_format, width, height).components, key=lambda item: item.plane)
@@ -124,13 +124,13 @@ def plane_shapes(pixel_format: str, width: int, height: int) -> tuple[tuple[int,
 
 
 def frame_bytes(pixel_format: str, width: int, height: int) -> int:
-    """Bytes of the planes of a picture of a native format."""
+    """Return the bytes of the planes of a frame of a native format."""
     samples = sum(math.prod(shape) for shape in plane_shapes(pixel_format, width, height))
     return samples * (1 if bit_depth(pixel_format) <= EIGHT_BITS else 2)
 
 
 def views(frame: av.VideoFrame, native: str) -> Planes:
-    """Read-only views of the first planes of `frame`, as planes of the native format `native`.
+    """Return read-only views of the first planes of `frame`, as planes of the native format `native`.
 
     Each is uint8 or uint16 [height, width], or uint8 [height, width, 3] for rgb24. They share the frame's memory
     and keep it alive.
@@ -142,7 +142,7 @@ def views(frame: av.VideoFrame, native: str) -> Planes:
 
 
 def fill(frame: av.VideoFrame, planes: Planes) -> None:
-    """Copy the planes of a native picture into a new frame of the same format and size."""
+    """Copy the planes of a native frame into a new frame of the same format and size."""
     for target, plane in zip(_writable(frame, frame.format.name), planes, strict=True):
         target[...] = plane
 
@@ -156,6 +156,6 @@ def _writable(frame: av.VideoFrame, native: str) -> Planes:
 def _view(plane: VideoPlane, shape: tuple[int, ...], deep: bool) -> Plane:  # noqa: FBT001  private, and named
     raw = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(shape[0], -1)
     rows: Plane = raw.view(np.uint16) if deep else raw
-    # a bottom-up picture (raw AVI) has its rows in memory from the last to the first
+    # a bottom-up frame (raw AVI) has its rows in memory from the last to the first
     upright = rows[::-1] if plane.line_size < 0 else rows
     return upright[:, : math.prod(shape[1:])].reshape(shape)

@@ -1,4 +1,4 @@
-"""What is known about a video before its frames are read."""
+"""The description of a video that is known before its frames are read."""
 
 import io
 import re
@@ -20,15 +20,15 @@ from vidrestore.types import Colour
 UNSPECIFIED = 2
 _TIMED = frozenset({"video", "audio", "subtitle", "data"})
 _SEGMENT = bytes.fromhex("18538067")
-"""The element that holds the whole of a Matroska file, after its header."""
+"""Id of the element that holds the whole of a Matroska file, after its header."""
 _LONGEST_HEADER = 4096
 """Bytes."""
 _TITLES = ("title", "name", "filename")
-"""Where containers keep what a stream is called."""
+"""Keys under which containers keep the title of a stream."""
 LIMITED_RANGE = 1
 FULL_RANGE = 2
 INTERLACED_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
-"""FFmpeg's field orders of interlaced streams -> which field comes first."""
+"""FFmpeg's field orders of interlaced streams -> the field that comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class StreamInfo:
     disposition: int
     """FFmpeg's disposition bits."""
     cover: bool
-    """Whether it is an attached picture, not a film."""
+    """Whether it is cover art, not a video."""
 
 
 @dataclass(frozen=True, slots=True)
 class MasteringDisplay:
-    """The screen that a HDR10 film was graded on (SMPTE ST 2086)."""
+    """The screen on which a HDR10 video was graded (SMPTE ST 2086)."""
 
     primaries: tuple[tuple[Fraction, Fraction], ...]
     """CIE 1931 (x, y) of red, green and blue."""
@@ -63,7 +63,7 @@ class MasteringDisplay:
 
 @dataclass(frozen=True, slots=True)
 class ContentLight:
-    """How bright a HDR10 film gets (CTA-861.3)."""
+    """Peak brightness of a HDR10 video (CTA-861.3)."""
 
     maximum: int
     """MaxCLL, cd/m2."""
@@ -81,23 +81,23 @@ class VideoInfo:
     codec: str
     stream_index: int
     width: int
-    """Of the coded picture, before rotation and sample aspect ratio."""
+    """Width of the frame, before rotation and sample aspect ratio."""
     height: int
     source_pixel_format: str
-    """FFmpeg's name of what the decoder gives."""
+    """FFmpeg's name of the decoder's pixel format."""
     pixel_format: str
-    """The native format of every frame that the reader hands out."""
+    """The native format of every frame that the reader returns."""
     time_base: Fraction
     start_pts: int
-    """Of the first frame, in units of `time_base`."""
+    """Time of the first frame, in units of `time_base`."""
     average_rate: Fraction | None
-    """Frames a second."""
+    """Frames per second."""
     frames: int | None
     """The container's count, which can be wrong; None when it does not say."""
     duration: Fraction | None
     """Seconds."""
     rotation: int
-    """Degrees a viewer turns the coded picture, counter-clockwise: 0, 90, 180 or 270."""
+    """Degrees a viewer turns the frame, counter-clockwise: 0, 90, 180 or 270."""
     display_matrix: tuple[int, ...] | None
     """The nine numbers that rotation was read from, as FFmpeg holds them."""
     sample_aspect_ratio: Fraction
@@ -106,15 +106,15 @@ class VideoInfo:
     field_order: str | None
     """"tff" or "bff" when the stream says which field comes first."""
     bit_rate: int | None
-    """Bits a second."""
+    """Bits per second."""
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
     streams: tuple[StreamInfo, ...]
     chapters: int
     metadata: tuple[tuple[str, str], ...]
-    """The container's, sorted by key."""
+    """Metadata of the container, sorted by key."""
     notes: tuple[str, ...] = ()
-    """What of the picture is not handed out or not exact, one sentence each."""
+    """Properties of the video that are not returned or not exact, one sentence each."""
 
 
 def describe(
@@ -172,17 +172,17 @@ def stream_info(stream: av.stream.Stream) -> StreamInfo:
 
 
 def _printable(text: str) -> str:
-    """Text as it came, save for bytes that are not UTF-8, which PyAV 19 hands on as lone surrogates."""
+    """Return text as it came, save for bytes that are not UTF-8, which PyAV 19 passes on as lone surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def codec_context(stream: av.stream.Stream) -> av.CodecContext | None:
-    """The stream's decoder, None where this build of FFmpeg has none (PyAV's own annotation says otherwise)."""
+    """Return the stream's decoder, None where this build of FFmpeg has none (PyAV's own annotation says otherwise)."""
     return getattr(stream, "codec_context", None)
 
 
 def colour_of(frame: av.VideoFrame, stream: av.VideoStream, layout: Layout) -> Colour:
-    """The frame's own colour tags, the stream's where it has none."""
+    """Return the frame's own colour tags, the stream's where it has none."""
     codec = stream.codec_context
     full = layout.full_range or is_rgb(layout.native) or (frame.color_range or codec.color_range) == FULL_RANGE
     return Colour(
@@ -198,12 +198,12 @@ def _tag(own: int, inherited: int) -> int:
 
 
 def rotation_of(frame: av.VideoFrame) -> int:
-    """Counter-clockwise degrees of the display matrix, to the nearest of 0, 90, 180 and 270."""
+    """Return the counter-clockwise degrees of the display matrix, to the nearest of 0, 90, 180 and 270."""
     return round(frame.rotation / 90) % 4 * 90
 
 
 def aspect_of(stream: av.VideoStream) -> Fraction:
-    """Width over height of a coded pixel; 1 where the stream does not say or says nonsense."""
+    """Return width over height of a coded pixel; 1 where the stream does not say or says nonsense."""
     ratio = to_fraction(stream.sample_aspect_ratio)
     return ratio if ratio and ratio > 0 else Fraction(1)
 
@@ -216,16 +216,16 @@ def _duration(container: InputContainer, stream: av.VideoStream) -> Fraction | N
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """How long a file that does not count its frames says that its video is."""
+    """The length of the video that a file promises without counting its frames."""
 
     end: Fraction
-    """Seconds, when the last frame leaves the screen."""
+    """Time in seconds when the last frame leaves the screen."""
     certain: bool
-    """Whether it is said of the video itself, and not of the file as a whole."""
+    """Whether it is stated for the video itself, and not for the file as a whole."""
 
 
 def declared_end(path: Path, container: InputContainer, stream: av.VideoStream) -> Promise | None:
-    """What a Matroska or WebM file promises; None for other files, whose length FFmpeg takes from what is there."""
+    """Return what a Matroska or WebM file promises; None for others, whose length FFmpeg takes from what is there."""
     if "matroska" not in container.format.name:
         return None
     if (own := _seconds_of(stream.metadata.get("DURATION", ""))) is not None:
@@ -234,19 +234,19 @@ def declared_end(path: Path, container: InputContainer, stream: av.VideoStream) 
         return None
     others = any(other.type in _TIMED and other.index != stream.index for other in container.streams)
     if others and not _is_cut_off(path):
-        # sound may go on after the last picture
+        # audio may go on after the last frame
         return None
     return Promise(Fraction(container.duration, av.time_base), certain=False)
 
 
 def _seconds_of(duration: str) -> Fraction | None:
-    """Seconds of Matroska's tag, such as "00:00:02.400000000"."""
+    """Parse Matroska's tag, such as "00:00:02.400000000"; return seconds."""
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", duration.strip("\0 "), re.ASCII)
     return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Whether a Matroska file is shorter than its segment says."""
+    """Return whether a Matroska file is shorter than its segment says."""
     with path.open("rb") as file:
         head = file.read(_LONGEST_HEADER)
         length = file.seek(0, io.SEEK_END)

@@ -1,4 +1,4 @@
-"""Reading a video: a lazy stream of frames in their native planes, with exact times."""
+"""Reads a video: a lazy stream of frames in their native planes, with exact times."""
 
 import logging
 import os
@@ -30,20 +30,20 @@ _FULL = 2
 _ROUNDED = Fraction(2, 1000)
 """Seconds by which the length in an edit list may be off: it has a coarse unit of its own."""
 _AHEAD_BYTES = 2**29
-"""Of the frames that a decoder works at ahead of time, one a thread: all threads that there are, up to 4K."""
+"""Memory for the frames that a decoder works at ahead of time, one per thread; up to 4K all threads fit."""
 _BYTES_PER_PIXEL = 3
 _MOST_THREADS = 16
-"""That FFmpeg takes by itself."""
+"""Threads that FFmpeg takes by itself at most."""
 _FRAMES_SHORT = Fraction(3, 2)
 _SECONDS_SHORT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRange:
-    """A stretch of a film, as `segments.plan_spans` cuts it; times in the stream's unit.
+    """A stretch of a video, as `segments.plan_spans` cuts it; times in the stream's unit.
 
-    Read are the frames of `begin <= pts < end`; what counts are those of `start <= pts < stop`, the others are there
-    for what looks at neighbours. `None` is the film's own beginning or end.
+    The frames of `begin <= pts < end` are read; those of `start <= pts < stop` count, the others are there for stages
+    that look at neighbours. `None` is the video's own beginning or end.
     """
 
     begin: int | None = None
@@ -51,27 +51,27 @@ class SegmentRange:
     stop: int | None = None
     end: int | None = None
     seek: int | None = None
-    """Time of a key frame from which on all frames from `begin` decode soundly."""
+    """Time of a keyframe from which on all frames from `begin` decode soundly."""
 
     def holds(self, pts: int) -> bool:
-        """Whether a frame counts."""
+        """Return whether a frame counts."""
         return (self.start is None or self.start <= pts) and (self.stop is None or pts < self.stop)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadStatistics:
-    """What became of a source's packets and frames so far; all counts."""
+    """Counts of a source's packets and frames so far."""
 
     frames: int = 0
-    """Handed out."""
+    """Frames returned."""
     undecodable_packets: int = 0
-    """Refused by the decoder; their pictures are missing."""
+    """Packets refused by the decoder; their frames are missing."""
     oversized_pictures: int = 0
-    """Of these, pictures larger than `max_pixels` allows in the middle of a film of smaller ones."""
+    """Frames among these that are larger than `max_pixels`, in the middle of a video of smaller ones."""
     empty_packets: int = 0
-    """Without data: the film's own way of saying that the last picture stays."""
+    """Packets without data: the video's own way of saying that the last frame stays."""
     corrupt_frames: int = 0
-    """Handed out although the decoder found damage and hid it."""
+    """Frames returned although the decoder found damage and hid it."""
     invented_timestamps: int = 0
     """Frames that came without a time."""
     reordered_timestamps: int = 0
@@ -79,47 +79,47 @@ class ReadStatistics:
     adapted_frames: int = 0
     """Frames of another size or format than the first, scaled or converted to it."""
     missing_frames: int = 0
-    """Promised by the container and not there; known at the end only.
+    """Frames promised by the container and not there; known at the end only.
 
     From the container's count where it has one, less what an edit list cuts; in Matroska estimated from the promised
     length, and 0 where nothing is promised.
     """
     read_error: str | None = None
-    """Why reading stopped before the end of the file, if it did."""
+    """Error that stopped reading before the end of the file; None if there was none."""
 
     def losses(self) -> list[str]:
-        """What could not be read, in words."""
-        told = {
+        """Describe what could not be read."""
+        counts = {
             "{} frames are missing": self.missing_frames,
             "{} packets could not be decoded": self.undecodable_packets,
-            "of them, {} hold pictures larger than restore.max_pixels allows": self.oversized_pictures,
+            "of them, {} hold frames larger than restore.max_pixels allows": self.oversized_pictures,
             "{} frames were decoded with damage": self.corrupt_frames,
         }
-        losses = [words.format(number) for words, number in told.items() if number]
+        losses = [words.format(number) for words, number in counts.items() if number]
         return [*losses, f"reading stopped early: {self.read_error}"] if self.read_error else losses
 
     def changes(self) -> list[str]:
-        """What had to be changed, in words."""
-        told = {
+        """Describe what had to be changed."""
+        counts = {
             "{} frames came without a time and were given one": self.invented_timestamps,
             "{} frames were not later than the one before and were moved": self.reordered_timestamps,
-            "{} frames changed size or format in mid-film and were scaled to the first one's": self.adapted_frames,
+            "{} frames changed size or format in mid-video and were scaled to the first one's": self.adapted_frames,
         }
-        return [words.format(number) for words, number in told.items() if number]
+        return [words.format(number) for words, number in counts.items() if number]
 
 
 class VideoReader:
     """The frames of the first video stream of a file, in presentation order.
 
-    Use as a context manager and iterate once. Holds what the decoder holds back, plus one frame. Entering raises
+    Use as a context manager and iterate once. Holds the frames that the decoder holds back, plus one. Entering raises
     InputError when `path` is not a readable video; `info` is known from then on.
 
     With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
-    It is for films whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
-    to where it should, the film is decoded from its beginning.
+    It is for videos whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
+    to where it should, the video is decoded from its beginning.
 
-    Films of pictures of more than `max_pixels` pixels are refused; such pictures in the middle of a film of smaller
-    ones are never decoded, and counted. Without `frame_threads` fewer of them are in memory, and decoding is slower.
+    Videos of more than `max_pixels` pixels per frame are refused; such frames in the middle of a video of smaller ones
+    are never decoded, and counted. Without `frame_threads` fewer frames are in memory, and decoding is slower.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class VideoReader:
         self._read_error: str | None = None
         self._problem: str | None = None
         self._decoded = False
-        """Whether there was a picture that is restored."""
+        """Whether there was a frame that is restored."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -191,7 +191,7 @@ class VideoReader:
         self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
 
     def _within(self, span: SegmentRange) -> Iterator[Frame]:
-        """The frames of a span; `_frames` counts those that count."""
+        """Yield the frames of a span; `_frames` counts those that count."""
         if span.begin is None:
             yield self._frame(self._first, self.info.start_pts)
         for picture in self._pictures:
@@ -203,7 +203,7 @@ class VideoReader:
             yield self._frame(picture, pts)
 
     def _go_to(self, container: InputContainer, begin: int, seek: int | None) -> None:
-        """Set the decoder on, so that the frames from `begin` on come next, among others before them."""
+        """Set up the decoder so that the frames from `begin` on come next, among others before them."""
         self._pictures.close()
         for target in (seek, None) if seek is not None else (None,):
             self._undecodable = self._oversized = self._empty = 0
@@ -234,25 +234,25 @@ class VideoReader:
             raise InputError(f"{self._path} {why_too_large(width, height, max_pixels=self._max_pixels)}")
 
     def _missing_of_count(self, promised: int) -> int:
-        """Of what the container counts; in MP4 it counts also the frames that an edit list cuts."""
+        """Return the frames missing from the container's count; MP4's includes the frames that an edit list cuts."""
         lacking = promised - self._frames - self._empty
         counted = lacking - self._undecodable
         if self._stream.duration is not None:
             end = (self._stream.start_time or 0) + self._stream.duration
             tail = max(0, round((end - self._timestamps.end) / self._step()))
-            # within the length that is left nothing tells a lost picture from a cut one
+            # within the length that is left nothing distinguishes a lost frame from a cut one
             counted = min(lacking, tail) if self._is_edited(promised) else max(counted, min(lacking, tail))
         return max(0, counted)
 
     def _is_edited(self, promised: int) -> bool:
-        """Whether an edit list makes the film shorter than the frames that the container counts."""
+        """Return whether an edit list makes the video shorter than the frames that the container counts."""
         rate, duration = self.info.average_rate, self.info.duration
         if "mp4" not in self.info.container or not rate or duration is None:
             return False
         return duration + _ROUNDED < promised / rate
 
     def _missing_of_length(self) -> int:
-        """Estimated from the promised length; a last picture may stay as long as any before it did, unsaid."""
+        """Estimate missing frames from the promised length; the last may stay as long as any before it, unsaid."""
         if self._declared_end is None:
             return 0
         step = self._step() * self.info.time_base
@@ -262,11 +262,11 @@ class VideoReader:
         return round(shortfall / step) if shortfall > max(least, longest) else 0
 
     def _step(self) -> Fraction:
-        """Between two frames, in the stream's unit: by the average rate where the frames bear it out."""
+        """Return the time between two frames in the stream's unit: by the average rate where the frames bear it out."""
         mean = self._timestamps.mean_step
         rate = self.info.average_rate
         promised = 1 / (rate * self.info.time_base) if rate else mean
-        # one long picture makes FFmpeg guess absurd rates for Matroska
+        # one long frame makes FFmpeg guess absurd rates for Matroska
         return promised if mean / 2 <= promised <= mean * 2 else mean
 
     def _decode(self, container: InputContainer, stream: av.VideoStream) -> Generator[av.VideoFrame]:
@@ -303,7 +303,7 @@ class VideoReader:
         return [picture for picture in pictures if self._fits(picture)]
 
     def _fits(self, picture: av.VideoFrame) -> bool:
-        """Whether a picture is no larger than allowed: containers and decoders may each say something else."""
+        """Return whether a frame is no larger than allowed: container and decoder may state different sizes."""
         if not is_too_large(picture.width, picture.height, max_pixels=self._max_pixels):
             self._decoded = True
             return True
@@ -334,7 +334,7 @@ class VideoReader:
         try:
             return layout_of(picture.format.name)
         except ValueError as error:
-            raise InputError(f"{self._path} decodes to pictures that cannot be read: {error}") from error
+            raise InputError(f"{self._path} decodes to frames that cannot be read: {error}") from error
 
     def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
         time_base = time_base_of(stream)
@@ -368,7 +368,7 @@ class VideoReader:
         return frame
 
     def _adapt(self, picture: av.VideoFrame, *, counts: bool) -> av.VideoFrame:
-        """The picture in the layout of the first one."""
+        """Convert a frame to the layout of the first one."""
         info, layout = self.info, self._layout
         same = (picture.width, picture.height, picture.format.name) == (
             info.width,
@@ -405,9 +405,9 @@ def _chained(first: av.VideoFrame | None, others: Generator[av.VideoFrame]) -> G
 
 
 def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame_threads: bool = True) -> VideoInfo:
-    """What is known about a video: opens it and decodes its first frame, here; `inspection.inspect` does it with care.
+    """Open a video and decode its first frame, in this process; `inspection.inspect` does it with care.
 
-    Raises InputError when `path` is not a readable video, or one of larger pictures than `max_pixels`.
+    Raises InputError when `path` is not a readable video, or one of larger frames than `max_pixels`.
     """
     with VideoReader(path, max_pixels=max_pixels, frame_threads=frame_threads) as reader:
         return reader.info

@@ -1,4 +1,4 @@
-"""A video with new pictures and everything else as it was: planned before the work, muxed and checked after it."""
+"""A video with new frames and everything else as it was: planned before the work, muxed and checked after it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ from vidrestore.media.writer import check_encoding
 
 
 def check_rewrite(source: Path, destination: Path, info: VideoInfo, encode: EncodeConfig) -> RemuxPlan:
-    """Plan what becomes of every stream of a source when its video is encoded anew.
+    """Plan what becomes of every stream of a source when its video is encoded again.
 
     Args:
         source: the video.
-        destination: its extension names the container.
+        destination: result; its extension names the container.
         info: what is known of the source.
         encode: how the new video is encoded.
 
     Raises:
         InputError: the source is not a video.
         OutputError: the container is unknown, or does not hold the new video or the audio.
-        ConfigError: the encoder cannot be had as configured.
+        ConfigError: the encoder cannot be configured as asked.
     """
     container_format(destination)
     return check_remux(source, destination, video_codec=check_encoding(info, encode).codec)
@@ -41,13 +41,13 @@ def mux_complete(
     plan: RemuxPlan | None = None,
     info: VideoInfo | None = None,
 ) -> RemuxReport:
-    """Mux encoded segments with everything else of their source, and make sure that no frame is missing.
+    """Mux encoded segments with everything else of their source, and check that no frame is missing.
 
     Args:
         segments: encoded video, in order.
-        source: where the audio, subtitles, chapters and metadata come from.
+        source: video with the audio, subtitles, chapters and metadata.
         destination: written as it is muxed: give a temporary file, and publish it when this returns.
-        frames: in the segments.
+        frames: number of frames in the segments.
         strict: whether streams that are damaged in the source are an error.
         plan: what becomes of each stream, if it is known already.
         info: what is known of the source already.
@@ -76,11 +76,11 @@ def refuse_losses(losses: Sequence[str], source: Path | str, *, strict: bool) ->
 def rewrite_warnings(
     read: ReadStatistics, notes: Iterable[str], encoder_notes: Iterable[str], muxed: RemuxReport | None
 ) -> list[str]:
-    """List everything that is not in a result as it was in its source: the one place that words it.
+    """List everything that is not in a result as it was in its source: all wording is here.
 
     Args:
-        read: what was lost and changed when the source was decoded.
-        notes: what of the picture the reader does not keep, or anything else to be said of it.
+        read: counts of what was lost and changed when the source was decoded.
+        notes: what of the video the reader does not keep, or anything else to be said of it.
         encoder_notes: what the encoder does not keep.
         muxed: what became of the other streams; None where it has not come to that.
     """

@@ -1,4 +1,4 @@
-"""Cutting a film into segments that can be restored anywhere, in any order, and joined to what one pass gives."""
+"""Cuts a video into segments that can be restored anywhere, in any order, and muxed to the result of a single pass."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -20,26 +20,26 @@ from vidrestore.media.time_base import time_base_of, to_fraction
 _NEAR = 0.25
 """Share of a segment's length by which a border may move to a better place."""
 _SHORT_GROUP = 0.9
-"""A group of pictures that is shorter than this share of the usual one was ended by the encoder, mostly for a cut."""
+"""A group of pictures shorter than this share of the usual one was ended by the encoder, mostly for a shot change."""
 _SECONDS_LACKING = 1
 
 
 @dataclass(frozen=True, slots=True)
 class VideoIndex:
-    """When every frame of a film is shown; 8 bytes a frame."""
+    """Times of all frames of a video; 8 bytes per frame."""
 
     time_base: Fraction
     times: "array[int]"
     """Presentation times of all frames, ascending, in units of `time_base`."""
     keys: "array[int]"
-    """Of the key frames among them."""
+    """Times of the keyframes among them."""
     unsplittable_reason: str | None = None
-    """Why the film must be done in one piece, if it must."""
+    """Reason that the video must be restored in one piece; None if it need not."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalSupport:
-    """How far around a frame the restoration looks: so many seconds, and beyond them so many frames."""
+    """The time around a frame that its restoration depends on: seconds, and frames beyond them."""
 
     past_seconds: float = 0.0
     past_frames: int = 0
@@ -48,10 +48,10 @@ class TemporalSupport:
 
 
 def index_film(path: Path) -> VideoIndex:
-    """Read the times of all packets of a film's video; nothing is decoded.
+    """Read the times of all packets of a video stream; nothing is decoded.
 
-    A film is not to be cut where its packets do not tell when every frame is shown, and where something of it is
-    missing: only whoever reads such a film in one go knows what became of it.
+    A video is not cut where its packets do not state when every frame is shown, and where something of it is missing:
+    only a reader of the whole video can account for that.
 
     Raises:
         InputError: it is not a readable video.
@@ -83,9 +83,9 @@ def index_film(path: Path) -> VideoIndex:
 
 
 def _bad_packet(packet: "av.Packet[av.VideoStream]", latest: int | None) -> str | None:
-    """What is wrong with a packet, after one that was to be decoded at `latest`."""
+    """Return what is wrong with a packet, after one that was to be decoded at `latest`; None for nothing."""
     if not packet.size:
-        return None if packet.dts is None else "it has packets without a picture"
+        return None if packet.dts is None else "it has packets without a frame"
     if packet.pts is None:
         return "some of its frames have no time"
     if packet.is_corrupt:
@@ -108,7 +108,7 @@ def _bad_timestamps(times: Sequence[int], stream: av.VideoStream) -> str | None:
 def _truncated(
     path: Path, times: Sequence[int], container: "av.container.InputContainer", stream: av.VideoStream
 ) -> str | None:
-    """What is promised and not there; the reader of a whole film says more exactly how much."""
+    """Return what is promised and not there; the reader of a whole video says more exactly how much."""
     time_base = time_base_of(stream)
     longest = max((later - earlier for earlier, later in pairwise(times)), default=0) * time_base
     promise = declared_end(path, container, stream)
@@ -124,13 +124,13 @@ def _truncated(
 
 
 def plan_spans(index: VideoIndex, reach: TemporalSupport, *, frames_per_segment: int) -> tuple[SegmentRange, ...]:
-    """Cut a film into spans of about so many frames, each with the lead-in and lead-out that it needs.
+    """Cut a video into spans of about this many frames, each with the lead-in and lead-out that it needs.
 
-    Borders lie, where one is near, on key frames that end a group of pictures early, for encoders begin a group where
-    a shot begins; else on any key frame, else on any frame. Wherever they lie, the result is the same.
+    Borders lie, where one is near, on keyframes that end a group of pictures early, for encoders begin a group where
+    a shot begins; else on any keyframe, else on any frame. Wherever they lie, the result is the same.
 
     Returns:
-        The spans, in order; their `start`..`stop` make up the whole film.
+        The spans, in order; their `start`..`stop` make up the whole video.
     """
     whole = (SegmentRange(),)
     count = round(len(index.times) / frames_per_segment)
@@ -145,7 +145,7 @@ def plan_spans(index: VideoIndex, reach: TemporalSupport, *, frames_per_segment:
 
 
 def _border(index: VideoIndex, wanted: int, length: int) -> int:
-    """The best frame to begin a segment with, near the one that is wanted."""
+    """Return the best frame to begin a segment with, near the one that is wanted."""
     slack = int(length * _NEAR)
     times = index.times
     low, high = times[max(0, wanted - slack)], times[min(len(times) - 1, wanted + slack)]
@@ -158,7 +158,7 @@ def _border(index: VideoIndex, wanted: int, length: int) -> int:
 
 
 def _ends_early(index: VideoIndex, key: int) -> bool:
-    """Whether the group of pictures before a key frame is shorter than the longest around it."""
+    """Return whether the group of pictures before a keyframe is shorter than the longest around it."""
     position = bisect_left(index.keys, key)
     around = index.keys[max(0, position - 4) : position + 5]
     lengths = [later - earlier for earlier, later in pairwise(around)]
@@ -167,6 +167,7 @@ def _ends_early(index: VideoIndex, key: int) -> bool:
 
 
 def _span(index: VideoIndex, reach: TemporalSupport, first: int, last: int) -> SegmentRange:
+    # widen the frames that count, first..last, by what their restoration depends on, and seek to a keyframe before
     times, unit = index.times, index.time_base
     past = round(Fraction(reach.past_seconds) / unit)
     future = round(Fraction(reach.future_seconds) / unit)
@@ -176,7 +177,7 @@ def _span(index: VideoIndex, reach: TemporalSupport, first: int, last: int) -> S
     stop = times[last] if last < len(times) else None
     if begin <= 0:
         return SegmentRange(None, start, stop, times[end] if end < len(times) else None)
-    # not the key frame at or before it but the one before that: pictures shown around a key frame may lean on both
+    # not the keyframe at or before it but the one before that: frames shown around a keyframe may depend on both
     position = bisect_right(index.keys, times[begin]) - 2
     seek = index.keys[position] if position >= 0 else None
     return SegmentRange(times[begin], start, stop, times[end] if end < len(times) else None, seek)

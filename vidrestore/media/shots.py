@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins, frame by frame."""
+"""Detects where one shot ends and the next begins, frame by frame."""
 
 import cv2
 import numpy as np
@@ -12,12 +12,12 @@ _NOW = FrameTimecode(0, 25.0)
 
 
 class ShotDetector:
-    """Finds hard cuts causally: asked about every frame in order, it answers at once.
+    """Finds shot changes causally: asked about every frame in order, it answers at once.
 
     PySceneDetect's content detector on a small copy, with two differences: a change of brightness that leaves the
-    structure of the picture in place (a camera flash, lightning) is no cut, and the start of the stream does not count
-    as one. Dissolves are not found. A decision depends on this frame and the one before, and on cuts among the
-    `min_shot_frames` before it.
+    structure of the image in place (a camera flash, lightning) is no shot change, and the start of the stream does not
+    count as one. Dissolves are not found. A decision depends on this frame and the one before, and on shot changes
+    among the `min_shot_frames` before it.
     """
 
     def __init__(self, config: ShotConfig | None = None) -> None:
@@ -27,9 +27,9 @@ class ShotDetector:
         self._frames_since_cut = self._config.min_shot_frames
 
     def is_cut(self, image: UInt8) -> bool:
-        """Whether this picture, uint8 [h, w, 3] RGB, opens a new shot; never true for the first picture.
+        """Return whether this image, uint8 [h, w, 3] RGB, opens a new shot; never true for the first image.
 
-        Pictures may change their size; all are compared at the size of the first one's small copy.
+        Images may change their size; all are compared at the size of the first one's small copy.
         """
         small = self._small(image)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
@@ -49,7 +49,7 @@ class ShotDetector:
         else:
             width = min(self._config.width, image.shape[1])
             height = max(1, round(image.shape[0] * width / image.shape[1]))
-        while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:  # a third of the time of one large step
+        while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:  # faster than one large step
             halves = (image.shape[1] // 2, image.shape[0] // 2)
             image = np.asarray(cv2.resize(image, halves, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -12,24 +12,24 @@ class Ratio(Protocol):
 
     @property
     def numerator(self) -> int:
-        """Above the line."""
+        """Number above the line."""
         ...
 
     @property
     def denominator(self) -> int:
-        """Below the line; 0 where nothing was set."""
+        """Number below the line; 0 where nothing was set."""
         ...
 
 
 def to_fraction(ratio: Ratio | None) -> Fraction | None:
-    """The same number as a `Fraction`; None where it is unset, which FFmpeg writes as 0/1 or 0/0."""
+    """Return the same number as a `Fraction`; None where it is unset, which FFmpeg writes as 0/1 or 0/0."""
     if ratio is None or not ratio.numerator or not ratio.denominator:
         return None
     return Fraction(ratio.numerator, ratio.denominator)
 
 
 def time_base_of(timed: "Stream | av.Packet[Any]") -> Fraction:
-    """Seconds in one unit of time of a stream or packet that comes from a file, or goes to one after its header."""
+    """Return the seconds in one unit of time of a stream or packet that is read, or written after its header."""
     time_base = to_fraction(timed.time_base)
     assert time_base, "FFmpeg gives every stream of a file a time base"  # noqa: S101
     return time_base

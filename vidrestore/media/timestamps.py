@@ -1,4 +1,4 @@
-"""Presentation times that grow, whatever the file says: frames without a time, and times that step back."""
+"""Presentation times that grow, whatever the file says: for frames without a time, and times that step back."""
 
 from fractions import Fraction
 
@@ -6,7 +6,7 @@ from fractions import Fraction
 class GrowingTimestamps:
     """Gives every frame of a stream a time later than the one before, and counts what it had to change.
 
-    A sound time is never touched. A missing one is the decoding time where that is later than the last frame, and
+    A valid time is never touched. A missing one is the decoding time where that is later than the last frame, and
     otherwise the last frame plus its duration. A small step back becomes the next tick, so that the frames after it
     keep their own times; a jump back of a second or more (joined recordings) goes on at the frames' own pace.
     """
@@ -20,22 +20,22 @@ class GrowingTimestamps:
         self._passed = 0
         self._gaps = 0
         self.longest = 0
-        """Between two frames so far."""
+        """Longest time between two frames so far."""
         self.invented = 0
         self.reordered = 0
 
     @property
     def end(self) -> int:
-        """When the last frame so far leaves the screen."""
+        """Time when the last frame so far leaves the screen."""
         return self._first if self._last is None else self._last + self._step
 
     @property
     def mean_step(self) -> Fraction:
-        """Between two frames so far; the one known beforehand when there was no second frame."""
+        """Mean time between two frames so far; the one known beforehand when there was no second frame."""
         return Fraction(self._passed, self._gaps) if self._gaps else Fraction(self._step)
 
     def next(self, pts: int | None, dts: int | None, duration: int) -> int:
-        """The time of the next frame in decoder output order, all in the stream's unit."""
+        """Return the time of the next frame in decoder output order, all in the stream's unit."""
         last = self._last
         time = self._invent(dts) if pts is None else pts
         if last is not None and time <= last:

@@ -1,4 +1,4 @@
-"""Encoding frames into a part: the video stream alone, with exact times."""
+"""Encodes frames into a part: the video stream alone, with exact times."""
 
 import logging
 import os
@@ -24,10 +24,11 @@ from vidrestore.types import Frame
 _log = logging.getLogger(__name__)
 
 PART_CONTAINERS = ("mp4", "mov")
-"""In order of preference: MP4 keeps exact times, durations, colour tags and the aspect ratio; MOV holds ProRes and
-DNxHD, which MP4 does not. Matroska rounds times to milliseconds, and NUT loses them (see `output.CONTAINERS`)."""
+"""Containers in order of preference: MP4 keeps exact times, durations, colour tags and the aspect ratio; MOV holds
+ProRes and DNxHD, which MP4 does not. Matroska rounds times to milliseconds, and NUT loses them (see
+`output.CONTAINERS`)."""
 ORIGIN = "origin_pts="
-"""A part that starts before zero starts at zero, and says in its comment where it belongs."""
+"""Prefix of a part's comment with its start time: a part that starts before zero starts at zero."""
 
 _USUAL_RATE = Fraction(25)
 
@@ -54,7 +55,7 @@ class VideoWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the result does not keep, one sentence each."""
+        """Properties that the result does not keep, one sentence each."""
         return self._plan.notes
 
     def __enter__(self) -> Self:
@@ -101,7 +102,7 @@ class VideoWriter:
             self._container.mux_one(packet)
 
     def _sound_dts(self, pts: int, dts: int | None) -> int:
-        """The encoder's decoding time; x265 gives memory's leftovers in films of one or two frames."""
+        """Return the encoder's decoding time; x265 returns uninitialised ones for videos of one or two frames."""
         assert self._first_pts is not None, "packets come after the first frame"  # noqa: S101
         assert self._last_pts is not None, "packets come after the first frame"  # noqa: S101
         first, last = self._first_pts - self._origin, self._last_pts - self._origin
@@ -121,11 +122,11 @@ class VideoWriter:
             )
         if self._last_pts is not None and frame.pts - self._last_pts > longest_gap(frame.time_base):
             gap = why_too_long(frame.pts - self._last_pts, frame.time_base)
-            raise OutputError(f"the film {gap}")
+            raise OutputError(f"the video {gap}")
 
 
 def check_encoding(info: VideoInfo, config: EncodeConfig) -> EncodingPlan:
-    """Open the encoder once, without a file; returns the plan that `VideoWriter` will follow.
+    """Open the encoder once, without a file; return the plan that `VideoWriter` will follow.
 
     Raises ConfigError or OutputError exactly where the writer would: callable before hours of work.
     """
@@ -168,5 +169,5 @@ def _open_encoder(stream: av.VideoStream, info: VideoInfo, plan: EncodingPlan) -
         options = ", ".join(f"{key}={value}" for key, value in plan.options)
         raise OutputError(
             f"{plan.codec} does not take {info.width}x{info.height} {plan.pixel_format} with {options or 'no options'} "
-            f"({reason}); use --lossless, which holds any picture, or another codec"
+            f"({reason}); use --lossless, which holds any frame, or another codec"
         ) from error

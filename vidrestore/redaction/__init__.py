@@ -1,4 +1,4 @@
-"""Secrets out of texts, for every message and log: known ones wherever they stand, and what looks like one in a URL.
+"""Removes secrets from texts, for every message and log: known ones anywhere, and what looks like one in a URL.
 
 An address is taken apart when it comes in (`remember_url`), and its secrets are replaced literally from then on. Texts
 may also hold addresses that nobody announced: of these, too, only what is harmless is left.
@@ -17,9 +17,9 @@ from vidrestore.redaction.urls import EXAMPLE, HIDDEN, hidden, hidden_query, hol
 __all__ = ["HIDDEN", "hidden", "holds_credentials", "redact", "remember", "remember_url"]
 
 _SHORTEST = 4
-"""Characters of a secret that is replaced wherever it stands; shorter ones would garble every message."""
+"""Shortest secret, in characters, that is replaced wherever it stands; shorter ones would garble every message."""
 _UNMISTAKABLE = 8
-"""Characters from which on it is replaced within words, too."""
+"""Length in characters from which on a secret is replaced within words, too."""
 _ORDINARY = frozenset(
     [
         "admin",
@@ -74,7 +74,7 @@ _ORDINARY = frozenset(
 _TOKEN = re.compile(r"\S+")
 _START = re.compile(r"[a-z][a-z0-9+.-]{0,19}\Z", re.IGNORECASE)
 _USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,19}://)(?P<user>[^/@:\n]{0,60}:[^/@\n]{0,200})@", re.IGNORECASE)
-"""Also with spaces in it."""
+"""User and password of a URL, also with spaces."""
 _NAMED = re.compile(
     r"(?P<name>(?:password|passwd|passphrase|pwd|secret|token|api_?key)[\w.-]{0,20}=)(?!\*\*\*)[^\s&;'\"]+",
     re.IGNORECASE,
@@ -109,7 +109,7 @@ def remember_url(url: str) -> None:
 
 
 def redact(text: str) -> str:
-    """The same text with known secrets, users, passwords, and what is not surely harmless in URLs, replaced by ***.
+    """Replace known secrets, users, passwords, and what is not surely harmless in URLs, by ***.
 
     It takes time in proportion to the length. Redacting twice is redacting once.
     """

@@ -1,4 +1,4 @@
-"""What in a URL is secret: its user and password, the values of its query, keys in its path."""
+"""The secrets in a URL: its user and password, the values of its query, keys in its path."""
 
 import re
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ HIDDEN = "***"
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,19})://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _AFTER_HOST = re.compile(r"[/?#]")
 _KEY_SCHEMES = frozenset({"rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpts", "rtmpte"})
-"""Whose path holds a stream key, which is a secret."""
+"""Schemes whose path holds a stream key, which is a secret."""
 _STORES = frozenset({"s3", "gs", "gcs", "az", "abfs", "abfss", "file", "v4l2"})
-"""Where a path is a name, in which ? and = are characters like others."""
+"""Schemes whose path is a name, in which ? and = are characters like others."""
 _HARMLESS = frozenset(
     [
         "bitrate",
@@ -59,16 +59,16 @@ _UNDOUBTED = re.compile(
     r"hdnts|hdnea",
     re.IGNORECASE,
 )
-"""Those of a *file's* address, where the other names mean harmless things."""
+"""Names of such parameters in a *file's* address, where the other names mean harmless things."""
 _PATH_PAIR = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]{0,31}=)(?P<value>.*?)(?=_[A-Za-z][A-Za-z0-9-]{0,31}=|[;,&]|$)")
-"""Cameras of one maker take `user=admin_password=SECRET_channel=1` as a path."""
+"""A pair in a path: cameras of one maker take `user=admin_password=SECRET_channel=1`."""
 EXAMPLE = "USER:PASSWORD"
-"""In our own advice."""
+"""The user and password in our own advice."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Joined in this order they are the URL again."""
+    """The parts of a URL; joined in this order they are the URL again."""
 
     scheme: str
     user: str | None
@@ -98,7 +98,7 @@ class _Parts:
 
 
 def hidden(url: str) -> str:
-    """The URL put together again from what is harmless: scheme, host, port, path, names of parameters."""
+    """Assemble a URL from its harmless parts: scheme, host, port, path, names of parameters."""
     parts = _Parts.of(url)
     if parts is None:
         return url
@@ -117,7 +117,7 @@ def hidden(url: str) -> str:
 
 
 def secrets(url: str) -> Iterator[str]:
-    """The values in a URL that may nowhere be shown, as they are written there."""
+    """Yield the values in a URL that may never be shown, as they are written there."""
     parts = _Parts.of(url)
     if parts is None:
         return
@@ -141,7 +141,7 @@ def secrets(url: str) -> Iterator[str]:
 
 
 def holds_credentials(address: str) -> bool:
-    """Whether the address of a file has a user, or a parameter that is surely a secret."""
+    """Return whether the address of a file has a user, or a parameter that is surely a secret."""
     parts = _Parts.of(address)
     if parts is None:
         return False
@@ -150,13 +150,13 @@ def holds_credentials(address: str) -> bool:
 
 
 def hidden_query(text: str) -> str:
-    """The same without the values behind its first question mark: for addresses without scheme and host."""
+    """Remove the values behind the first question mark: for addresses without scheme and host."""
     before, mark, query = text.partition("?")
     return f"{before}{mark}{_pairs(query, strict=True)}"
 
 
 def _shown_path(parts: _Parts) -> Iterator[str]:
-    """Pieces of the path as it is shown; a separator is a piece."""
+    """Yield the pieces of the path as it is shown; a separator is a piece."""
     segments = parts.path.split("/")
     first_key = 1 if len(segments) == 2 else 2  # noqa: PLR2004  "/key", or "/application/key"
     for number, segment in enumerate(segments):
@@ -192,7 +192,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether a value is to be hidden in every text, not only where it stands in a URL: plain words are not."""
+    """Return whether a value is hidden in every text, not only where it stands in a URL: plain words are not."""
     if _is_harmless(name, value):
         return False
     return _SENSITIVE.search(name) is not None or not re.fullmatch(r"[a-z]*|\d{0,5}", value)

@@ -1,1 +1,1 @@
-"""Streams around the clock: many at a time, seen from outside, told to stop and to reload."""
+"""Streams around the clock: many at a time, monitored over HTTP, stopped and reloaded by signals."""

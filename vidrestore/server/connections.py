@@ -18,11 +18,11 @@ from vidrestore.server.rate import Rates
 from vidrestore.server.web_counts import Reason, WebCounts
 
 _EXCHANGE_SECONDS = 10.0
-"""From a connection's start, or the response before, until the response is complete."""
+"""Time limit from a connection's start, or from the response before, until the response is complete."""
 _PER_SECOND, _BURST = 50.0, 100
-"""New connections from one address."""
+"""Rate limit of new connections from one address."""
 _ALL_PER_SECOND, _ALL_BURST = 500.0, 50
-"""New connections that are looked at, whether served or closed at once: 500 cost about a twentieth of a core."""
+"""Rate limit of new connections from all addresses, whether served or closed at once; each costs processor time."""
 _PAUSE_SECONDS = 0.5
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -33,15 +33,15 @@ _BAD_REQUEST = (
 
 
 class Connections:
-    """Lets connections in, up to a number in all and half of it from one address.
+    """Accepts connections, up to a number in all and half of it from one address.
 
-    Where there is no room, the connection that has waited longest for its request makes room: whoever sends a request
-    at once is served, also beside a flood of connections that send none.
+    Where there is no room, the connection that has waited longest for its request makes room: a client that sends its
+    request at once is served, even during a flood of connections that send none.
 
     Args:
-        most: connections at a time.
+        most: maximum number of connections at a time.
         highest_handle: a connection whose file descriptor is above it is closed at once.
-        counts: where it is noted.
+        counts: records connections and refusals.
         exchange_seconds: limit on the time of a request and its response together.
     """
 
@@ -54,12 +54,12 @@ class Connections:
         self._most_of_one = max(1, most // 2)
         self._highest_handle = highest_handle
         self._open: list[BoundedProtocol] = []
-        """In the order in which they came."""
+        """Open connections, in the order in which they came."""
         self._rates = Rates(_PER_SECOND, _BURST)
         self._all = Rates(_ALL_PER_SECOND, _ALL_BURST)
 
     async def accept(self, listener: socket.socket, make: Callable[[], "BoundedProtocol"]) -> None:
-        """Take connections from a listening socket, for ever.
+        """Accept connections from a listening socket, for ever.
 
         asyncio's own server is not used: it accepts without a limit, and where handles run out it logs a traceback for
         each of `backlog` attempts a second.
@@ -87,7 +87,7 @@ class Connections:
                     connection.close()
 
     def _refusal(self, network: str) -> Reason | None:
-        """Why a connection is not let in; None where there is room, if need be made."""
+        """Return why a connection is refused; None where there is room, or was made."""
         if not self._rates.take(network):
             return "rate"
         same = [one for one in self._open if one.network == network]
@@ -101,16 +101,16 @@ class Connections:
         return None
 
     def refuse(self, reason: Reason) -> None:
-        """Take note of a refusal."""
+        """Count a refusal."""
         self.counts.refused[reason] += 1
 
     def add(self, protocol: "BoundedProtocol") -> None:
-        """A connection is open."""
+        """Register a connection that is open."""
         self._open.append(protocol)
         self.counts.open = len(self._open)
 
     def remove(self, protocol: "BoundedProtocol") -> None:
-        """A connection has ended, or is about to."""
+        """Remove a connection that has ended, or is about to."""
         if protocol in self._open:
             self._open.remove(protocol)
             self.counts.open = len(self._open)
@@ -119,16 +119,16 @@ class Connections:
 class BoundedProtocol(H11Protocol):
     """uvicorn's HTTP, with a limit on the time that request and response may take together.
 
-    One clock for all: heads and bodies that come byte by byte, readers that never read, connections that close and do
-    not take what is left.
+    One timer covers all cases: heads and bodies that come byte by byte, readers that never read, connections that close
+    and do not take what is left.
     """
 
     def __init__(self, config: Config, state: ServerState, connections: Connections) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self.network = ""
-        """Who it comes from."""
+        """The client's network, see `network_of`."""
         self.served = False
-        """Whether a response went out before."""
+        """Whether a response was sent before."""
         self._connections = connections
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -138,21 +138,21 @@ class BoundedProtocol(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the clock."""
+        """Start the timer."""
         super().connection_made(transport)
         self.network = network_of(self.client[0] if self.client else "")
         self._connections.add(self)
         self._wind()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._connections.remove(self)
         if self._deadline is not None:
             self._deadline.cancel()
 
     def on_response_complete(self) -> None:
-        """Wind the clock up again, unless this was the last response: then what is left must be taken in time."""
+        """Restart the timer, unless this was the last response: then what is left must be taken in time."""
         super().on_response_complete()
         self.served = True
         if not self.transport.is_closing():
@@ -178,7 +178,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def network_of(address: Any) -> str:  # noqa: ANN401  of whatever family the socket is
-    """Who is counted as one: an IPv4 address, or the 64 bits of IPv6 that one subscriber has."""
+    """Return the network that counts as one client: an IPv4 address, or the 64 bits of IPv6 that one subscriber has."""
     try:
         found = ipaddress.ip_address(str(address).partition("%")[0])
     except ValueError:

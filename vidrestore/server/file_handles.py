@@ -1,4 +1,4 @@
-"""How many files and sockets this process may hold, and how many of them the page must leave to the streams."""
+"""Limits on the files and sockets of this process, and the share that the page must leave to the streams."""
 
 import resource
 
@@ -15,7 +15,7 @@ def raise_file_limit() -> None:
 
 
 def highest_page_handle() -> int:
-    """The highest file descriptor that a connection to the page may have.
+    """Return the highest file descriptor that a connection to the page may have.
 
     The kernel hands out the lowest number that is free: at this number, all below are in use, and what is left up to
     the limit is the reserve of sources and outputs.
@@ -24,7 +24,7 @@ def highest_page_handle() -> int:
 
 
 def page_share(wanted: int) -> int:
-    """How many connections the page may hold of the number wanted: an eighth of the limit on open files at most."""
+    """Return how many of the wanted connections the page may hold: an eighth of the limit on open files at most."""
     return max(1, min(wanted, _file_limit() // 8))
 
 

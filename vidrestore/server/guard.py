@@ -1,4 +1,4 @@
-"""Who may ask the web server for something: hosts, sites, tokens, rates; and what every response says to browsers."""
+"""Access to the web server: hosts, sites, tokens, rates; and the security headers of every response."""
 
 import asyncio
 import hmac
@@ -27,9 +27,9 @@ _HEADERS = {
 }
 _HOST = re.compile(r"(\[(?P<v6>[^\[\]@/]+)\]|(?P<name>[A-Za-z0-9._-]+))(:\d{1,5})?")
 _GUESSES_PER_SECOND, _GUESSES = 0.2, 10
-"""Wrong tokens of one address: ten, then one in five seconds."""
+"""Limit of wrong tokens from one address: ten, then one in five seconds."""
 _REQUESTS_PER_SECOND, _REQUESTS = 200.0, 200
-"""Requests of one address, which must wait beyond it: a page of sixteen streams sends about a hundred."""
+"""Limit of requests from one address; more must wait. A page of sixteen streams sends about a hundred."""
 _OPEN_TO_ALL = "/health"
 
 
@@ -40,19 +40,19 @@ class _Visitor(Enum):
 
 
 class Guard:
-    """Lets requests through to an application: the right host, no foreign site behind it, and the token.
+    """Lets requests through to an application: with the right host, from no foreign site, and with the token.
 
     The token is taken from `Authorization: Bearer TOKEN`, or once from `/?token=TOKEN`, which answers with a cookie.
     The cookie is a random key of this process, not the token: cookies go to every port of a host. `/health` is open to
-    all. Strangers get one response a connection.
+    all. Clients without the token get one response per connection.
 
     Args:
-        app: what is guarded.
+        app: application to guard.
         token: None lets everybody through.
         names: host names in lower case, `*.example.org` for all below it. Addresses pass as well: a web site can have
             its own name point here (DNS rebinding), but not an address.
-        content_security_policy: of every response.
-        counts: where refusals are noted.
+        content_security_policy: policy in the header of every response.
+        counts: records refusals.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Guard:
         self._token = token
         self._names = names
         self._headers = _HEADERS | {"Content-Security-Policy": content_security_policy}
-        self._cookie = f"vidrestore-{secrets.token_hex(4)}"  # of each service its own: cookies know no ports
+        self._cookie = f"vidrestore-{secrets.token_hex(4)}"  # each service has its own: cookies know no ports
         self._session = secrets.token_urlsafe(32)
         self._guesses = Rates(_GUESSES_PER_SECOND, _GUESSES)
         self._requests = Rates(_REQUESTS_PER_SECOND, _REQUESTS)
@@ -81,7 +81,7 @@ class Guard:
 
         try:
             await self._respond(Request(scope), receive, note)
-        except Exception as error:  # noqa: BLE001  a fault of the page costs no stream, and is told now and then
+        except Exception as error:  # noqa: BLE001  a fault of the page costs no stream, and is logged now and then
             self.counts.refused["fault"] += 1
             self.counts.last_fault = redact(f"{type(error).__name__}: {error}")
             if not begun:
@@ -106,7 +106,7 @@ class Guard:
         await answer(request.scope, receive, send_with_headers)
 
     def _refusal(self, request: Request, visitor: _Visitor) -> Response | None:
-        """A response that says what is wrong; None where nothing is."""
+        """Return a response that says what is wrong; None where nothing is."""
         if not self._is_allowed_host(request.headers.get("host", "")):
             return self._refused(
                 "host", 421, "this name is not known here; use the address, or add the name to web.hosts (--web-host)"
@@ -128,7 +128,7 @@ class Guard:
         return None
 
     def _welcome(self, request: Request) -> Response:
-        response = RedirectResponse("/", 303)  # out of the address bar and of every log
+        response = RedirectResponse("/", 303)  # keeps the token out of the address bar and of every log
         if self._token is not None:
             secure = request.headers.get("x-forwarded-proto") == "https"  # the proxy in front speaks TLS
             response.set_cookie(self._cookie, self._session, httponly=True, samesite="strict", secure=secure)
@@ -145,7 +145,7 @@ class Guard:
         if offered is None:
             return _Visitor.STRANGER
         if _equal(offered, self._token):
-            return _Visitor.KNOWN  # whoever guesses beside it: no neighbour may lock the owner out
+            return _Visitor.KNOWN  # no matter who else guesses: no neighbour may lock the owner out
         network = _network(request)
         is_over = self._guesses.seconds_over(network) > 0
         self._guesses.count(network)
@@ -164,7 +164,7 @@ class Guard:
 
 
 def _is_from_elsewhere(request: Request) -> bool:
-    """Whether a page of another site, or of another port of this host, is behind it; links to the page are welcome."""
+    """Return whether a page of another site, or of another port of this host, sent it; links to the page may."""
     headers = request.headers
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
@@ -176,7 +176,7 @@ def _is_from_elsewhere(request: Request) -> bool:
 
 
 def _offered(request: Request) -> str | None:
-    """The token that a request shows."""
+    """Return the token that a request carries."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()

@@ -1,4 +1,4 @@
-"""What happens to streams, line by line: for people, or as JSON for machines."""
+"""The log of streams, line by line: for people, or as JSON for programs."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ LOG = logging.getLogger("vidrestore.streams")
 
 
 def start_logging(style: Style, *, quiet: bool = False) -> None:
-    """Send the log to stderr; warnings alone where it is to be quiet. Secrets in URLs are hidden in every line."""
+    """Send the log to stderr; with `quiet` only warnings. Secrets in URLs are hidden in every line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else Lines())
     LOG.handlers[:] = [handler]
@@ -28,7 +28,7 @@ def start_logging(style: Style, *, quiet: bool = False) -> None:
 def show_secret(line: str) -> bool:
     """Write a line with a secret to stderr, where only the person who runs this reads it.
 
-    Not into a log of JSON, which is collected and kept, nor into a file that others on this machine may read.
+    It does not go into a log of JSON, which is collected and kept, nor into a file that others on this host may read.
 
     Returns:
         Whether it was written.
@@ -41,7 +41,7 @@ def show_secret(line: str) -> bool:
 
 
 def _others_may_read(stream: TextIO) -> bool:
-    """Whether it is a file that more than its owner may read."""
+    """Return whether a stream is a file that others than its owner may read."""
     try:
         mode = os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError):  # no file at all
@@ -50,20 +50,20 @@ def _others_may_read(stream: TextIO) -> bool:
 
 
 class Lines(logging.Formatter):
-    """Time, stream and message."""
+    """Formats a record as time, stream and message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         stream = getattr(record, "stream", None)
         return printable(redact(f"{at} {f'[{stream}] ' if stream else ''}{record.getMessage().strip()}"))
 
 
 class JsonLines(logging.Formatter):
-    """An object a line: time, level, stream, message."""
+    """Formats a record as a JSON object in one line: time, level, stream, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return one line."""
         values = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""The state of all streams in the words of Prometheus."""
+"""The state of all streams as metrics of Prometheus."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,18 +15,18 @@ from vidrestore.server.service import Service
 from vidrestore.server.web_counts import REASONS, WebCounts
 
 _Row = tuple[str, str, Callable[[StreamStatus], Any]]
-"""A family's name, what it means, and its value for a stream."""
+"""Name of a family, its meaning, and its value for a stream."""
 
 
 class StreamCollector(Collector):
-    """Tells the latest status of each stream; asks no stream itself."""
+    """Collects the latest status of each stream; asks no stream itself."""
 
     def __init__(self, service: Service, web: WebCounts) -> None:
         self._service = service
         self._web = web
 
     def collect(self) -> Iterator[Metric]:
-        """All families, with a sample for each stream."""
+        """Yield all families, with a sample for each stream."""
         statuses = self._service.statuses()
         yield from _gauges(statuses)
         yield from _workers(self._service.workers())
@@ -37,7 +37,7 @@ class StreamCollector(Collector):
 
 
 def metrics_text(service: Service, web: WebCounts | None = None) -> bytes:
-    """What a scrape is answered with."""
+    """Return the answer to a scrape."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StreamCollector(service, web or WebCounts()))
     return generate_latest(registry)
@@ -55,15 +55,15 @@ def _by_stream(
 
 def _gauges(statuses: list[StreamStatus]) -> Iterator[Metric]:
     tables: tuple[_Row, ...] = (
-        ("up", "1 while pictures come from the source", lambda status: status.state == "live"),
-        ("fps_in", "Frames a second from the source", lambda status: status.rate_in),
-        ("fps_out", "Pictures a second to the outputs", lambda status: status.rate_out),
+        ("up", "1 while frames come from the source", lambda status: status.state == "live"),
+        ("fps_in", "Frames per second from the source", lambda status: status.rate_in),
+        ("fps_out", "Frames per second to the outputs", lambda status: status.rate_out),
         ("quality_level", "Quality level, 0 is the best", lambda status: status.quality_level),
         ("rung", "Former name of quality_level", lambda status: status.quality_level),
         ("frames_waiting", "Frames between source and encoder", lambda status: status.waiting),
         (
             "longest_gap_seconds",
-            "Longest time without a picture",
+            "Longest time without a frame",
             lambda status: status.sink_counts.longest_gap_seconds,
         ),
     )
@@ -79,8 +79,8 @@ def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric
     tables: tuple[_Row, ...] = (
         ("frames_in", "Frames from the source", lambda status: status.frames_in),
         ("frames_out", "Frames of the source that were encoded", lambda status: status.frames_out),
-        ("frames_held", "Pictures made to bridge gaps", lambda status: status.sink_counts.held),
-        ("gaps", "Times that pictures had to be made", lambda status: status.sink_counts.gaps),
+        ("frames_held", "Frames made to bridge gaps", lambda status: status.sink_counts.held),
+        ("gaps", "Times that frames had to be made", lambda status: status.sink_counts.gaps),
         ("faces", "Faces restored", lambda status: status.faces),
         ("faces_propagated", "Faces propagated without inference", lambda status: status.faces_propagated),
         ("faces_carried", "Former name of faces_propagated", lambda status: status.faces_propagated),
@@ -110,7 +110,7 @@ def _counters(statuses: list[StreamStatus], service: Service) -> Iterator[Metric
 
 
 def _workers(workers: dict[str, tuple[int, int]]) -> Iterator[Metric]:
-    """Their quotient is the mean batch."""
+    """Yield calls and items of the face workers; their quotient is the mean batch."""
     calls = CounterMetricFamily("vidrestore_worker_calls", "Batches that face workers computed", labels=["work"])
     items = CounterMetricFamily("vidrestore_worker_items", "Items in these batches", labels=["work"])
     for work, (called, done) in workers.items():

@@ -1,4 +1,4 @@
-"""Run streams as a program does: in their place, with signals, and seen over HTTP."""
+"""Streams as a program: run locally or on Ray, controlled by signals, monitored over HTTP."""
 
 import signal
 import threading
@@ -22,18 +22,18 @@ Watch = Callable[[Service], AbstractContextManager[object]]
 def serve(
     config: ServiceConfig, *, reread: Callable[[], ServiceConfig] | None = None, watch: Watch | None = None
 ) -> Service:
-    """Run streams until they end or the process is told to stop.
+    """Run streams until they end or the process is asked to stop.
 
     SIGTERM and SIGINT end all streams and complete every output; a second one interrupts at once. SIGHUP reads the
     configuration again, where `reread` says how, and applies its streams; the rest needs a new start.
 
     Args:
         config: what to run.
-        reread: gives the configuration anew.
+        reread: returns the configuration, read again.
         watch: a context to hold while the service runs, such as a display.
 
     Returns:
-        The service that ran: `statuses` and `problems` tell how it went.
+        The service that ran; `statuses` and `problems` say how it went.
 
     Raises:
         ConfigError: a package for the web page is missing, or it would be open to more than it should.
@@ -88,8 +88,8 @@ def _signals(service: Service, reread: Callable[[], ServiceConfig] | None) -> It
         except VidrestoreError as error:
             LOG.error("not reloaded, all goes on as it was: %s", redact(error.message))
         except Exception as error:  # noqa: BLE001  raised in here it would end every stream
-            told = redact(f"{type(error).__name__}: {error}")
-            LOG.error("not reloaded, all goes on as it was: %s", told)
+            text = redact(f"{type(error).__name__}: {error}")
+            LOG.error("not reloaded, all goes on as it was: %s", text)
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -1,4 +1,4 @@
-"""Keeps the streams of a configuration running, until told to stop."""
+"""Keeps the streams of a configuration running, until asked to stop."""
 
 import logging
 import random
@@ -17,7 +17,7 @@ from vidrestore.server.logs import LOG
 
 _TICK_SECONDS = 0.5
 _HISTORY = 300
-"""Points, one a second, that are kept of each stream."""
+"""Number of points, one per second, that are kept of each stream."""
 _STOP_SECONDS = 40.0
 
 
@@ -30,7 +30,7 @@ class Point:
     rate_in: float
     rate_out: float
     p50: float | None
-    """Latency, seconds."""
+    """Median latency, seconds."""
     p95: float | None
     quality_level: int
 
@@ -43,16 +43,16 @@ class _Entry:
     history: deque[Point] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     restarts: int = 0
     due: float | None = None
-    """Monotonic time at which a stream whose worker died is begun again."""
+    """Monotonic time at which a stream whose worker died is started again."""
     backoff: Backoff = field(default_factory=lambda: Backoff(BackoffConfig(), random.Random()))  # noqa: S311
 
 
 class Service:
-    """Runs streams in a place, watches them, and begins those anew whose worker process died.
+    """Runs streams in a place, watches them, and restarts those whose worker process died.
 
     Args:
-        place: where streams run.
-        specs: which streams.
+        place: runs the streams.
+        specs: the streams.
     """
 
     def __init__(self, place: StreamRunner, specs: tuple[StreamSpec, ...]) -> None:
@@ -63,7 +63,7 @@ class Service:
         self._stopped = False
         self._reload: tuple[StreamSpec, ...] | None = None
         self.problems: dict[str, VidrestoreError] = {}
-        """Why streams ended, by name, where they ended for a reason."""
+        """Errors that ended streams, by name."""
 
     def run(self) -> None:
         """Run until all streams have ended or `stop` is called; then every output is completed."""
@@ -79,34 +79,34 @@ class Service:
             self._end(list(self._entries.values()))
 
     def stop(self) -> None:
-        """End all streams soon; may be called in a signal's handler, which must take no lock."""
+        """Ask all streams to end soon; a signal handler may call it, so it takes no lock."""
         self._stopped = True
 
     def reload(self, specs: tuple[StreamSpec, ...]) -> None:
-        """Run these streams from now on: what did not change goes on undisturbed."""
+        """Run these streams from now on; those that did not change go on undisturbed."""
         self._reload = specs
 
     def statuses(self) -> list[StreamStatus]:
-        """The streams as they were a moment ago."""
+        """Return the streams as they were a moment ago."""
         with self._lock:
             return [entry.status for entry in self._entries.values() if entry.status is not None]
 
     def restarts(self, name: str) -> int:
-        """How often a stream was begun anew after its worker died."""
+        """Return how often a stream was restarted after its worker died."""
         with self._lock:
             return self._entries[name].restarts if name in self._entries else 0
 
     def history(self, name: str) -> list[Point]:
-        """The last minutes of a stream."""
+        """Return the last minutes of a stream."""
         with self._lock:
             return list(self._entries[name].history) if name in self._entries else []
 
     def workers(self) -> dict[str, tuple[int, int]]:
-        """Calls of each network of the face workers so far, and items in them."""
+        """Return calls of each network of the face workers so far, and items in them."""
         return self._place.batches()
 
     def preview(self, name: str) -> bytes | None:
-        """The latest frame of a stream before and after, as JPEG."""
+        """Return the latest frame of a stream before and after, as JPEG."""
         with self._lock:
             entry = self._entries.get(name)
         return entry.running.preview() if entry else None
@@ -119,7 +119,7 @@ class Service:
             self._entries[spec.name] = entry
 
     def _look(self) -> bool:
-        """Take note of every stream; whether any is under way, or will be again."""
+        """Update the status of every stream; return whether any is under way, or will be again."""
         alive = False
         for entry in list(self._entries.values()):
             status = entry.running.status()
@@ -131,7 +131,7 @@ class Service:
         return alive
 
     def _revive(self, entry: _Entry) -> bool:
-        """Begin a stream again whose worker died; whether that is under way."""
+        """Restart a stream whose worker died; return whether that is under way."""
         problem = entry.running.problem
         name = entry.spec.name
         if not isinstance(problem, WorkerError):
@@ -143,7 +143,7 @@ class Service:
         if entry.due is None:
             wait = entry.backoff.next_seconds()
             entry.due = now + wait
-            LOG.error("%s; beginning anew in %.1f s", redact(problem.message), wait, extra={"stream": name})
+            LOG.error("%s; starting again in %.1f s", redact(problem.message), wait, extra={"stream": name})
         elif now >= entry.due:
             entry.due = None
             entry.restarts += 1
@@ -192,7 +192,7 @@ class Service:
 
 
 def _silent(status: StreamStatus | None) -> StreamStatus | None:
-    """What is told of a stream whose process does not answer."""
+    """Return the status of a stream whose process does not answer."""
     if status is None:
         return None
     return replace(status, state="waiting", rate_in=0.0, rate_out=0.0, problem="its process does not answer")

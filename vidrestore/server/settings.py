@@ -1,4 +1,4 @@
-"""The file that says which streams run: `streams.toml`."""
+"""The file that defines the streams: `streams.toml`."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _HOST = re.compile(r"[^:/]+://(?:[^/]*@)?(?P<host>[^/?#]*)")
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """What runs, where, and how it is seen."""
+    """The streams, where they run, and how they are monitored."""
 
     streams: tuple[StreamSpec, ...] = ()
     runtime: Literal["ray", "local"] = "local"
@@ -52,7 +52,7 @@ def read_settings(path: Path) -> ServiceConfig:
     from the environment, so that passwords need not be in the file.
 
     Raises:
-        ConfigError: the file is missing, is not TOML, or says what cannot be meant.
+        ConfigError: the file is missing, is not TOML, or has contents that cannot be meant.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def _spec(name: str, table: dict[str, Any], defaults: StreamConfig) -> StreamSpe
 
 
 def address(text: str, where: str) -> str:
-    """An address as it was meant: `${NAME}` from the environment, a secret from then on; a file by its whole name.
+    """Return an address with `${NAME}` from the environment, a secret from then on; a file by its absolute name.
 
     Raises:
         ConfigError: there is no such variable; it begins with `where`.

@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class SharedAnswer(Generic[T]):
-    """What a slow function gives, computed once for all who wait for it and kept for a moment; for one event loop.
+    """The result of a slow function, computed once for all who wait for it and kept for a moment; for one event loop.
 
     Args:
         compute: called in the executor, never twice at a time.
-        executor: where.
+        executor: runs `compute`.
         seconds: how long an answer is kept.
     """
 
@@ -26,7 +26,7 @@ class SharedAnswer(Generic[T]):
         self._stale_at = 0.0
 
     async def get(self) -> T:
-        """The answer, not much older than `seconds`.
+        """Return the answer, not much older than `seconds`.
 
         Raises:
             Exception: whatever the function raised, for all who waited.
@@ -34,7 +34,7 @@ class SharedAnswer(Generic[T]):
         if self._asked is None or (self._asked.done() and time.monotonic() >= self._stale_at):
             self._asked = asyncio.get_running_loop().run_in_executor(self._executor, self._compute)
             self._asked.add_done_callback(self._keep)
-        return await asyncio.shield(self._asked)  # one who goes away takes it from nobody
+        return await asyncio.shield(self._asked)  # one who leaves does not cancel it for others
 
     def _keep(self, _: "asyncio.Future[T]") -> None:
         self._stale_at = time.monotonic() + self._seconds

@@ -1,4 +1,4 @@
-"""What a service shows of itself over HTTP: a page, its data, metrics and health."""
+"""The HTTP server of a service: a page, its data, metrics and health."""
 
 import asyncio
 import base64
@@ -39,22 +39,22 @@ _IDLE_SECONDS = 5
 _BACKLOG = 64
 _MOST_HEAD_BYTES = 16384
 _SEND_BUFFER_BYTES = 262144
-"""What the kernel takes for a reader that does not read."""
+"""Size of the kernel's send buffer, which fills when a client does not read."""
 _NEWS_SECONDS = 5.0
 _PREVIEW_THREADS = 4
 _PREVIEW_SECONDS = 0.1
 _DATA_SECONDS = 0.5
 _FORMER_KEYS = {"rung": "quality_level", "rung_name": "quality", "faces_carried": "faces_propagated"}
-"""Of a stream; they go with the next release."""
+"""Former keys of a stream in the JSON -> today's; they go with the next release."""
 
 
 def make_app(service: Service, *, token: str | None = None, names: frozenset[str] = frozenset({"localhost"})) -> Guard:
-    """The pages of a service: `/`, `/api/streams`, `/preview/NAME.jpg`, `/metrics` and `/health`.
+    """Make the pages of a service: `/`, `/api/streams`, `/preview/NAME.jpg`, `/metrics` and `/health`.
 
     Args:
-        service: what is shown.
-        token: what all but `/health` want; None for nothing.
-        names: host names under which they may be asked for, besides addresses.
+        service: service to show.
+        token: required for everything but `/health`; None: nothing is.
+        names: host names under which the pages may be requested, besides addresses.
     """
     counts = WebCounts()
     pages = _Pages(service, counts)
@@ -70,7 +70,7 @@ def make_app(service: Service, *, token: str | None = None, names: frozenset[str
 
 
 def _content_security_policy(page: str) -> str:
-    """Only the script and the style that stand in the page run, and only this server is asked for anything."""
+    """Return a policy by which only the page's own script and style run, and only this server is asked for anything."""
 
     def digest(element: str) -> str:
         (text,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
@@ -83,14 +83,14 @@ def _content_security_policy(page: str) -> str:
 
 
 class _Pages:
-    """The threads that answer are few: on Ray, a stream whose process is gone holds one for a second."""
+    """Answers requests from few threads: on Ray, a stream whose process is gone holds one for a second."""
 
     def __init__(self, service: Service, counts: WebCounts) -> None:
         self._service = service
         self._preview_threads = ThreadPoolExecutor(_PREVIEW_THREADS, thread_name_prefix="web-preview")
         self._previews: dict[str, SharedAnswer[bytes | None]] = {}
         self._metrics = _answer(partial(metrics_text, service, counts), "web-metrics")
-        self._streams = _answer(self._told, "web-streams")
+        self._streams = _answer(self._describe, "web-streams")
         self.text = files("vidrestore.server").joinpath("page.html").read_text(encoding="utf-8")
 
     async def page(self, _: Request) -> Response:
@@ -111,7 +111,7 @@ class _Pages:
     async def preview(self, request: Request) -> Response:
         shared = self._preview_of(request.path_params["name"])
         picture = await shared.get() if shared else None
-        return Response(picture, media_type="image/jpeg") if picture else PlainTextResponse("no picture yet", 404)
+        return Response(picture, media_type="image/jpeg") if picture else PlainTextResponse("no preview yet", 404)
 
     def _preview_of(self, name: str) -> SharedAnswer[bytes | None] | None:
         names = {status.name for status in self._service.statuses()}
@@ -121,9 +121,9 @@ class _Pages:
             self._previews[name] = SharedAnswer(ask, self._preview_threads, seconds=_PREVIEW_SECONDS)
         return self._previews.get(name)
 
-    def _told(self) -> bytes:
-        told = [_told(self._service, status) for status in self._service.statuses()]
-        return json.dumps(told, allow_nan=False, separators=(",", ":")).encode("ascii")  # names need not be UTF-8
+    def _describe(self) -> bytes:
+        data = [_described(self._service, status) for status in self._service.statuses()]
+        return json.dumps(data, allow_nan=False, separators=(",", ":")).encode("ascii")  # names need not be UTF-8
 
 
 def _answer(compute: Callable[[], bytes], thread: str) -> SharedAnswer[bytes]:
@@ -131,16 +131,16 @@ def _answer(compute: Callable[[], bytes], thread: str) -> SharedAnswer[bytes]:
     return SharedAnswer(compute, executor, seconds=_DATA_SECONDS)
 
 
-def _told(service: Service, status: StreamStatus) -> dict[str, Any]:
-    told = asdict(status)
-    told |= {former: told[now] for former, now in _FORMER_KEYS.items()}
+def _described(service: Service, status: StreamStatus) -> dict[str, Any]:
+    data = asdict(status)
+    data |= {former: data[now] for former, now in _FORMER_KEYS.items()}
     for name in ("latency", "stages", "queues"):
-        told.pop(name)
-    for output in told["outputs"].values():
+        data.pop(name)
+    for output in data["outputs"].values():
         output.pop("latency")
     stages = {name: round(1000 * one.total / one.count, 2) for name, one in status.stages.items() if one.count}
     history = [asdict(point) for point in service.history(status.name)]
-    return told | {"stage_milliseconds": stages, "queues": status.queues, "history": history, "healthy": status.healthy}
+    return data | {"stage_milliseconds": stages, "queues": status.queues, "history": history, "healthy": status.healthy}
 
 
 class WebServer:
@@ -150,7 +150,7 @@ class WebServer:
         app: what to serve.
         host: where to listen.
         port: where to listen; 0 for any that is free.
-        connections: most at a time; fewer where few files may be open.
+        connections: maximum number at a time; fewer where few files may be open.
         exchange_seconds: limit on the time of a request and its response together.
 
     Raises:
@@ -187,13 +187,13 @@ class WebServer:
         tasks = [asyncio.create_task(self._connections.accept(one, protocol)) for one in self._listeners]
         tasks.append(asyncio.create_task(self._tell()))
         try:
-            await self._server.serve(sockets=[])  # it answers, and we accept
+            await self._server.serve(sockets=[])  # uvicorn answers, and we accept
         finally:
             for task in tasks:
                 task.cancel()
 
     def _count_fault(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Instead of a traceback each time: a flood must not fill a disk."""
+        """Count a fault, instead of a traceback each time: a flood must not fill a disk."""
         self._counts.refused["fault"] += 1
         self._counts.last_fault = str(context.get("exception") or context["message"])
 
@@ -232,7 +232,7 @@ class WebServer:
 
 
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Sockets on each address of a host; `localhost` has two where IPv6 is on."""
+    """Open sockets on each address of a host; `localhost` has two where IPv6 is on."""
     found = {(family, address[0]) for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     begun = False
     for family, address in sorted(found):
@@ -240,7 +240,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             listener = socket.create_server((address, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             if begun and error.errno == errno.EADDRNOTAVAIL:
-                continue  # a name for IPv6, which this machine does not have
+                continue  # a name for IPv6, which this host does not have
             raise
         begun = True
         listener.settimeout(0)

@@ -1,4 +1,4 @@
-"""Where the web page is served, and who may see it."""
+"""Options of the web page: its address, and who may see it."""
 
 import ipaddress
 import os
@@ -17,14 +17,14 @@ TOKEN_VARIABLE = "VIDRESTORE_TOKEN"  # noqa: S105  the name of it
 
 _LEAST_TOKEN = 16
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{_LEAST_TOKEN},256}}")
-"""What RFC 6750 allows in a header."""
+"""Tokens that RFC 6750 allows in a header."""
 _NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig(Options):
-    """Where the page, the metrics and the health are served (nowhere by default), and who may see them."""
+    """Address of the page, the metrics and the health (none by default), and who may see them."""
 
     listen: Annotated[
         str | None,
@@ -45,7 +45,7 @@ class WebConfig(Options):
         Literal["required", "none"],
         Field(
             description='With "required" it is the one in VIDRESTORE_TOKEN, else a random one that is printed at '
-            'the start. With "none" everybody on this machine may look; on the loopback only.'
+            'the start. With "none" everybody on this host may look; on the loopback only.'
         ),
     ] = "required"  # noqa: S105  a choice, no token
     connections: Annotated[
@@ -53,12 +53,12 @@ class WebConfig(Options):
     ] = 64
 
     def check_together(self) -> None:
-        """Names are names of hosts."""
+        """Check that names are names of hosts."""
         if wrong := [name for name in self.hosts if not _NAME.fullmatch(name)]:
             self.refuse("hosts", f"{wrong[0]!r} is not a name without port, such as video.example.org")
 
     def endpoint(self) -> tuple[str, int] | None:
-        """Host and port, or None.
+        """Return host and port, or None.
 
         Raises:
             ConfigError: it is not HOST:PORT, or others could come and no token is set.
@@ -72,18 +72,18 @@ class WebConfig(Options):
         if not is_loopback(host):
             if self.token == "none":  # noqa: S105
                 raise ConfigError(
-                    f"web.listen is {self.listen!r}, which other machines can reach, and web.token is 'none'; set a "
+                    f"web.listen is {self.listen!r}, which other hosts can reach, and web.token is 'none'; set a "
                     f"token in the environment variable {TOKEN_VARIABLE}, or listen on 127.0.0.1"
                 )
             if not os.environ.get(TOKEN_VARIABLE):
                 raise ConfigError(
-                    f"web.listen is {self.listen!r}, which other machines can reach: set a token in the environment "
+                    f"web.listen is {self.listen!r}, which other hosts can reach: set a token in the environment "
                     f"variable {TOKEN_VARIABLE}, or listen on 127.0.0.1"
                 )
         return host, int(port)
 
     def check(self) -> None:
-        """Refuse what cannot be meant, or would be open to more than it should.
+        """Refuse options that cannot be meant, or would expose more than they should.
 
         Raises:
             ConfigError: what is wrong.
@@ -92,7 +92,7 @@ class WebConfig(Options):
             self.own_token()
 
     def own_token(self) -> str | None:
-        """The token from the environment; None where none is set, or none is wanted.
+        """Return the token from the environment; None where none is set, or none is wanted.
 
         Raises:
             ConfigError: it is too short, cannot travel in a header, or is set and not wanted.
@@ -110,7 +110,7 @@ class WebConfig(Options):
         return token
 
     def names(self) -> frozenset[str]:
-        """Host names, in lower case, under which the page may be asked for; any address may, too."""
+        """Return the host names, in lower case, under which the page may be requested; any address may, too."""
         endpoint = self.endpoint()
         own = [] if endpoint is None else [endpoint[0]]
         if endpoint is not None and not is_loopback(endpoint[0]):
@@ -119,12 +119,12 @@ class WebConfig(Options):
 
 
 def random_token() -> str:
-    """A token of 192 bits that nobody has seen yet."""
+    """Return a new random token of 192 bits."""
     return secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host of this name."""
+    """Return whether only this host can reach a host of this name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

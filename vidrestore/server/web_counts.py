@@ -1,4 +1,4 @@
-"""What the web server turns away, for the metrics and for a line in the log now and then."""
+"""Counts of what the web server refuses, for the metrics and for a line in the log now and then."""
 
 import time
 from collections import Counter
@@ -23,28 +23,28 @@ REASONS: dict[Reason, str] = {
 }
 _SILENCE_SECONDS = 60.0
 _WORTH_A_LINE = 10
-"""Fewer are everyday: browsers open connections ahead, and people mistype."""
+"""Refusals below which nothing is logged: browsers open connections ahead, and people mistype."""
 
 
 class WebCounts:
-    """Connections that are open, and what was refused so far, by reason."""
+    """Open connections, and refusals so far, by reason."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.open = 0
         self.refused: Counter[Reason] = Counter()
         self.last_fault = ""
-        self._told: Counter[Reason] = Counter()
+        self._reported: Counter[Reason] = Counter()
         self._clock = clock
         self._quiet_until = 0.0
 
     def news(self) -> str | None:
-        """One line about what was refused since the last one; None if it was little, or a minute has not passed."""
-        fresh = self.refused - self._told
+        """Return a line about refusals since the last one; None if they were few, or a minute has not passed."""
+        fresh = self.refused - self._reported
         worth = fresh["fault"] or fresh.total() >= _WORTH_A_LINE
         if not worth or self._clock() < self._quiet_until:
             return None
         self._quiet_until = self._clock() + _SILENCE_SECONDS
-        self._told = self.refused.copy()
-        told = ", ".join(f"{count} ({REASONS[reason]})" for reason, count in fresh.most_common())
+        self._reported = self.refused.copy()
+        text = ", ".join(f"{count} ({REASONS[reason]})" for reason, count in fresh.most_common())
         fault = f"; last fault: {self.last_fault}" if fresh["fault"] else ""
-        return f"the web page refused {fresh.total()} connections or requests: {told}{fault}"
+        return f"the web page refused {fresh.total()} connections or requests: {text}{fault}"

@@ -1,1 +1,1 @@
-"""Joining encoded segments and everything else of the source into one file, without re-encoding."""
+"""Muxes encoded segments and everything else of the source into one file, without re-encoding."""

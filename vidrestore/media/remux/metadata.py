@@ -9,9 +9,9 @@ _TECHNICAL = frozenset(
     | {"bps", "number_of_frames", "number_of_bytes", "source_id", "_statistics_tags", "_statistics_writing_app"}
     | {"_statistics_writing_date_utc", "filename", "mimetype", "creation_time", "timecode"}
 )
-"""What muxers write about their own file or track, in lower case: no loss when it is not there."""
+"""Keys that muxers write about their own file or track, in lower case: no loss when one is not there."""
 _OLD_FILE = _TECHNICAL - {"creation_time", "timecode", "handler_name"}
-"""What would be wrong in the new file."""
+"""Keys whose values would be wrong in the new file."""
 
 _MOV_LANGUAGES = {
     "bod": "tib", "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "hye": "arm", "isl": "ice", "kat": "geo",
@@ -22,17 +22,17 @@ _SPECIFIC_KEYS = ("com.apple.quicktime.", "com.android.")
 
 
 def _plain(key: str) -> str:
-    """Matroska writes statistics as "BPS-eng"."""
+    """Remove the suffix of a key: Matroska writes statistics as "BPS-eng"."""
     return key.lower().partition("-")[0]
 
 
 def carried_over(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The entries of a container's or a stream's metadata that are true of the new file too."""
+    """Return the entries of a container's or a stream's metadata that are true of the new file too."""
     return {key: value for key, value in metadata.items() if _plain(key) not in _OLD_FILE}
 
 
 def stream_metadata(metadata: Mapping[str, str], container: str) -> dict[str, str]:
-    """A stream's metadata as the muxer `container` wants it written."""
+    """Return a stream's metadata as the muxer `container` wants it written."""
     kept = carried_over(metadata)
     # MP4 reads its tracks' titles as "name", and players look for them where the handler's name is
     title = kept.setdefault("title", kept.pop("name", ""))
@@ -47,12 +47,12 @@ def stream_metadata(metadata: Mapping[str, str], container: str) -> dict[str, st
 
 
 def needs_quicktime_keys(metadata: Mapping[str, str]) -> bool:
-    """Whether phones' own entries are there (place, model), which MP4 and MOV hold in a list of another kind only."""
+    """Return whether phones' own entries are there (place, model), which MP4 and MOV hold in a separate list only."""
     return any(key.startswith(_SPECIFIC_KEYS) for key in metadata)
 
 
 def lost_entries(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Keys of the entries that the new file does not hold with the same value."""
+    """Return the keys of the entries that the new file does not hold with the same value."""
     there = {key.lower(): value for key, value in after.items()}
     return tuple(
         key
@@ -62,7 +62,7 @@ def lost_entries(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[s
 
 
 def lost_from_stream(stream: StreamInfo, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """One line for each entry of a stream's metadata that the new file does not hold."""
+    """Return one line for each entry of a stream's metadata that the new file does not hold."""
     titles = {after.get(key) for key in ("title", "name", "handler_name")}
     found = {**after, **{key: value for key, value in before.items() if key in {"title", "name"} and value in titles}}
     language = found.get("language", "und")

@@ -1,4 +1,4 @@
-"""Joining: the parts' video and everything else of the source in one file, without re-encoding."""
+"""Muxes the parts' video and everything else of the source into one file, without re-encoding."""
 
 import heapq
 from collections import Counter
@@ -33,23 +33,23 @@ _QUICKTIME = frozenset({"mp4", "mov"})
 
 # a string: PyAV's packets are generic to type checkers only
 _Timed: TypeAlias = "tuple[Fraction, av.Packet[Any], Stream]"
-"""When a packet is due in seconds, the packet, and the stream that it goes to."""
+"""Time in seconds when a packet is due, the packet, and the stream that it goes to."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemuxReport:
-    """What became of everything in the source besides its video; one line each."""
+    """Fate of everything in the source besides its video; one line each."""
 
     frames: int
-    """Pictures in the result."""
+    """Frames in the result."""
     copied: tuple[str, ...]
     converted: tuple[str, ...]
     left_out: tuple[str, ...]
-    """What the container of the result has no place for."""
+    """Streams and metadata that the container of the result cannot hold."""
     losses: tuple[str, ...] = ()
-    """What of the streams besides the video could not be read because the source is damaged."""
+    """Packets of streams besides the video that could not be read because the source is damaged."""
     retimed_packets: int = 0
-    """Sound packets whose decoding time stepped back in the source, and was moved."""
+    """Audio packets whose decoding time stepped back in the source, and was moved."""
     shift: Fraction = Fraction(0)
     """Seconds by which everything starts later than in the source, where the container cannot start before zero."""
 
@@ -67,11 +67,10 @@ def join(
     Nothing is re-encoded: packets are byte for byte those of the parts and of the source, at the same times: exactly
     in MP4 and MOV, to 1 ms in Matroska and WebM, to 1/90000 s in MPEG-TS. What the container cannot hold is
     converted (text subtitles) or left out, as `check_remux` plans it; the report says so, and names apart what damage
-    in the source has cost. An existing destination is
-    replaced; write through `output.aside` to keep it whole until the end. A `plan` and an `info` that are known
-    already are used as they are.
+    in the source has cost. An existing destination is replaced; write through `output.atomic_output` to keep it whole
+    until the end. A `plan` and an `info` that are known already are used as they are.
 
-    Raises OutputError when the parts do not fit together, when the container cannot hold the sound, and when writing
+    Raises OutputError when the parts do not fit together, when the container cannot hold the audio, and when writing
     fails; InputError when the source is not a readable video.
     """
     source, destination = Path(source), Path(destination)
@@ -79,38 +78,38 @@ def join(
     info = info or probe(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
-        film = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
+        encoded = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
         with translate_write_errors(destination), ExitStack() as output:
-            container, targets = open_output(destination, opened, info, film, plan, output)
-            muxer = _Muxer(opened, container, plan, targets, _shift(info, film, plan))
-            muxer.mux_all(info, film)
+            container, targets = open_output(destination, opened, info, encoded, plan, output)
+            muxer = _Muxer(opened, container, plan, targets, _shift(info, encoded, plan))
+            muxer.mux_all(info, encoded)
         report = RemuxReport(
-            frames=len(film.times),
+            frames=len(encoded.times),
             copied=(),
             converted=(),
             left_out=tuple(map(str, plan.of(Action.LEAVE_OUT))),
             losses=muxer.losses(),
             retimed_packets=muxer.retimed,
         )
-        return _compared(report, opened, list(targets), muxer.muxed, plan, destination, info, film)
+        return _compared(report, opened, list(targets), muxer.muxed, plan, destination, info, encoded)
 
 
 def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
-    """When the last picture leaves the screen; Matroska knows only the end of everything, which may be the sound's."""
+    """Return when the last frame leaves the screen; Matroska knows only the end of everything, maybe the audio's."""
     duration = source.streams[info.stream_index].duration
     return info.start_pts + duration if duration else None
 
 
-def _shift(info: VideoInfo, film: EncodedSegments, plan: RemuxPlan) -> Fraction:
-    """Seconds to add to all times so that no picture is due before zero; MPEG-TS's muxer sees to it itself.
+def _shift(info: VideoInfo, encoded: EncodedSegments, plan: RemuxPlan) -> Fraction:
+    """Return the seconds to add to all times so that no frame is due before zero; MPEG-TS's muxer does so itself.
 
-    Sound may start early: its first samples are there for the decoder and not heard.
+    Audio may start early: its first samples are there for the decoder and not heard.
     """
-    return Fraction(0) if plan.container == "mpegts" else max(Fraction(0), -film.start_pts * info.time_base)
+    return Fraction(0) if plan.container == "mpegts" else max(Fraction(0), -encoded.start_pts * info.time_base)
 
 
 class _Muxer:
-    """Interleaves the film's packets with those of the source's other streams; holds one packet of each."""
+    """Interleaves the video's packets with those of the source's other streams; holds one packet of each."""
 
     def __init__(
         self,
@@ -134,19 +133,19 @@ class _Muxer:
         self._refused: Counter[str] = Counter()
         self.retimed = 0
         self.muxed: Counter[int] = Counter()
-        """Packets by the index of the source's stream."""
+        """Number of packets by the index of the source's stream."""
 
-    def mux_all(self, info: VideoInfo, film: EncodedSegments) -> None:
+    def mux_all(self, info: VideoInfo, encoded: EncodedSegments) -> None:
         """Write the whole file, in the order of decoding times."""
         self._output.start_encoding()
         video = self._targets[info.stream_index]
-        own: Iterator[_Timed] = ((_seconds(packet), packet, video) for packet in film.packets())
+        own: Iterator[_Timed] = ((_seconds(packet), packet, video) for packet in encoded.packets())
         sources = {target.index: index for index, target in self._targets.items()}
         for _, packet, target in heapq.merge(own, self._others(info.stream_index), key=itemgetter(0)):
             self.muxed[sources[target.index]] += self._mux(packet, target)
 
     def losses(self) -> tuple[str, ...]:
-        """What could not be read from the source, one line each."""
+        """Return what could not be read from the source, one line each."""
         lines = [f"what follows damage in the source: {self._read_error}"] if self._read_error else []
         for index, converter in self._converters.items():
             if converter.unreadable:
@@ -158,8 +157,8 @@ class _Muxer:
             )
         return tuple(lines)
 
-    def _others(self, film: int) -> "Iterator[_Timed]":
-        streams = [self._source.streams[index] for index in self._targets if index != film]
+    def _others(self, video: int) -> "Iterator[_Timed]":
+        streams = [self._source.streams[index] for index in self._targets if index != video]
         if not streams:
             return
         packets = self._source.demux(streams)
@@ -181,7 +180,7 @@ class _Muxer:
                     yield last, one, target
 
     def _mux(self, packet: "av.Packet[Any]", target: Stream) -> bool:
-        """Write a packet; not where the container cannot hold how long it is after the one before."""
+        """Write a packet, unless the container cannot hold how long it is after the one before."""
         unit, source_unit = time_base_of(target), time_base_of(packet)
         dts = packet.dts if packet.dts is not None else packet.pts
         pts = packet.pts if packet.pts is not None else dts
@@ -238,9 +237,9 @@ def _compared(
     plan: RemuxPlan,
     destination: Path,
     info: VideoInfo,
-    film: EncodedSegments,
+    encoded: EncodedSegments,
 ) -> RemuxReport:
-    """The report, with what the written file turns out to hold and not to hold."""
+    """Complete the report with what the written file turns out to hold and not to hold."""
     lost: list[str] = []
     with open_source(destination) as result:
         lost += [f"metadata entry {key}" for key in lost_entries(source.metadata, result.metadata)]
@@ -257,13 +256,13 @@ def _compared(
         if source.chapters() and not result.chapters():
             lost.append(f"{len(source.chapters())} chapters: {result.format.name} has none")
         video = result.streams.video[0]
-        expected = film.start_pts * info.time_base
+        expected = encoded.start_pts * info.time_base
         start = (video.start_time or 0) * time_base_of(video)
     written = probe(destination)
     if info.display_matrix and written.display_matrix is None:
         lost.append(f"the rotation by {info.rotation} degrees: {destination.suffix} has no place for it")
     if info.sample_aspect_ratio != written.sample_aspect_ratio:
-        # PyAV cannot tell a muxer of it, and MP4's reads it from the codec parameters where Matroska's does not.
+        # PyAV cannot set it for a muxer, and MP4's reads it from the codec parameters where Matroska's does not.
         ratio = str(info.sample_aspect_ratio).replace("/", ":")
         lost.append(
             f"the pixel aspect ratio {ratio}: {destination.suffix} with {written.codec} loses it; .mp4 keeps it"
@@ -285,7 +284,7 @@ def _compared(
 def _held(
     source: InputContainer, added: Sequence[int], muxed: Mapping[int, int], result: InputContainer
 ) -> dict[int, int]:
-    """Where each stream of the source that was added is in the result: MP4's muxer drops some of those without packets.
+    """Return where each stream that was added is in the result: MP4's muxer drops some of those without packets.
 
     Covers are not looked for: they hold no place among the tracks.
     """

@@ -1,4 +1,4 @@
-"""The file that a join writes: its container, its streams and what is said about them, up to the first packet."""
+"""Opens the file that `join` writes: its container, its streams and their metadata, up to the first packet."""
 
 import math
 import os
@@ -25,19 +25,24 @@ _HIGHEST_TIMESCALE = 2**31 - 1
 
 
 def open_output(
-    destination: Path, source: InputContainer, info: VideoInfo, film: EncodedSegments, plan: RemuxPlan, stack: ExitStack
+    destination: Path,
+    source: InputContainer,
+    info: VideoInfo,
+    encoded: EncodedSegments,
+    plan: RemuxPlan,
+    stack: ExitStack,
 ) -> tuple[OutputContainer, dict[int, Stream]]:
     """Open `destination` with a stream for everything that `plan` puts into it; nothing is written yet.
 
     Returns the container, which `stack` closes, and its streams by the index of the source's.
     """
-    part = stack.enter_context(open_part(film.paths[0]))
+    part = stack.enter_context(open_part(encoded.paths[0]))
     output = stack.enter_context(
         av.open(
             os.path.abspath(destination),  # noqa: PTH100  a name such as "12:30.mp4" would be taken for a protocol
             "w",
             format=plan.container,
-            container_options=_options(source, info, film, plan),
+            container_options=_options(source, info, encoded, plan),
         )
     )
     targets: dict[int, Stream] = {}
@@ -51,19 +56,19 @@ def open_output(
     return output, targets
 
 
-def _options(source: InputContainer, info: VideoInfo, film: EncodedSegments, plan: RemuxPlan) -> dict[str, str]:
+def _options(source: InputContainer, info: VideoInfo, encoded: EncodedSegments, plan: RemuxPlan) -> dict[str, str]:
     if plan.container in {"mp4", "mov"}:
         keys = "+use_metadata_tags" if needs_quicktime_keys(source.metadata) else ""
-        return {"movflags": f"+faststart{keys}", "movie_timescale": str(_movie_timescale(source, info, film))}
+        return {"movflags": f"+faststart{keys}", "movie_timescale": str(_movie_timescale(source, info, encoded))}
     if plan.container in {"matroska", "webm"}:
-        # The priming samples of AAC lie before zero, unheard. By default the muxer would move the whole film for them.
+        # The priming samples of AAC lie before zero, unheard. By default the muxer would move the whole video for them.
         return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     return {}
 
 
-def _movie_timescale(source: InputContainer, info: VideoInfo, film: EncodedSegments) -> int:
-    """The unit in which MP4 says how late each track starts: one in which all starts are whole."""
-    starts = [film.start_pts * info.time_base]
+def _movie_timescale(source: InputContainer, info: VideoInfo, encoded: EncodedSegments) -> int:
+    """Return the unit in which MP4 says how late each track starts: one in which all starts are whole."""
+    starts = [encoded.start_pts * info.time_base]
     starts += [stream.start_time * time_base_of(stream) for stream in source.streams if stream.start_time]
     scale = math.lcm(_MOVIE_TIMESCALE, *(start.denominator for start in starts if start > 0))
     return scale if scale <= _HIGHEST_TIMESCALE else max(_MOVIE_TIMESCALE, starts[0].denominator)

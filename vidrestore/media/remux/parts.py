@@ -1,4 +1,4 @@
-"""The parts of a film as one sequence of video packets."""
+"""The parts of a video as one sequence of video packets."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,20 @@ _FAR = 100
 
 @dataclass(frozen=True, slots=True)
 class EncodedSegments:
-    """Parts that follow each other, and the film's own times for their packets (24 bytes a frame are held)."""
+    """Parts that follow each other, and the video's own times for their packets; holds 24 bytes per frame."""
 
     paths: tuple[Path, ...]
     time_base: Fraction
     times: VideoTimes
-    """In decoding order, in units of `time_base`."""
+    """Times in decoding order, in units of `time_base`."""
 
     @property
     def start_pts(self) -> int:
-        """Time of the first picture, in units of `time_base`."""
+        """Time of the first frame, in units of `time_base`."""
         return int(self.times.pts.min())
 
     def packets(self) -> "Iterator[av.Packet[av.VideoStream]]":
-        """All packets in decoding order, with the film's times; one part is open at a time."""
+        """Yield all packets in decoding order, with the video's times; one part is open at a time."""
         times = iter(self.times)
         for path in self.paths:
             with open_part(path) as container:
@@ -55,9 +55,9 @@ def open_part(path: Path) -> InputContainer:
 
 
 def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | None) -> EncodedSegments:
-    """Read the times of all packets of the parts, which are in the order of the film.
+    """Read the times of all packets of the parts, which are in the order of the video.
 
-    `end_pts`, in units of `time_base`, is when the film's last picture leaves the screen, if that is known.
+    `end_pts`, in units of `time_base`, is when the video's last frame leaves the screen, if that is known.
     Raises OutputError when there are none, when they overlap, or when they were encoded with different settings.
     """
     shown = array("q")
@@ -77,7 +77,7 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
     if not shown:
         raise OutputError("there is nothing to join: not one frame was restored")
     if len(headers) > 1:
-        raise OutputError("the parts were encoded with different settings; encode all of them anew")
+        raise OutputError("the parts were encoded with different settings; encode all of them again")
     ticks = np.frombuffer(shown, np.int64)
     last = _last_duration(ticks, last_duration, end_pts)
     return EncodedSegments(tuple(paths), time_base, packet_times(ticks, last_duration=last))
@@ -106,5 +106,5 @@ def _last_duration(shown: Ticks, packet_duration: int, end_pts: int | None) -> i
     longest = int(steps.max(initial=0))
     own = packet_duration or (int(steps[-1]) if len(steps) else 1)
     remaining = 0 if end_pts is None else end_pts - int(shown.max())
-    # an end far away belongs to pictures that were not restored
+    # an end far away belongs to frames that were not restored
     return remaining if 0 < remaining <= _FAR * max(longest, own) else own

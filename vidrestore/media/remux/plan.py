@@ -1,4 +1,4 @@
-"""What becomes of every stream of a source in the container of the result: known before work starts."""
+"""Plans what becomes of every stream of a source in the container of the result, before work starts."""
 
 import io
 from collections.abc import Callable
@@ -21,28 +21,28 @@ _IN_TRANSPORT_STREAMS = frozenset(
     {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "av1", "aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
     | {"truehd", "s302m", "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "scte_35", "timed_id3"}
 )
-"""FFmpeg's MPEG-TS muxer takes any codec, and writes those it does not know so that nobody can read them."""
+"""Codecs that can be read back: FFmpeg's MPEG-TS muxer takes any, and writes unknown ones unreadably."""
 _EMPTY = "it is empty"
 MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp", "gif": "image/gif"}
 
 
 class Action(Enum):
-    """What is done with a stream."""
+    """Fate of a stream in the result."""
 
     REPLACE = "replaced"
     """The video that is restored."""
     COPY = "copied"
     CONVERT = "converted"
     ATTACH = "attached"
-    """Written into the header: fonts, and cover art in Matroska."""
-    REMAKE = "written anew"
-    """QuickTime's time code and chapter tracks, which the muxer makes itself."""
+    """The stream is written into the header: fonts, and cover art in Matroska."""
+    REMAKE = "rewritten"
+    """QuickTime's time code and chapter tracks, which the muxer writes itself."""
     LEAVE_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """What becomes of one stream."""
+    """The plan for one stream."""
 
     stream: StreamInfo
     action: Action
@@ -51,7 +51,7 @@ class StreamPlan:
     reason: str = ""
 
     def __str__(self) -> str:
-        """One line for the run report."""
+        """Describe the plan in one line for the run report."""
         stream = self.stream
         language = f" [{stream.language}]" if stream.language else ""
         kind = "cover art" if stream.cover else stream.type
@@ -61,14 +61,14 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True)
 class RemuxPlan:
-    """What becomes of every stream of a source in one container."""
+    """The plan for every stream of a source in one container."""
 
     container: str
     """FFmpeg's name of the muxer."""
     streams: tuple[StreamPlan, ...]
 
     def of(self, *actions: Action) -> tuple[StreamPlan, ...]:
-        """The streams with which one of `actions` is done."""
+        """Return the streams with which one of `actions` is done."""
         return tuple(stream for stream in self.streams if stream.action in actions)
 
 
@@ -77,24 +77,24 @@ def check_remux(source: str | Path, destination: str | Path, *, video_codec: str
 
     `video_codec` is FFmpeg's name of the encoder of the restored video; give it to have it checked too.
     Callable before the restoration starts. Raises InputError for a source that is not a video, OutputError for an
-    unknown extension, and for audio or video that the container cannot hold: sound is never re-encoded.
+    unknown extension, and for audio or video that the container cannot hold: audio is never re-encoded.
     """
     source, destination = Path(source), Path(destination)
     container = container_format(destination)
     with open_source(source) as opened:
-        film = video_stream(source, opened)
+        video = video_stream(source, opened)
         _check_video(destination, container, video_codec)
         plans = tuple(
-            _checked_for_content(source, _plan(stream, container, is_film=stream.index == film.index))
+            _checked_for_content(source, _plan(stream, container, is_restored=stream.index == video.index))
             for stream in opened.streams
         )
         _check_audio(source, destination, opened, plans)
     return RemuxPlan(container, plans)
 
 
-def _plan(stream: Stream, container: str, *, is_film: bool) -> StreamPlan:
+def _plan(stream: Stream, container: str, *, is_restored: bool) -> StreamPlan:
     info = stream_info(stream)
-    if is_film:
+    if is_restored:
         return StreamPlan(info, Action.REPLACE, info.codec)
     for rule in (_plan_cover, _plan_attachment, _plan_data, _plan_subtitles):
         if (plan := rule(stream, info, container)) is not None:
@@ -104,9 +104,9 @@ def _plan(stream: Stream, container: str, *, is_film: bool) -> StreamPlan:
 
 
 def _checked_for_content(source: Path, plan: StreamPlan) -> StreamPlan:
-    """The plan of a stream, which is left out where it could not be written because nothing is in it.
+    """Return the plan of a stream, which is left out where it could not be written because nothing is in it.
 
-    Of sound that never begins FFmpeg knows too little for any container to take it.
+    FFmpeg knows too little of audio that never begins for any container to take it.
     """
     sound = plan.action is Action.LEAVE_OUT and plan.stream.type == "audio"
     if not sound and not (plan.action is Action.ATTACH and plan.stream.cover):
@@ -144,7 +144,7 @@ def _plan_data(stream: Stream, info: StreamInfo, container: str) -> StreamPlan |
     if info.type not in {"data", "unknown"}:
         return None
     if info.codec == "bin_data" and stream.discard is Discard.all:
-        return StreamPlan(info, Action.REMAKE, info.codec, "chapter titles are written anew")
+        return StreamPlan(info, Action.REMAKE, info.codec, "chapter titles are rewritten")
     if "timecode" in stream.metadata:
         return _plan_timecode(stream, info, container)
     if container == "mpegts" and info.codec in _IN_TRANSPORT_STREAMS and why_not_held(stream, container) is None:
@@ -159,7 +159,7 @@ def _plan_timecode(stream: Stream, info: StreamInfo, container: str) -> StreamPl
     if stream.container.chapters():
         # FFmpeg's muxer lets a track refer to one other track only
         return StreamPlan(info, Action.LEAVE_OUT, info.codec, "a time code track would take the place of the chapters")
-    return StreamPlan(info, Action.REMAKE, "tmcd", "the time code is written anew from its start")
+    return StreamPlan(info, Action.REMAKE, "tmcd", "the time code is rewritten from its start")
 
 
 def _plan_subtitles(stream: Stream, info: StreamInfo, container: str) -> StreamPlan | None:
@@ -175,7 +175,7 @@ def _plan_subtitles(stream: Stream, info: StreamInfo, container: str) -> StreamP
 
 
 def why_not_held(stream: Stream, container: str) -> str | None:
-    """Why a container cannot hold a stream as it is, None when it can: by writing a header to memory."""
+    """Say why a container cannot hold a stream as it is, None when it can: by writing a header to memory."""
     context = codec_context(stream)
     if context is None and stream.type != "data":
         return "this build of FFmpeg does not know its codec"
@@ -232,7 +232,7 @@ def _check_audio(source: Path, destination: Path, opened: InputContainer, plans:
         return all(why_not_held(stream, name) is None for stream in streams)
 
     raise OutputError(
-        f"the sound of {source} does not fit into {destination.suffix} ({'; '.join(map(str, refused))}), "
+        f"the audio of {source} does not fit into {destination.suffix} ({'; '.join(map(str, refused))}), "
         f"and is not re-encoded; "
         f"{_better(destination, holds_all)}"
     )

@@ -10,7 +10,7 @@ from vidrestore.media.probe import codec_context
 from vidrestore.media.time_base import time_base_of
 
 TEXT_CODECS = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text"})
-"""FFmpeg's names of subtitles that are text; the others are pictures."""
+"""FFmpeg's names of subtitles that are text; the others are images."""
 TEXT_CODEC_OF = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 """Container -> the text subtitles that it holds."""
 
@@ -28,7 +28,7 @@ class SubtitleConverter:
         target.time_base = time_base_of(source)
 
     def convert(self, packet: "av.Packet[Any]") -> "Iterator[av.Packet[Any]]":
-        """The packet in the new codec, at the same time; nothing for MP4's empty packets, which only fill gaps."""
+        """Convert a packet, at the same time; yield nothing for MP4's empty packets, which only fill gaps."""
         assert codec_context(self._source), "only streams with a decoder are planned to be converted"  # noqa: S101
         try:
             subtitles = self._source.codec_context.decode2(packet)
