@@ -141,7 +141,7 @@ def _halve(chroma_B2HW: Tensor) -> Tensor:
 
 
 def _double(chroma_B2hw: Tensor) -> Tensor:
-    """Double the size by libjpeg's "fancy" upsampling: 9, 3, 3 and 1 sixteenths of the nearest four, rounded like `_halve`."""
+    """Double the size as libjpeg's "fancy" upsampling does: 9, 3, 3 and 1 sixteenths of the nearest four, rounded."""
     doubled = F.interpolate(chroma_B2hw, scale_factor=2.0, mode="bilinear", align_corners=False)
     column_W = torch.arange(doubled.shape[-1], device=doubled.device)
     return (doubled + (8 - column_W % 2) / 16).floor()

@@ -272,7 +272,7 @@ def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generat
 
 
 def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) -> Float64:
-    """Return how far the codec's skipped blocks keep the twin behind the motion: float64 [2], (x, y) in the video's pixels.
+    """Measure how far skipped blocks keep the twin behind the motion: float64 [2], (x, y) in the video's pixels.
 
     An aligner goes by what it sees, and would take the whole lag out; no more than the motion can explain is taken.
     """
@@ -315,7 +315,7 @@ def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generato
 
 
 def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
-    """Apply lens, lamp, stock, sensor and signal, in the order in which light meets them: float32 [T, h, w, 3] to uint8."""
+    """Apply lens, lamp, stock, sensor and signal, in the order of the light's path: float32 [T, h, w, 3] to uint8."""
     pictures = imaging.blur(
         pictures, sigma=parameters.blur_sigma, aspect=parameters.blur_aspect, angle=parameters.blur_angle
     )

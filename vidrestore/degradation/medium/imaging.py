@@ -76,7 +76,7 @@ def add_noise(pictures: Float32, generator: np.random.Generator, *, read: float,
 
 
 def flicker(pictures: Float32, generator: np.random.Generator, *, strength: float) -> Float32:
-    """Multiply each picture's brightness by 1 +- `strength` (one deviation) independently, as uneven shutters and lamps do."""
+    """Vary each picture's brightness by 1 +- `strength` (one deviation) independently: shutter and lamp are uneven."""
     gains = 1 + strength * generator.standard_normal((len(pictures), 1, 1, 1), dtype=np.float32)
     return pictures * gains
 
@@ -93,14 +93,14 @@ def soften_chroma(pictures: Float32, *, sigma: float) -> Float32:
 
 
 def weave(clip: UInt8) -> UInt8:
-    """Join the even lines of each frame with the odd lines of the frame before it (the first frame has only its own)."""
+    """Join even lines of each frame with odd lines of the frame before it (a clip's first frame has only its own)."""
     woven = clip.copy()
     woven[1:, 1::2] = clip[:-1, 1::2]
     return woven
 
 
 def deinterlace(clip: UInt8, interlacing: str) -> UInt8:
-    """Deinterlace woven frames as a player does: "weave" not at all, "double" one field twice, "blend" a smear of both."""
+    """Deinterlace as a player does: "weave" leaves both fields, "double" shows one twice, "blend" averages them."""
     if interlacing == "double":
         return np.repeat(clip[:, ::2], 2, axis=1)[:, : clip.shape[1]]
     if interlacing == "blend":
@@ -123,7 +123,7 @@ def enlarge(
 
 
 def correlated_noise(generator: np.random.Generator, shape: tuple[int, ...], *, across: float, along: float) -> Float32:
-    """Draw normal noise of deviation 1, float32 [T, h, w, C], smoothed by these sigmas in pixels over rows and along them."""
+    """Draw normal noise of deviation 1, float32 [T, h, w, C], smoothed by sigmas in pixels over rows and along them."""
     rows, columns = _kernel(across), _kernel(along)
     top, left = len(rows) // 2, len(columns) // 2
     frames, height, width, channels = shape
@@ -154,7 +154,7 @@ def _kernel(sigma: float) -> Float32:
 
 
 def _gaussian(across: float, along: float, angle: float) -> Float32:
-    """Return a kernel float32 [K, K] that sums to 1: sigma `along` in direction `angle` (radians), `across` normal to it."""
+    """Return a kernel, float32 [K, K], sum 1: sigma `along` at `angle` in radians, `across` at right angles to it."""
     reach = math.ceil(_REACH * max(across, along))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     forward, sideways = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)

@@ -37,7 +37,7 @@ class DegradationProfile:
 
 
 def _coded(medium: str, *codecs: CodecConfig, scale: tuple[float, float]) -> FilmConfig:
-    """Return the damage of face clips of that medium, coded at a bit rate: rate control is half of such videos' look."""
+    """Return the damage of face clips of that medium, coded at a bit rate: rate control makes half of the look."""
     return replace(film_preset(medium), scale=scale, codecs=codecs)
 
 

@@ -16,5 +16,5 @@ class Purpose(IntEnum):
 
 
 def rng_for(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
-    """Return a generator that depends on the arguments alone; `index` is of a frame, or of whatever the purpose counts."""
+    """Return a generator that depends on the arguments alone; `index` counts frames, or what the purpose counts."""
     return np.random.default_rng([seed, purpose, index])

@@ -31,7 +31,7 @@ _SCRATCH_GAPS = 12
 """Knots along the height between which a scratch's strength changes."""
 _PALE, _DARK = 240, 12
 _EPOCH = 64
-"""Frames: scratches are drawn for so many at once, so that any frame finds its own without those before it."""
+"""Number of frames whose scratches are drawn at once, so that any frame finds its own without those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ def scratches_at(seed: int, index: int, *, starts: float, lasting: tuple[int, in
     """Return the scratches in frame `index`.
 
     Args:
-        seed: of the film.
-        index: of the frame.
+        seed: the video's seed.
+        index: the frame's index.
         starts: scratches that begin in a frame, on average (Poisson).
         lasting: fewest and most frames of one.
     """

@@ -41,7 +41,7 @@ def add_streaks(picture: UInt8, generator: np.random.Generator, *, mean: float, 
 
 
 def _profile(length: int, generator: np.random.Generator) -> Float32:
-    """Return a streak's strength, float32 [length], 0..1: a sharp start, a ragged run, a tail while the level recovers."""
+    """Return a streak's strength, float32 [length], 0..1: a sharp start, a ragged run, a tail as the level recovers."""
     along = np.arange(length, dtype=np.float32) / length
     tail = np.minimum(1, (1 - along) / generator.uniform(*_FADE))
     ragged = 1 - _RAGGED * generator.random(length, dtype=np.float32)

@@ -1,8 +1,8 @@
 """Whether a face does what the truth does: mouth and eyes opening and closing in time with it.
 
-Five landmarks do not tell how far a mouth is open. The crop does: rows of its middle, averaged over their columns, are
+Five landmarks do not show how far a mouth is open. The crop does: rows of its middle, averaged over their columns, are
 a profile of brightness from top to bottom, in which opening lips or lids are what changes most. No labels are needed:
-the direction of most change is found in the truth, and both films are projected on it.
+the direction of most change is found in the truth, and both videos are projected on it.
 """
 
 from dataclasses import dataclass
@@ -38,19 +38,19 @@ class ExpressionMatch:
     correlation: float | None
     """Pearson's, -1..1; 1 moves in time with the truth, 0 is unrelated or does not move."""
     gain: float | None
-    """Slope of the film's opening on the truth's: 1 opens as far, less is subdued, more exaggerates."""
+    """Slope of the video's opening on the truth's: 1 opens as far, less is subdued, more exaggerates."""
     unmeasured: Unmeasured | None = None
     """Why there is neither."""
 
 
 def mouth_profile(luma: Float32) -> Float32:
-    """float32 [n], grey levels about their mean: brightness from upper lip to chin of an aligned face [S, S]."""
+    """Return brightness from upper lip to chin of an aligned face [S, S]: float32 [n], grey levels about their mean."""
     centre = TEMPLATE[3:].mean(axis=0)
     return _profile(luma, centre, _MOUTH)
 
 
 def eyes_profile(luma: Float32) -> Float32:
-    """float32 [2 n], grey levels about their means: brightness from brow to cheek across both eyes, one and other."""
+    """Return brightness from brow to cheek across each eye: float32 [2 n], grey levels about each eye's mean."""
     return np.concatenate([_profile(luma, centre, _EYE) for centre in TEMPLATE[:2]])
 
 
@@ -63,8 +63,8 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
 
     Args:
         profiles: [n, d] of the film, as `mouth_profile` or `eyes_profile` gave them.
-        truth: likewise, of the same frames.
-        seconds: [n], when they are, rising.
+        truth: [n, d], the truth's profiles of the same frames.
+        seconds: [n], times of the frames, rising.
 
     Raises:
         RestorationError: the shapes do not fit.
@@ -103,7 +103,7 @@ def _profile(luma: Float32, centre: Float64, box: tuple[float, float, float]) ->
 
 
 def _quick(profiles: Float32, seconds: Float64) -> Float64:
-    """[n, d] less its moving mean in time, float64."""
+    """Subtract the moving mean in time from [n, d]; float64."""
     wide = profiles.astype(np.float64)
     weights = np.exp(-0.5 * np.square((seconds[:, None] - seconds[None]) / SLOW_SECONDS))
     quick: Float64 = wide - weights @ wide / weights.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""One film, frame by frame: everything of `FrameFigures`."""
+"""One video, frame by frame: everything of `FrameFigures`."""
 
 import statistics
 from collections import deque
@@ -28,7 +28,7 @@ turns away."""
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """Of a film since the frame before, in the fields of `FrameFigures`."""
+    """Changes of a video since the frame before, in the fields of `FrameFigures`."""
 
     warp_error: float | None = None
     flicker_faces: float | None = None
@@ -36,11 +36,11 @@ class _Changes:
 
 
 class VideoMeter:
-    """Measures the frames of one film as they come; holds one frame, and landmarks of three.
+    """Measures the frames of one video as they come; holds one frame, and landmarks of three.
 
     Args:
         crop_size: side of the aligned faces.
-        of_truth: the film is the truth itself: it does not sway as the input does, and its landmarks are measured
+        of_truth: the video is the truth itself: it does not sway as the input does, and its landmarks are measured
             against the smoothed track.
     """
 
@@ -97,7 +97,7 @@ class VideoMeter:
         )
 
     def _jitter(self, step: Step, faces: Faces | None) -> float | None:
-        """Root mean square over the faces whose landmarks were found in this frame and the two before."""
+        """Return the root mean square over the faces whose landmarks were found in this frame and the two before."""
         truth, weave = step.truth.faces, np.zeros(2) if self._of_truth else step.weave
         ids = faces.ids if faces else ()
         for gone in self._offsets.keys() - set(ids):

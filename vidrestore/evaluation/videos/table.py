@@ -1,4 +1,4 @@
-"""A comparison as tables: one for each question, a row for each film."""
+"""A comparison as tables: one for each question, a row for each video."""
 
 from collections.abc import Callable
 from typing import Final
@@ -42,18 +42,18 @@ NOTES: Final = (
     "Lower is better: seam energy, warp error and flicker (grey levels), jitter (% of the eye distance), the others.",
     "Seam over both: beyond the reference's and the input's edges, which is what pasting added.",
     "Sharpness (fine detail as a share of the reference's) and gains (size of a movement) are best at 1.",
-    "Blur wins warp error, jitter and flicker: read them beside sharpness.",
+    "Blur wins warp error, jitter and flicker: read them together with sharpness.",
 )
 
 
 def tables(comparison: VideoComparison) -> list[Table]:
-    """How like, how steady, and how alive."""
+    """Return the tables of likeness, steadiness and faces over time."""
     titles = (("likeness", LIKENESS), ("steadiness", STEADINESS), ("faces over time", LIFE))
     return [_table(title, columns, comparison.films) for title, columns in titles]
 
 
 def setting(comparison: VideoComparison) -> str:
-    """What was measured, on what, and what was not, in one sentence."""
+    """Describe in one sentence what was measured, on what, and what was not."""
     small = f", {comparison.faces_too_small} narrower than {comparison.min_face:g} px left out"
     return (
         f"{comparison.frames} frames of {comparison.width}x{comparison.height} in {comparison.shots} shots, "
@@ -63,18 +63,18 @@ def setting(comparison: VideoComparison) -> str:
 
 
 def remarks(comparison: VideoComparison) -> list[str]:
-    """What was taken out, and what could not be measured or read, a line each."""
+    """List what was taken out, and what could not be measured or read, a line each."""
     lines = [line for film in comparison.films for line in _remarks(film, comparison.films)]
     return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 
 def label(film: VideoFigures) -> str:
-    """Name of a row."""
+    """Return the name of a row."""
     return film.name if film.role == "test" else f"{film.role}: {film.name}"
 
 
 def markdown(comparison: VideoComparison) -> str:
-    """All tables with their setting and how to read them."""
+    """Return all tables as Markdown, with their setting and how to read them."""
     parts = [f"# Films against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(comparison)]
     return (
@@ -101,7 +101,7 @@ def _sway(sway: InputSway | None) -> list[str]:
             f"{sway.weave_pixels:.2f} px, and lamp flicker, {sway.lamp_levels:.2f} grey levels (RMS)."
         )
     if sway and sway.frames_unknown:
-        lines.append(f"In {sway.frames_unknown} frames weave or lamp of the input could not be told.")
+        lines.append(f"In {sway.frames_unknown} frames weave or lamp of the input could not be measured.")
     return lines
 
 
