@@ -148,9 +148,9 @@ def preset(name: str) -> DegradationConfig:
     """Return a named configuration.
 
     "paper" is section 4.1's for 512-pixel faces with the reference's colour steps (its loader draws r from 0.8, which
-    enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", the damage of videos that
-    the embedded model trains on; "protocol", what models are compared under, and "grey", the same in black and white; "clean", "light",
-    "medium", "heavy" for evaluation.
+    enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", the damage of
+    videos that the embedded model trains on; "protocol", what models are compared under, and "grey", the same in
+    black and white; "clean", "light", "medium", "heavy" for evaluation.
 
     Raises:
         ConfigError: no such name.

@@ -42,7 +42,7 @@ class FilmConfig(Options):
     """How far each damage goes: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
 
     scale: tuple[float, float] = (1, 4)
-    """How many times smaller the face is in the film."""
+    """How many times smaller the face is in the video."""
     blur_sigma: tuple[float, float] = (0.2, 1)
     """Sigma of the lens's blur in pixels, across the direction of `blur_angle`."""
     blur_aspect: tuple[float, float] = (1, 1.5)
@@ -248,7 +248,7 @@ def still_to_clip(
     """Turn an image, uint8 [H, W, 3] RGB, into uint8 [frames, H, W, 3], a slow sway and zoom, and return its motion.
 
     Frame `target` (counted from the end when negative) is exactly the still; the others are up to a few pixels away,
-    by parts of pixels, so that a codec's predicted frames carry the residue that they carry in a film.
+    by parts of pixels, so that a codec's predicted frames carry the residue that they carry in a video.
     """
     _check_pictures(image, "image", "[H, W, 3]")
     motion = draw_motion(image, frames, generator, target=target)
@@ -258,7 +258,7 @@ def still_to_clip(
 def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generator, *, frames: int = 5) -> UInt8:
     """Damage an image, uint8 [H, W, 3] RGB, as one frame of a video of `frames` frames; same shape, same place.
 
-    The twin is any frame but the first, so that it is a predicted one (P or B) as nearly all frames of a film are.
+    The twin is any frame but the first, so that it is a predicted one (P or B) as nearly all frames of a video are.
     Raises RestorationError when the image is of another kind or coding fails, ConfigError when `frames` is below 1.
     """
     _check_pictures(image, "image", "[H, W, 3]")
@@ -290,7 +290,7 @@ def _check_pictures(pictures: object, name: str, wanted: str) -> None:
     shape = pictures.shape
     if pictures.dtype != np.uint8 or len(shape) != wanted.count(",") + 1 or shape[-1] != 3:  # noqa: PLR2004  RGB
         raise RestorationError(
-            f"the {name} is {pictures.dtype} {list(shape)}, but film damage works on uint8 {wanted} RGB; convert it"
+            f"the {name} is {pictures.dtype} {list(shape)}, but video damage works on uint8 {wanted} RGB; convert it"
         )
     if not pictures.size or min(shape[-3:-1]) < SMALLEST_SIDE:
         raise RestorationError(

@@ -78,7 +78,7 @@ class CodecParameters:
     b_frames: int
     interlaced: bool
     corner: tuple[int, int]
-    """(x, y) in pixels, 0..15: where in a macroblock the picture's top left pixel lies; a face in a film is cut out
+    """(x, y) in pixels, 0..15: where in a macroblock the picture's top left pixel lies; a face in a video is cut out
     of the frame, and the block grid does not start at its corner."""
     bits_per_pixel: float | None = None
     """None: constant quality."""

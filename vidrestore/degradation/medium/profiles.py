@@ -13,7 +13,7 @@ from vidrestore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class LookConfig(Options):
-    """How far the damage of a film may go."""
+    """How far the damage of a video may go."""
 
     film: FilmConfig = field(default_factory=FilmConfig)
     """Damage to every frame, and how the video is coded."""
@@ -30,7 +30,7 @@ class LookConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class DegradationProfile:
-    """The damage of one film."""
+    """The damage of one video."""
 
     film: FilmParameters
     dropouts: Dropouts

@@ -22,7 +22,7 @@ LEAST_FRAMES: Final = 12
 LEAST_LEVELS: Final = 1.0
 """Grey levels, root mean square over profile and time, by which the truth must change to be more than noise."""
 SLOW_SECONDS: Final = 1.0
-"""Sigma of the moving mean that is taken off: turning heads and changing light, shared by all films, are slower than
+"""Sigma of the moving mean that is taken off: turning heads and changing light, shared by all videos, are slower than
 blinks and speech and would make every correlation high."""
 _BLUR_SHARE: Final = 0.006
 """Sigma of the blur along a profile, in sides of the crop: against noise and sharpening."""
@@ -59,10 +59,10 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
 
     From both, a moving mean in time (Gaussian, `SLOW_SECONDS`) is taken off. The first principal component of what is
     left of the truth is the opening; both are projected on it, and the figures are the correlation of the two
-    projections and their slope. A film that does not move at all where the truth does has 0 and 0.
+    projections and their slope. A video that does not move at all where the truth does has 0 and 0.
 
     Args:
-        profiles: [n, d] of the film, as `mouth_profile` or `eyes_profile` gave them.
+        profiles: [n, d] of the video, as `mouth_profile` or `eyes_profile` gave them.
         truth: [n, d], the truth's profiles of the same frames.
         seconds: [n], times of the frames, rising.
 
@@ -84,7 +84,7 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
     opening, followed = opening - opening.mean(), followed - followed.mean()
     shared, energy = float(opening @ followed), float(opening @ opening)
     own = float(followed @ followed)
-    if own <= np.finfo(np.float32).eps * energy:  # rounding of a film that does not move
+    if own <= np.finfo(np.float32).eps * energy:  # rounding of a video that does not move
         return ExpressionMatch(0.0, 0.0)
     return ExpressionMatch(float(np.clip(shared / np.sqrt(energy * own), -1, 1)), shared / energy)
 

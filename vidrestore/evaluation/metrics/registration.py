@@ -28,7 +28,7 @@ _DARKEST, _BRIGHTEST = 8, 247
 _FLAT: Final = 1.0
 """Grey levels: a truth that deviates by less from its mean shows nothing to measure light by."""
 _GRAIN_SIGMA: Final = 2.0
-"""Pixels of blur before light and change are compared, against grain and for films that lost detail."""
+"""Pixels of blur before light and change are compared, against grain and for videos that lost detail."""
 _MOST_LEFT: Final = 0.98
 """Share of a video's change that may be left without its sway; chance explains some of it, a gate most."""
 _CRITERIA: Final = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-5)

@@ -123,7 +123,7 @@ class VideoMeter:
         now_rows, before_rows = shared(view, before)
         if not now_rows:
             return None
-        assert truth_before.faces, "the truth's faces are those of every film"  # noqa: S101
+        assert truth_before.faces, "the truth's faces are those of every video"  # noqa: S101
         distances = temporal_feature_distances(
             chosen(view.faces.features, now_rows),
             chosen(before.faces.features, before_rows),

@@ -62,7 +62,7 @@ class TrackRecorder:
             piece.frames.append(index)
             piece.seconds.append(seconds)
             for samples, view, likeness in zip(piece.films, views, likenesses, strict=True):
-                assert view.faces, "the truth's faces are those of every film"  # noqa: S101
+                assert view.faces, "the truth's faces are those of every video"  # noqa: S101
                 samples.embeddings.append(view.faces.embeddings[row].numpy())
                 samples.mouths.append(view.faces.mouths[row])
                 samples.eyes.append(view.faces.eyes[row])
