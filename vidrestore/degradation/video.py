@@ -157,7 +157,7 @@ def _check_picture(info: VideoInfo) -> None:
 
 def _interlaced(what: str) -> str:
     return (
-        f"{what} is interlaced, and its two fields would be mixed when the picture is shrunk; deinterlace the film "
+        f"{what} is interlaced, and its two fields would be mixed when the picture is shrunk; deinterlace the video "
         f"first, for a ground truth is progressive"
     )
 
@@ -172,5 +172,5 @@ def _repeatable(encode: EncodeConfig) -> EncodeConfig:
 def _notices(info: VideoInfo) -> list[str]:
     notices = list(info.notes)
     if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
-        notices.append(f"the film is HDR ({transfer}), which no such medium was: its code values were damaged as SDR's")
+        notices.append(f"the video is HDR ({transfer}), unlike any such medium: its code values were damaged as SDR's")
     return notices

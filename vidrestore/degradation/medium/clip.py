@@ -211,7 +211,7 @@ _PRESETS: Final = {
 def film_preset(name: str) -> FilmConfig:
     """Return the damage of a medium by its name, one of MEDIA, or "mixed" for any; ConfigError for another name."""
     if name not in _PRESETS:
-        raise ConfigError(f"film preset {name!r} is unknown; give one of {', '.join(_PRESETS)}")
+        raise ConfigError(f"medium preset {name!r} is unknown; give one of {', '.join(_PRESETS)}")
     return _PRESETS[name]
 
 

@@ -22,11 +22,11 @@ def degrade_as(strength: str) -> Degrade:
         ConfigError: there is no such strength.
     """
     if strength in MEDIA:
-        return _as_film(strength)
+        return _as_medium(strength)
     try:
         degradation = Degradation(preset(strength))
     except ConfigError as error:
-        raise ConfigError(f"{error}; or a film: {', '.join(MEDIA)}") from error
+        raise ConfigError(f"{error}; or a medium: {', '.join(MEDIA)}") from error
 
     def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pair = degradation(images_BCHW, generator)
@@ -35,7 +35,7 @@ def degrade_as(strength: str) -> Degrade:
     return degrade
 
 
-def _as_film(medium: str) -> Degrade:
+def _as_medium(medium: str) -> Degrade:
     """Damage a face as one frame of a short video of that medium, through its codec."""
     config = film_preset(medium)
 

@@ -44,7 +44,7 @@ class EvaluationConfig(Options):
 
     strengths: Annotated[
         tuple[str, ...],
-        Field(description="Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."),
+        Field(description="Names of degradation presets or of media; each its own table."),
     ] = STRENGTHS
     part: Annotated[
         Part,
@@ -56,7 +56,7 @@ class EvaluationConfig(Options):
     count: Annotated[
         int | None, Field(ge=1, description="At most so many faces, a fixed choice among all names; None takes all.")
     ] = None
-    seed: Annotated[int, Field(ge=0, description="Of the damage.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the damage.")] = 0
     size: Annotated[int, Field(ge=1, description="Side of the pictures in pixels.")] = 256
     batch_size: Annotated[int, Field(ge=1, description="Faces that are held at once.")] = 16
     grid_faces: Annotated[int, Field(ge=0, description="Faces whose pictures are kept for the grids.")] = 24
@@ -116,7 +116,7 @@ def evaluate(
     config = config or EvaluationConfig()
     if not candidates or len({one.name for one in candidates}) < len(candidates):
         raise ConfigError(
-            f"contenders are {[one.name for one in candidates]}; give one or more, each with its own name"
+            f"candidates are {[one.name for one in candidates]}; give one or more, each with its own name"
         )
     degrades = {strength: degrade_as(strength) for strength in config.strengths}
     available = _part(folder, config)
@@ -152,7 +152,7 @@ class _Run:
         strength: str,
         degrade: Degrade,
     ) -> None:
-        self._contenders = candidates
+        self._candidates = candidates
         self._judges = judges
         self._config = config
         self._strength = strength
@@ -174,7 +174,7 @@ class _Run:
             self._seen.update(damaged.numpy().tobytes())
             truth = self._judges.know(target, [face.tabled for face in batch])
             columns = []
-            for candidate in self._contenders:
+            for candidate in self._candidates:
                 restored = candidate(damaged.clone())  # a candidate that writes on its input spoils it for no other
                 self._measured[candidate.name].append(self._judges.measure(restored, truth))
                 columns.append(restored)
@@ -188,7 +188,7 @@ class _Run:
 
     def grid(self) -> Grid:
         """Return the images kept."""
-        labels = (*(one.name for one in self._contenders), "truth")
+        labels = (*(one.name for one in self._candidates), "truth")
         return Grid(self._strength, labels, tuple(self.rows))
 
     def _keep(self, columns: Sequence[Tensor]) -> None:

@@ -83,7 +83,7 @@ class MetricModels:
         """
         if restored_BCHW.shape != truth.images.shape or restored_BCHW.dtype != torch.uint8:
             raise RestorationError(
-                f"a contender gave {restored_BCHW.dtype} {list(restored_BCHW.shape)}; it should give uint8 "
+                f"a candidate gave {restored_BCHW.dtype} {list(restored_BCHW.shape)}; it should give uint8 "
                 f"{list(truth.images.shape)}"
             )
         restored = restored_BCHW.to(self.device)

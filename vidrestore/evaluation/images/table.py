@@ -6,7 +6,7 @@ from vidrestore.evaluation.images.results import EvaluationReport, Score
 from vidrestore.markdown import markdown_table, markdown_text
 
 _HEAD = (
-    "contender",
+    "candidate",
     "PSNR dB",
     "SSIM",
     "feature distance",

@@ -76,7 +76,7 @@ def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
     """
     shapes = [list(crop.shape) for crop in (luma, *others)]
     if len(shapes) == 1 or any(shape != shapes[0] for shape in shapes) or luma.ndim != 2:  # noqa: PLR2004  [S, S]
-        raise RestorationError(f"crops are {shapes}; wanted [S, S] of two films or more")
+        raise RestorationError(f"crops are {shapes}; wanted [S, S] of two videos or more")
     known = np.max([_sector_energies(other, ring) for other in others], axis=0)
     return float(np.maximum(_sector_energies(luma, ring) - known, 0).mean())
 

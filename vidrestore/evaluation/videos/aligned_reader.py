@@ -31,7 +31,7 @@ class AlignedReader:
         if ours != theirs:
             raise InputError(
                 f"{path} shows {ours} and {reference.path} {theirs}; metrics compare pictures of one size, so scale "
-                "one of the films first"
+                "one of the videos first"
             )
 
     @property
@@ -48,15 +48,15 @@ class AlignedReader:
         mine = next(self._frames, None)
         if mine is None:
             raise InputError(
-                f"{self.path} ends after {self._seen} frames and {self._reference.path} goes on; metrics compare films "
-                "frame by frame, so give films of the same frames"
+                f"{self.path} ends after {self._seen} frames and {self._reference.path} goes on; metrics compare "
+                "videos frame by frame, so give videos of the same frames"
             )
         self._seen += 1
         here, there = _since(mine, self._reader.info), _since(frame, self._reference)
         if abs(here - there) > self._tolerance:
             raise InputError(
                 f"frame {frame.index} of {self.path} comes {float(here):.4f} s after its first and that of "
-                f"{self._reference.path} {float(there):.4f} s; metrics compare films frame by frame, so give films "
+                f"{self._reference.path} {float(there):.4f} s; metrics compare videos frame by frame, so give videos "
                 "with the same timestamps"
             )
         return mine
@@ -69,8 +69,8 @@ class AlignedReader:
         """
         if next(self._frames, None) is not None:
             raise InputError(
-                f"{self._reference.path} ends after {self._seen} frames and {self.path} goes on; metrics compare films "
-                "frame by frame, so give films of the same frames"
+                f"{self._reference.path} ends after {self._seen} frames and {self.path} goes on; metrics compare "
+                "videos frame by frame, so give videos of the same frames"
             )
 
 

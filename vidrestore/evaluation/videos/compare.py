@@ -143,10 +143,10 @@ def _rows(tests: Sequence[Path | str], degraded: Path | str | None) -> list[tupl
     rows: list[tuple[Path, Role]] = [(Path(degraded), "input")] if degraded is not None else []
     rows += [(Path(path), "test") for path in tests]
     if not tests:
-        raise ConfigError("no film to test was named; give one or more")
+        raise ConfigError("no video to test was named; give one or more")
     twice = [path for path, count in Counter(path for path, _ in rows).items() if count > 1]
     if twice:
-        raise ConfigError(f"{twice[0]} is given twice; name each film once")
+        raise ConfigError(f"{twice[0]} is given twice; name each video once")
     return rows
 
 

@@ -179,7 +179,7 @@ class VideoComparison:
         Raises:
             InputError: the text is something else.
         """
-        return from_json(cls, text, what="a comparison of films")
+        return from_json(cls, text, what="a comparison of videos")
 
     def write(self, path: Path) -> None:
         """Write the JSON.

@@ -37,7 +37,7 @@ LIFE: Final[tuple[Column, ...]] = (
     ("eyes gain", lambda row: row.eyes_gain, 3),
 )
 NOTES: Final = (
-    "The reference against itself is the floor: flow errs, films flicker, and its jitter is the detector's own.",
+    "The reference against itself is the floor: flow errs, videos flicker, and its jitter is the detector's own.",
     "Higher is better: PSNR, SSIM, identity, correlations (1: moves in time with the reference).",
     "Lower is better: seam energy, warp error and flicker (grey levels), jitter (% of the eye distance), the others.",
     "Seam over both: beyond the reference's and the input's edges, which is what pasting added.",
@@ -75,7 +75,7 @@ def label(film: VideoFigures) -> str:
 
 def markdown(comparison: VideoComparison) -> str:
     """Return all tables as Markdown, with their setting and how to read them."""
-    parts = [f"# Films against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
+    parts = [f"# Videos against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(comparison)]
     return (
         "\n\n".join([*parts, "\n".join(f"- {note}" for note in (*NOTES, *map(markdown_text, remarks(comparison))))])

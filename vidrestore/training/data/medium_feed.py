@@ -46,7 +46,7 @@ class FilmFeed:
         rank: Rank of this process.
 
     Raises:
-        ConfigError: No film preset has this name.
+        ConfigError: No medium preset has this name.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class FilmFeed:
             return np.stack(self._ahead.at(step))
         except BrokenProcessPool as error:
             raise WorkerError(
-                "a process that draws video damage died, perhaps for want of memory; give fewer with films.workers, and "
-                "let a script of your own start under `if __name__ == '__main__':`"
+                "a process that draws video damage died, perhaps for want of memory; give fewer with films.workers, "
+                "and let a script of your own start under `if __name__ == '__main__':`"
             ) from error
 
     def close(self) -> None:
