@@ -23,7 +23,7 @@ _COMMAND = (sys.executable, "-P", "-c", "from vidrestore.cli import main; main()
 def compare_lengths(
     face_film: Path, *, minutes: Iterable[float] = (1, 10), runtimes: Iterable[Runtime] = ("local", "ray")
 ) -> Iterator[MemoryUse]:
-    """Restore sparse films of several lengths in each runtime; a bounded pipeline needs the same memory for all.
+    """Restore sparse videos of several lengths in each runtime; a bounded pipeline needs the same memory for all.
 
     Raises:
         RestorationError: a run failed.
@@ -68,7 +68,7 @@ def watch_restoration(source: Path, destination: Path, *, runtime: Runtime, minu
 
 
 def _samples(command: "subprocess.Popen[str]") -> Iterator[int]:
-    """Bytes of the process tree, until the command ends."""
+    """Sample the bytes of the process tree until the command ends."""
     try:
         while command.poll() is None:
             total = tree_bytes(command.pid)
@@ -81,7 +81,7 @@ def _samples(command: "subprocess.Popen[str]") -> Iterator[int]:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set size of a process and its descendants, in bytes; 0 when it is gone."""
+    """Return the proportional set size of a process and its descendants, in bytes; 0 when it is gone."""
     try:
         parent = psutil.Process(pid)
         processes = [parent, *parent.children(recursive=True)]

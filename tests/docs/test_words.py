@@ -25,21 +25,15 @@ NOT_PROSE = re.compile(
 )
 NOT_YET = frozenset(
     {
-        "benchmark",
         "cli",
-        "comparison",
-        "damage",
-        "degradation",
         "demo.py",
         "engine.py",
-        "evaluation",
         "faces",
         "files.py",
         "inference",
         "jobs",
         "live",
         "media",
-        "metrics",
         "model",
         "models",
         "report.py",
@@ -48,7 +42,6 @@ NOT_YET = frozenset(
         "server",
         "service",
         "storage.py",
-        "training",
         "video",
     }
 )
