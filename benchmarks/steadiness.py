@@ -214,7 +214,8 @@ def footnotes(measured: Steadiness) -> list[str]:
     setting = f"Commit {commit}; {machine.cpu}, {machine.cores} cores; weights {measured.model_sha256[:12]}."
     reading = (
         "The truth against itself is the floor of each figure. Warp error, jitter and flicker are better when lower, "
-        "but blur wins them: read them together with sharpness. Mouth and eyes: correlation of their opening with the truth's."
+        "but blur wins them: read them together with sharpness. Mouth and eyes: correlation of their opening with the "
+        "truth's."
     )
     return [f"Means over: {scenes}. {setting}", reading]
 
