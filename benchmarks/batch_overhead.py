@@ -94,12 +94,12 @@ def _batch(folder: Path, films: int) -> tuple[float, float, list[float]]:
         )
         seconds = time.perf_counter() - started
     assert report.done == films, "small videos do not fail"  # noqa: S101
-    return seconds, sum(film.worker_seconds for film in report.videos), memory
+    return seconds, sum(video.worker_seconds for video in report.videos), memory
 
 
-def _plan(film: Path) -> tuple[VideoPlan, float]:
+def _plan(video: Path) -> tuple[VideoPlan, float]:
     job = BatchConfig()
-    order = PlanTask(str(film), storage.fingerprint(str(film)), "long.mp4", job.restore, 3000.0, None)
+    order = PlanTask(str(video), storage.fingerprint(str(video)), "long.mp4", job.restore, 3000.0, None)
     started = time.perf_counter()
     plan = order.run(None, lambda _: None)
     return plan, time.perf_counter() - started

@@ -112,6 +112,6 @@ def _inside(face: Faces, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _pictures(path: Path) -> Iterator[UInt8]:
-    with open_source(path) as film:
-        for frame in film.decode(video=0):
+    with open_source(path) as video:
+        for frame in video.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)

@@ -32,8 +32,8 @@ def repeat(source: Path, destination: Path, *, frames: int) -> None:
         OutputError: the destination cannot be written.
     """
     try:
-        with av.open(str(destination), "w") as result, open_source(source) as film:
-            stream = film.streams.video[0]
+        with av.open(str(destination), "w") as result, open_source(source) as video:
+            stream = video.streams.video[0]
             copied = result.add_stream_from_template(stream)
             for packet in islice(_endless_packets(source), frames):
                 packet.stream = copied
@@ -50,14 +50,14 @@ def cut(source: Path, destination: Path, *, frames: int) -> None:
         OutputError: the destination cannot be written.
     """
     try:
-        with open_source(source) as film, av.open(str(destination), "w") as result:
-            stream = film.streams.video[0]
+        with open_source(source) as video, av.open(str(destination), "w") as result:
+            stream = video.streams.video[0]
             rate = stream.average_rate
             if not rate:
                 raise InputError(f"{source} has no frame rate; use another video")
             encoder = result.add_stream("ffv1", rate=rate)
             encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, stream.pix_fmt
-            for index, frame in enumerate(islice(film.decode(stream), frames)):
+            for index, frame in enumerate(islice(video.decode(stream), frames)):
                 frame.pts, frame.time_base, frame.pict_type = index, 1 / Fraction(rate), 0
                 result.mux(encoder.encode(frame))
             result.mux(encoder.encode(None))
@@ -86,9 +86,9 @@ def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
     offset = 0
     for turn in count():
         end = 0
-        with open_source(source) as film:
-            stream = film.streams.video[0]
-            for packet in film.demux(stream):
+        with open_source(source) as video:
+            stream = video.streams.video[0]
+            for packet in video.demux(stream):
                 if packet.pts is None or packet.dts is None:
                     continue
                 end = max(end, packet.pts + (packet.duration or 0))
@@ -100,15 +100,17 @@ def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
 
 
 def _encode_cycle(face_film: Path, destination: Path) -> Fraction:
-    with open_source(face_film) as film, av.open(str(destination), "w") as result:
-        stream = film.streams.video[0]
+    with open_source(face_film) as video, av.open(str(destination), "w") as result:
+        stream = video.streams.video[0]
         rate = stream.average_rate
         if not rate:
             raise InputError(f"{face_film} has no frame rate; use another video")
         # no B-frames: every pass then begins where the last one ended
         encoder = result.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23", "bf": "0"})
         encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"
-        faces = [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in islice(film.decode(stream), _frames(rate))]
+        faces = [
+            np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in islice(video.decode(stream), _frames(rate))
+        ]
         for index, picture in enumerate(_cycle(faces, round(CYCLE_SECONDS * rate))):
             _encode(result, encoder, picture, index)
         result.mux(encoder.encode(None))

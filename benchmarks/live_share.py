@@ -102,12 +102,12 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
     )
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
-        films = [folder / f"film{number}.mp4" for number in range(config.streams)]
-        for number, film in enumerate(films):
-            repeat(config.film, film, frames=config.frames + number)  # of different lengths: a batch does twins once
+        videos = [folder / f"film{number}.mp4" for number in range(config.streams)]
+        for number, video in enumerate(videos):
+            repeat(config.film, video, frames=config.frames + number)  # of different lengths: a batch does twins once
         with fake_cluster(config.streams + 2, torch.cuda.device_count()):
-            offline = _offline(films, stream, folder / "offline")
-            each, mean_batch = _live(films, stream, config, folder)
+            offline = _offline(videos, stream, folder / "offline")
+            each, mean_batch = _live(videos, stream, config, folder)
     result = ShareResult(
         offline,
         sum(each),
@@ -133,34 +133,39 @@ def share_table(result: ShareResult) -> str:
     )
 
 
-def _offline(films: Sequence[Path], stream: StreamConfig, out: Path) -> float:
+def _offline(videos: Sequence[Path], stream: StreamConfig, out: Path) -> float:
     """Return the faces a second while all videos are under way."""
     job = update(BatchConfig(segment_seconds=_WHOLE), {"ray": {"face_workers": 1}})
     job = replace(job, restore=for_files(stream.restore, stream.sink.encode))
     seen: list[JobProgress] = []
-    with RayWorkerPool(job.restore, job.ray, most=len(films)) as pool:
-        await_workers(pool, len(films))
+    with RayWorkerPool(job.restore, job.ray, most=len(videos)) as pool:
+        await_workers(pool, len(videos))
         report = restore_videos(
-            [str(film) for film in films], str(out), job, on_progress=seen.append, open_pool=lambda: nullcontext(pool)
+            [str(video) for video in videos],
+            str(out),
+            job,
+            on_progress=seen.append,
+            open_pool=lambda: nullcontext(pool),
         )
     if report.failed or report.retries or report.unrestored_frames:
-        raise WorkerError(f"a video was not restored: {[film.error for film in report.videos]}")
+        raise WorkerError(f"a video was not restored: {[video.error for video in report.videos]}")
     low, high = (share * report.frames for share in _MIDDLE)
     middle = [one for one in seen if low <= one.frames_done <= high]
     if len(middle) < 2:  # noqa: PLR2004  a rate wants two
         raise WorkerError("the videos were done at once; use more frames")
     first, last = middle[0], middle[-1]
-    faces_per_frame = sum(film.faces for film in report.videos) / report.frames
+    faces_per_frame = sum(video.faces for video in report.videos) / report.frames
     return faces_per_frame * (last.frames_done - first.frames_done) / (last.seconds - first.seconds)
 
 
 def _live(
-    films: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
+    videos: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
 ) -> tuple[tuple[float, ...], float]:
     """Return the faces a second of each stream, and the mean batch."""
     with RayStreamRunner(stream.restore, RayConfig(face_workers=1), lambda _, __: None) as place:
         streams = [
-            place.start(StreamSpec(film.stem, str(film), (str(folder / f"{film.stem}.mkv"),), stream)) for film in films
+            place.start(StreamSpec(video.stem, str(video), (str(folder / f"{video.stem}.mkv"),), stream))
+            for video in videos
         ]
         deadline = time.monotonic() + _START_SECONDS
         while any((status := one.status()) is None or status.faces == 0 for one in streams):
@@ -187,7 +192,7 @@ def _live(
         for one in streams:
             one.join(_START_SECONDS)
     pairs = [(later, one, at - since) for (since, one), (at, later) in zip(before, after, strict=True)]
-    with VideoReader(films[0]) as reader:
+    with VideoReader(videos[0]) as reader:
         most = _KEEPS_UP * float(reader.info.average_rate or 0)
     if any((later.frames_in - one.frames_in) / seconds > most for later, one, seconds in pairs):
         raise WorkerError("the streams kept up with their videos; use a larger picture, more faces or more streams")

@@ -30,12 +30,12 @@ def compare_lengths(
     """
     lengths = list(minutes)
     with TemporaryDirectory(prefix="vidrestore-memory-") as folder:
-        films = {length: Path(folder, f"{length:g}.mp4") for length in lengths}
-        for length, film in films.items():
-            make_sparse_film(face_film, film, minutes=length)
+        videos = {length: Path(folder, f"{length:g}.mp4") for length in lengths}
+        for length, video in videos.items():
+            make_sparse_film(face_film, video, minutes=length)
         for runtime in runtimes:
-            for length, film in films.items():
-                yield watch_restoration(film, film.with_name("restored.mp4"), runtime=runtime, minutes=length)
+            for length, video in videos.items():
+                yield watch_restoration(video, video.with_name("restored.mp4"), runtime=runtime, minutes=length)
 
 
 def watch_restoration(source: Path, destination: Path, *, runtime: Runtime, minutes: float) -> MemoryUse:

@@ -76,11 +76,11 @@ class ReferenceFlow:
         recorder = Recorder()
         found: list[Faces] = []
         started = perf_counter()
-        with open_source(source) as film, av.open(str(destination), "w") as result:
-            stream = film.streams.video[0]
+        with open_source(source) as video, av.open(str(destination), "w") as result:
+            stream = video.streams.video[0]
             stream.thread_type = "AUTO"
             encoder = _encoder(result, stream, source)
-            for index, picture in enumerate(recorder.timed("decode", islice(_pictures(film), frames))):
+            for index, picture in enumerate(recorder.timed("decode", islice(_pictures(video), frames))):
                 restored, faces = self._frame(picture, index, recorder)
                 found.append(faces)
                 with recorder.timing("encode"):
@@ -93,8 +93,8 @@ class ReferenceFlow:
     def crops(self, source: Path, *, frames: int) -> list[UInt8]:
         """Return the aligned faces of the first frames, uint8 [S, S, 3] RGB."""
         crops = []
-        with open_source(source) as film:
-            for index, picture in enumerate(islice(_pictures(film), frames)):
+        with open_source(source) as video:
+            for index, picture in enumerate(islice(_pictures(video), frames)):
                 self._find(picture, index)
                 self._helper.align_warp_face()
                 crops += [np.ascontiguousarray(crop[..., ::-1]) for crop in self._helper.cropped_faces]
@@ -155,9 +155,9 @@ def _restored(network: nn.Module, crop: UInt8, *, fresh_noise: bool) -> UInt8:
     return np.ascontiguousarray(levels.transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8))
 
 
-def _pictures(film: av.container.InputContainer) -> Iterator[UInt8]:
+def _pictures(video: av.container.InputContainer) -> Iterator[UInt8]:
     """Yield whole frames, uint8 [h, w, 3] BGR."""
-    for frame in film.decode(video=0):
+    for frame in video.decode(video=0):
         yield np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
 
 

@@ -218,9 +218,9 @@ def _difference(one: Path, other: Path) -> float:
         )
 
 
-def _head(film: Path, path: Path, *, frames: int) -> tuple[Path, float]:
+def _head(video: Path, path: Path, *, frames: int) -> tuple[Path, float]:
     """Cut out the first frames of a video; return them and their length in seconds."""
-    with VideoReader(film) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
+    with VideoReader(video) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
         first = last = None
         for frame in islice(reader, frames):
             writer.write(frame)

@@ -133,35 +133,35 @@ def measure_steadiness(
     """
     weights = zoo.resolve("embedded")
     scenes = []
-    for film in films:
+    for video in films:
         for preset in presets:
-            place = folder / f"{film.stem}-{preset}"
+            place = folder / f"{video.stem}-{preset}"
             place.mkdir(parents=True, exist_ok=True)
-            scenes.append(_scene(film, preset, place, ways, weights, on_step))
+            scenes.append(_scene(video, preset, place, ways, weights, on_step))
     return Steadiness(describe_machine(), describe_checkout(), zoo.sha256_of(weights), tuple(scenes))
 
 
-def _scene(film: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
-    on_step(f"{film.name}, {preset}")
+def _scene(video: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
+    on_step(f"{video.name}, {preset}")
     damaged = place / "damaged.mp4"
-    degrade_video(film, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
+    degrade_video(video, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
     made = {way.name: place / f"{number}.mp4" for number, way in enumerate(ways)}
     for way in ways:
         on_step(f"  {way.name}")
         _restore(way, damaged, made[way.name], weights)
     on_step("  comparing")
-    found = compare_videos(film, list(made.values()), degraded=damaged)
+    found = compare_videos(video, list(made.values()), degraded=damaged)
     found.write(place / "comparison.json")
-    _draw_worst(film, damaged, made, found, place / "worst.png")
-    return Scene(film.name, preset, found.frames, _rows(found, list(made)))
+    _draw_worst(video, damaged, made, found, place / "worst.png")
+    return Scene(video.name, preset, found.frames, _rows(found, list(made)))
 
 
-def _draw_worst(film: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
+def _draw_worst(video: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
     """Draw the worst ten frames of the last offline way, next to the results of the common flow and a live stream."""
     tests = dict(zip(made, (one for one in found.films if one.role == "test"), strict=True))
     if ALL in tests:
         shown = {name: made[name] for name in (REFERENCE, ALL, LIVE) if name in made}
-        draw_frames(path, film, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
+        draw_frames(path, video, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
 
 
 def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
@@ -173,10 +173,10 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
 
 
 def _rows(found: VideoComparison, names: Sequence[str]) -> dict[str, Summary]:
-    tests = [film for film in found.films if film.role == "test"]
-    roles = {film.role: film.summary for film in found.films}
+    tests = [video for video in found.films if video.role == "test"]
+    roles = {video.role: video.summary for video in found.films}
     rows = {"truth": roles["reference"], DAMAGED: roles["input"]}
-    return rows | {name: film.summary for name, film in zip(names, tests, strict=True)}
+    return rows | {name: video.summary for name, video in zip(names, tests, strict=True)}
 
 
 _COLUMNS: tuple[tuple[str, str, int], ...] = (

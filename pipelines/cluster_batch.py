@@ -41,14 +41,14 @@ def main(
     ] = None,
 ) -> None:
     """Restore them all; exit with 1 if a video failed."""
-    *films, out = sources
+    *videos, out = sources
     chosen = {
         "restore": {"restorer": {"model": model}},
         "ray": {"address": address, "gpus_per_face_worker": gpus_per_face_worker},
         "manifest": manifest,
     }
     job = apply_settings(update(update(BatchConfig(), ARCHIVE), chosen), settings or [])
-    run_shown(films, out, job, quiet=False)
+    run_shown(videos, out, job, quiet=False)
 
 
 if __name__ == "__main__":

@@ -146,9 +146,9 @@ def translated(parameters: CodecParameters, shape: tuple[int, ...]) -> Iterator[
 
 
 def _encode(clip: UInt8, parameters: CodecParameters) -> io.BytesIO:
-    film, reformatter = io.BytesIO(), VideoReformatter()
+    video, reformatter = io.BytesIO(), VideoReformatter()
     height, width = clip.shape[1:3]
-    with av.open(film, "w", format=_CONTAINER) as container:
+    with av.open(video, "w", format=_CONTAINER) as container:
         options = _options(parameters, pixels=width * height)
         stream = container.add_stream(_ENCODERS[parameters.name], rate=_RATE, options=options)
         assert isinstance(stream, av.VideoStream), "all encoders of the table are of video"  # noqa: S101
@@ -156,8 +156,8 @@ def _encode(clip: UInt8, parameters: CodecParameters) -> io.BytesIO:
         for index, picture in enumerate(clip):
             container.mux(stream.encode(to_coded(picture, reformatter, index=index)))
         container.mux(stream.encode(None))
-    film.seek(0)
-    return film
+    video.seek(0)
+    return video
 
 
 def open_encoder(parameters: CodecParameters, *, width: int, height: int) -> av.VideoCodecContext:
@@ -204,9 +204,9 @@ def _options(parameters: CodecParameters, *, pixels: int) -> dict[str, str]:
     return options | ({"flags": "+ildct+ilme"} if parameters.interlaced else {})
 
 
-def _decode(film: io.BytesIO) -> UInt8:
+def _decode(video: io.BytesIO) -> UInt8:
     reformatter = VideoReformatter()
-    with av.open(film, "r", format=_CONTAINER) as container:
+    with av.open(video, "r", format=_CONTAINER) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         # demuxing to the end sends the empty packet that flushes the decoder: no frame of a tail is lost

@@ -63,11 +63,11 @@ def compare_videos(
         judges = judges or load_judges(choose_device(config.device))
         run = _Run(["reference", *(role for _, role in rows)], Viewer(judges, config.crop_size), config)
         for scene in scenes(reader, judges.detect, config):
-            run.take(scene, [scene.frame, *(film.beside(scene.frame) for film in others)])
+            run.take(scene, [scene.frame, *(video.beside(scene.frame) for video in others)])
             if on_progress:
                 on_progress(run.counts["frames"], reader.info.frames)
-        for film in others:
-            film.end()
+        for video in others:
+            video.end()
         run.tracks.end_shot()
         return VideoComparison(
             reference=str(truth),
@@ -85,7 +85,7 @@ def compare_videos(
             films=tuple(run.films([(truth, "reference"), *rows])),
             notes=(
                 *losses(truth, reader.statistics),
-                *(note for film in others for note in losses(film.path, film.statistics)),
+                *(note for video in others for note in losses(video.path, video.statistics)),
             ),
             versions=installed_versions(),
         )

@@ -133,7 +133,7 @@ class VideoMeter:
         return float(distances.mean())
 
     def _seams(self, view: View, *others: View) -> float | None:
-        crops = [film.faces.lumas for film in (view, *others) if film.faces]
+        crops = [video.faces.lumas for video in (view, *others) if video.faces]
         found = [seam_energy(mine, theirs, self._ring) for mine, *theirs in zip(*crops, strict=True)]
         return statistics.fmean(found) if found else None
 

@@ -76,9 +76,9 @@ def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
     figure = Figure(figsize=(_WIDTH_INCHES, _PANEL_INCHES * len(panels) + 1), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, text) in zip(axes, panels, strict=True):
-        for number, film in enumerate(comparison.films):
-            if film.role != "reference" or name not in _TRIVIAL:
-                _line(axis, film, name, number)
+        for number, video in enumerate(comparison.films):
+            if video.role != "reference" or name not in _TRIVIAL:
+                _line(axis, video, name, number)
         axis.set_ylabel(text, fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(visible=True, alpha=0.3)
@@ -94,10 +94,10 @@ def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
     return png.getvalue()
 
 
-def _line(axis: "Axes", film: VideoFigures, name: str, number: int) -> None:
+def _line(axis: "Axes", video: VideoFigures, name: str, number: int) -> None:
     """Return a video's line style, dots included: a figure with gaps on both sides would show no line."""
-    values = [getattr(frame, name) for frame in film.frames]
+    values = [getattr(frame, name) for frame in video.frames]
     known = [math.nan if value is None else value for value in values]
-    style = "--" if film.role == "reference" else "-"
-    seconds = [frame.seconds for frame in film.frames]
+    style = "--" if video.role == "reference" else "-"
+    seconds = [frame.seconds for frame in video.frames]
     axis.plot(seconds, known, style, color=f"C{number}", linewidth=1, marker=".", markersize=2, gid=str(number))

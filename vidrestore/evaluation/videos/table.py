@@ -64,7 +64,7 @@ def setting(comparison: VideoComparison) -> str:
 
 def remarks(comparison: VideoComparison) -> list[str]:
     """List what was taken out, and what could not be measured or read, a line each."""
-    lines = [line for film in comparison.films for line in _remarks(film, comparison.films)]
+    lines = [line for video in comparison.films for line in _remarks(video, comparison.films)]
     return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 
@@ -83,9 +83,11 @@ def markdown(comparison: VideoComparison) -> str:
     )
 
 
-def _table(title: str, columns: tuple[Column, ...], films: tuple[VideoFigures, ...]) -> Table:
-    head = ("film", *(heading for heading, _, _ in columns))
-    body = tuple((label(film), *(_cell(value(film.summary), digits) for _, value, digits in columns)) for film in films)
+def _table(title: str, columns: tuple[Column, ...], videos: tuple[VideoFigures, ...]) -> Table:
+    head = ("video", *(heading for heading, _, _ in columns))
+    body = tuple(
+        (label(video), *(_cell(value(video.summary), digits) for _, value, digits in columns)) for video in videos
+    )
     return Table(title, head, body)
 
 
@@ -105,17 +107,17 @@ def _sway(sway: InputSway | None) -> list[str]:
     return lines
 
 
-def _remarks(film: VideoFigures, films: tuple[VideoFigures, ...]) -> list[str]:
-    summary, lines = film.summary, []
+def _remarks(video: VideoFigures, videos: tuple[VideoFigures, ...]) -> list[str]:
+    summary, lines = video.summary, []
     if summary.landmarks_missed:
-        lines.append(f"{label(film)}: landmarks were not found in {summary.landmarks_missed} faces")
-    if film.role == "reference":
+        lines.append(f"{label(video)}: landmarks were not found in {summary.landmarks_missed} faces")
+    if video.role == "reference":
         # what cannot be measured in the truth is the same for all
         unmeasured = summary.expressions_unmeasured.items()
-        lines += [f"{count} of {len(film.tracks)} stretches of tracks: {reason}" for reason, count in unmeasured]
+        lines += [f"{count} of {len(video.tracks)} stretches of tracks: {reason}" for reason, count in unmeasured]
         lines += [
             f"{name.replace('_', ' ')} could be measured in no frame"
             for name, frames in summary.frames_measured.items()
-            if not frames and (name != "seam_energy_over_both" or any(one.role == "input" for one in films))
+            if not frames and (name != "seam_energy_over_both" or any(one.role == "input" for one in videos))
         ]
     return lines
