@@ -2,4 +2,4 @@
 
 from vidrestore.process import wait_passively
 
-wait_passively()  # as the command does: what is measured is to be what users get
+wait_passively()  # as the command does, so that the measurement shows what users get

@@ -1,4 +1,4 @@
-"""What a batch costs beyond its work: for each of many small films, and for the plan of a very long one."""
+"""Overhead of a batch beyond its work: for each of many small videos, and for the plan of a very long one."""
 
 import statistics
 import tempfile
@@ -27,31 +27,31 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """The figures."""
+    """Figures of the overhead."""
 
     films: int
     seconds: float
-    """Of the whole batch, its plans and joins included, with one worker; without the start of Ray."""
+    """Seconds of the whole batch, its plans and joins included, with one worker; without the start of Ray."""
     work_seconds: float
-    """Of these, what the workers spent restoring."""
+    """Part of these seconds that the workers spent restoring."""
     per_film: float
-    """Seconds beyond its work."""
+    """Seconds that a video costs beyond its work."""
     hours: float
-    """Length of the long film."""
+    """Length of the long video."""
     megabytes: float
-    """Size of it."""
+    """Size of the long video."""
     plan_seconds: float
     plan_segments: int
     driver_mib_first: float
-    """Of the driver, when a quarter of the films was done ..."""
+    """Memory of the driver when a quarter of the videos was done."""
     driver_mib_last: float
-    """... and at the end."""
+    """Memory of the driver at the end."""
     machine: Host
     checkout: Checkout
 
 
 def measure_overhead(out: Path, *, films: int, hours: float) -> Overhead:
-    """Make the films, run the batch, plan the long one, and write `overhead.json`."""
+    """Make the videos, run the batch, plan the long one, and write `overhead.json`."""
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
         for number in range(films):
@@ -93,20 +93,20 @@ def _batch(folder: Path, films: int) -> tuple[float, float, list[float]]:
             [str(folder / "films")], str(folder / "out"), job, on_progress=watch, open_pool=lambda: nullcontext(pool)
         )
         seconds = time.perf_counter() - started
-    assert report.done == films, "small films do not fail"  # noqa: S101
-    return seconds, sum(film.worker_seconds for film in report.videos), memory
+    assert report.done == films, "small videos do not fail"  # noqa: S101
+    return seconds, sum(video.worker_seconds for video in report.videos), memory
 
 
-def _plan(film: Path) -> tuple[VideoPlan, float]:
+def _plan(video: Path) -> tuple[VideoPlan, float]:
     job = BatchConfig()
-    order = PlanTask(str(film), storage.fingerprint(str(film)), "long.mp4", job.restore, 3000.0, None)
+    order = PlanTask(str(video), storage.fingerprint(str(video)), "long.mp4", job.restore, 3000.0, None)
     started = time.perf_counter()
     plan = order.run(None, lambda _: None)
     return plan, time.perf_counter() - started
 
 
 def _film(path: Path, *, frames: int, repeats: int) -> Path:
-    """A film of noise at 2 Mbit/s and 25 frames a second: its packets again and again."""
+    """Make a video of noise at 2 Mbit/s and 25 frames a second by repeating its packets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(0)
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""What must hold before the clock starts: everybody computes the same thing.
+"""Checks before the clock starts: all systems compute the same thing.
 
 A failed check aborts the benchmark: speeds of different work cannot be compared.
 """
@@ -23,11 +23,11 @@ FP32_CEILING = 1.0
 MEAN_CEILING = 1.0
 """Grey levels: the mean difference that the precision in use may make."""
 NETWORK_FLOOR_DB = 40.0
-"""Between the network in the precision in use and the reference's in float32."""
+"""Least PSNR between the network in the precision in use and the reference's in float32."""
 FILM_FLOOR_DB = 30.0
-"""Between the two restored films, inside the boxes of the faces; alignment, mask and encoding differ by design."""
+"""Least PSNR between the two restored videos, inside the faces' boxes; alignment, mask and encoding differ."""
 CLOSER_FLOOR_DB = 3.0
-"""How much closer the restored films are to one another than ours is to its source: both were restored."""
+"""Least margin by which the restored videos are closer to one another than ours to its source: both are restored."""
 
 _LEAST_ERROR = 1e-9
 
@@ -39,7 +39,7 @@ def check_networks(flow: ReferenceFlow, config: RestorerConfig, crops: Sequence[
         RestorationError: there is no crop to compare.
     """
     if not crops:
-        raise RestorationError("the reference flow finds no face in this film; give one that shows faces")
+        raise RestorationError("the reference flow finds no face in this video; give one that shows faces")
     wanted = np.stack([flow.restore(crop) for crop in crops]).astype(np.float64)
     exact = np.stack(FaceRestorer(replace(config, device="cpu", precision="fp32"))(crops))
     used = np.stack(FaceRestorer(config)(crops))
@@ -52,10 +52,10 @@ def check_networks(flow: ReferenceFlow, config: RestorerConfig, crops: Sequence[
 
 
 def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *, system: str) -> Iterator[Check]:
-    """Compare two restored films inside the boxes of the faces, and with the film they were made from.
+    """Compare two restored videos inside the boxes of the faces, and with the video they were made from.
 
     Raises:
-        RestorationError: the films have different numbers of frames, or no face.
+        RestorationError: the videos have different numbers of frames, or no face.
     """
     between = _decibels(_face_error(ours, rival, faces))
     changed = _decibels(_face_error(ours, source, faces))
@@ -64,7 +64,7 @@ def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *
 
 
 def require(checks: Iterable[Check]) -> list[Check]:
-    """All checks, once they have passed.
+    """Return all checks, once they have passed.
 
     Raises:
         RestorationError: one failed.
@@ -74,7 +74,7 @@ def require(checks: Iterable[Check]) -> list[Check]:
         if not check.passed:
             wanted = f"at {'least' if check.at_least else 'most'} {check.limit:g} {check.unit}"
             raise RestorationError(
-                f"the contestants do not do the same work: {check.what} is {check.value:.3f}, wanted {wanted}; "
+                f"the systems do not do the same work: {check.what} is {check.value:.3f}, wanted {wanted}; "
                 "nothing was timed"
             )
     return done
@@ -93,7 +93,7 @@ def _decibels(mean_square_error: float) -> float:
 
 
 def _face_error(first: Path, second: Path, faces: Sequence[Faces]) -> float:
-    """Mean square difference over all pixels in boxes of faces, in squared grey levels."""
+    """Return the mean square difference over all pixels in boxes of faces, in squared grey levels."""
     errors = []
     try:
         for one, other, found in zip(_pictures(first), _pictures(second), faces, strict=True):
@@ -102,7 +102,7 @@ def _face_error(first: Path, second: Path, faces: Sequence[Faces]) -> float:
     except ValueError as error:
         raise RestorationError(f"{first.name} and {second.name} do not have {len(faces)} frames each") from error
     if not errors:
-        raise RestorationError("there is no face in this film; give one that shows faces")
+        raise RestorationError("there is no face in this video; give one that shows faces")
     return float(np.concatenate(errors).mean())
 
 
@@ -112,6 +112,6 @@ def _inside(face: Faces, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _pictures(path: Path) -> Iterator[UInt8]:
-    with open_source(path) as film:
-        for frame in film.decode(video=0):
+    with open_source(path) as video:
+        for frame in video.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Films to measure with: cut short, or long and cheap to make."""
+"""Videos to measure with: cut short, or long and cheap to make."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,14 +16,14 @@ from vidrestore.media.opening import open_source
 from vidrestore.types import UInt8
 
 CYCLE_SECONDS = 20
-"""A sparse film repeats itself this often."""
+"""Period after which a sparse video repeats."""
 FACE_SECONDS = 2
-"""Of each cycle, how long faces are on screen."""
+"""Part of each cycle in which faces are on screen."""
 _BLUR_SIGMA = 25.0
 
 
 def repeat(source: Path, destination: Path, *, frames: int) -> None:
-    """Copy the video of a film without encoding it anew, cut short or from the beginning again, to so many frames.
+    """Copy a video's picture without re-encoding, cut short or repeated from the beginning, to so many frames.
 
     Frames are counted as they are coded; with B-frames a cut can leave a short gap before the last one.
 
@@ -32,8 +32,8 @@ def repeat(source: Path, destination: Path, *, frames: int) -> None:
         OutputError: the destination cannot be written.
     """
     try:
-        with av.open(str(destination), "w") as result, open_source(source) as film:
-            stream = film.streams.video[0]
+        with av.open(str(destination), "w") as result, open_source(source) as video:
+            stream = video.streams.video[0]
             copied = result.add_stream_from_template(stream)
             for packet in islice(_endless_packets(source), frames):
                 packet.stream = copied
@@ -43,21 +43,21 @@ def repeat(source: Path, destination: Path, *, frames: int) -> None:
 
 
 def cut(source: Path, destination: Path, *, frames: int) -> None:
-    """The first frames of a film of constant rate, without loss (FFV1) and without sound; evenly timed.
+    """Cut out the first frames of a video of constant rate, without loss (FFV1) and without audio; evenly timed.
 
     Raises:
-        InputError: the film has no frame rate.
+        InputError: the video has no frame rate.
         OutputError: the destination cannot be written.
     """
     try:
-        with open_source(source) as film, av.open(str(destination), "w") as result:
-            stream = film.streams.video[0]
+        with open_source(source) as video, av.open(str(destination), "w") as result:
+            stream = video.streams.video[0]
             rate = stream.average_rate
             if not rate:
-                raise InputError(f"{source} has no frame rate; use another film")
+                raise InputError(f"{source} has no frame rate; use another video")
             encoder = result.add_stream("ffv1", rate=rate)
             encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, stream.pix_fmt
-            for index, frame in enumerate(islice(film.decode(stream), frames)):
+            for index, frame in enumerate(islice(video.decode(stream), frames)):
                 frame.pts, frame.time_base, frame.pict_type = index, 1 / Fraction(rate), 0
                 result.mux(encoder.encode(frame))
             result.mux(encoder.encode(None))
@@ -66,13 +66,13 @@ def cut(source: Path, destination: Path, *, frames: int) -> None:
 
 
 def make_sparse_film(face_film: Path, destination: Path, *, minutes: float) -> None:
-    """A long film in which faces are rare: the first `FACE_SECONDS` of every `CYCLE_SECONDS` show the face film.
+    """Make a long video with few faces: the first `FACE_SECONDS` of every `CYCLE_SECONDS` show the face video.
 
     The rest is the same picture blurred beyond recognition, drifting. One cycle is encoded (x264, veryfast) and then
     repeated without encoding, so an hour costs seconds.
 
     Raises:
-        InputError: the face film has no frame rate.
+        InputError: the face video has no frame rate.
         OutputError: the destination cannot be written.
     """
     with TemporaryDirectory(prefix="vidrestore-film-") as folder:
@@ -82,33 +82,35 @@ def make_sparse_film(face_film: Path, destination: Path, *, minutes: float) -> N
 
 
 def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
-    """The packets of a film, again and again, each pass later than the last."""
+    """Yield the packets of a video, again and again, each pass later than the last."""
     offset = 0
     for turn in count():
         end = 0
-        with open_source(source) as film:
-            stream = film.streams.video[0]
-            for packet in film.demux(stream):
+        with open_source(source) as video:
+            stream = video.streams.video[0]
+            for packet in video.demux(stream):
                 if packet.pts is None or packet.dts is None:
                     continue
                 end = max(end, packet.pts + (packet.duration or 0))
                 packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
                 yield packet
         if not end:
-            raise InputError(f"{source} holds no video that can be repeated (pass {turn}); use another film")
+            raise InputError(f"{source} holds no video that can be repeated (pass {turn}); use another video")
         offset += end
 
 
 def _encode_cycle(face_film: Path, destination: Path) -> Fraction:
-    with open_source(face_film) as film, av.open(str(destination), "w") as result:
-        stream = film.streams.video[0]
+    with open_source(face_film) as video, av.open(str(destination), "w") as result:
+        stream = video.streams.video[0]
         rate = stream.average_rate
         if not rate:
-            raise InputError(f"{face_film} has no frame rate; use another film")
+            raise InputError(f"{face_film} has no frame rate; use another video")
         # no B-frames: every pass then begins where the last one ended
         encoder = result.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23", "bf": "0"})
         encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"
-        faces = [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in islice(film.decode(stream), _frames(rate))]
+        faces = [
+            np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in islice(video.decode(stream), _frames(rate))
+        ]
         for index, picture in enumerate(_cycle(faces, round(CYCLE_SECONDS * rate))):
             _encode(result, encoder, picture, index)
         result.mux(encoder.encode(None))

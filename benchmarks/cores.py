@@ -1,4 +1,4 @@
-"""Which cores a measurement runs on."""
+"""Cores that a measurement runs on."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def cores() -> list[int]:
-    """Those that this process may use; threads of one physical core stand together, so do cores of one socket."""
+    """List the cores that this process may use; threads of one physical core, and cores of one socket, are adjacent."""
     return sorted(os.sched_getaffinity(0), key=lambda core: (*_place(core), core))
 
 
 @contextmanager
 def pinned_to(chosen: Sequence[int]) -> Iterator[None]:
-    """This thread, and all that it starts, on these cores only."""
+    """Restrict this thread, and all that it starts, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, chosen)
     try:
@@ -23,7 +23,7 @@ def pinned_to(chosen: Sequence[int]) -> Iterator[None]:
 
 
 def _place(core: int) -> tuple[int, int]:
-    """Socket and physical core; of the same one where the system does not tell."""
+    """Return socket and physical core; the same ones for all where the system does not report them."""
     folder = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
     try:
         return int((folder / "physical_package_id").read_text()), int((folder / "core_id").read_text())

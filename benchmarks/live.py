@@ -1,9 +1,9 @@
 """Live streams measured: latency from a camera to another client, and what remains steady when servers misbehave.
 
-Everything runs on one machine: in a process of their own a camera that burns numbers into its pictures, two RTSP
-servers (the camera's and the viewers') and a viewer; here one stream between them. Latency is told twice: by the stream
-itself (a frame's arrival to its packet's departure), and from the camera's shutter to the viewer's decoder, which adds
-coding, two servers and the jitter buffers of two clients.
+Everything runs on one host: in a process of their own a camera that burns numbers into its pictures, two RTSP
+servers (the camera's and the viewers') and a viewer; in this process one stream between them. Latency is measured
+twice: by the stream itself (a frame's arrival to its packet's departure), and from the camera's shutter to the
+viewer's decoder, which adds coding, two servers and the jitter buffers of two clients.
 """
 
 import random
@@ -40,12 +40,12 @@ Step = Callable[[str], None]
 _MEMORY_EVERY_SECONDS = 2.0
 _LIP_MILLISECONDS = 40
 _LONGEST_CLIP = 200
-"""Frames of a film that the camera shows, there and back again."""
+"""Most frames of a video that the camera shows, forwards and backwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the camera shows, for how long, and how the servers behave."""
+    """Scene of a measurement: what the camera shows, for how long, and how the servers behave."""
 
     film: Path
     width: int = 640
@@ -53,21 +53,21 @@ class Scene:
     rate: int = 15
     seconds: float = 60.0
     share: float = 0.8
-    """Height of the film in the camera's picture, 0..0.9; the numbers at the top touch no face."""
+    """Height of the video in the camera's picture, 0..0.9; the numbers at the top touch no face."""
     warm_up_seconds: float = 30.0
-    """That are not measured: networks load, and the stream finds what it can afford."""
+    """Seconds that are not measured: networks load, and the stream settles on a quality level."""
     trouble_seconds: tuple[float, float] | None = None
-    """Between two misdeeds of a server, at least and at most; None: they behave."""
+    """Least and most seconds between two faults of a server; None: no faults."""
     outage_seconds: tuple[float, float] = (2.0, 8.0)
-    """How long a server that was killed or frozen stays so."""
+    """Least and most seconds for which a killed or frozen server stays so."""
     seed: int = 0
     peer_cores: int = 0
-    """Cores that camera, servers and viewer have to themselves, as on machines of their own; 0: all share all."""
+    """Cores reserved for camera, servers and viewer, as on hosts of their own; 0: all share all."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveResult:
-    """What was measured."""
+    """Result of a measurement."""
 
     machine: Host
     checkout: Checkout
@@ -75,26 +75,26 @@ class LiveResult:
     options: dict[str, str]
     seconds: float
     latency_ms: dict[str, float]
-    """p50, p95 and p99 of the stream itself."""
+    """Latency of the stream itself: p50, p95 and p99."""
     camera_to_viewer_ms: dict[str, float]
     rate_in: float
     rate_out: float
     sound_offset_ms: dict[str, float]
-    """Of a beep against its picture: median, largest in size, how many were more than 40 ms off, of how many."""
+    """Offset of a beep against its picture: median, largest in size, number beyond 40 ms, number of beeps."""
     sound_offsets_ms: tuple[float, ...]
-    """Of all beeps, in order."""
+    """Offsets of all beeps, in order."""
     longest_gap_seconds: float
-    """Without a picture at the viewer."""
+    """Longest time without a picture at the viewer."""
     viewer_sessions: int
     troubles: dict[str, int]
-    """Misdeeds by kind."""
+    """Number of server faults by kind."""
     memory_mb: tuple[float, float, float]
     """Median resident size of this process and its children in each third of the time."""
     threads: tuple[int, int]
-    """After the warm-up and at the end."""
+    """Number of threads after the warm-up and at the end."""
     file_descriptors: tuple[int, int]
     balanced: bool
-    """Whether every frame that came in is accounted for."""
+    """Whether every received frame is accounted for."""
     status: StreamStatus = field(repr=False)
 
     def write(self, path: Path) -> None:
@@ -112,13 +112,13 @@ def measure_live(
     """Run one scene on the local runtime.
 
     Args:
-        scene: what happens.
-        options: words about `config`, for the record.
-        config: of the stream.
-        on_step: told what happens.
+        scene: the scene to run.
+        options: description of `config`, for the record.
+        config: options of the stream.
+        on_step: called with a description of each step.
 
     Raises:
-        ConfigError: the machine has no such number of cores to spare.
+        ConfigError: the host has no such number of cores to spare.
     """
     config = update(
         config or StreamConfig(), {"source": {"retry": "always", "silence_seconds": 2.0, "open_seconds": 5.0}}
@@ -126,9 +126,7 @@ def measure_live(
     show = (str(scene.film), scene.width, scene.height, scene.share)
     every = cores()
     if not 0 <= scene.peer_cores < len(every):
-        raise ConfigError(
-            f"peer_cores is {scene.peer_cores}; use 0 to {len(every) - 1}, for this machine has {len(every)}"
-        )
+        raise ConfigError(f"peer_cores is {scene.peer_cores}; use 0 to {len(every) - 1}, as this host has {len(every)}")
     with ExitStack() as stack:
         with pinned_to(every[: scene.peer_cores] or every):
             peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
@@ -180,7 +178,7 @@ def measure_live(
 
 
 def show_film(film: str, width: int, height: int, share: float) -> Draw:
-    """The film in the middle of a grey picture of a size, there and back again."""
+    """Make pictures of a size, grey, with the video in the middle, forwards and backwards."""
     pictures: list[UInt8] = []
     high = round(height * share)
     with VideoReader(film) as reader:
@@ -294,12 +292,12 @@ def _await(condition: Callable[[], bool], *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the stream did not come to be live")
+            raise TimeoutError("the stream did not become live")
         time.sleep(0.05)
 
 
 def _delays(pictures: Sequence[Seen], taken: Callable[[int], float]) -> dict[str, float]:
-    """Of pictures seen for the first time: a held picture is old by intent."""
+    """Return the delays of pictures seen for the first time: a held picture is old by intent."""
     first: dict[int, float] = {}
     for seen in pictures:
         first.setdefault(seen.number, seen.at)

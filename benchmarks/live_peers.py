@@ -1,4 +1,4 @@
-"""A camera and a viewer for tests and measurements: pictures that carry their number, sound that carries the time."""
+"""A camera and a viewer for tests and measurements: pictures that carry their number, audio that carries the time."""
 
 import io
 import threading
@@ -27,13 +27,13 @@ from vidrestore.media.time_base import time_base_of
 from vidrestore.types import UInt8
 
 BITS = 20
-"""Of the number in a picture."""
+"""Bits of the number in a picture."""
 _RATE = 48_000
 _TICK = Fraction(1, 90_000)
 _BEEP_EVERY = 32
-"""Pictures between two that are marked by a flash and a beep."""
+"""Distance in pictures of two that are marked by a flash and a beep."""
 _MOTION = 3
-"""Pictures' times between two that follow each other in motion, at most."""
+"""Most picture intervals between two consecutive pictures in motion."""
 _LOUD = 2000
 _SESSION_SECONDS = 1e6
 
@@ -47,7 +47,7 @@ Draw = Callable[[int], UInt8]
 
 
 def burn(picture: UInt8, number: int) -> UInt8:
-    """The picture with its number in the top rows, as bars that survive coding: black is 0, white is 1."""
+    """Write the picture's number into its top rows, as bars that survive coding: black is 0, white is 1."""
     height, width = picture.shape[0] // 15, picture.shape[1] // (BITS + 2)
     marked = picture.copy()
     for bit in range(BITS):
@@ -56,7 +56,7 @@ def burn(picture: UInt8, number: int) -> UInt8:
 
 
 def read_number(grey: UInt8) -> int:
-    """The number that `burn` left in a picture, given as grey levels."""
+    """Read the number that `burn` left in a picture, given as grey levels."""
     height, width = grey.shape[0] // 15, grey.shape[1] // (BITS + 2)
     row = grey[: height - 1].mean(axis=0)
     middles = [row[(bit + 1) * width + width // 4 : (bit + 2) * width - width // 4] for bit in range(BITS)]
@@ -64,7 +64,7 @@ def read_number(grey: UInt8) -> int:
 
 
 def moving_ball(number: int) -> UInt8:
-    """Something that moves a little, and is no face."""
+    """Draw something that moves a little, and is no face."""
     width, height = BALL_SIZE
     canvas = np.full((height, width, 3), (40, 60, 50), np.uint8)
     cv2.circle(canvas, (40 + number * 3 % 240, 110), 25, (200, 140, 80), -1)
@@ -72,7 +72,7 @@ def moving_ball(number: int) -> UInt8:
 
 
 class _Peer(ABC):
-    """Works in a thread of its own from entering to leaving."""
+    """A thread that runs from entering the context to leaving it."""
 
     def __init__(self, name: str) -> None:
         self._stopped = threading.Event()
@@ -90,21 +90,21 @@ class _Peer(ABC):
 
     @abstractmethod
     def _run(self) -> None:
-        """Until it is stopped."""
+        """Run until stopped."""
 
 
 class Camera(_Peer):
-    """Publishes pictures and sound to an RTSP server, or any other target on the network, in real time.
+    """Publishes pictures and audio to an RTSP server, or any other target on the network, in real time.
 
-    Picture n is taken at `started + n / rate`; every 32nd has a beep in the sound at its time. After a failure it
+    Picture n is taken at `started + n / rate`; every 32nd has a beep in the audio at its time. After a failure it
     connects again, as cameras do. Use as a context manager.
 
     Args:
-        url: where to.
+        url: target address.
         draw: makes the pictures.
         rate: pictures a second.
-        sound: whether there is sound.
-        coder: of the pictures, by FFmpeg's name.
+        sound: whether there is audio.
+        coder: FFmpeg's name of the video encoder.
     """
 
     def __init__(self, url: str, draw: Draw, *, rate: int = 25, sound: bool = True, coder: Coder = "libx264") -> None:
@@ -165,7 +165,7 @@ class Camera(_Peer):
 
 
 class _Encoders:
-    """What a camera has inside."""
+    """Encoders of a camera."""
 
     def __init__(self, shape: tuple[int, ...], rate: int, *, sound: bool, coder: Coder) -> None:
         self._rate = rate
@@ -178,18 +178,18 @@ class _Encoders:
         self._audio = self._scratch.add_stream("aac", rate=_RATE) if sound else None
         self._scratch.start_encoding()
         self.tracks: dict[Kind, CodecParameters] = {}
-        if self._audio is not None:  # the first packet of sound comes late; any will do
+        if self._audio is not None:  # the first audio packet comes late; any will do
             silence = av.Packet(bytes(8))
             self.tracks["audio"] = CodecParameters.of(self._audio, silence)
 
     def picture(self, pixels: UInt8, number: int) -> list[Packet]:
-        """Code one picture."""
+        """Encode one picture."""
         picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         picture.pts, picture.time_base = number * 90_000 // self._rate, _TICK
         return self._packets("video", self._video, self._video.encode(picture))
 
     def samples(self, frame: av.AudioFrame) -> list[Packet]:
-        """Code some sound."""
+        """Encode some audio."""
         assert self._audio is not None, "asked for"  # noqa: S101
         return self._packets("audio", self._audio, self._audio.encode(frame))
 
@@ -213,12 +213,12 @@ class Seen:
     at: float
     """`time.monotonic()` of its arrival, decoded."""
     time: float
-    """Its own, by the stream's clock, seconds."""
+    """Timestamp of the picture, by the stream's clock, seconds."""
 
 
 @dataclass
 class Viewing:
-    """What a viewer saw and heard."""
+    """Record of what a viewer saw and heard."""
 
     pictures: list[Seen] = field(default_factory=list)
     beeps: list[float] = field(default_factory=list)
@@ -227,10 +227,10 @@ class Viewing:
     sound_packets: int = 0
 
     def sound_offsets(self, rate: int) -> list[float]:
-        """Seconds by which each beep comes after the picture that it belongs to, by the stream's own clock.
+        """Return the seconds by which each beep comes after its picture, by the stream's own clock.
 
         Only pictures seen in motion count: one that is held is shown again later, without its beep, and may be the
-        first that a viewer sees who came to hear the beep.
+        first that a viewer sees who joined in time for the beep.
         """
         moving = (
             seen
@@ -248,7 +248,7 @@ class Viewer(_Peer):
 
     Args:
         url: what to play.
-        transport: of RTSP.
+        transport: RTSP's transport.
     """
 
     def __init__(self, url: str, *, transport: str = "tcp") -> None:
@@ -257,7 +257,7 @@ class Viewer(_Peer):
         self.seen = Viewing()
 
     def wait_for(self, pictures: int, *, seconds: float) -> bool:
-        """Whether so many pictures more arrive in time."""
+        """Return whether so many more pictures arrive in time."""
         wanted, deadline = len(self.seen.pictures) + pictures, time.monotonic() + seconds
         while len(self.seen.pictures) < wanted:
             if time.monotonic() > deadline:
@@ -289,11 +289,11 @@ class Viewer(_Peer):
                         quiet = self._listen(frame, quiet=quiet)
 
     def _time(self, frame: av.VideoFrame | av.AudioFrame) -> float:
-        """Seconds; those of another session, whose clock begins anew, lie far away."""
+        """Return the time in seconds; those of another session, whose clock starts again, lie far away."""
         return float(frame.time or 0) + _SESSION_SECONDS * self.seen.sessions
 
     def _listen(self, frame: av.AudioFrame, *, quiet: bool) -> bool:
-        """Note where a beep begins; whether it was quiet at the end."""
+        """Note where a beep begins; return whether it was quiet at the end."""
         self.seen.sound_packets += 1
         samples = np.abs(frame.to_ndarray().astype(np.float64)).reshape(-1)
         loud = samples > (_LOUD / 32768 if frame.format.name.startswith("flt") else _LOUD)

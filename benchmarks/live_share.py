@@ -1,8 +1,8 @@
-"""Live streams that share one face worker, against the same films done offline on it: what being live costs.
+"""Live streams that share one face worker, against the same videos restored offline on it: the cost of being live.
 
 Streams wait for their restoration (`mode=complete`) and give nothing up, so that both sides do the same work on as many
-processes: detection, crops, networks, blending, encoding. Rates are taken in the midst of either. A stream plays no
-faster than its film: one that keeps up says nothing of what could be done, and is an error.
+processes: detection, crops, networks, blending, encoding. Rates are taken in the middle of either. A stream plays no
+faster than its video: one that keeps up does not show the limit, and is an error.
 """
 
 import tempfile
@@ -38,40 +38,40 @@ from vidrestore.runtime.streams import RunningStream, StreamSpec
 
 _START_SECONDS = 300.0
 _MIDDLE = (0.2, 0.8)
-"""Of a job, the part in which all films are under way and none is at its start or end."""
+"""Part of a job in which all videos are under way and none is at its start or end."""
 _WHOLE = 1e9
 _KEEPS_UP = 0.95
-"""Of a film's rate."""
+"""Share of a video's rate from which a stream keeps up."""
 _NETWORK_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ShareConfig:
-    """What is compared."""
+    """Options of the comparison."""
 
     film: Path
-    """H.264 in mp4, with faces; it is shown again and again."""
+    """H.264 in mp4, with faces; it is repeated."""
     streams: int = 4
     model: str = "embedded"
     frames: int = 600
-    """Of each film, offline."""
+    """Frames of each video, offline."""
     seconds: float = 60.0
-    """For which the streams are watched."""
+    """Seconds for which the streams are measured."""
     warm_up_seconds: float = 20.0
-    """Before that, all streams being under way."""
+    """Seconds before that, with all streams under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """Faces a second."""
+    """Result of the comparison, in faces a second."""
 
     offline: float
     live: float
-    """Of all streams together."""
+    """Rate of all streams together."""
     each: tuple[float, ...]
-    """Of each stream."""
+    """Rate of each stream."""
     network: float
-    """Of GFP-GAN alone, in full passes, with nothing else to do."""
+    """Rate of GFP-GAN alone, in full passes, without other work."""
     mean_batch: float
     """Crops in a call of the shared face worker, live."""
     config: ShareConfig
@@ -80,12 +80,12 @@ class ShareResult:
 
     @property
     def share(self) -> float:
-        """That being live keeps of the offline rate."""
+        """Live rate as a share of the offline rate."""
         return self.live / self.offline
 
 
 def measure_share(config: ShareConfig, out: Path) -> ShareResult:
-    """Do the films offline, then live, and write `live_share.json`.
+    """Restore the videos offline, then live, and write `live_share.json`.
 
     Raises:
         WorkerError: not every face was restored, on either side.
@@ -102,12 +102,12 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
     )
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
-        films = [folder / f"film{number}.mp4" for number in range(config.streams)]
-        for number, film in enumerate(films):
-            repeat(config.film, film, frames=config.frames + number)  # of different lengths: a batch does twins once
+        videos = [folder / f"film{number}.mp4" for number in range(config.streams)]
+        for number, video in enumerate(videos):
+            repeat(config.film, video, frames=config.frames + number)  # of different lengths: a batch does twins once
         with fake_cluster(config.streams + 2, torch.cuda.device_count()):
-            offline = _offline(films, stream, folder / "offline")
-            each, mean_batch = _live(films, stream, config, folder)
+            offline = _offline(videos, stream, folder / "offline")
+            each, mean_batch = _live(videos, stream, config, folder)
     result = ShareResult(
         offline,
         sum(each),
@@ -123,49 +123,54 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
 
 
 def share_table(result: ShareResult) -> str:
-    """In Markdown."""
+    """Format the result as a Markdown table."""
     count = len(result.each)
     return (
         "| what | faces/s | of offline |\n| :-- | --: | --: |\n"
-        f"| {count} films offline, one face worker | {result.offline:.1f} | 1.000 |\n"
+        f"| {count} videos offline, one face worker | {result.offline:.1f} | 1.000 |\n"
         f"| {count} live streams, one face worker | {result.live:.1f} | {result.share:.3f} |\n"
         f"| the network alone | {result.network:.1f} | {result.network / result.offline:.3f} |\n"
     )
 
 
-def _offline(films: Sequence[Path], stream: StreamConfig, out: Path) -> float:
-    """Faces a second, while all films are under way."""
+def _offline(videos: Sequence[Path], stream: StreamConfig, out: Path) -> float:
+    """Return the faces a second while all videos are under way."""
     job = update(BatchConfig(segment_seconds=_WHOLE), {"ray": {"face_workers": 1}})
     job = replace(job, restore=for_files(stream.restore, stream.sink.encode))
     seen: list[JobProgress] = []
-    with RayWorkerPool(job.restore, job.ray, most=len(films)) as pool:
-        await_workers(pool, len(films))
+    with RayWorkerPool(job.restore, job.ray, most=len(videos)) as pool:
+        await_workers(pool, len(videos))
         report = restore_videos(
-            [str(film) for film in films], str(out), job, on_progress=seen.append, open_pool=lambda: nullcontext(pool)
+            [str(video) for video in videos],
+            str(out),
+            job,
+            on_progress=seen.append,
+            open_pool=lambda: nullcontext(pool),
         )
     if report.failed or report.retries or report.unrestored_frames:
-        raise WorkerError(f"a film was not restored: {[film.error for film in report.videos]}")
+        raise WorkerError(f"a video was not restored: {[video.error for video in report.videos]}")
     low, high = (share * report.frames for share in _MIDDLE)
     middle = [one for one in seen if low <= one.frames_done <= high]
     if len(middle) < 2:  # noqa: PLR2004  a rate wants two
-        raise WorkerError("the films were done at once; use more frames")
+        raise WorkerError("the videos were done at once; use more frames")
     first, last = middle[0], middle[-1]
-    faces_per_frame = sum(film.faces for film in report.videos) / report.frames
+    faces_per_frame = sum(video.faces for video in report.videos) / report.frames
     return faces_per_frame * (last.frames_done - first.frames_done) / (last.seconds - first.seconds)
 
 
 def _live(
-    films: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
+    videos: Sequence[Path], stream: StreamConfig, config: ShareConfig, folder: Path
 ) -> tuple[tuple[float, ...], float]:
-    """Faces a second of each stream, and the mean batch."""
+    """Return the faces a second of each stream, and the mean batch."""
     with RayStreamRunner(stream.restore, RayConfig(face_workers=1), lambda _, __: None) as place:
         streams = [
-            place.start(StreamSpec(film.stem, str(film), (str(folder / f"{film.stem}.mkv"),), stream)) for film in films
+            place.start(StreamSpec(video.stem, str(video), (str(folder / f"{video.stem}.mkv"),), stream))
+            for video in videos
         ]
         deadline = time.monotonic() + _START_SECONDS
         while any((status := one.status()) is None or status.faces == 0 for one in streams):
             if time.monotonic() > deadline or not all(one.running() for one in streams):
-                raise WorkerError(f"not all streams came to be live in {_START_SECONDS:.0f} s")
+                raise WorkerError(f"not all streams became live within {_START_SECONDS:.0f} s")
             time.sleep(0.5)
         time.sleep(config.warm_up_seconds)
         calls, items = place.batches()["restore"]
@@ -187,16 +192,16 @@ def _live(
         for one in streams:
             one.join(_START_SECONDS)
     pairs = [(later, one, at - since) for (since, one), (at, later) in zip(before, after, strict=True)]
-    with VideoReader(films[0]) as reader:
+    with VideoReader(videos[0]) as reader:
         most = _KEEPS_UP * float(reader.info.average_rate or 0)
     if any((later.frames_in - one.frames_in) / seconds > most for later, one, seconds in pairs):
-        raise WorkerError("the streams kept up with their films; use a larger picture, more faces or more streams")
+        raise WorkerError("the streams kept up with their videos; use a larger picture, more faces or more streams")
     rates = tuple((later.faces - one.faces) / seconds for later, one, seconds in pairs)
     return rates, (items_after - items) / max(1, calls_after - calls)
 
 
 def _network(stream: StreamConfig) -> float:
-    """Faces a second of the restorer in full passes."""
+    """Return the faces a second of the restorer in full passes."""
     restorer = FaceRestorer(stream.restore.restorer)
     noise = np.random.default_rng(0).integers(0, 255, (restorer.crop_size, restorer.crop_size, 3), np.uint8)
     crops = [noise] * restorer.batch_size

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the processor, its matrix units, memory, GPU, and the commit of the code."""
+"""Host and code of a benchmark: the processor, its matrix units, memory, GPU, and the commit of the code."""
 
 import os
 import platform
@@ -19,13 +19,13 @@ class Host:
 
     cpu: str
     cores: int
-    """That this process may use."""
+    """Number of cores that this process may use."""
     bf16_flags: tuple[str, ...]
     """Those of `avx512_bf16`, `amx_tile` and `amx_bf16` that the processor has."""
     torch_capability: str
     """The instruction set that torch chose."""
     torch_threads: int
-    """Of one operation in this process."""
+    """Threads of one operation in this process."""
     memory_bytes: int
     gpus: tuple[str, ...]
     system: str
@@ -33,7 +33,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """Which code ran."""
+    """The code that ran."""
 
     commit: str
     """`unknown` outside a git checkout."""
@@ -64,7 +64,7 @@ def describe_checkout() -> Checkout:
 
 
 def _cpuinfo(field: str) -> str:
-    """The first value of a field in Linux's description of the processors; empty where there is none."""
+    """Return the first value of a field in Linux's description of the processors; empty where there is none."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     pairs = (line.partition(":") for line in lines)

@@ -1,4 +1,4 @@
-"""The race: contestants take turns, so that a noisy machine is noisy for all of them alike."""
+"""The measurement: systems take turns, so that a noisy host is noisy for all of them alike."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -34,23 +34,23 @@ def _on_cpu() -> VideoRestoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkConfig:
-    """How much is measured.
+    """Extent of the measurement.
 
     Raises:
         ConfigError: a number is out of range.
     """
 
     runs: int = 5
-    """Timed runs of each contestant, after one that is not timed."""
+    """Timed runs of each system, after one that is not timed."""
     frames: int | None = None
-    """Of the film: cut short, or from the beginning again; None takes it as it is."""
+    """Frames of the video: cut short, or repeated from the beginning; None takes it as it is."""
     as_shipped_runs: int = 2
     """Timed runs of the reference as shipped; 0 leaves it out."""
     as_shipped_frames: int = 10
     """Frames of each of them."""
     runtimes: tuple[Runtime, ...] = ("local", "ray")
     restore: VideoRestoreConfig = field(default_factory=_on_cpu)
-    """Ours, as users run it, on the CPU like the reference."""
+    """Our restoration, as users run it, on the CPU like the reference."""
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.as_shipped_runs < 0 or self.as_shipped_frames < 1 or not self.runtimes:
@@ -60,15 +60,15 @@ class BenchmarkConfig:
 
 
 def measure(film: Path, config: BenchmarkConfig | None = None, *, on_step: OnStep = lambda _: None) -> Benchmark:
-    """Check that all contestants do the same work, then time them in turns.
+    """Check that all systems do the same work, then time them in turns.
 
     Args:
-        film: shows faces at a constant frame rate.
+        film: a video that shows faces at a constant frame rate.
         config: how much is measured.
-        on_step: told what happens next.
+        on_step: called with a description of the next step.
 
     Raises:
-        RestorationError: a check failed, or the film shows no face; nothing was timed then.
+        RestorationError: a check failed, or the video shows no face; nothing was timed then.
         VidrestoreError: as restoring does.
     """
     config = config or BenchmarkConfig()
@@ -112,7 +112,7 @@ def _start(runtime: Runtime, config: BenchmarkConfig) -> AbstractContextManager[
 def _compare(
     source: Path, config: BenchmarkConfig, lightest: LightestReference, ours: Iterable[OurFlow], folder: Path
 ) -> list[Check]:
-    """Run everybody once, which also warms them up, and compare what they made."""
+    """Run every system once, which also warms it up, and compare the results."""
     crops = lightest.flow.crops(source, frames=_COMPARED_FRAMES)
     checks = require(check_networks(lightest.flow, config.restore.restorer, crops))
     rival = folder / "reference.mp4"
@@ -137,7 +137,7 @@ def _as_shipped(
 
 
 def _race(systems: Sequence[System], source: Path, folder: Path, on_step: OnStep) -> dict[str, list[Run]]:
-    """Run everybody once a round, every other round in the opposite order."""
+    """Run every system once a round, every other round in the opposite order."""
     runs: dict[str, list[Run]] = {system.name: [] for system in systems}
     rounds = max(system.rounds for system in systems)
     for number in range(rounds):

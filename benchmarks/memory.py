@@ -23,19 +23,19 @@ _COMMAND = (sys.executable, "-P", "-c", "from vidrestore.cli import main; main()
 def compare_lengths(
     face_film: Path, *, minutes: Iterable[float] = (1, 10), runtimes: Iterable[Runtime] = ("local", "ray")
 ) -> Iterator[MemoryUse]:
-    """Restore sparse films of several lengths in each runtime; a bounded pipeline needs the same memory for all.
+    """Restore sparse videos of several lengths in each runtime; a bounded pipeline needs the same memory for all.
 
     Raises:
         RestorationError: a run failed.
     """
     lengths = list(minutes)
     with TemporaryDirectory(prefix="vidrestore-memory-") as folder:
-        films = {length: Path(folder, f"{length:g}.mp4") for length in lengths}
-        for length, film in films.items():
-            make_sparse_film(face_film, film, minutes=length)
+        videos = {length: Path(folder, f"{length:g}.mp4") for length in lengths}
+        for length, video in videos.items():
+            make_sparse_film(face_film, video, minutes=length)
         for runtime in runtimes:
-            for length, film in films.items():
-                yield watch_restoration(film, film.with_name("restored.mp4"), runtime=runtime, minutes=length)
+            for length, video in videos.items():
+                yield watch_restoration(video, video.with_name("restored.mp4"), runtime=runtime, minutes=length)
 
 
 def watch_restoration(source: Path, destination: Path, *, runtime: Runtime, minutes: float) -> MemoryUse:
@@ -68,7 +68,7 @@ def watch_restoration(source: Path, destination: Path, *, runtime: Runtime, minu
 
 
 def _samples(command: "subprocess.Popen[str]") -> Iterator[int]:
-    """Bytes of the process tree, until the command ends."""
+    """Sample the bytes of the process tree until the command ends."""
     try:
         while command.poll() is None:
             total = tree_bytes(command.pid)
@@ -81,7 +81,7 @@ def _samples(command: "subprocess.Popen[str]") -> Iterator[int]:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set size of a process and its descendants, in bytes; 0 when it is gone."""
+    """Return the proportional set size of a process and its descendants, in bytes; 0 when it is gone."""
     try:
         parent = psutil.Process(pid)
         processes = [parent, *parent.children(recursive=True)]

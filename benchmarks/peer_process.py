@@ -13,7 +13,7 @@ from vidrestore.safe_path import spawn_context
 _START_SECONDS = 60.0
 
 MakeDraw = Callable[..., Draw]
-"""Makes in the other process what the camera draws; a function of a module, for it travels by name."""
+"""Makes in the other process what the camera draws; a module's function, since it is sent by name."""
 
 
 class PeersElsewhere:
@@ -46,23 +46,23 @@ class PeersElsewhere:
 
     @property
     def pid(self) -> int:
-        """Of the other process."""
+        """Id of the other process."""
         assert self._process.pid is not None, "started"  # noqa: S101
         return self._process.pid
 
     def do(self, server: str, deed: str) -> None:
-        """Make a server, `cameras` or `viewers`, do what a method of `RtspRelay` does."""
+        """Call a method of `RtspRelay` on a server, `cameras` or `viewers`."""
         self._pipe.send((server, deed))
         self._receive()
 
     def seen(self) -> Viewing:
-        """What the viewer has seen so far."""
+        """Return what the viewer has seen so far."""
         self._pipe.send(("seen", ""))
         seen: Viewing = self._receive()
         return seen
 
     def started(self) -> float:
-        """`time.monotonic()` of the camera's first picture; the clock is the machine's."""
+        """Return `time.monotonic()` of the camera's first picture; the clock is the host's."""
         self._pipe.send(("started", ""))
         return float(self._receive())
 

@@ -1,4 +1,4 @@
-"""The rival: GFP-GAN on a film as its users run it, one whole frame after the other.
+"""The reference flow: GFP-GAN on a video as its users run it, one whole frame after the other.
 
 Each frame becomes BGR; facexlib's `FaceRestoreHelper` searches it at full size, aligns each face, spandrel's network
 restores the crops one by one in float32, the helper pastes them back into the whole frame, and x264 encodes the result
@@ -8,9 +8,9 @@ noise in each call, so that results can be compared (unless asked for); that cos
 Two variants bracket what people run:
 
 - *lightest*: the small detector, and a square mask with soft edges;
-- *as shipped*: GFP-GAN's own defaults, RetinaFace ResNet-50 and ParseNet's mask. Their weights cannot be had offline,
-  so both run with random weights on the real pictures and what they say is not used: faces come from the list of the
-  lightest variant, and the mask is the whole square. Only the time of this variant means something.
+- *as shipped*: GFP-GAN's own defaults, RetinaFace ResNet-50 and ParseNet's mask. Their weights are not available
+  offline, so both run with random weights on the real pictures and their output is not used: faces come from the list
+  of the lightest variant, and the mask is the whole square. Only the time of this variant is meaningful.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ from vidrestore.types import Float32, UInt8
 
 _ENCODER_OPTIONS = {"crf": "17", "preset": "medium"}
 _LEAST_EYE_DISTANCE = 5
-"""Pixels; GFP-GAN's own choice."""
+"""Least distance of the eyes in pixels; GFP-GAN's own choice."""
 
 Faces = NDArray[np.float64]
 """[n, 15]: left, top, right, bottom, score, then five landmarks (x, y), all in frame pixels."""
@@ -45,9 +45,9 @@ class ReferenceFlow:
     """The flow with its networks loaded, on the CPU.
 
     Args:
-        weights: of GFP-GAN, as for our own restorer.
+        weights: weights of GFP-GAN, as for our own restorer.
         known_faces: the faces of each frame, which turns the variant *as shipped* on; None means the lightest.
-        fresh_noise: draw the network's noise anew in each call, as is common.
+        fresh_noise: draw new noise for the network in each call, as is common.
 
     Raises:
         ConfigError: spandrel is not installed.
@@ -65,7 +65,7 @@ class ReferenceFlow:
             self._helper.face_parse = UnusedParser(self._helper.face_parse)
 
     def run(self, source: Path, destination: Path, *, frames: int | None = None) -> tuple[Run, list[Faces]]:
-        """Restore a film, or its first frames.
+        """Restore a video, or its first frames.
 
         Returns:
             The timing, and the faces of each frame.
@@ -76,11 +76,11 @@ class ReferenceFlow:
         recorder = Recorder()
         found: list[Faces] = []
         started = perf_counter()
-        with open_source(source) as film, av.open(str(destination), "w") as result:
-            stream = film.streams.video[0]
+        with open_source(source) as video, av.open(str(destination), "w") as result:
+            stream = video.streams.video[0]
             stream.thread_type = "AUTO"
             encoder = _encoder(result, stream, source)
-            for index, picture in enumerate(recorder.timed("decode", islice(_pictures(film), frames))):
+            for index, picture in enumerate(recorder.timed("decode", islice(_pictures(video), frames))):
                 restored, faces = self._frame(picture, index, recorder)
                 found.append(faces)
                 with recorder.timing("encode"):
@@ -91,17 +91,17 @@ class ReferenceFlow:
         return Run(seconds, len(found), sum(map(len, found)), with_rest(recorder.seconds, seconds)), found
 
     def crops(self, source: Path, *, frames: int) -> list[UInt8]:
-        """The aligned faces of the first frames, uint8 [S, S, 3] RGB."""
+        """Return the aligned faces of the first frames, uint8 [S, S, 3] RGB."""
         crops = []
-        with open_source(source) as film:
-            for index, picture in enumerate(islice(_pictures(film), frames)):
+        with open_source(source) as video:
+            for index, picture in enumerate(islice(_pictures(video), frames)):
                 self._find(picture, index)
                 self._helper.align_warp_face()
                 crops += [np.ascontiguousarray(crop[..., ::-1]) for crop in self._helper.cropped_faces]
         return crops
 
     def restore(self, crop: UInt8) -> UInt8:
-        """One crop through the network, uint8 [S, S, 3] RGB in and out."""
+        """Restore one crop by the network, uint8 [S, S, 3] RGB in and out."""
         return _restored(self._network, np.ascontiguousarray(crop[..., ::-1]), fresh_noise=False)[..., ::-1]
 
     def _frame(self, picture: UInt8, index: int, recorder: Recorder) -> tuple[UInt8, Faces]:
@@ -130,7 +130,7 @@ class ReferenceFlow:
 
 
 class _Known:
-    """A detector whose faces are known: it works, and says what it was told."""
+    """A detector whose faces are known: it runs, and returns the known faces."""
 
     def __init__(self, detector: Any, faces: Faces) -> None:  # noqa: ANN401  facexlib has no types
         self._detector = detector
@@ -144,9 +144,9 @@ class _Known:
 
 @torch.no_grad()
 def _restored(network: nn.Module, crop: UInt8, *, fresh_noise: bool) -> UInt8:
-    """One crop uint8 [S, S, 3] BGR through the network."""
+    """Restore one crop, uint8 [S, S, 3] BGR, by the network."""
     from facexlib.utils import img2tensor  # noqa: PLC0415  torchvision was mended when the networks were loaded
-    from torchvision.transforms.functional import normalize  # noqa: PLC0415  likewise
+    from torchvision.transforms.functional import normalize  # noqa: PLC0415  mended at the same time
 
     face = img2tensor(crop / 255.0, bgr2rgb=True, float32=True)
     normalize(face, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), inplace=True)
@@ -155,15 +155,15 @@ def _restored(network: nn.Module, crop: UInt8, *, fresh_noise: bool) -> UInt8:
     return np.ascontiguousarray(levels.transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8))
 
 
-def _pictures(film: av.container.InputContainer) -> Iterator[UInt8]:
-    """Whole frames, uint8 [h, w, 3] BGR."""
-    for frame in film.decode(video=0):
+def _pictures(video: av.container.InputContainer) -> Iterator[UInt8]:
+    """Yield whole frames, uint8 [h, w, 3] BGR."""
+    for frame in video.decode(video=0):
         yield np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
 
 
 def _encoder(result: av.container.OutputContainer, stream: av.VideoStream, source: Path) -> av.VideoStream:
     if not stream.average_rate:
-        raise InputError(f"{source} has no frame rate, and the reference flow knows no other time; use another film")
+        raise InputError(f"{source} has no frame rate, and the reference flow knows no other time; use another video")
     encoder = result.add_stream("libx264", rate=Fraction(stream.average_rate), options=dict(_ENCODER_OPTIONS))
     encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"
     return encoder

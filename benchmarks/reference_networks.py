@@ -2,7 +2,7 @@
 
 facexlib looks for files of fixed names and downloads those that are missing; here they are written first. The
 detector RetinaFace mobilenet0.25 gets the embedded weights. RetinaFace ResNet-50 and ParseNet get random ones: theirs
-cannot be had offline, and the time of a forward pass does not depend on the values.
+are not available offline, and the time of a forward pass does not depend on the values.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ _PARSING_SIDE, _PARSING_CLASSES = 512, 19
 
 
 def load_generator(weights: Path) -> tuple[nn.Module, int]:
-    """Spandrel's GFP-GAN in float32 on the CPU with the weights of a file of ours, and the side of its crops, pixels.
+    """Load spandrel's GFP-GAN, float32, on the CPU, with weights of our format; return its crops' side in pixels, too.
 
     Raises:
         ConfigError: spandrel is not installed.
@@ -85,16 +85,16 @@ def load_helper(detector: str, *, face_size: int, use_parse: bool) -> Any:  # no
 
 
 class UnusedParser:
-    """Runs a ParseNet with random weights, drops what it says, and calls every pixel skin.
+    """Runs a ParseNet with random weights, drops its output, and labels every pixel as skin.
 
-    facexlib then pastes the whole square: its own code path, at its own cost, with a sound picture.
+    facexlib then pastes the whole square: its own code path, at its own cost, with a valid picture.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
 
     def __call__(self, faces_B3HW: Tensor) -> tuple[Tensor]:
-        """Logits [B, 19, H, W] whose greatest is class 1, skin."""
+        """Return logits [B, 19, H, W] whose greatest is class 1, skin."""
         logits_BKHW: Tensor = torch.zeros_like(self._network(faces_B3HW)[0])
         logits_BKHW[:, 1] = 1
         return (logits_BKHW,)
@@ -125,7 +125,7 @@ def _random_state(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torchvision's warnings about how facexlib builds its backbone."""
+    """Suppress torchvision's warnings about how facexlib builds its backbone."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
         yield

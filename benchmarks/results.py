@@ -1,4 +1,4 @@
-"""What a benchmark found: values that go to JSON and come back the same."""
+"""Results of a benchmark: values that survive a round trip through JSON."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from vidrestore.files import replace_text
 from vidrestore.report_json import from_json, to_json
 
 REST = "open and close"
-"""What a run does outside its stages."""
+"""Name of a run's work outside its stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
-        """Of one measurement or more, interpolated between neighbours."""
+        """Return the quartiles of one measurement or more, interpolated between neighbours."""
         measured = list(values)
         assert measured, "a row without runs has no quartiles"  # noqa: S101  the caller ran something
         if len(measured) == 1:
@@ -35,55 +35,55 @@ class Quartiles:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One timed pass over a film, from the opened source to the completed file; networks were loaded before."""
+    """One timed pass over a video, from the opened source to the completed file; networks were loaded before."""
 
     seconds: float
     frames: int
     faces: int
-    """Restored, summed over the frames."""
+    """Faces restored, summed over the frames."""
     stage_seconds: dict[str, float]
-    """Busy seconds of each stage, in the order in which stages work; waiting counts to the stage that waits."""
+    """Busy seconds of each stage, in the order in which stages work; waiting counts for the stage that waits."""
 
     @property
     def frames_per_second(self) -> float:
-        """End to end."""
+        """Speed from end to end."""
         return self.frames / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One contestant."""
+    """One system of the benchmark."""
 
     name: str
     what: str
-    """What was run, in one sentence."""
+    """Description of what was run, in one sentence."""
     is_reference: bool
     start_seconds: float
-    """Loading networks and starting processes, not part of any run."""
+    """Seconds of loading networks and starting processes, not part of any run."""
     runs: tuple[Run, ...]
     frames_per_second: Quartiles
     stage_frames_per_second: dict[str, float]
-    """Median over the runs; a stage that took no time is left out."""
+    """Median speed of each stage over the runs; a stage that took no time is left out."""
     times_reference: dict[str, Quartiles]
-    """Name of a reference row -> how many times its frames per second, taken round by round."""
+    """By name of a reference row: frames per second as a multiple of its own, taken round by round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What was restored."""
+    """The restored video."""
 
     name: str
     frames: int
     width: int
-    """Pixels."""
+    """Width in pixels."""
     height: int
-    """Pixels."""
+    """Height in pixels."""
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that had to hold before the clock started."""
+    """A condition that had to hold before the clock started."""
 
     what: str
     value: float
@@ -104,7 +104,7 @@ class MemoryUse:
 
     runtime: str
     minutes: float
-    """Length of the film."""
+    """Length of the video."""
     frames: int
     seconds: float
     peak_bytes: int
@@ -117,9 +117,9 @@ class Benchmark:
     """Everything that one call of the benchmark measured, and where."""
 
     date: str
-    """ISO 8601, UTC."""
+    """Date of the measurement, ISO 8601, UTC."""
     commit: str
-    """Of the checkout, or `unknown`."""
+    """Commit of the checkout, or `unknown`."""
     dirty: bool
     """Whether the checkout differed from the commit."""
     machine: Host
@@ -130,7 +130,7 @@ class Benchmark:
     memory: tuple[MemoryUse, ...] = ()
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialise to JSON."""
         return to_json(self)
 
     @classmethod
@@ -155,7 +155,7 @@ class Benchmark:
             raise InputError(f"cannot read the benchmark {path}: {error.strerror}; run one first") from error
 
     def write(self, path: Path) -> None:
-        """Write the JSON beside its place and rename it there.
+        """Write the JSON next to its place and rename it there.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -164,12 +164,12 @@ class Benchmark:
 
 
 def with_rest(stage_seconds: Mapping[str, float], seconds: float) -> dict[str, float]:
-    """The stages, and what the run took besides: opening and completing files."""
+    """Return the stages' seconds, and those of opening and completing files."""
     return {**stage_seconds, REST: max(0.0, seconds - sum(stage_seconds.values()))}
 
 
 def stage_speeds(runs: Sequence[Run]) -> dict[str, float]:
-    """Median frames per second of each stage that takes time."""
+    """Return the median frames per second of each stage that takes time."""
     stages = {stage: None for run in runs for stage in run.stage_seconds}
     seconds = {stage: [run.stage_seconds.get(stage, 0.0) / run.frames for run in runs] for stage in stages}
     medians = {stage: statistics.median(values) for stage, values in seconds.items()}
@@ -177,7 +177,7 @@ def stage_speeds(runs: Sequence[Run]) -> dict[str, float]:
 
 
 def times(runs: Sequence[Run], reference: Sequence[Run]) -> Quartiles:
-    """How many times faster, round by round: the first run of one with the first of the other, and so on.
+    """Compute how many times faster, round by round: the first run of one with the first of the other, and so on.
 
     Rounds in which only one of the two took part are left out.
     """

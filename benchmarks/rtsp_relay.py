@@ -35,7 +35,7 @@ class _Stream:
     publisher: _Client
     players: set[_Client] = field(default_factory=set)
     reports: dict[int, bytes] = field(default_factory=dict)
-    """The latest RTCP report on each channel: with them a later player brings sound and picture together."""
+    """The latest RTCP report on each channel: with them a later player synchronises audio and video."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RtspRelay:
 
     Args:
         port: 0 chooses one.
-        password: that everybody must show, with any user; None lets everybody in.
+        password: required of every client, with any user; None lets every client in.
         tls: a certificate to speak RTSPS with; None speaks RTSP.
     """
 
@@ -76,7 +76,7 @@ class RtspRelay:
         self._flowing: asyncio.Event = asyncio.Event()
 
     def url(self, path: str, *, user: str = "") -> str:
-        """Of a stream, such as `url("live")`."""
+        """Return the address of a stream, such as `url("live")`."""
         return f"rtsp{'s' * bool(self._tls)}://{f'{user}@' if user else ''}127.0.0.1:{self.port}/{path}"
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class RtspRelay:
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def thaw(self) -> None:
-        """Go on."""
+        """Resume after `freeze`."""
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def kick(self, path: str = "") -> None:
@@ -115,7 +115,7 @@ class RtspRelay:
         self._call(self._kick(path))
 
     def published(self, path: str) -> bool:
-        """Whether somebody publishes there at present."""
+        """Return whether a client publishes there at present."""
         return f"/{path}" in self._streams
 
     def _call(self, work: Awaitable[None]) -> None:
@@ -161,7 +161,7 @@ class RtspRelay:
                 player.writer.close()
 
     async def _one(self, client: _Client) -> bool:
-        """Handle a packet or a request; whether the connection goes on."""
+        """Handle a packet or a request; return whether the connection stays open."""
         first = await client.reader.readexactly(1)
         await self._flowing.wait()
         if first == b"$":

@@ -1,9 +1,9 @@
-"""How a batch scales: the same films by more and more workers, decode, restoration and encode included.
+"""How a batch scales: the same videos by more and more workers, decode, restoration and encode included.
 
 Without GPUs the networks are simulated by a sleep, one device a worker, so that what is measured is everything around
-them: planning, placing, handing out, carrying crops, joining. With GPUs they are real, and the rest of the machine
-grows with them: each comes with workers of its own and its share of the machine's cores, as a further machine would.
-The results of all runs are compared before any figure is told.
+them: planning, placing, handing out, carrying crops, joining. With GPUs they are real, and the rest of the host
+grows with them: each comes with workers of its own and its share of the host's cores, as a further node would.
+The results of all runs are compared before any figure is reported.
 """
 
 import statistics
@@ -39,7 +39,7 @@ from vidrestore.types import UInt8
 
 _START_SECONDS = 300.0
 _WARM_FRAMES = 12
-"""Of each worker."""
+"""Frames with which each worker is warmed up."""
 _GPU_LEVELS = 1.0
 """Mean difference of a frame, in levels, that runs with GPUs may make: they store H.264, as jobs do, and x264 decides
 otherwise from run to run."""
@@ -48,18 +48,18 @@ _SHORT_SIGHTED = {
     "denoiser": {"frames": 0},
     "stabilizer": {"frames": 0},
 }
-"""Short lead-ins, so that short segments are mostly what they are for; the same for every number of workers."""
+"""Short lead-ins, so that short segments consist mostly of their own frames; the same for every number of workers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingConfig:
-    """What is raced."""
+    """Options of the measurement."""
 
     counts: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Of workers, each with a simulated device; of GPUs where `gpus`."""
+    """Numbers of workers, each with a simulated device; of GPUs where `gpus`."""
     gpus: bool = False
     seconds_per_face: float = 0.25
-    """Of a simulated device."""
+    """Seconds that a simulated device takes for a face."""
     segments: int = 32
     seconds_per_segment: float = 2.0
     rate: int = 10
@@ -67,26 +67,26 @@ class ScalingConfig:
     workers_per_gpu: int = 8
     model: str = "embedded"
     film: Path | None = None
-    """A film with faces for the GPUs; without one a texture serves, in which simulated faces are found."""
+    """A video with faces for the GPUs; without one a texture serves, in which simulated faces are found."""
     repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingRow:
-    """One number of workers."""
+    """Result with one number of workers."""
 
     count: int
     seconds: tuple[float, ...]
     frames: int
     cores: int
-    """On which it all ran."""
+    """Cores on which it all ran."""
     efficiency: float
-    """Of the fastest run of the first count, per worker, the share that is kept; by medians."""
+    """Share of the first count's speed per worker that is kept; by medians."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingResult:
-    """The race."""
+    """Result of the measurement."""
 
     rows: tuple[ScalingRow, ...]
     difference: float
@@ -98,11 +98,11 @@ class ScalingResult:
 
 
 def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
-    """Run the race, and write `scaling.json` after each run.
+    """Run the measurement, and write `scaling.json` after each run.
 
     Raises:
-        OutputError: two runs gave different films.
-        WorkerError: the workers did not all come.
+        OutputError: two runs gave different videos.
+        WorkerError: not all workers became available.
     """
     times: dict[int, list[float]] = {}
     first_film: Path | None = None
@@ -118,7 +118,9 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
                 first_film = first_film or made
                 difference = max(difference, _difference(first_film, made))
                 if difference > (_GPU_LEVELS if config.gpus else 0):
-                    raise OutputError(f"{count} workers gave another film than {config.counts[0]}: {difference} levels")
+                    raise OutputError(
+                        f"{count} workers gave another video than {config.counts[0]}: {difference} levels"
+                    )
                 if made != first_film:
                     made.unlink()
                 result = _result(config, times, frames, difference)  # kept after each run: they are long
@@ -144,7 +146,7 @@ def _result(config: ScalingConfig, times: dict[int, list[float]], frames: int, d
 
 
 def _cores(config: ScalingConfig, count: int) -> list[int]:
-    """Those to work on: all, or as many for each GPU as the machine has for one of its own.
+    """Return the cores to work on: all, or for each GPU its share of the host's cores.
 
     Threads of one core stay together, or fewer GPUs would have whole cores where more have to share them.
     """
@@ -153,7 +155,7 @@ def _cores(config: ScalingConfig, count: int) -> list[int]:
 
 
 def scaling_table(result: ScalingResult) -> str:
-    """In Markdown."""
+    """Format the result as a Markdown table."""
     head = "| workers | cores | seconds | frames/s | efficiency |\n| --: | --: | --: | --: | --: |\n"
     lines = []
     for row in result.rows:
@@ -163,7 +165,7 @@ def scaling_table(result: ScalingResult) -> str:
 
 
 def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[float, Path, int]:
-    """Seconds, the film, and its frames."""
+    """Run once; return seconds, the video, and its frames."""
     workers = count * (config.workers_per_gpu if config.gpus else 1)
     with fake_cluster(workers + count + 1, count if config.gpus else 0):
         restore = {} if config.gpus else _SHORT_SIGHTED
@@ -179,7 +181,7 @@ def _run(config: ScalingConfig, source: Path, out: Path, count: int) -> tuple[fl
         kind = InferenceWorker if config.gpus else simulated(config.seconds_per_face)
         with RayWorkerPool(job.restore, job.ray, most=workers, face_worker=kind) as pool:
             await_workers(pool, workers)
-            if config.gpus:  # what is measured is a film of hours: networks and workers are warm
+            if config.gpus:  # this stands for a video of hours: networks and workers are warm
                 head, length = _head(source, out.with_name(f"{out.name}-head.mp4"), frames=_WARM_FRAMES * workers)
                 warm = replace(job, segment_seconds=length / workers)
                 restore_videos([str(head)], str(out / "warm"), warm, open_pool=lambda: nullcontext(pool))
@@ -195,7 +197,7 @@ def await_workers(pool: RayWorkerPool, workers: int) -> None:
     """Wait until so many workers are free.
 
     Raises:
-        WorkerError: they did not come.
+        WorkerError: they did not become free in time.
     """
     deadline = time.monotonic() + _START_SECONDS
     while len(pool.idle_workers()) < workers:
@@ -206,7 +208,7 @@ def await_workers(pool: RayWorkerPool, workers: int) -> None:
 
 
 def _difference(one: Path, other: Path) -> float:
-    """The largest mean difference of a frame, in levels."""
+    """Return the largest mean difference of a frame, in levels."""
     if one == other:
         return 0.0
     with VideoReader(one) as mine, VideoReader(other) as yours:
@@ -216,14 +218,14 @@ def _difference(one: Path, other: Path) -> float:
         )
 
 
-def _head(film: Path, path: Path, *, frames: int) -> tuple[Path, float]:
-    """The first frames of a film, and how many seconds they last."""
-    with VideoReader(film) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
+def _head(video: Path, path: Path, *, frames: int) -> tuple[Path, float]:
+    """Cut out the first frames of a video; return them and their length in seconds."""
+    with VideoReader(video) as reader, VideoWriter(path, reader.info, EncodeConfig(preset="ultrafast")) as writer:
         first = last = None
         for frame in islice(reader, frames):
             writer.write(frame)
             first, last = first or frame, frame
-        assert first is not None and last is not None, "a film has frames"  # noqa: PT018, S101
+        assert first is not None and last is not None, "a video has frames"  # noqa: PT018, S101
         return path, float(last.seconds - first.seconds)
 
 

@@ -1,4 +1,4 @@
-"""What each part of the temporal craft does for a film: the same damaged film restored in many ways, then compared.
+"""Contribution of each temporal stage: the same damaged video restored in many ways, then compared.
 
 The first way is the common one, frame by frame with fresh noise; every further one adds a part. All use the same
 weights and encoder (x264, crf 17), so that only the parts differ.
@@ -37,13 +37,13 @@ _OFF: Mapping[str, Any] = {
     "selection": _NO_FADES,
     "occlusion": {"enabled": False},
 }
-"""Everything after the alignment."""
+"""Settings that turn off everything after the alignment."""
 _CODES = {"frames": 4}
 _LIVE = {"coast_seconds": 0.3}
 
 
 def _with(*parts: str) -> Mapping[str, Any]:
-    """Of what is off, turn some parts on again."""
+    """Return the settings with some parts turned on again."""
     on = {"denoiser": {}, "style": _CODES, "blend": {"colour_lock": 0.0}, "colour": {}}
     chosen = {"stabilizer" if part in {"blend", "colour"} else part: on[part] for part in parts}
     return {**_OFF, **chosen}
@@ -51,13 +51,13 @@ def _with(*parts: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to restore a film."""
+    """One way to restore a video."""
 
     name: str
     settings: Mapping[str, Any] | None
     """Changes of `VideoRestoreConfig`; None: the reference flow."""
     fresh_noise: bool = False
-    """Of the reference flow."""
+    """Whether the reference flow draws fresh noise."""
 
 
 ALL = "+ masks and fades (all of it)"
@@ -75,23 +75,23 @@ WAYS = (
     Way(LIVE, {"lag": 0, "tracker": _LIVE}),
     Way("live, lag 4", {"tracker": _LIVE, "lag": 4}),
 )
-"""Style codes are steadied in their own row only: by default they are not."""
+"""All compared ways. Style codes are steadied in their own row only: by default they are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One film under one damage."""
+    """One video under one damage."""
 
     film: str
     preset: str
     frames: int
     rows: dict[str, Summary]
-    """By the name of the way; "damaged" and "truth" beside them."""
+    """Summaries by the name of the way; also "damaged" and "truth"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """All scenes, and what they were made on."""
+    """All scenes, and the host that they were made on."""
 
     machine: Host
     checkout: Checkout
@@ -119,49 +119,49 @@ class Steadiness:
 def measure_steadiness(
     films: Sequence[Path], presets: Sequence[str], folder: Path, *, ways: Sequence[Way] = WAYS, on_step: Step = print
 ) -> Steadiness:
-    """Damage every film in every way, restore it in every way, and compare with the truth.
+    """Damage every video in every way, restore it in every way, and compare with the truth.
 
     Args:
-        films: undamaged, with faces.
-        presets: of `vidrestore degrade`.
-        folder: where the films and comparisons of each scene stay.
-        ways: of restoring.
-        on_step: hears what is begun.
+        films: undamaged videos with faces.
+        presets: presets of `vidrestore degrade`.
+        folder: folder for the videos and comparisons of each scene.
+        ways: ways of restoring.
+        on_step: called with a description of each step.
 
     Raises:
         ConfigError, InputError, ModelError, OutputError: as the parts raise them.
     """
     weights = zoo.resolve("embedded")
     scenes = []
-    for film in films:
+    for video in films:
         for preset in presets:
-            place = folder / f"{film.stem}-{preset}"
+            place = folder / f"{video.stem}-{preset}"
             place.mkdir(parents=True, exist_ok=True)
-            scenes.append(_scene(film, preset, place, ways, weights, on_step))
+            scenes.append(_scene(video, preset, place, ways, weights, on_step))
     return Steadiness(describe_machine(), describe_checkout(), zoo.sha256_of(weights), tuple(scenes))
 
 
-def _scene(film: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
-    on_step(f"{film.name}, {preset}")
+def _scene(video: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
+    on_step(f"{video.name}, {preset}")
     damaged = place / "damaged.mp4"
-    degrade_video(film, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
+    degrade_video(video, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
     made = {way.name: place / f"{number}.mp4" for number, way in enumerate(ways)}
     for way in ways:
         on_step(f"  {way.name}")
         _restore(way, damaged, made[way.name], weights)
     on_step("  comparing")
-    found = compare_videos(film, list(made.values()), degraded=damaged)
+    found = compare_videos(video, list(made.values()), degraded=damaged)
     found.write(place / "comparison.json")
-    _draw_worst(film, damaged, made, found, place / "worst.png")
-    return Scene(film.name, preset, found.frames, _rows(found, list(made)))
+    _draw_worst(video, damaged, made, found, place / "worst.png")
+    return Scene(video.name, preset, found.frames, _rows(found, list(made)))
 
 
-def _draw_worst(film: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
-    """The worst ten frames of the last offline way, beside what the common flow and a live stream make of them."""
+def _draw_worst(video: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
+    """Draw the worst ten frames of the last offline way, next to the results of the common flow and a live stream."""
     tests = dict(zip(made, (one for one in found.films if one.role == "test"), strict=True))
     if ALL in tests:
         shown = {name: made[name] for name in (REFERENCE, ALL, LIVE) if name in made}
-        draw_frames(path, film, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
+        draw_frames(path, video, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
 
 
 def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
@@ -173,10 +173,10 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
 
 
 def _rows(found: VideoComparison, names: Sequence[str]) -> dict[str, Summary]:
-    tests = [film for film in found.films if film.role == "test"]
-    roles = {film.role: film.summary for film in found.films}
+    tests = [video for video in found.films if video.role == "test"]
+    roles = {video.role: video.summary for video in found.films}
     rows = {"truth": roles["reference"], DAMAGED: roles["input"]}
-    return rows | {name: film.summary for name, film in zip(names, tests, strict=True)}
+    return rows | {name: video.summary for name, video in zip(names, tests, strict=True)}
 
 
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
@@ -195,7 +195,7 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
 
 
 def table(measured: Steadiness) -> str:
-    """Markdown, a row for each way: means over the scenes in which a figure could be measured."""
+    """Format a Markdown table with a row for each way: means over the scenes in which a figure could be measured."""
     names = list(measured.scenes[0].rows)
     rows = []
     for name in names:
@@ -206,7 +206,7 @@ def table(measured: Steadiness) -> str:
 
 
 def footnotes(measured: Steadiness) -> list[str]:
-    """What was measured on what, and how to read it."""
+    """Describe what was measured on what, and how to read it."""
     scenes = ", ".join(f"{scene.film} as {scene.preset} ({scene.frames} frames)" for scene in measured.scenes)
     machine, checkout = measured.machine, measured.checkout
     dirty = " with uncommitted changes" if checkout.dirty else ""
@@ -214,13 +214,14 @@ def footnotes(measured: Steadiness) -> list[str]:
     setting = f"Commit {commit}; {machine.cpu}, {machine.cores} cores; weights {measured.model_sha256[:12]}."
     reading = (
         "The truth against itself is the floor of each figure. Warp error, jitter and flicker are better when lower, "
-        "but blur wins them: read them beside sharpness. Mouth and eyes: correlation of their opening with the truth's."
+        "but blur wins them: read them together with sharpness. Mouth and eyes: correlation of their opening with the "
+        "truth's."
     )
     return [f"Means over: {scenes}. {setting}", reading]
 
 
 def markdown(measured: Steadiness) -> str:
-    """The table and its footnotes."""
+    """Return the table and its footnotes."""
     return "\n".join([table(measured), "", *(f"- {note}" for note in footnotes(measured))])
 
 

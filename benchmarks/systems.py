@@ -1,4 +1,4 @@
-"""Those who race: our runtimes and the reference flow, behind one way to run."""
+"""The compared systems: our runtimes and the reference flow, behind one way to run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -26,22 +26,22 @@ _AS_SHIPPED = (
 
 
 class System(Protocol):
-    """A way to restore a film, with its networks loaded."""
+    """A way to restore a video, with its networks loaded."""
 
     name: str
     what: str
-    """In one sentence, for the table."""
+    """Description in one sentence, for the table."""
     is_reference: bool
     rounds: int
-    """How many of the timed rounds it takes part in."""
+    """Number of the timed rounds that it takes part in."""
 
     @property
     def start_seconds(self) -> float:
-        """What loading and starting took, outside the runs."""
+        """Seconds of loading and starting, outside the runs."""
         ...
 
     def run(self, source: Path, destination: Path) -> Run:
-        """Restore a film once."""
+        """Restore a video once."""
         ...
 
 
@@ -82,19 +82,19 @@ class LightestReference:
         self.faces: list[Faces] = []
 
     def run(self, source: Path, destination: Path) -> Run:
-        """Restore a film once."""
+        """Restore a video once."""
         run, self.faces = self.flow.run(source, destination)
         return run
 
 
 class ReferenceAsShipped:
-    """The reference flow with its own defaults, on the first frames only, for it is slow.
+    """The reference flow with its own defaults, on the first frames only, since it is slow.
 
     Args:
-        weights: of GFP-GAN.
-        faces: of each frame of the film.
-        rounds: in which it takes part.
-        frames: after which it stops.
+        weights: weights of GFP-GAN.
+        faces: faces of each frame of the video.
+        rounds: number of rounds in which it takes part.
+        frames: number of frames after which it stops.
     """
 
     name = "reference as shipped"
@@ -109,7 +109,7 @@ class ReferenceAsShipped:
         self._frames = frames
 
     def run(self, source: Path, destination: Path, *, frames: int | None = None) -> Run:
-        """Restore the first frames of a film once: the usual number, or so many."""
+        """Restore the first frames of a video once: the usual number, or so many."""
         return self._flow.run(source, destination, frames=frames or self._frames)[0]
 
 

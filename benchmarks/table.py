@@ -27,13 +27,13 @@ class Table:
 
 
 def tables(benchmark: Benchmark) -> list[Table]:
-    """Speed end to end, speed of each stage, and memory where it was measured."""
+    """Return the tables of speed from end to end, speed of each stage, and memory where it was measured."""
     made = [_speed(benchmark.rows), _stages(benchmark.rows)]
     return [*made, _memory(benchmark.memory)] if benchmark.memory else made
 
 
 def footnotes(benchmark: Benchmark) -> list[str]:
-    """What was measured, on what, and what was checked before: a sentence each."""
+    """Describe what was measured, on what, and what was checked before: a sentence each."""
     return [
         _setting(benchmark),
         *(f"*{row.name}*: {row.what} {_effort(row)}" for row in benchmark.rows),
@@ -42,19 +42,19 @@ def footnotes(benchmark: Benchmark) -> list[str]:
 
 
 def markdown(benchmark: Benchmark) -> str:
-    """All tables and footnotes."""
+    """Return all tables and footnotes as Markdown."""
     notes = "\n".join(f"- {note}" for note in footnotes(benchmark))
     drawn = [markdown_table(table.head, table.body) for table in tables(benchmark)]
     return "\n\n".join([*drawn, notes])
 
 
 def update_readme(readme: Path, benchmark: Benchmark) -> None:
-    """Put the tables where they belong in a file; raises as `replace_between`."""
+    """Replace the tables in a file; errors are those of `replace_between`."""
     replace_between(readme, START, STOP, markdown(benchmark))
 
 
 def replace_between(readme: Path, first: str, last: str, text: str) -> None:
-    """Replace what stands between two markers.
+    """Replace the text between two markers.
 
     Raises:
         OutputError: the file cannot be read or written, or lacks a marker.
@@ -94,7 +94,7 @@ def _stage(row: Row, stage: str) -> str:
 
 
 def _memory(uses: Iterable[MemoryUse]) -> Table:
-    head = ("runtime", "film", "frames", "peak memory", "median", "time")
+    head = ("runtime", "video", "frames", "peak memory", "median", "time")
     return Table(head, tuple(_memory_cells(use) for use in uses))
 
 
@@ -104,15 +104,15 @@ def _memory_cells(use: MemoryUse) -> tuple[str, ...]:
 
 
 def _setting(benchmark: Benchmark) -> str:
-    """Film, date, code and machine in one sentence."""
+    """Describe video, date, code and host in one sentence."""
     machine, clip = benchmark.machine, benchmark.clip
-    film = f"{clip.name}, {clip.width}x{clip.height}, {clip.frames} frames"
+    video = f"{clip.name}, {clip.width}x{clip.height}, {clip.frames} frames"
     changed = " with uncommitted changes" if benchmark.dirty else ""
     code = f"{benchmark.date[:10]}, commit `{benchmark.commit[:12]}`{changed}"
     units = ", ".join(machine.bf16_flags) or "no bf16 units"
     where = f"{machine.cpu}, {machine.cores} cores ({units}), {', '.join(machine.gpus) or 'no GPU'}"
     versions = (f"{name} {benchmark.versions[name]}" for name in _VERSIONS if name in benchmark.versions)
-    return f"{film}; {code}; {where}; {', '.join(versions)}."
+    return f"{video}; {code}; {where}; {', '.join(versions)}."
 
 
 def _check(check: Check) -> str:
@@ -130,7 +130,7 @@ def _quartiles(values: Quartiles) -> str:
 
 
 def _number(value: float) -> str:
-    """Three figures, without exponents."""
+    """Format with three figures, without exponents."""
     whole = abs(value) >= 100  # noqa: PLR2004  three figures before the point
     return f"{value:.0f}" if whole else f"{value:.3g}"
 

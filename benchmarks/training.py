@@ -1,4 +1,4 @@
-"""How fast a training steps, and how much memory it takes, damage and every loss included."""
+"""Speed and memory of a training, damage and every loss included."""
 
 import statistics
 import time
@@ -28,9 +28,9 @@ class TrainingSpeed:
     """The median over rounds, each as long as the slowest regulariser's interval."""
     quartiles: tuple[float, float]
     start_seconds: float
-    """Until the first step was done: compiling included."""
+    """Seconds until the first step was done: compiling included."""
     peak_gibibytes: float
-    """Of the GPU's memory; 0 on a CPU, where it is not measured."""
+    """Peak of the GPU's memory; 0 on a CPU, where it is not measured."""
     batch: int
     rounds: int
     steps_a_round: int
@@ -38,7 +38,7 @@ class TrainingSpeed:
 
 @dataclass(frozen=True, slots=True)
 class TrainingBenchmark:
-    """Several ways on one machine, with what they ran on."""
+    """Several ways on one host, with its description."""
 
     machine: Host
     checkout: Checkout
@@ -66,7 +66,7 @@ def measure_training(
 
     Each way does one round unmeasured, then `rounds` of them, each of as many steps as lie between two R1 steps.
     Discriminators take part from the first step. Each way runs in a process of its own: what cuDNN or the compiler
-    chose for one way (cuDNN keeps its first choice of kernel) has no say in the next. Nothing is written but the
+    chose for one way (cuDNN keeps its first choice of kernel) does not affect the next. Nothing is written but the
     result.
 
     Raises:
@@ -111,4 +111,4 @@ def _measure(name: str, config: TrainingConfig, faces: Path, *, device: str, rou
 
 
 def _nothing() -> None:
-    """A CPU is done when it says so."""
+    """Do nothing: a CPU needs no synchronisation."""

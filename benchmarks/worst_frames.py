@@ -1,4 +1,4 @@
-"""The frames in which a restored film is worst, as a picture: figures tell that something is wrong, eyes tell what."""
+"""The frames in which a restored video is worst, as an image: figures show that something is wrong, images what."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ _RANKED = {"warp_error": -1, "jitter_percent": -1, "identity_cosine": 1, "tempor
 
 
 def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
-    """Positions in `film.frames`, rising, of the frames that rank worst over all figures; of all where fewer have any.
+    """Return positions in `film.frames`, rising, of the frames that rank worst over all figures; all if fewer have any.
 
     The ranks in warp error, landmark jitter, identity and feature flicker are added, and so count alike.
     """
@@ -34,11 +34,11 @@ def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
 
 
 def draw_frames(path: Path, truth: Path, films: Mapping[str, Path], positions: Sequence[int]) -> None:
-    """Write the largest face of some frames as it is in the truth and in every film, a row for each frame, as PNG.
+    """Write the largest face of some frames as it is in the truth and in every video, a row for each frame, as PNG.
 
     Raises:
-        InputError: a film cannot be read, or its frames are others than the truth's.
-        OutputError: the picture cannot be written.
+        InputError: a video cannot be read, or its frames are others than the truth's.
+        OutputError: the image cannot be written.
     """
     rows = [tuple(crops) for position, crops in _faces(truth, films) if position in set(positions)]
     if rows:

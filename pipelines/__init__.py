@@ -1,1 +1,1 @@
-"""Named, tuned recipes: run with `python -m pipelines.NAME` from a checkout."""
+"""Named, tuned recipes, run with `python -m pipelines.NAME` from a checkout."""

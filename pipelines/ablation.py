@@ -1,4 +1,4 @@
-"""What each part of GFP-GAN's training is worth: the same short training without one part after the other.
+"""Contribution of each part of GFP-GAN's training: the same short training without one part after the other.
 
     python -m pipelines.ablation FACES OUT --prior OUT/prior/prior.safetensors
 
@@ -26,7 +26,7 @@ STRENGTHS = ("protocol", "clean")
 
 
 def without(**weights: float) -> TrainingConfig:
-    """The full training with some losses' weights changed."""
+    """Return the full training with some losses' weights changed."""
     return replace(FULL, restorer=replace(FULL.restorer, weights=replace(FULL.restorer.weights, **weights)))
 
 
@@ -42,9 +42,9 @@ VARIANTS = {
 
 def main(
     faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
-    out: Annotated[Path, typer.Argument(help="Where each variant leaves its run, and the table.")],
+    out: Annotated[Path, typer.Argument(help="Folder for each variant's run, and the table.")],
     prior: Annotated[Path, typer.Option(help="The trained prior of every variant but one.")],
-    steps: Annotated[int, typer.Option(help="Of each variant.")] = 1_500,
+    steps: Annotated[int, typer.Option(help="Steps of each variant.")] = 1_500,
     variant: Annotated[list[str] | None, typer.Option(help="Only this one; repeat for several.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:

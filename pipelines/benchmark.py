@@ -1,9 +1,9 @@
-"""How fast this machine restores, against the reference flow in the same run, and how much memory it takes.
+"""How fast this host restores, against the reference flow in the same run, and how much memory it takes.
 
     python -m pipelines.benchmark --page docs/benchmarks/speed.md
 
-Nothing else should run on the machine meanwhile. With `--memory` two long films are restored as well, which takes a
-quarter of an hour on two cores.
+Nothing else should run on the host meanwhile. With `--memory` two long videos are restored as well, which takes much
+longer.
 """
 
 from dataclasses import replace
@@ -24,16 +24,16 @@ from vidrestore.demo import make_archival_film
 
 def main(
     *,
-    film: Annotated[Path | None, typer.Option(help="Shows faces; by default the demo's damaged film.")] = None,
-    runs: Annotated[int, typer.Option(help="Timed runs of each contestant.")] = 5,
-    frames: Annotated[int | None, typer.Option(help="Cut the film short, or repeat it, to so many.")] = None,
+    film: Annotated[Path | None, typer.Option(help="Video with faces; by default the demo's damaged one.")] = None,
+    runs: Annotated[int, typer.Option(help="Timed runs of each system.")] = 5,
+    frames: Annotated[int | None, typer.Option(help="Cut the video short, or repeat it, to so many.")] = None,
     as_shipped_runs: Annotated[int, typer.Option(help="Runs of the slow reference; 0 leaves it out.")] = 2,
-    as_shipped_frames: Annotated[int, typer.Option(help="Frames of each of those.")] = 10,
+    as_shipped_frames: Annotated[int, typer.Option(help="Frames of each of these runs.")] = 10,
     runtime: Annotated[list[str], typer.Option(help="local or ray; may be repeated.")] = ["local", "ray"],  # noqa: B006
-    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("benchmarks/benchmark.json"),
+    json: Annotated[Path, typer.Option(help="File for the figures.")] = Path("benchmarks/benchmark.json"),
     reuse: Annotated[bool, typer.Option("--reuse", help="Take the speeds from that file.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Measure memory as well.")] = False,
-    minutes: Annotated[list[float], typer.Option(help="Lengths of the films for it.")] = [1, 10],  # noqa: B006
+    minutes: Annotated[list[float], typer.Option(help="Lengths of the videos for --memory.")] = [1, 10],  # noqa: B006
     page: Annotated[Path | None, typer.Option(help="Markdown file in which to replace the tables.")] = None,
 ) -> None:
     """Time the restoration against the reference flow, and write the figures down."""
@@ -53,7 +53,7 @@ def main(
 
 
 def demo_film(folder: Path) -> Path:
-    """The demonstration's damaged film, made anew."""
+    """Make the demonstration's damaged video."""
     damaged = folder / "archival.mp4"
     make_archival_film(damaged, folder / "truth.mkv")
     return damaged

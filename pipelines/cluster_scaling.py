@@ -1,4 +1,4 @@
-"""How a batch scales with workers: by simulated devices on one machine, or by real GPUs.
+"""How a batch scales with workers: by simulated devices on one host, or by real GPUs.
 
 python -m pipelines.cluster_scaling OUT
 python -m pipelines.cluster_scaling OUT --gpus --counts 1,2 --film FILM --model gfpgan-v1.4
@@ -15,17 +15,17 @@ from vidrestore.config import apply_settings, update
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Where scaling.json goes.")],
-    counts: Annotated[str, typer.Option(help="Of workers, or of GPUs.")] = "1,2,4,8,16",
+    out: Annotated[Path, typer.Argument(help="Folder for scaling.json.")],
+    counts: Annotated[str, typer.Option(help="Numbers of workers, or of GPUs.")] = "1,2,4,8,16",
     gpus: Annotated[bool, typer.Option("--gpus", help="Real networks on real GPUs.")] = False,
-    film: Annotated[Path | None, typer.Option(help="With faces, for the GPUs.")] = None,
-    model: Annotated[str, typer.Option(help="For the GPUs.")] = "embedded",
-    seconds_per_face: Annotated[float, typer.Option(help="Of a simulated device.")] = 0.25,
+    film: Annotated[Path | None, typer.Option(help="Video with faces, for the GPUs.")] = None,
+    model: Annotated[str, typer.Option(help="Model for the GPUs.")] = "embedded",
+    seconds_per_face: Annotated[float, typer.Option(help="Seconds that a simulated device takes for a face.")] = 0.25,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other option, such as workers_per_gpu=8 or repeats=3.")
     ] = None,
 ) -> None:
-    """Race, compare, tell."""
+    """Measure, compare, and print the table."""
     out.mkdir(parents=True, exist_ok=True)
     config = update(
         ScalingConfig(),

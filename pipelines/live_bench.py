@@ -1,4 +1,4 @@
-"""How long a picture takes through a live stream, and what remains steady when servers misbehave.
+"""Latency of a picture through a live stream, and what remains steady when servers misbehave.
 
     python -m pipelines.live_bench OUT FILM                          # two minutes of quiet
     python -m pipelines.live_bench OUT FILM --minutes 30 --trouble   # a server dies, hangs or drops every 20 to 60 s
@@ -18,16 +18,16 @@ from vidrestore.live.config import StreamConfig
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Where the figures go.")],
-    film: Annotated[Path, typer.Argument(help="What the camera shows.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the figures.")],
+    film: Annotated[Path, typer.Argument(help="Video that the camera shows.")],
     *,
-    width: Annotated[int, typer.Option(help="Of the camera's picture.")] = 640,
+    width: Annotated[int, typer.Option(help="Width of the camera's picture.")] = 640,
     height: Annotated[int, typer.Option(help="Likewise.")] = 360,
     rate: Annotated[int, typer.Option(help="Pictures a second.")] = 15,
-    share: Annotated[float, typer.Option(help="Height of the film in the picture, up to 0.9.")] = 0.8,
-    minutes: Annotated[float, typer.Option(help="That are measured.")] = 2.0,
-    warm_up: Annotated[float, typer.Option(help="Seconds that are not.")] = 30.0,
-    peer_cores: Annotated[int, typer.Option(help="Cores that camera, servers and viewer have to themselves.")] = 0,
+    share: Annotated[float, typer.Option(help="Height of the video in the picture, up to 0.9.")] = 0.8,
+    minutes: Annotated[float, typer.Option(help="Minutes that are measured.")] = 2.0,
+    warm_up: Annotated[float, typer.Option(help="Seconds before that, which are not measured.")] = 30.0,
+    peer_cores: Annotated[int, typer.Option(help="Cores reserved for camera, servers and viewer.")] = 0,
     trouble: Annotated[bool, typer.Option("--trouble", help="Let the servers misbehave.")] = False,
     settings: Annotated[list[str], typer.Option("--set", help="Options of the stream.")] = [],  # noqa: B006
 ) -> None:

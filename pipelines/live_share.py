@@ -1,4 +1,4 @@
-"""What live streams that share a face worker keep of the rate of the same films offline.
+"""Speed of live streams that share a face worker, as a share of that of the same videos offline.
 
 python -m pipelines.live_share OUT FILM
 """
@@ -14,13 +14,13 @@ from vidrestore.config import apply_settings
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Where live_share.json goes.")],
-    film: Annotated[Path, typer.Argument(help="With faces.")],
+    out: Annotated[Path, typer.Argument(help="Folder for live_share.json.")],
+    film: Annotated[Path, typer.Argument(help="Video with faces.")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any option, such as streams=8 or model=gfpgan-v1.4.")
     ] = None,
 ) -> None:
-    """Compare, tell."""
+    """Compare, and print the table."""
     out.mkdir(parents=True, exist_ok=True)
     say_lines(share_table(measure_share(apply_settings(ShareConfig(film), settings or []), out)))
 

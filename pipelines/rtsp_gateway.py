@@ -1,10 +1,10 @@
-"""A gateway between cameras and those who watch: every camera's faces restored, recorded, and seen on a page.
+"""A gateway between cameras and viewers: every camera's faces restored, recorded, and seen on a page.
 
     python -m pipelines.rtsp_gateway rtsp://server:8554 porch=rtsp://user:pw@10.0.0.7/live yard=rtsp://10.0.0.8/live
 
 Publishes each camera at SERVER/NAME, records it in files of five minutes where --recordings names a folder, and
-shows all of them on http://127.0.0.1:8080/?token=TOKEN, where VIDRESTORE_TOKEN sets the token. Latency first; where the
-machine is too slow, quality gives way.
+shows all of them on http://127.0.0.1:8080/?token=TOKEN, where VIDRESTORE_TOKEN sets the token. Latency comes first;
+where the host is too slow, quality is reduced.
 """
 
 from pathlib import Path
@@ -31,10 +31,12 @@ GATEWAY = {
 
 
 def main(
-    server: Annotated[str, typer.Argument(help="Where the restored streams are published, rtsp://HOST:PORT.")],
+    server: Annotated[str, typer.Argument(help="Server for the restored streams, rtsp://HOST:PORT.")],
     cameras: Annotated[list[str], typer.Argument(help="NAME=URL of each camera.")],
-    recordings: Annotated[Path | None, typer.Option(help="A folder for recordings; none without it.")] = None,
-    web: Annotated[str, typer.Option(help="Where the page is served.")] = "127.0.0.1:8080",
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder for recordings; without it nothing is recorded.")
+    ] = None,
+    web: Annotated[str, typer.Option(help="Address of the web page.")] = "127.0.0.1:8080",
     runtime: Annotated[str, typer.Option(help="ray (a process a camera) or local (one for all).")] = "ray",
 ) -> None:
     """Run until stopped."""

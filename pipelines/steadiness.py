@@ -1,8 +1,8 @@
-"""What each part of the temporal craft is worth, on films with known truth.
+"""Contribution of each temporal stage, on videos with known truth.
 
     python -m pipelines.steadiness OUT FILM... --preset vhs --preset film16 --preset lowbitrate
 
-Leaves every film, `steadiness.json` and `steadiness.md` in OUT.
+Leaves every video, `steadiness.json` and `steadiness.md` in OUT.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ from vidrestore.files import replace_text
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="Where films and figures go.")],
-    films: Annotated[list[Path], typer.Argument(help="Undamaged films with faces.")],
-    preset: Annotated[list[str], typer.Option(help="Of `vidrestore degrade`; may be repeated.")] = ["vhs"],  # noqa: B006
-    frames: Annotated[int | None, typer.Option(help="Cut every film to so many.")] = None,
+    out: Annotated[Path, typer.Argument(help="Folder for videos and figures.")],
+    films: Annotated[list[Path], typer.Argument(help="Undamaged videos with faces.")],
+    preset: Annotated[list[str], typer.Option(help="Preset of `vidrestore degrade`; may be repeated.")] = ["vhs"],  # noqa: B006
+    frames: Annotated[int | None, typer.Option(help="Cut every video to so many.")] = None,
     page: Annotated[Path | None, typer.Option(help="Markdown file in which to replace the table.")] = None,
 ) -> None:
     """Damage, restore in every way, compare, and write the figures down."""

@@ -4,9 +4,9 @@
     python -m pipelines.train_embedded FACES OUT --edition second     # goes on from the weights of the package
 
 The first edition is made of prior, restorer and fine-tune; the second of renew and refine. Where a table `people.csv`
-(`file,person`) lies beside the faces, held-out faces are of people who are not trained on.
+(`file,person`) lies next to the faces, held-out faces are of people who are not trained on.
 
-A stage that was cut off goes on from its last checkpoint in OUT. For the next stage (`--stage`) on another machine,
+A stage that was cut off continues from its last checkpoint in OUT. For the next stage (`--stage`) on another host,
 the `.safetensors` files of OUT are enough.
 """
 
@@ -30,7 +30,7 @@ from vidrestore.training.loop.run import RunConfig
 from vidrestore.training.loop.schedule import ScheduleConfig
 from vidrestore.training.recipes import training_preset
 
-# First the distances to the truth alone; what discriminators add comes last, and starts from the prior's own.
+# First the distances to the truth alone; adversarial losses come last, and start from the prior's discriminator.
 REBUILD = RestorerConfig(
     weights=LossWeights(l1=15, adversarial=0, component_adversarial=0, component_style=0, identity=1),
     degradation=replace(preset("film"), blur_sigma_pixels=(0.2, 7), clean_probability=0.08),
@@ -92,11 +92,13 @@ EDITIONS = {"first": ("prior", "restorer", "fine-tune"), "second": ("renew", "re
 
 def main(
     faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
-    out: Annotated[Path, typer.Argument(help="Where stages leave logs, checkpoints and weights.")],
+    out: Annotated[Path, typer.Argument(help="Folder for logs, checkpoints and weights of the stages.")],
     *,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage; repeat for several.")] = None,
-    edition: Annotated[str, typer.Option(help="Which stages, unless they are named: first or second.")] = "first",
-    start: Annotated[Path | None, typer.Option(help="Weights that `renew` goes on from; default: embedded.")] = None,
+    edition: Annotated[
+        str, typer.Option(help="Edition whose stages are run, unless they are named: first or second.")
+    ] = "first",
+    start: Annotated[Path | None, typer.Option(help="Weights that `renew` starts from; default: embedded.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each stage, instead of the recipe's.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop a stage in good order after so long.")] = float("inf"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
@@ -121,7 +123,7 @@ def main(
             earlier = out / ("restorer" if name == "fine-tune" else "renew")
             made = train_restorer(config, faces, out / name, machine, start=earlier)
         say(f"{name}: {made}")
-        if last_step(out / name) < count:  # cut off by --seconds: the same command goes on from there
+        if last_step(out / name) < count:  # cut off by --seconds: the same command continues from there
             break
 
 

@@ -1,4 +1,4 @@
-"""Make the network that tells a face from what is in front of it, from a folder of aligned faces.
+"""Make the network that separates a face from what is in front of it, from a folder of aligned faces.
 
     python -m pipelines.train_visibility FACES OUT
 
@@ -23,13 +23,15 @@ RECIPE = VisibilityConfig()
 
 def main(
     faces: Annotated[Path, typer.Argument(help="A folder that `vidrestore build-faces` made.")],
-    out: Annotated[Path, typer.Argument(help="Where weights, figures and the picture go.")],
-    steps: Annotated[int, typer.Option(help="Of the training.")] = RECIPE.steps,
+    out: Annotated[Path, typer.Argument(help="Folder for weights, figures and the picture.")],
+    steps: Annotated[int, typer.Option(help="Steps of the training.")] = RECIPE.steps,
     batch: Annotated[int, typer.Option(help="Faces of a step.")] = RECIPE.batch,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = RECIPE.seed,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = RECIPE.seed,
     seconds: Annotated[float, typer.Option(help="End in good order after so long.")] = float("inf"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    processes: Annotated[int | None, typer.Option(help="That draw; 0 for none, all processors if left out.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes that draw sprites; 0 for none, all processors if left out.")
+    ] = None,
 ) -> None:
     """Train, judge and report."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -14,7 +14,9 @@ from pipelines.train_embedded import STAGES
 from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.training.recipes import training_preset
 
-EMBEDDED = replace(STAGES["fine-tune"], films=None)  # all damage on the device: films are as fast as the CPU's cores
+EMBEDDED = replace(
+    STAGES["fine-tune"], films=None
+)  # all damage on the device: video damage would measure the CPU's cores
 WAYS = {
     "embedded, bf16, compiled": EMBEDDED,
     "embedded, bf16, compiled, autotuned": replace(EMBEDDED, autotune=True),
@@ -30,7 +32,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="Timed rounds of each way.")] = 7,
     batch: Annotated[int | None, typer.Option(help="Faces of a step, instead of each way's own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    json: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("training_speed.json"),
+    json: Annotated[Path, typer.Option(help="File for the figures.")] = Path("training_speed.json"),
 ) -> None:
     """Time each way, and write the figures down."""
     chosen = {name: config for name, config in WAYS.items() if not way or any(part in name for part in way)}

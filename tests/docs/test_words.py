@@ -25,20 +25,13 @@ NOT_PROSE = re.compile(
 )
 NOT_YET = frozenset(
     {
-        "benchmark",
-        "comparison",
-        "damage",
-        "degradation",
-        "evaluation",
         "faces",
         "inference",
         "jobs",
-        "metrics",
         "model",
         "models",
         "restoration",
         "runtime",
-        "training",
     }
 )
 """Packages and modules of vidrestore/ whose texts are not rewritten so far; each that is done leaves the list."""

@@ -85,7 +85,7 @@ def test_a_process_that_dies_is_told_as_such(batches: FaceBatches) -> None:
     for process in batches._feed._pool._processes.values():
         process.kill()
         process.join()
-    with pytest.raises(WorkerError, match=r"draws film damage died.*films\.workers"):
+    with pytest.raises(WorkerError, match=r"draws video damage died.*films\.workers"):
         batches.batch_at(1000)
 
 

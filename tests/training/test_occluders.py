@@ -163,5 +163,5 @@ def test_the_ellipse_is_where_the_compositor_shows_a_face(side: int) -> None:
 def test_an_impossible_share_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="second_probability is 2; use 0 to 1"):
         OccluderConfig(second_probability=2)
-    with pytest.raises(ConfigError, match="above largest_octaves"):
+    with pytest.raises(ConfigError, match="use largest_octaves"):
         OccluderConfig(smallest_octaves=1)

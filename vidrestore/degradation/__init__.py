@@ -1,1 +1,1 @@
-"""Damage to whole films as archives have it, so that a restorer can be measured against the truth."""
+"""Damage to whole videos as archives have it, so that a restorer can be measured against the truth."""

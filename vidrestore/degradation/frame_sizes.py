@@ -1,4 +1,4 @@
-"""Between a film's own frames and the small upright pictures that the damage is done to."""
+"""Conversion between a video's full-size frames and the small upright images that the damage is applied to."""
 
 from dataclasses import replace
 
@@ -14,13 +14,13 @@ from vidrestore.types import Frame, Planes, UInt8
 
 
 def small_size(frame: Frame, scale: float) -> tuple[int, int]:
-    """Width and height of the coded picture made `scale` times smaller, but not below the codecs' smallest."""
+    """Return width and height of the coded picture divided by `scale`, but not below the codecs' smallest."""
     width, height = (max(SMALLEST_SIDE, min(side, round(side / scale))) for side in (frame.width, frame.height))
     return width, height
 
 
 def shrink_frame(frame: Frame, *, scale: float) -> UInt8:
-    """A frame in native planes -> uint8 [h, w, 3] RGB, upright, every pixel the mean of what it covers.
+    """Shrink a frame in native planes to uint8 [h, w, 3] RGB, upright; every pixel is the mean of what it covers.
 
     The planes are shrunk before they become RGB: a full-size RGB picture never exists.
     """
@@ -30,7 +30,7 @@ def shrink_frame(frame: Frame, *, scale: float) -> UInt8:
 
 
 def enlarge_picture(picture: UInt8, like: Frame, parameters: FilmParameters) -> Frame:
-    """uint8 [h, w, 3] RGB, upright -> a frame of the size, format, depth, colours and time of `like`.
+    """Enlarge uint8 [h, w, 3] RGB, upright, to a frame of the size, format, depth, colours and time of `like`.
 
     Luma and chroma are each enlarged to their own plane: in two steps chroma would be softened twice.
     """
@@ -57,7 +57,7 @@ def _shrunk(plane: NDArray[np.generic], width: int, height: int) -> NDArray[np.g
 
 
 def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
-    """Planes of the same family and depth as the frame's, all of the picture's size."""
+    """Name the format of the frame's family and depth whose planes are all of the full size."""
     family, subsampled, depth = like.pixel_format.partition("p")
     unsampled = f"yuv444p{depth}" if family.startswith("yuv") and subsampled else like.pixel_format
     height, width = picture.shape[:2]
@@ -67,7 +67,7 @@ def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
         planes = tuple(np.zeros(shape, np.uint8) for shape in shapes)
     else:
         planes = tuple(np.zeros(shape, np.uint16) for shape in shapes)
-    # the frame keeps its size, by which a matrix that it does not tell is guessed
+    # the frame keeps its size, by which a matrix that it does not name is guessed
     unsampled_like = replace(like, pixel_format=unsampled, planes=())
     all_of_it, everywhere = Box(0, 0, width, height), np.ones((height, width), np.float32)
     for index, values in enumerate(code_values(picture, unsampled_like)):
@@ -76,5 +76,5 @@ def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
 
 
 def _turned_offset(rotation: int, down: float) -> tuple[float, float]:
-    """(x, y) in the coded picture of a step down in the upright one."""
+    """Return (x, y) in the coded picture of a step down in the upright one."""
     return {0: (0.0, down), 90: (-down, 0.0), 180: (0.0, -down), 270: (down, 0.0)}[rotation]

@@ -10,7 +10,7 @@ from vidrestore.report_json import to_json
 
 @dataclass(frozen=True, slots=True)
 class DegradeReport:
-    """Everything worth knowing of a degraded film; `write` keeps it for machines."""
+    """Everything worth knowing of a degraded video; `write` stores it as JSON."""
 
     source: str
     destination: str
@@ -19,17 +19,17 @@ class DegradeReport:
     """Wall-clock time from the call to the renamed result."""
     seed: int
     look: DegradationProfile
-    """What was drawn: the damage of all frames."""
+    """The drawn look: the damage of all frames."""
     streams: dict[str, tuple[str, ...]]
-    """What became of the other streams: `copied`, `converted`, `left_out`."""
+    """The other streams, by what became of them: `copied`, `converted`, `left_out`."""
     warnings: tuple[str, ...]
     versions: dict[str, str]
 
     @property
     def frames_per_second(self) -> float:
-        """End to end."""
+        """Speed from end to end."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
     def write(self, path: Path) -> None:
-        """Write the JSON beside its place and rename it there; OutputError when it cannot be written."""
+        """Write the JSON next to its place and rename it there; OutputError when it cannot be written."""
         replace_text(path, to_json(self))

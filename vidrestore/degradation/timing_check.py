@@ -1,4 +1,4 @@
-"""Whether a result has its source's times, frame by frame."""
+"""Comparison of a result's timestamps with its source's, frame by frame."""
 
 from array import array
 from fractions import Fraction
@@ -9,10 +9,10 @@ from vidrestore.media.time_base import time_base_of
 
 
 def rounded_times(times: "array[int]", time_base: Fraction, destination: Path, *, shift: Fraction) -> list[str]:
-    """Say in at most one sentence that a container could not hold the times exactly.
+    """Report, in at most one sentence, that a container could not hold the times exactly.
 
     Args:
-        times: of the source's frames, in units of `time_base`, growing; 8 bytes a frame.
+        times: times of the source's frames, in units of `time_base`, growing; 8 bytes a frame.
         time_base: seconds.
         destination: a whole file.
         shift: seconds by which everything in it is later.
@@ -28,5 +28,5 @@ def rounded_times(times: "array[int]", time_base: Fraction, destination: Path, *
         wrong, most = wrong + 1, max(most, offset)
     if not wrong:
         return []
-    told = f"{wrong} of {len(times)} frames have their time rounded, by up to {float(most) * 1000:.3g} ms"
-    return [f"{told}: {destination.suffix} counts in units of {unit} s; .mp4 and .mov keep times exactly"]
+    rounded = f"{wrong} of {len(times)} frames have their time rounded, by up to {float(most) * 1000:.3g} ms"
+    return [f"{rounded}: {destination.suffix} counts in units of {unit} s; .mp4 and .mov keep times exactly"]

@@ -1,4 +1,4 @@
-"""The damage simulator's main job: a film in, its archival twin out, which can be compared with it frame by frame."""
+"""The damage simulator: a video in, its degraded twin out, which can be compared with it frame by frame."""
 
 import time
 from array import array
@@ -32,7 +32,7 @@ from vidrestore.types import Frame, UInt8
 
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 OnFrame = Callable[[int, VideoInfo], None]
-"""Called with the frames written so far, and what is known of the source."""
+"""Called with the number of frames written so far and the source's properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DegradeConfig(Options):
         int, Field(ge=0, description="0 or more; the look and the damage of every frame follow from it.")
     ] = 0
     encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(crf=10))
-    """Much finer than what a film is restored to: what is measured is to be the damage, not this encoding."""
+    """Much finer than what a video is restored to: what is measured is to be the damage, not this encoding."""
     overwrite: Annotated[bool, Field(description="Whether an existing destination may be replaced.")] = False
     strict: Annotated[bool, Field(description="Whether a damaged source is an error instead of a warning.")] = False
 
@@ -56,20 +56,20 @@ def degrade_video(
     *,
     on_frame: OnFrame | None = None,
 ) -> DegradeReport:
-    """Give a film the damage of an archive.
+    """Give a video the damage of an archive.
 
-    The result has the frames of the source, of the same size and at the same times; sound, subtitles, chapters and
-    metadata are copied. The same source, configuration and seed give the same pictures, on the same machine at least:
+    The result has the frames of the source, of the same size and at the same times; audio, subtitles, chapters and
+    metadata are copied. The same source, configuration and seed give the same frames, on the same host at least:
     another processor may round otherwise.
 
     Args:
-        source: a progressive film that FFmpeg reads.
+        source: a progressive video that FFmpeg reads.
         destination: its extension names the container. The file appears there when it is whole, or not at all.
         config: the defaults draw a medium by the seed 0.
         on_frame: called after each frame.
 
     Returns:
-        What was done, including the look that was drawn and all that could not be kept.
+        Report of what was done, including the look that was drawn and all that could not be kept.
 
     Raises:
         VidrestoreError: one line that says what came, what was wanted and what to do.
@@ -105,7 +105,7 @@ def degrade_video(
 def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: int) -> Iterator[Frame]:
     """Damage a stream of frames: as many come out, in order, of the same size, format and times.
 
-    Lazy; holds what `through_medium` holds, in the film's small size, and as many times.
+    Lazy; holds what `through_medium` holds, in the video's small size, and as many times.
 
     Raises:
         InputError: a frame is interlaced.
@@ -127,7 +127,7 @@ def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: i
 def _degrade(
     source: Path, part: Path, look: DegradationProfile, config: DegradeConfig, on_frame: OnFrame | None
 ) -> tuple["array[int]", ReadStatistics, tuple[str, ...]]:
-    """Write the degraded video; gives the times of its frames, what was read and what the encoder does not keep."""
+    """Write the degraded video; return the times of its frames, what was read and what the encoder does not keep."""
     times = array("q")
     with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
         for frame in degrade_frames(reader, look, seed=config.seed):
@@ -157,13 +157,13 @@ def _check_picture(info: VideoInfo) -> None:
 
 def _interlaced(what: str) -> str:
     return (
-        f"{what} is interlaced, and its two fields would be mixed when the picture is shrunk; deinterlace the film "
+        f"{what} is interlaced, and its two fields would be mixed when the picture is shrunk; deinterlace the video "
         f"first, for a ground truth is progressive"
     )
 
 
 def _repeatable(encode: EncodeConfig) -> EncodeConfig:
-    """Without x264's macroblock tree, with which PyAV's wheel codes small pictures otherwise from call to call."""
+    """Turn off x264's macroblock tree, with which PyAV's wheel codes small pictures otherwise from call to call."""
     if encode.codec != "libx264" or encode.lossless or any("mbtree" in option for option in encode.options):
         return encode
     return replace(encode, options=("mbtree=0", *encode.options))
@@ -172,5 +172,5 @@ def _repeatable(encode: EncodeConfig) -> EncodeConfig:
 def _notices(info: VideoInfo) -> list[str]:
     notices = list(info.notes)
     if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
-        notices.append(f"the film is HDR ({transfer}), which no such medium was: its code values were damaged as SDR's")
+        notices.append(f"the video is HDR ({transfer}), unlike any such medium: its code values were damaged as SDR's")
     return notices

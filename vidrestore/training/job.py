@@ -1,4 +1,4 @@
-"""One training from a folder of faces to a file of weights: what the command, the recipes and every Ray worker call."""
+"""One training from a folder of faces to a file of weights, for the command, the recipes and every Ray worker."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -45,23 +45,24 @@ class TrainingConfig(Options):
     prior: PriorConfig = field(default_factory=PriorConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    batch: Annotated[int, Field(ge=1, description="Faces of a step, over all processes; the paper's.")] = 12
+    batch: Annotated[
+        int, Field(ge=1, description="Faces of a step, over all processes; the default is the paper's.")
+    ] = 12
     held_out_share: Annotated[
-        float, Field(description="Of the faces, never trained on, chosen by a hash of their names.")
+        float, Field(description="Share of the faces that is never trained on, chosen by a hash of their names.")
     ] = 0.05
     evaluated_faces: Annotated[
         int,
         Field(
             ge=1,
-            description="At most so many of those held out are looked at while training, always the same, and "
-            "kept in memory.",
+            description="Most held-out faces that are evaluated while training, always the same, and kept in memory.",
         ),
     ] = 256
     cache: Annotated[
-        Cache, Field(description='Where decoded faces wait: "device" and "memory" for what fits there.')
+        Cache, Field(description='Where decoded faces are kept: "device" and "memory" for what fits there.')
     ] = "disk"
     films: FilmShareConfig | None = None
-    """Film damage for a share of the restorer's faces, drawn by processes beside the training."""
+    """Film damage for a share of the restorer's faces, drawn by separate processes."""
     perceptual: Annotated[
         str,
         Field(
@@ -89,7 +90,7 @@ class TrainingConfig(Options):
 def machine_of(
     config: TrainingConfig, device: torch.device | str, *, rank: int = 0, world: int = 1
 ) -> DistributedContext:
-    """This process's part of a training on `device`; "auto" takes CUDA where it is.
+    """Return this process's part of a training on `device`; "auto" takes CUDA where available.
 
     Under torchrun, "auto" is the process's own GPU, and rank and world are torchrun's: the processes join here.
 
@@ -131,10 +132,10 @@ def train_prior(
         machine: This process's part.
         start: The folder of an earlier prior of the same network to go on from: its averaged weights and its
             discriminator, not its step nor its optimisers' state.
-        on_log: Hears of every line of the log.
+        on_log: Called with every line of the log.
 
     Returns:
-        The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`. Beside it lies its
+        The decoder of the averaged generator, with its mean code: `prior.safetensors` in `folder`. Next to it lies its
         discriminator, with which a restorer's training may begin.
 
     Raises:
@@ -174,10 +175,10 @@ def train_restorer(
         folder: Log, checkpoints and weights.
         machine: This process's part.
         prior: A trained decoder, or a whole GFP-GAN whose decoder is taken; None for a random one. The discriminator
-            that `train_prior` left beside it is taken too.
+            that `train_prior` left next to it is taken too.
         start: The folder of an earlier training of the same network to go on from, with its own schedule: its
             weights and discriminators, not its step. Or a file of weights alone, such as the package's.
-        on_log: Hears of every line of the log.
+        on_log: Called with every line of the log.
 
     Returns:
         The averaged restorer in half precision: `gfpgan.safetensors` in `folder`.
@@ -207,7 +208,7 @@ def restorer_trainer(
     prior: Path | None = None,
     start: Path | None = None,
 ) -> Iterator[RestorerTrainer]:
-    """The trainer that `train_restorer` runs, with its faces, until the context ends; arguments and errors likewise."""
+    """Open the trainer that `train_restorer` runs, with its faces; arguments and errors are the same."""
     found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
     judges = LossModels(
         perceptual=_perceptual(config.perceptual).to(machine.device),
@@ -237,7 +238,7 @@ def restorer_trainer(
 
 
 def go_on_from(trainer: RestorerTrainer, start: Path) -> None:
-    """Take the weights, and the discriminators where they are kept, of an earlier training: its folder, or its weights.
+    """Load the weights, and the discriminators where they are kept, of an earlier training: its folder, or its weights.
 
     Raises:
         ModelError: They are missing, damaged or of another shape.
@@ -250,7 +251,7 @@ def go_on_from(trainer: RestorerTrainer, start: Path) -> None:
 
 
 def go_on_from_prior(trainer: PriorTrainer, folder: Path) -> None:
-    """Take the weights, the mean code and the discriminator, where it is kept, of an earlier prior.
+    """Load the weights, the mean code and the discriminator, where it is kept, of an earlier prior.
 
     Raises:
         ModelError: They are missing, damaged or of another shape.
@@ -267,7 +268,7 @@ def go_on_from_prior(trainer: PriorTrainer, folder: Path) -> None:
 
 
 def _critics(**networks: nn.Module) -> dict[str, Tensor]:
-    """The tensors of discriminators by `NAME.TENSOR`, in half precision: where the next training begins."""
+    """Return the tensors of discriminators by `NAME.TENSOR`, in half precision, for the next training."""
     return {
         f"{prefix}.{name}": tensor.half()
         for prefix, network in networks.items()
@@ -276,7 +277,7 @@ def _critics(**networks: nn.Module) -> dict[str, Tensor]:
 
 
 def _take_critics(path: Path, **critics: nn.Module) -> None:
-    """Those discriminators that the file holds, if there is one."""
+    """Load the discriminators that the file holds, if there is one."""
     if not path.is_file():
         return
     tensors = {name: tensor.float() for name, tensor in load_state_dict(path).items()}
@@ -290,8 +291,8 @@ def _take_critics(path: Path, **critics: nn.Module) -> None:
 def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:  # what torch raises for names and shapes that do not fit
-        raise ModelError(f"{path} is of another network; train one of the same shape, or start anew") from error
+    except RuntimeError as error:  # torch raises this for names and shapes that do not fit
+        raise ModelError(f"{path} is of another network; train one of the same shape, or start again") from error
 
 
 def _batches(

@@ -1,4 +1,4 @@
-"""Named trainings, whole: what to start from instead of naming every option."""
+"""Complete named trainings: a starting point instead of naming every option."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ _PRESETS: Mapping[str, TrainingConfig] = {
 
 
 def training_preset(name: str) -> TrainingConfig:
-    """A named training.
+    """Return a named training.
 
     "official" is the paper's: its network, damage, batch, weights of losses and number of steps; the learning rates
     are `RestorerConfig`'s. "compact" has the shape of the embedded model, a 256 px network for one GPU.

@@ -199,5 +199,5 @@ def test_a_film_is_a_strength_with_damage_of_its_own_for_each_face_and_seed(
 
 
 def test_an_unknown_strength_is_refused_before_any_face_is_read(tmp_path: Path, judges: MetricModels) -> None:
-    with pytest.raises(ConfigError, match=r"gentle.*or a film: vhs"):
+    with pytest.raises(ConfigError, match=r"gentle.*or a medium: vhs"):
         evaluate(tmp_path / "none", baselines(), judges, with_options(strengths=("clean", "gentle")))

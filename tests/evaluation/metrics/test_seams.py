@@ -74,5 +74,5 @@ def test_a_mask_without_a_border_is_refused(mask: np.ndarray) -> None:
 def test_crops_that_do_not_fit_are_refused() -> None:
     with pytest.raises(RestorationError, match=r"wanted \[S, S\]"):
         seam_energy(TRUTH, [TRUTH[1:]], RING)
-    with pytest.raises(RestorationError, match="two films or more"):
+    with pytest.raises(RestorationError, match="two videos or more"):
         seam_energy(TRUTH, [], RING)

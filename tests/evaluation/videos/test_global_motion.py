@@ -157,7 +157,7 @@ def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges
     films = write("truth", plain), [write("test", plain)]
     done = compare_videos(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
     assert done.input_sway.frames_unknown == 4
-    assert "In 4 frames weave or lamp of the input could not be told." in remarks(done)
+    assert "In 4 frames weave or lamp of the input could not be measured." in remarks(done)
     assert done.films[2].summary.flicker_elsewhere == 0
 
 

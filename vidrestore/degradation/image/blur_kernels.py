@@ -25,7 +25,7 @@ def window_radius(largest_sigma_pixels: float) -> int:
 
 
 def gaussian_kernels(sigma_x_B: Tensor, sigma_y_B: Tensor, angle_B: Tensor, *, radius: int) -> Tensor:
-    """Sampled Gaussians, one a sample.
+    """Sample one Gaussian for each sample of the batch.
 
     Args:
         sigma_x_B: float32 [B], pixels, along the kernel's own first axis.
@@ -63,8 +63,7 @@ def blur(images_BCHW: Tensor, sigma_x_B: Tensor, sigma_y_B: Tensor, angle_B: Ten
 def convolve(images_BCHW: Tensor, kernel_Bkk: Tensor) -> Tensor:
     """Convolve every image, reflected at its borders, with its own kernel of odd side: [B, C, H, W] -> the same.
 
-    By FFT: its cost does not depend on the kernel's side, where a grouped convolution with 41x41 taps takes ten
-    times as long.
+    By FFT: its cost does not depend on the kernel's side, unlike that of a grouped convolution with 41x41 taps.
     """
     height, width = images_BCHW.shape[-2:]
     margin = kernel_Bkk.shape[-1] - 1
@@ -78,7 +77,7 @@ def convolve(images_BCHW: Tensor, kernel_Bkk: Tensor) -> Tensor:
 
 
 def fast_length(least: int) -> int:
-    """The next even length without prime factors above 5, which FFT libraries have direct kernels for."""
+    """Return the next even length without prime factors above 5, which FFT libraries have direct kernels for."""
     length = least + least % 2
     while not _is_smooth(length):
         length += 2
@@ -86,7 +85,7 @@ def fast_length(least: int) -> int:
 
 
 def _is_smooth(length: int) -> bool:
-    """Whether 2, 3 and 5 are the only prime factors."""
+    """Return whether 2, 3 and 5 are the only prime factors."""
     for factor in (2, 3, 5):
         while length % factor == 0:
             length //= factor

@@ -1,4 +1,4 @@
-"""What a JPEG codec does to pictures, with another quality for every sample of a batch.
+"""Simulation of JPEG's losses, with a separate quality for every sample of a batch.
 
 The `JPEG_q` of GFP-GAN's equation 8; the reference encodes and decodes with OpenCV, that is with libjpeg. Followed here
 step by step without the lossless half: ITU-T T.81 for the transform and annex K for the tables, JFIF for the colours,
@@ -64,14 +64,14 @@ def compress(images_B3HW: Tensor, quality_B: Tensor) -> Tensor:
 
 
 def quantisation_steps(table: tuple[int, ...], quality_B: Tensor) -> Tensor:
-    """float32 [B, 64], whole numbers from 1 to 255: the table as libjpeg scales it to a quality."""
+    """Scale a table to each quality as libjpeg does: float32 [B, 64], whole numbers from 1 to 255."""
     percent_B = torch.where(quality_B < 50, (5000 / quality_B).floor(), 200 - 2 * quality_B)  # noqa: PLR2004  libjpeg's
     base_64 = _table(table, quality_B.device)
     return ((base_64 * percent_B[:, None] + 50) / 100).floor().clamp(1, WHITE)
 
 
 def _table(table: tuple[int, ...], device: torch.device) -> Tensor:
-    """float32 [64]: a table on its device; a compiler keeps it as a constant of the graph, and looks in no cache."""
+    """Return a table on its device, float32 [64]; a compiler keeps it as a constant of the graph, without the cache."""
     if torch.compiler.is_compiling():
         return torch.tensor(table, dtype=torch.float32, device=device)
     return _kept_table(table, device)
@@ -79,12 +79,12 @@ def _table(table: tuple[int, ...], device: torch.device) -> Tensor:
 
 @functools.cache
 def _kept_table(table: tuple[int, ...], device: torch.device) -> Tensor:
-    """The same, copied once, for a copy from the host's memory waits for the device."""
+    """Return a table on its device, copied once: a copy from the host's memory waits for the device."""
     return torch.tensor(table, dtype=torch.float32, device=device)
 
 
 def transform_matrix(device: torch.device) -> Tensor:
-    """float32 [64, 64]: the orthonormal two-dimensional DCT of a block written as a vector, coefficients by pixels."""
+    """Return the orthonormal 2-D DCT of a block written as a vector: float32 [64, 64], coefficients by pixels."""
     index_8 = torch.arange(BLOCK, device=device, dtype=torch.float64)
     wave_88 = torch.cos(math.pi / BLOCK * index_8[:, None] * (index_8 + 0.5)) * math.sqrt(2 / BLOCK)
     wave_88 = torch.where(index_8[:, None] == 0, math.sqrt(1 / BLOCK), wave_88)
@@ -92,7 +92,7 @@ def transform_matrix(device: torch.device) -> Tensor:
 
 
 def _quantise(planes_BPHW: Tensor, steps_B64: Tensor) -> Tensor:
-    """Grey levels to grey levels, whole numbers in [0, 255], by way of rounded DCT coefficients."""
+    """Quantise the DCT coefficients of grey levels; grey levels come back, whole numbers in [0, 255]."""
     transform = transform_matrix(planes_BPHW.device)
     coefficients_BN64 = _to_blocks(planes_BPHW - MIDDLE) @ transform.T
     steps_B164 = steps_B64[:, None]
@@ -102,21 +102,21 @@ def _quantise(planes_BPHW: Tensor, steps_B64: Tensor) -> Tensor:
 
 
 def _to_blocks(planes_BPHW: Tensor) -> Tensor:
-    """[B, P, H, W] -> [B, N, 64]."""
+    """Split planes [B, P, H, W] into blocks [B, N, 64]."""
     batch, planes, height, width = planes_BPHW.shape
     tiles = planes_BPHW.reshape(batch, planes, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     return tiles.transpose(3, 4).reshape(batch, -1, BLOCK * BLOCK)
 
 
 def _from_blocks(blocks_BN64: Tensor, like_BPHW: Tensor) -> Tensor:
-    """[B, N, 64] -> the shape of `like_BPHW`."""
+    """Join blocks [B, N, 64] into planes of the shape of `like_BPHW`."""
     batch, planes, height, width = like_BPHW.shape
     tiles = blocks_BN64.reshape(batch, planes, height // BLOCK, width // BLOCK, BLOCK, BLOCK)
     return tiles.transpose(3, 4).reshape(batch, planes, height, width)
 
 
 def _to_ycc(levels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB grey levels -> luma [B, 1, H, W] and chroma [B, 2, H, W], whole numbers in [0, 255]."""
+    """Convert RGB grey levels to luma [B, 1, H, W] and chroma [B, 2, H, W], whole numbers in [0, 255]."""
     red, green, blue = levels_B3HW.unbind(1)
     luma, blueness, redness = (r * red + g * green + b * blue for r, g, b in RGB_TO_YCC)
     chroma = torch.stack((blueness, redness), dim=1) + MIDDLE
@@ -124,7 +124,7 @@ def _to_ycc(levels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _to_rgb(luma_B1HW: Tensor, chroma_B2HW: Tensor) -> Tensor:
-    """The way back, [B, 3, H, W], whole numbers in [0, 255]."""
+    """Convert luma and chroma back to RGB [B, 3, H, W], whole numbers in [0, 255]."""
     luma = luma_B1HW[:, 0]
     blueness, redness = (chroma_B2HW - MIDDLE).unbind(1)
     red = luma + 1.402 * redness
@@ -134,14 +134,14 @@ def _to_rgb(luma_B1HW: Tensor, chroma_B2HW: Tensor) -> Tensor:
 
 
 def _halve(chroma_B2HW: Tensor) -> Tensor:
-    """Means of 2x2 pixels, whole numbers; halves go down in even columns and up in odd ones, as in libjpeg."""
+    """Average 2x2 pixels to whole numbers; halves go down in even columns and up in odd ones, as in libjpeg."""
     sums = F.avg_pool2d(chroma_B2HW, 2, divisor_override=1)
     column_w = torch.arange(sums.shape[-1], device=sums.device)
     return ((sums + 1 + column_w % 2) / 4).floor()
 
 
 def _double(chroma_B2hw: Tensor) -> Tensor:
-    """The "fancy" upsampling of libjpeg: 9, 3, 3 and 1 sixteenths of the nearest four, rounded like `_halve`."""
+    """Double the size as libjpeg's "fancy" upsampling does: 9, 3, 3 and 1 sixteenths of the nearest four, rounded."""
     doubled = F.interpolate(chroma_B2hw, scale_factor=2.0, mode="bilinear", align_corners=False)
     column_W = torch.arange(doubled.shape[-1], device=doubled.device)
     return (doubled + (8 - column_W % 2) / 16).floor()

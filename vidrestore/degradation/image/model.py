@@ -54,7 +54,7 @@ class DegradationConfig(Options):
     shift_grey_levels: Range = (-20.0, 20.0)
     """What a channel is shifted by, of 255."""
     jitter_probability: float = 0.0
-    """Share of images with the four below changed. The reference: 0.3."""
+    """Share of images whose brightness, contrast, saturation and hue are changed. The reference: 0.3."""
     brightness: Range = (0.5, 1.5)
     contrast: Range = (0.5, 1.5)
     saturation: Range = (0.0, 1.5)
@@ -68,7 +68,7 @@ class DegradationConfig(Options):
     """Share of images let through untouched, so that good input stays good. The reference: 0."""
 
     def check_together(self) -> None:
-        """Pairs and shares are within their ranges, names are known."""
+        """Check that pairs and shares are within their ranges and that names are known."""
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not (len(value) == 2 and low <= value[0] <= value[1] <= high):  # noqa: PLR2004  a pair
@@ -145,12 +145,12 @@ _PRESETS: Mapping[str, DegradationConfig] = {
 
 
 def preset(name: str) -> DegradationConfig:
-    """A named configuration.
+    """Return a named configuration.
 
     "paper" is section 4.1's for 512-pixel faces with the reference's colour steps (its loader draws r from 0.8, which
-    enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", what the embedded model
-    trains on; "protocol", what models are compared under, and "grey", the same in black and white; "clean", "light",
-    "medium", "heavy" for evaluation.
+    enlarges; here from 1), "paper-256" the same seen at 256 pixels. For 256 pixels too: "film", the damage of
+    videos that the embedded model trains on; "protocol", what models are compared under, and "grey", the same in
+    black and white; "clean", "light", "medium", "heavy" for evaluation.
 
     Raises:
         ConfigError: no such name.
@@ -164,7 +164,7 @@ class DegradationParameters(NamedTuple):
     """What happens to each sample of a batch: tensors [B] of one device, float32 where nothing else is said."""
 
     sigma_x: Tensor
-    """Pixels, as is `sigma_y`, which equals it where the kernel is isotropic."""
+    """Sigma in pixels along the kernel's first axis; `sigma_y`, along the second, equals it for an isotropic kernel."""
     sigma_y: Tensor
     angle: Tensor
     """Radians, -pi to pi."""
@@ -174,7 +174,7 @@ class DegradationParameters(NamedTuple):
     """int64, index into the configuration's modes; so is `upscale_mode`."""
     upscale_mode: Tensor
     noise_sigma: Tensor
-    """Of white = 1."""
+    """Standard deviation of the noise, as a share of white."""
     grey_noise: Tensor
     """bool."""
     quality: Tensor
@@ -186,13 +186,13 @@ class DegradationParameters(NamedTuple):
     contrast: Tensor
     saturation: Tensor
     hue: Tensor
-    """Turns, zero where none."""
+    """Turns of the hue, zero where none."""
     grey: Tensor
-    """bool, as is `clean`: whether the sample is let through untouched."""
+    """bool: whether the image is turned grey. `clean`, bool: whether the sample is let through untouched."""
     clean: Tensor
 
     def repeated(self, frames: int) -> "DegradationParameters":
-        """The parameters of clips for their frames, [B * frames], the frames of a clip in succession."""
+        """Repeat the parameters of clips for their frames, [B * frames], the frames of a clip in succession."""
         return DegradationParameters(*(values.repeat_interleave(frames, dim=0) for values in self))
 
 
@@ -291,7 +291,7 @@ class Degradation:
             return Pair(_where(parameters.clean, images_B3HW, images), target)
 
     def _coded(self, images: Tensor, parameters: DegradationParameters, noise_B3HW: Tensor | None) -> Tensor:
-        """Equation 8 and the way back to size; may leave [0, 1] by what bicubic enlarging overshoots."""
+        """Apply equation 8 and resize back; the result may leave [0, 1] by what bicubic enlarging overshoots."""
         config, p = self.config, parameters
         if self._blurs:
             images = blur(images, p.sigma_x, p.sigma_y, p.angle, radius=window_radius(config.blur_sigma_pixels[1]))
@@ -310,7 +310,7 @@ class Degradation:
 
 
 def recolour(images_B3HW: Tensor, parameters: DegradationParameters) -> Tensor:
-    """Shift of channels, grey, then brightness, contrast, saturation and hue, each clipped; [0, 1] to [0, 1].
+    """Shift channels, turn grey, then change brightness, contrast, saturation and hue, each clipped; [0, 1] to [0, 1].
 
     The reference shuffles the last four for every image; a batch keeps one order.
     """
@@ -339,21 +339,21 @@ def _turn_hue(images_B3HW: Tensor, turns_B: Tensor) -> Tensor:
 
 
 def _mixed(images: Tensor, other: Tensor, share_B: Tensor) -> Tensor:
-    """`other` at share 0, the images at 1, away from `other` above; clipped to [0, 1]."""
+    """Blend: `other` at share 0, the images at 1, away from `other` above 1; clipped to [0, 1]."""
     return (other + _each(share_B) * (images - other)).clamp(0, 1)
 
 
 def _luma(images_B3HW: Tensor) -> Tensor:
-    """[B, 1, H, W]."""
+    """Return the luma of RGB images, [B, 1, H, W]."""
     red, green, blue = images_B3HW.unbind(1)
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
 def _each(values_B: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1]."""
+    """Reshape [B] to [B, 1, 1, 1]."""
     return values_B[:, None, None, None]
 
 
 def _where(chosen_B: Tensor, yes_B3HW: Tensor, no_B3HW: Tensor) -> Tensor:
-    """Whole samples of one batch or the other."""
+    """Select each sample from one batch or the other."""
     return torch.where(_each(chosen_B), yes_B3HW, no_B3HW)

@@ -26,7 +26,7 @@ CUBIC = -0.75
 
 
 def small_side(side: int, ratio_B: Tensor) -> Tensor:
-    """float32 [B], whole numbers: round(side / ratio) pixels, at least one."""
+    """Return round(side / ratio) pixels, at least one: float32 [B], whole numbers."""
     return (side / ratio_B).round().clamp(min=1, max=side)
 
 
@@ -73,7 +73,7 @@ def repeat_edges(images_BCHW: Tensor, ratio_B: Tensor) -> Tensor:
 
 
 def downscale_matrix(side: int, small_B: Tensor, mode: Mode) -> Tensor:
-    """float32 [B, side, side]: the weight of each input pixel (column) in each output pixel (row).
+    """Return the weight of each input pixel (column) in each output pixel (row), float32 [B, side, side].
 
     Rows from `small_B` on repeat the last one of the small image.
     """
@@ -85,7 +85,7 @@ def downscale_matrix(side: int, small_B: Tensor, mode: Mode) -> Tensor:
 
 
 def upscale_matrix(side: int, small_B: Tensor, mode: Mode) -> Tensor:
-    """float32 [B, side, side]: as `downscale_matrix`, from the first `small_B` pixels to all of them."""
+    """Return the matrix from the first `small_B` pixels to all of them, laid out as `downscale_matrix` does."""
     if mode == "area":
         raise ConfigError('mode "area" came for enlarging, where it has no meaning; take "bilinear" or "bicubic"')
     output_O = torch.arange(side, device=small_B.device, dtype=small_B.dtype)
@@ -93,13 +93,13 @@ def upscale_matrix(side: int, small_B: Tensor, mode: Mode) -> Tensor:
 
 
 def _index(side: int, small_B: Tensor) -> Tensor:
-    """float32 [B, side]: 0, 1, ... to the last pixel of the small image, then that one again."""
+    """Return 0, 1, ... to the last pixel of the small image, then that one repeated: float32 [B, side]."""
     index_O = torch.arange(side, device=small_B.device, dtype=small_B.dtype)
     return torch.minimum(index_O, small_B[:, None] - 1)
 
 
 def _weights(mode: Mode, position_BO: Tensor, last_B: Tensor, side: int) -> Tensor:
-    """float32 [B, O, I]: interpolation at these input indices, taps beyond 0 and `last_B` moved to the edge."""
+    """Interpolate at these input indices: weights float32 [B, O, I], taps beyond 0 and `last_B` moved to the edge."""
     input_I = torch.arange(side, device=last_B.device, dtype=last_B.dtype)
     last_B1 = last_B[:, None]
     if mode == "bilinear":
@@ -115,7 +115,7 @@ def _weights(mode: Mode, position_BO: Tensor, last_B: Tensor, side: int) -> Tens
 
 
 def _cubic(distance: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with slope `CUBIC`, any shape."""
+    """Evaluate Keys' cubic convolution kernel with slope `CUBIC`, any shape."""
     t = distance.abs()
     near = ((CUBIC + 2) * t - (CUBIC + 3)) * t * t + 1
     far = ((t - 5) * t + 8) * t * CUBIC - 4 * CUBIC
@@ -123,7 +123,7 @@ def _cubic(distance: Tensor) -> Tensor:
 
 
 def _overlap(output_BO: Tensor, ratio_B1: Tensor, side: int) -> Tensor:
-    """float32 [B, O, I]: the share of each input pixel in the stretch of input that an output pixel covers."""
+    """Return the share of each input pixel in the stretch that an output pixel covers, float32 [B, O, I]."""
     input_I = torch.arange(side, device=output_BO.device, dtype=output_BO.dtype)
     start_BO1 = (output_BO * ratio_B1)[..., None]
     shared_BOI = torch.minimum(start_BO1 + ratio_B1[..., None], input_I + 1) - torch.maximum(start_BO1, input_I)
@@ -131,7 +131,7 @@ def _overlap(output_BO: Tensor, ratio_B1: Tensor, side: int) -> Tensor:
 
 
 def _choose(matrices_BOI: Sequence[Tensor], choice_B: Tensor) -> Tensor:
-    """[B, O, I]: of several matrices a sample, the chosen one."""
+    """Choose one of several matrices for each sample, [B, O, I]."""
     chosen_BOI = matrices_BOI[0]
     for index, matrix_BOI in enumerate(matrices_BOI[1:], start=1):
         chosen_BOI = torch.where((choice_B == index)[:, None, None], matrix_BOI, chosen_BOI)
@@ -139,7 +139,7 @@ def _choose(matrices_BOI: Sequence[Tensor], choice_B: Tensor) -> Tensor:
 
 
 def _apply(images_BCHW: Tensor, vertical_BHH: Tensor, horizontal_BWW: Tensor) -> Tensor:
-    """The product vertical @ image @ horizontal^T of every channel, [B, C, H, W]."""
+    """Compute vertical @ image @ horizontal^T of every channel, [B, C, H, W]."""
     # Channels stacked along the rows: one product a sample, where broadcasting would copy the matrix for each.
     across_BCHW = (images_BCHW.flatten(1, 2) @ horizontal_BWW.mT).view_as(images_BCHW)
     return vertical_BHH[:, None] @ across_BCHW

@@ -1,1 +1,1 @@
-"""What a recording medium does to a video: film, tape and codecs, drawn once for a clip."""
+"""What a recording medium does to a video: photographic film, tape and codecs, drawn once for a clip."""

@@ -1,4 +1,4 @@
-"""Damage as films have it, drawn once for a clip and lasting through it; a still gets it by way of a short clip."""
+"""Damage of a medium, drawn once for a clip and lasting through it; a still image gets it through a short clip."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -42,9 +42,9 @@ class FilmConfig(Options):
     """How far each damage goes: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
 
     scale: tuple[float, float] = (1, 4)
-    """How many times smaller the face is in the film."""
+    """How many times smaller the face is in the video."""
     blur_sigma: tuple[float, float] = (0.2, 1)
-    """Of the lens, in pixels, across the direction of `blur_angle`."""
+    """Sigma of the lens's blur in pixels, across the direction of `blur_angle`."""
     blur_aspect: tuple[float, float] = (1, 1.5)
     """Sigma along that direction over sigma across it."""
     blur_angle: tuple[float, float] = (-90, 90)
@@ -81,7 +81,7 @@ class FilmConfig(Options):
     """Names of presets: one of them is drawn for each clip, and the fields above do not matter."""
 
     def check_together(self) -> None:
-        """Pairs are within their ranges, names are known."""
+        """Check that pairs are within their ranges and that names are known."""
         for name, bounds in _BOUNDS.items():
             check_range(name, getattr(self, name), bounds=bounds)
         _check_names("interlacings", self.interlacings, known=INTERLACINGS)
@@ -161,7 +161,7 @@ _PRESETS: Final = {
             CodecConfig("mpeg2", quality=(4, 10), group=(12, 15), b_frames=(2, 2)),
         ),
     ),
-    # A tiny sensor in room light, a fixed plastic lens, exposure that hunts, and a coder that may neither think nor
+    # A tiny sensor in room light, a fixed plastic lens, exposure that hunts, and a coder that may neither search nor
     # look ahead: no B frames, few intra frames. Not here: the camera's
     # own denoising and sharpening.
     "webcam": FilmConfig(
@@ -209,14 +209,14 @@ _PRESETS: Final = {
 
 
 def film_preset(name: str) -> FilmConfig:
-    """The damage of a medium by its name, one of MEDIA, or "mixed" for any of them; ConfigError for another name."""
+    """Return the damage of a medium by its name, one of MEDIA, or "mixed" for any; ConfigError for another name."""
     if name not in _PRESETS:
-        raise ConfigError(f"film preset {name!r} is unknown; give one of {', '.join(_PRESETS)}")
+        raise ConfigError(f"medium preset {name!r} is unknown; give one of {', '.join(_PRESETS)}")
     return _PRESETS[name]
 
 
 def draw(config: FilmConfig, generator: np.random.Generator) -> FilmParameters:
-    """The damage of one clip, at random within `config`."""
+    """Draw the damage of one clip, at random within `config`."""
     if config.mix:
         return draw(film_preset(config.mix[int(generator.integers(len(config.mix)))]), generator)
     drawn = {name: float(generator.uniform(*getattr(config, name))) for name in _BOUNDS}
@@ -231,7 +231,7 @@ def draw(config: FilmConfig, generator: np.random.Generator) -> FilmParameters:
 
 
 def degrade_clip(clip: UInt8, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
-    """uint8 [T, H, W, 3] RGB, consecutive frames -> the same shape, as a film of that medium would show them.
+    """Damage consecutive frames, uint8 [T, H, W, 3] RGB, as a video of that medium would show them; same shape.
 
     Every frame stays at its place in time. Places within the picture stay too, up to the gate weave and to half the
     motion between two frames where fields are woven. Bound: three times the clip while it works.
@@ -245,10 +245,10 @@ def degrade_clip(clip: UInt8, parameters: FilmParameters, generator: np.random.G
 def still_to_clip(
     image: UInt8, frames: int, generator: np.random.Generator, *, target: int = -1
 ) -> tuple[UInt8, Motion]:
-    """uint8 [H, W, 3] RGB -> uint8 [frames, H, W, 3], a slow sway and zoom of the still, and how it went.
+    """Turn an image, uint8 [H, W, 3] RGB, into uint8 [frames, H, W, 3], a slow sway and zoom, and return its motion.
 
     Frame `target` (counted from the end when negative) is exactly the still; the others are up to a few pixels away,
-    by parts of pixels, so that a codec's predicted frames carry the residue that they carry in a film.
+    by parts of pixels, so that a codec's predicted frames carry the residue that they carry in a video.
     """
     _check_pictures(image, "image", "[H, W, 3]")
     motion = draw_motion(image, frames, generator, target=target)
@@ -256,9 +256,9 @@ def still_to_clip(
 
 
 def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generator, *, frames: int = 5) -> UInt8:
-    """uint8 [H, W, 3] RGB -> its twin in a film of `frames` frames, same shape, in the same place.
+    """Damage an image, uint8 [H, W, 3] RGB, as one frame of a video of `frames` frames; same shape, same place.
 
-    The twin is any frame but the first, so that it is a predicted one (P or B) as nearly all frames of a film are.
+    The twin is any frame but the first, so that it is a predicted one (P or B) as nearly all frames of a video are.
     Raises RestorationError when the image is of another kind or coding fails, ConfigError when `frames` is below 1.
     """
     _check_pictures(image, "image", "[H, W, 3]")
@@ -272,7 +272,7 @@ def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generat
 
 
 def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) -> Float64:
-    """float64 [2], (x, y) in pixels of the film: how far the codec's skipped blocks keep the twin behind the motion.
+    """Measure how far skipped blocks keep the twin behind the motion: float64 [2], (x, y) in the video's pixels.
 
     An aligner goes by what it sees, and would take the whole lag out; no more than the motion can explain is taken.
     """
@@ -290,7 +290,7 @@ def _check_pictures(pictures: object, name: str, wanted: str) -> None:
     shape = pictures.shape
     if pictures.dtype != np.uint8 or len(shape) != wanted.count(",") + 1 or shape[-1] != 3:  # noqa: PLR2004  RGB
         raise RestorationError(
-            f"the {name} is {pictures.dtype} {list(shape)}, but film damage works on uint8 {wanted} RGB; convert it"
+            f"the {name} is {pictures.dtype} {list(shape)}, but video damage works on uint8 {wanted} RGB; convert it"
         )
     if not pictures.size or min(shape[-3:-1]) < SMALLEST_SIDE:
         raise RestorationError(
@@ -299,7 +299,7 @@ def _check_pictures(pictures: object, name: str, wanted: str) -> None:
 
 
 def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generator, *, held: int | None = None) -> UInt8:
-    """uint8 [T, h, w, 3], in the film's own size; the gate holds the frame `held` in its place."""
+    """Damage and code a clip at its small size, uint8 [T, h, w, 3]; the gate holds the frame `held` in its place."""
     height, width = (max(SMALLEST_SIDE, min(side, round(side / parameters.scale))) for side in clip.shape[1:3])
     pictures = imaging.shrink(clip, width=width, height=height)
     if parameters.gate_weave:
@@ -315,7 +315,7 @@ def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generato
 
 
 def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
-    """float32 [T, h, w, 3] -> uint8: lens, lamp, stock, sensor and signal, in the order in which light meets them."""
+    """Apply lens, lamp, stock, sensor and signal, in the order of the light's path: float32 [T, h, w, 3] to uint8."""
     pictures = imaging.blur(
         pictures, sigma=parameters.blur_sigma, aspect=parameters.blur_aspect, angle=parameters.blur_angle
     )
@@ -339,7 +339,7 @@ def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.G
 
 
 def rise(parameters: FilmParameters) -> float:
-    """Lines: a line and its copy lie half a line below the line itself, and training would learn that shift."""
+    """Return the lines to move up by: a doubled line lies half a line too low, and training would learn that shift."""
     return 0.5 if parameters.interlacing == "double" else 0.0
 
 

@@ -27,7 +27,7 @@ _BITS_PER_PIXEL = (0.001, 12)
 _CONTAINER = "matroska"  # the one that holds all three and is probed fastest; times are indices, so its ms are enough
 _RATE = Fraction(25)
 _BT601 = 5
-"""swscale's number of the matrix of standard-definition film, named in both directions so that they cancel."""
+"""swscale's number of the matrix of standard-definition video, named in both directions so that they cancel."""
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 
 
@@ -50,10 +50,10 @@ class CodecConfig(Options):
     """Code a woven picture by fields, where the clip is interlaced at all."""
     bits_per_pixel: tuple[float, float] | None = None
     """Fewest and most bits for a pixel of a frame, by a rate held over a buffer of one second; `quality` then does not
-    matter. For whole films, whose coders had so many bits and not more; None: constant quality."""
+    matter. For whole videos, whose coders had so many bits and not more; None: constant quality."""
 
     def check_together(self) -> None:
-        """Ranges are within what the codec takes."""
+        """Check that ranges are within what the codec takes."""
         if self.name not in _ENCODERS:
             self.refuse("name", f"use one of {', '.join(_ENCODERS)}")
         if self.bits_per_pixel is None:
@@ -78,21 +78,21 @@ class CodecParameters:
     b_frames: int
     interlaced: bool
     corner: tuple[int, int]
-    """(x, y) in pixels, 0..15: where in a macroblock the picture's top left pixel lies; a face in a film is cut out
+    """(x, y) in pixels, 0..15: where in a macroblock the picture's top left pixel lies; a face in a video is cut out
     of the frame, and the block grid does not start at its corner."""
     bits_per_pixel: float | None = None
     """None: constant quality."""
 
 
 def check_range(name: str, value: tuple[float, float], *, bounds: tuple[float, float]) -> None:
-    """ConfigError unless `value` is (lowest, highest), in this order and within the bounds."""
+    """Raise ConfigError unless `value` is (lowest, highest), in this order and within the bounds."""
     least, most = bounds
     if len(value) != 2 or not least <= value[0] <= value[1] <= most:  # noqa: PLR2004  lowest and highest
         raise OptionError(name, f" is {value!r}; use a pair [lowest, highest] within {least} to {most}")
 
 
 def draw_codec(config: CodecConfig, generator: np.random.Generator, *, interlaced: bool) -> CodecParameters:
-    """Settings for one clip, which is `interlaced` or not."""
+    """Draw the settings for one clip, which is `interlaced` or not."""
     return CodecParameters(
         name=config.name,
         quality=float(generator.uniform(*config.quality)),
@@ -106,7 +106,7 @@ def draw_codec(config: CodecConfig, generator: np.random.Generator, *, interlace
 
 
 def compress(clip: UInt8, parameters: CodecParameters) -> UInt8:
-    """Encode and decode: uint8 [T, H, W, 3] RGB -> the same shape, with 4:2:0 chroma and the codec's losses.
+    """Encode and decode uint8 [T, H, W, 3] RGB; the result has the same shape, 4:2:0 chroma and the codec's losses.
 
     The sides are filled up to whole macroblocks with mirrored picture, and cut back. Raises ConfigError when this
     build of PyAV lacks the codec, RestorationError when coding fails or loses a frame.
@@ -125,7 +125,7 @@ def compress(clip: UInt8, parameters: CodecParameters) -> UInt8:
 
 
 def whole_blocks(parameters: CodecParameters, *, width: int, height: int) -> tuple[tuple[int, int], ...]:
-    """Pixels to add before and after a picture's rows, columns and colours, so that it is whole macroblocks."""
+    """Return the pixels to add before and after rows, columns and colours, so that a frame is whole macroblocks."""
     left, top = parameters.corner
     unit = 2 * BLOCK if parameters.interlaced else BLOCK  # each field is coded in whole macroblocks
     return (top, -(top + height) % unit), (left, -(left + width) % BLOCK), (0, 0)
@@ -133,7 +133,7 @@ def whole_blocks(parameters: CodecParameters, *, width: int, height: int) -> tup
 
 @contextmanager
 def translated(parameters: CodecParameters, shape: tuple[int, ...]) -> Iterator[None]:
-    """Errors of the codec as ours: ConfigError when PyAV lacks it, RestorationError when it fails on that shape."""
+    """Translate the codec's errors: ConfigError when PyAV lacks it, RestorationError when it fails on that shape."""
     try:
         yield
     except av.codec.codec.UnknownCodecError as error:
@@ -146,9 +146,9 @@ def translated(parameters: CodecParameters, shape: tuple[int, ...]) -> Iterator[
 
 
 def _encode(clip: UInt8, parameters: CodecParameters) -> io.BytesIO:
-    film, reformatter = io.BytesIO(), VideoReformatter()
+    video, reformatter = io.BytesIO(), VideoReformatter()
     height, width = clip.shape[1:3]
-    with av.open(film, "w", format=_CONTAINER) as container:
+    with av.open(video, "w", format=_CONTAINER) as container:
         options = _options(parameters, pixels=width * height)
         stream = container.add_stream(_ENCODERS[parameters.name], rate=_RATE, options=options)
         assert isinstance(stream, av.VideoStream), "all encoders of the table are of video"  # noqa: S101
@@ -156,12 +156,12 @@ def _encode(clip: UInt8, parameters: CodecParameters) -> io.BytesIO:
         for index, picture in enumerate(clip):
             container.mux(stream.encode(to_coded(picture, reformatter, index=index)))
         container.mux(stream.encode(None))
-    film.seek(0)
-    return film
+    video.seek(0)
+    return video
 
 
 def open_encoder(parameters: CodecParameters, *, width: int, height: int) -> av.VideoCodecContext:
-    """An encoder for pictures of whole macroblocks, without a container: its packets go to `open_decoder`'s."""
+    """Open an encoder for frames of whole macroblocks, without a container: its packets go to `open_decoder`'s."""
     codec = av.CodecContext.create(_ENCODERS[parameters.name], "w")
     assert isinstance(codec, av.VideoCodecContext), "all encoders of the table are of video"  # noqa: S101
     codec.framerate = _RATE
@@ -171,7 +171,7 @@ def open_encoder(parameters: CodecParameters, *, width: int, height: int) -> av.
 
 
 def open_decoder(parameters: CodecParameters) -> av.VideoCodecContext:
-    """A decoder for what `open_encoder` makes."""
+    """Open a decoder for what `open_encoder` makes."""
     codec = av.CodecContext.create(_DECODERS[parameters.name], "r")
     assert isinstance(codec, av.VideoCodecContext), "all decoders of the table are of video"  # noqa: S101
     codec.thread_count = 1
@@ -183,7 +183,7 @@ def _configure(codec: av.VideoCodecContext, parameters: CodecParameters, *, widt
     codec.pix_fmt = "yuv420p"
     codec.time_base = 1 / _RATE
     codec.gop_size = parameters.group
-    codec.thread_count = 1  # more threads may cut the picture otherwise: the bytes would depend on the machine
+    codec.thread_count = 1  # more threads may cut the picture otherwise: the bytes would depend on the host
 
 
 def _options(parameters: CodecParameters, *, pixels: int) -> dict[str, str]:
@@ -204,9 +204,9 @@ def _options(parameters: CodecParameters, *, pixels: int) -> dict[str, str]:
     return options | ({"flags": "+ildct+ilme"} if parameters.interlaced else {})
 
 
-def _decode(film: io.BytesIO) -> UInt8:
+def _decode(video: io.BytesIO) -> UInt8:
     reformatter = VideoReformatter()
-    with av.open(film, "r", format=_CONTAINER) as container:
+    with av.open(video, "r", format=_CONTAINER) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         # demuxing to the end sends the empty packet that flushes the decoder: no frame of a tail is lost
@@ -215,7 +215,7 @@ def _decode(film: io.BytesIO) -> UInt8:
 
 
 def to_coded(picture: UInt8, reformatter: VideoReformatter, *, index: int) -> av.VideoFrame:
-    """uint8 [h, w, 3] RGB -> the frame that an encoder takes; its time is its index."""
+    """Convert uint8 [h, w, 3] RGB to the frame that an encoder takes; its time is its index."""
     frame = reformatter.reformat(
         av.VideoFrame.from_ndarray(picture, format="rgb24"),
         format="yuv420p",
@@ -229,6 +229,6 @@ def to_coded(picture: UInt8, reformatter: VideoReformatter, *, index: int) -> av
 
 
 def to_shown(frame: av.VideoFrame, reformatter: VideoReformatter) -> UInt8:
-    """What a decoder gives -> uint8 [h, w, 3] RGB."""
+    """Convert a decoded frame to uint8 [h, w, 3] RGB."""
     shown = reformatter.reformat(frame, format="rgb24", src_colorspace=_BT601, interpolation=_EXACT, threads=1)
     return np.asarray(shown.to_ndarray(), np.uint8)

@@ -1,4 +1,4 @@
-"""Real compression of a whole film: one encoder and one decoder from its first picture to its last."""
+"""Real compression of a whole video: one encoder and one decoder from its first frame to its last."""
 
 import av
 import numpy as np
@@ -18,9 +18,9 @@ from vidrestore.types import UInt8
 
 
 class VideoCodecRoundTrip:
-    """A `Stage`: uint8 [h, w, 3] RGB pictures in, as many of the same size out, in order, as the codec left them.
+    """A `Stage`: uint8 [h, w, 3] RGB frames in, as many of the same size out, in order, as the codec left them.
 
-    Holds what the encoder looks ahead and the decoder holds back: for x264 up to 60 pictures. Raises as
+    Holds what the encoder looks ahead and the decoder holds back: for x264 up to 60 frames. Raises as
     `film_codec.compress` does.
     """
 
@@ -31,7 +31,7 @@ class VideoCodecRoundTrip:
         self._taken = self._given = 0
 
     def push(self, picture: UInt8, /) -> list[UInt8]:
-        """Take the next picture; give those that are through."""
+        """Take the next frame; return those that are through."""
         height, width = picture.shape[:2]
         padding = whole_blocks(self._parameters, width=width, height=height)
         padded = np.pad(picture, padding, mode="symmetric")
@@ -39,14 +39,14 @@ class VideoCodecRoundTrip:
             self._shape = picture.shape
             with translated(self._parameters, padded.shape):
                 self._encoder = open_encoder(self._parameters, width=padded.shape[1], height=padded.shape[0])
-        assert picture.shape == self._shape, "a film has one size"  # noqa: S101
+        assert picture.shape == self._shape, "a video has one size"  # noqa: S101
         with translated(self._parameters, padded.shape):
             packets = self._encoder.encode(to_coded(padded, self._to_coded, index=self._taken))
             self._taken += 1
             return [self._shown(frame) for packet in packets for frame in self._decoder.decode(packet)]
 
     def flush(self) -> list[UInt8]:
-        """Give what encoder and decoder held back."""
+        """Return the frames that encoder and decoder held back."""
         if not self._taken:
             return []
         with translated(self._parameters, self._shape):

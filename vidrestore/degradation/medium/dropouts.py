@@ -22,17 +22,17 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "scratch_frames": (1, 10_000),
 }
 _RATES = ("streaks", "dust", "scratches")
-"""Drawn once for a film; the other pairs are of each streak, speck and scratch."""
+"""Pairs drawn once for a video; the other pairs are of each streak, speck and scratch."""
 
 
 @dataclass(frozen=True, slots=True)
 class DropoutConfig(Options):
-    """How often they strike and how large they are: pairs are (lowest, highest)."""
+    """How often dropouts strike and how large they are: pairs are (lowest, highest)."""
 
     streaks: tuple[float, float] = (0, 0)
     """White streaks in a frame, on average: a worn tape."""
     streak_lengths: tuple[float, float] = (0.02, 0.6)
-    """Shares of a line."""
+    """Length of a streak as a share of a line."""
     dust: tuple[float, float] = (0, 0)
     """Specks and fibres in a frame, on average."""
     dust_sizes: tuple[float, float] = (0.0015, 0.007)
@@ -46,14 +46,14 @@ class DropoutConfig(Options):
     ] = 0.5
 
     def check_together(self) -> None:
-        """Pairs are within their ranges."""
+        """Check that pairs are within their ranges."""
         for name, bounds in _BOUNDS.items():
             check_range(name, getattr(self, name), bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropouts:
-    """Those of one film: units are those of `DropoutConfig`."""
+    """Dropouts of one video; units are those of `DropoutConfig`."""
 
     streaks: float
     streak_lengths: tuple[float, float]
@@ -65,7 +65,7 @@ class Dropouts:
 
 
 def draw_dropouts(config: DropoutConfig, generator: np.random.Generator) -> Dropouts:
-    """Those of one film, at random within `config`."""
+    """Draw the dropouts of one video, at random within `config`."""
     streaks, dust, scratches = (float(generator.uniform(*getattr(config, name))) for name in _RATES)
     return Dropouts(
         streaks=streaks,
@@ -79,7 +79,7 @@ def draw_dropouts(config: DropoutConfig, generator: np.random.Generator) -> Drop
 
 
 def add_dropouts(picture: UInt8, dropouts: Dropouts, *, seed: int, index: int) -> UInt8:
-    """Strike frame `index` of the film, uint8 [h, w, 3] RGB; a function of the arguments alone."""
+    """Add dropouts to frame `index` of the video, uint8 [h, w, 3] RGB; a function of the arguments alone."""
     generator = rng_for(seed, Purpose.DROPOUTS, index)
     picture = add_dust(picture, generator, mean=dropouts.dust, sizes=dropouts.dust_sizes, pale=dropouts.pale)
     for scratch in scratches_at(seed, index, starts=dropouts.scratches, lasting=dropouts.scratch_frames):

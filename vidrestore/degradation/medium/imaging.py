@@ -1,7 +1,7 @@
-"""What befalls the pictures of a film outside the codec: lens, stock, sensor, fields, and the way up and down in size.
+"""Damage to a video's frames outside the codec: lens, film stock, sensor, fields, and resizing down and up.
 
-Pictures here are float32 [T, h, w, 3] RGB, 0..1 with overshoot allowed, in the pixels of the film: small ones; from
-the fields on they are uint8 as the codec takes them.
+Pictures here are float32 [T, h, w, 3] RGB, 0..1 with overshoot allowed, in the video's small size; from the fields on
+they are uint8 as the codec takes them.
 """
 
 import math
@@ -23,7 +23,7 @@ _REACH = 3.0
 
 
 def shrink(clip: UInt8, *, width: int, height: int) -> Float32:
-    """uint8 [T, H, W, 3] -> pictures of the given size; every small pixel is the mean of what it covers."""
+    """Shrink uint8 [T, H, W, 3] to the given size; every small pixel is the mean of what it covers."""
     if clip.shape[1:3] == (height, width):
         small = clip
     else:
@@ -32,7 +32,7 @@ def shrink(clip: UInt8, *, width: int, height: int) -> Float32:
 
 
 def blur(pictures: Float32, *, sigma: float, aspect: float, angle: float) -> Float32:
-    """Gaussian blur: `sigma` pixels across and `sigma * aspect` along the direction of `angle` degrees."""
+    """Blur by a Gaussian of `sigma` pixels across and `sigma * aspect` along the direction of `angle` degrees."""
     if sigma < _SHARPEST:
         return pictures
     kernel = _gaussian(sigma, sigma * aspect, math.radians(angle))
@@ -47,7 +47,7 @@ def shift(pictures: Float32, shifts: Float64) -> Float32:
 def add_grain(
     pictures: Float32, generator: np.random.Generator, *, strength: float, size: float, colour: float
 ) -> Float32:
-    """Film grain, fresh in every picture.
+    """Add film grain, fresh in every picture.
 
     Silver density varies most where about half of the crystals are developed: the deviation is `strength` (of the
     full range) at mid-grey and falls to nothing at black and white. `size` is the sigma of a grain in pixels,
@@ -63,7 +63,7 @@ def add_grain(
 
 
 def add_noise(pictures: Float32, generator: np.random.Generator, *, read: float, shot: float, streak: float) -> Float32:
-    """Noise of a sensor or a tape, fresh in every picture and colour.
+    """Add the noise of a sensor or a tape, fresh in every picture and colour.
 
     `read` is the deviation at black, `shot` what light adds at white (its variance grows with the light), both of the
     full range. `streak` is the sigma in pixels along the line: a tape's bandwidth smears its noise into dashes.
@@ -76,7 +76,7 @@ def add_noise(pictures: Float32, generator: np.random.Generator, *, read: float,
 
 
 def flicker(pictures: Float32, generator: np.random.Generator, *, strength: float) -> Float32:
-    """Each picture's brightness times 1 +- `strength` (one deviation), independently: shutter and lamp are uneven."""
+    """Vary each picture's brightness by 1 +- `strength` (one deviation) independently: shutter and lamp are uneven."""
     gains = 1 + strength * generator.standard_normal((len(pictures), 1, 1, 1), dtype=np.float32)
     return pictures * gains
 
@@ -93,14 +93,14 @@ def soften_chroma(pictures: Float32, *, sigma: float) -> Float32:
 
 
 def weave(clip: UInt8) -> UInt8:
-    """Even lines of each frame with the odd lines of the frame before it (a clip's first frame has only its own)."""
+    """Join even lines of each frame with odd lines of the frame before it (a clip's first frame has only its own)."""
     woven = clip.copy()
     woven[1:, 1::2] = clip[:-1, 1::2]
     return woven
 
 
 def deinterlace(clip: UInt8, interlacing: str) -> UInt8:
-    """What a player makes of woven frames: "weave" nothing, "double" one field twice, "blend" a smear of both."""
+    """Deinterlace as a player does: "weave" leaves both fields, "double" shows one twice, "blend" averages them."""
     if interlacing == "double":
         return np.repeat(clip[:, ::2], 2, axis=1)[:, : clip.shape[1]]
     if interlacing == "blend":
@@ -112,7 +112,7 @@ def deinterlace(clip: UInt8, interlacing: str) -> UInt8:
 def enlarge(
     picture: Samples, *, width: int, height: int, interpolation: int, offset: tuple[float, float] = (0, 0)
 ) -> Samples:
-    """[h, w] or [h, w, 3] -> [height, width], likewise; the point `offset` (x, y) comes where the origin would."""
+    """Enlarge [h, w] or [h, w, 3] to [height, width, ...]; the point `offset` (x, y) comes where the origin would."""
     if not any(offset):
         return _resized(picture, width, height, interpolation)
     across, down = picture.shape[1] / width, picture.shape[0] / height
@@ -123,7 +123,7 @@ def enlarge(
 
 
 def correlated_noise(generator: np.random.Generator, shape: tuple[int, ...], *, across: float, along: float) -> Float32:
-    """float32 [T, h, w, C], normal, deviation 1, smoothed by these sigmas in pixels over rows and along them."""
+    """Draw normal noise of deviation 1, float32 [T, h, w, C], smoothed by sigmas in pixels over rows and along them."""
     rows, columns = _kernel(across), _kernel(along)
     top, left = len(rows) // 2, len(columns) // 2
     frames, height, width, channels = shape
@@ -138,7 +138,7 @@ def correlated_noise(generator: np.random.Generator, shape: tuple[int, ...], *, 
 
 
 def _luma(pictures: Float32) -> Float32:
-    """float32 [T, h, w, 1]."""
+    """Return the luma, float32 [T, h, w, 1]."""
     return np.asarray((pictures @ _LUMA)[..., None], np.float32)
 
 
@@ -154,7 +154,7 @@ def _kernel(sigma: float) -> Float32:
 
 
 def _gaussian(across: float, along: float, angle: float) -> Float32:
-    """float32 [K, K], sums to 1: deviation `along` in the direction `angle` in radians, `across` at right angles."""
+    """Return a kernel, float32 [K, K], sum 1: sigma `along` at `angle` in radians, `across` at right angles to it."""
     reach = math.ceil(_REACH * max(across, along))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     forward, sideways = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)

@@ -9,7 +9,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.types import Float32, Float64, UInt8
 
 _SPEED = (0.0004, 0.003)
-"""Of a still's sway, in sides of the picture per frame: 0.1 to 0.8 pixels in a face of 256, as heads move that
+"""Speed of a still's sway, in sides of the picture per frame: 0.1 to 0.8 pixels in a face of 256, as heads move that
 talk; drawn evenly in its logarithm. A starved codec skips blocks and lags behind what moves: faster, and training on
 the twin would learn a shift."""
 _TURN = (0.2, 0.9)
@@ -33,7 +33,7 @@ class Motion:
 
 
 def draw_motion(image: UInt8, frames: int, generator: np.random.Generator, *, target: int) -> Motion:
-    """A slow sway on a circle with a little zoom, through the still itself at frame `target`.
+    """Draw a slow sway on a circle with a little zoom, which passes the still itself at frame `target`.
 
     Raises ConfigError when `frames` is below 1 or the target not among them.
     """
@@ -49,7 +49,7 @@ def draw_motion(image: UInt8, frames: int, generator: np.random.Generator, *, ta
 
 
 def between_fields(motion: Motion) -> Motion:
-    """The same motion, so placed that the still lies half-way between the two fields of the target frame.
+    """Shift the motion so that the still lies half-way between the two fields of the target frame.
 
     Its even lines then lie as far ahead as its odd ones lie behind, and woven together they are not shifted.
     """
@@ -59,7 +59,7 @@ def between_fields(motion: Motion) -> Motion:
 
 
 def moved(image: UInt8, motion: Motion) -> UInt8:
-    """uint8 [H, W, 3] -> [T, H, W, 3]: the still along the motion, itself where that is at rest."""
+    """Move a still, uint8 [H, W, 3], along the motion: [T, H, W, 3], unchanged where that is at rest."""
     height, width = image.shape[:2]
     clip = []
     for (x, y), zoom in zip(motion.shifts, motion.zooms, strict=True):
@@ -74,7 +74,7 @@ def moved(image: UInt8, motion: Motion) -> UInt8:
 
 
 def shift_between(before: UInt8 | Float32, after: UInt8 | Float32) -> Float64:
-    """float64 [2], (x, y) in pixels: how far `after` lies from `before`, both [h, w, 3]; good to a pixel or so.
+    """Measure how far `after` lies from `before`, both [h, w, 3]: float64 [2], (x, y), good to a pixel or so.
 
     One least-squares step on the gradients, free of differences in brightness and contrast.
     """

@@ -1,4 +1,4 @@
-"""Looks: what a medium does to a whole film; one is drawn for a film and lasts from its first frame to its last."""
+"""Looks: what a medium does to a whole video; one is drawn for a video and lasts from its first frame to its last."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -13,16 +13,16 @@ from vidrestore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class LookConfig(Options):
-    """How far the damage of a film may go."""
+    """How far the damage of a video may go."""
 
     film: FilmConfig = field(default_factory=FilmConfig)
-    """What befalls every picture, and how the film is coded."""
+    """Damage to every frame, and how the video is coded."""
     dropouts: DropoutConfig = field(default_factory=DropoutConfig)
     mix: tuple[str, ...] = ()
     """Names of presets: one of them is drawn, and the fields above do not matter."""
 
     def check_together(self) -> None:
-        """Names are known."""
+        """Check that names are known."""
         unknown = [name for name in self.mix if name not in MEDIA]
         if unknown:
             self.refuse("mix", f"use names out of {', '.join(MEDIA)}")
@@ -30,14 +30,14 @@ class LookConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class DegradationProfile:
-    """The damage of one film."""
+    """The damage of one video."""
 
     film: FilmParameters
     dropouts: Dropouts
 
 
 def _coded(medium: str, *codecs: CodecConfig, scale: tuple[float, float]) -> FilmConfig:
-    """The damage of face clips of that medium, coded at a rate: the control of it is half of how such films look."""
+    """Return the damage of face clips of that medium, coded at a bit rate: rate control makes half of the look."""
     return replace(film_preset(medium), scale=scale, codecs=codecs)
 
 
@@ -103,18 +103,18 @@ LOOK_NAMES: Final = tuple(_LOOKS)
 
 
 def look_preset(name: str) -> LookConfig:
-    """The looks of a medium by its name, one of LOOK_NAMES; ConfigError for another name."""
+    """Return the looks of a medium by its name, one of LOOK_NAMES; ConfigError for another name."""
     if name not in _LOOKS:
         raise ConfigError(f"preset {name!r} is unknown; give one of {', '.join(LOOK_NAMES)}")
     return _LOOKS[name]
 
 
 def sample_profile(config: LookConfig, *, seed: int) -> DegradationProfile:
-    """The look of the film with that seed."""
+    """Draw the look of the video with that seed."""
     generator = rng_for(seed, Purpose.LOOK)
     if config.mix:
         config = _LOOKS[config.mix[int(generator.integers(len(config.mix)))]]
     film = draw(config.film, generator)
-    # a face is cut out of somewhere in a frame, a film begins at a block's corner
+    # a face is cut out of somewhere in a frame, a video begins at a block's corner
     film = replace(film, codec=replace(film.codec, corner=(0, 0)))
     return DegradationProfile(film, draw_dropouts(config.dropouts, generator))

@@ -1,4 +1,4 @@
-"""Randomness that is a function of a seed and a place in the film, whatever was drawn before."""
+"""Randomness that is a function of a seed and a place in the video, whatever was drawn before."""
 
 from enum import IntEnum
 
@@ -16,5 +16,5 @@ class Purpose(IntEnum):
 
 
 def rng_for(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
-    """The same numbers for the same arguments; `index` is of a frame, or of whatever the purpose counts."""
+    """Return a generator that depends on the arguments alone; `index` counts frames, or what the purpose counts."""
     return np.random.default_rng([seed, purpose, index])

@@ -13,25 +13,25 @@ from vidrestore.types import Float32, UInt8
 _SUBPIXEL_BITS = 4
 _CORNERS = 9
 _FIBRE_SHARE = 0.12
-"""Of the specks that are fibres: hairs and threads."""
+"""Share of the specks that are fibres: hairs and threads."""
 _FIBRE_LENGTH = (8.0, 20.0)
-"""In radii of a speck."""
+"""Length of a fibre in radii of a speck."""
 _FIBRE_STEPS = 8
 _SMALLEST_RADIUS = 0.6
-"""Pixels: less would not be seen."""
+"""Smallest radius in pixels: less would not be seen."""
 _DUST_OPACITY = (0.55, 0.95)
 _SCRATCH_OPACITY = (0.25, 0.7)
 _SCRATCH_SIGMA = (0.35, 0.8)
-"""Pixels across."""
+"""Sigma across a scratch in pixels."""
 _SCRATCH_WANDER = 0.004
-"""Of the picture's width: how far a scratch sways to each side."""
+"""How far a scratch sways to each side, as a share of the picture's width."""
 _SCRATCH_SWAY = (0.02, 0.12)
 """Radians a frame."""
 _SCRATCH_GAPS = 12
-"""Knots along the height between which its strength changes."""
+"""Knots along the height between which a scratch's strength changes."""
 _PALE, _DARK = 240, 12
 _EPOCH = 64
-"""Frames: scratches are drawn for so many at once, so that any frame finds its own without those before it."""
+"""Number of frames whose scratches are drawn at once, so that any frame finds its own without those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class Scratch:
     """A vertical line that a grain of dirt drew along the film."""
 
     first: int
-    """Frame."""
+    """Index of the first frame."""
     frames: int
     place: float
-    """0..1 of the width."""
+    """Horizontal place, 0..1 of the width."""
     phase: float
     sway: float
     """Radians a frame."""
     opacity: float
     sigma: float
-    """Pixels."""
+    """Sigma across, pixels."""
 
 
 def add_dust(
@@ -58,7 +58,7 @@ def add_dust(
 
     Args:
         picture: uint8 [h, w, 3] RGB.
-        generator: of this frame.
+        generator: the frame's own.
         mean: specks of a frame, on average (Poisson).
         sizes: smallest and largest radius as shares of the height; small ones are the more likely.
         pale: whether the dust lay on the negative, and is white, or on the print, and is black.
@@ -93,11 +93,11 @@ def _draw_speck(mask: UInt8, generator: np.random.Generator, sizes: tuple[float,
 
 
 def scratches_at(seed: int, index: int, *, starts: float, lasting: tuple[int, int]) -> Iterator[Scratch]:
-    """The scratches in frame `index`.
+    """Return the scratches in frame `index`.
 
     Args:
-        seed: of the film.
-        index: of the frame.
+        seed: the video's seed.
+        index: the frame's index.
         starts: scratches that begin in a frame, on average (Poisson).
         lasting: fewest and most frames of one.
     """
@@ -132,6 +132,6 @@ def add_scratch(picture: UInt8, scratch: Scratch, generator: np.random.Generator
 
 
 def _towards(picture: UInt8, opacity: Float32, *, pale: bool) -> UInt8:
-    """Blend to white or black by `opacity`, float32 [h, w, 1]."""
+    """Blend towards white or black by `opacity`, float32 [h, w, 1]."""
     there = picture.astype(np.float32)
     return np.rint(there + opacity * ((_PALE if pale else _DARK) - there)).astype(np.uint8)

@@ -5,12 +5,12 @@ import numpy as np
 from vidrestore.types import Float32, UInt8
 
 _FAINTEST, _BRIGHTEST = 0.6, 1.0
-"""Of a streak at its start, as a share of the way to white."""
+"""Strength of a streak at its start, as a share of the way to white."""
 _WHITE = 250
 _RAGGED = 0.25
 """How far a streak's strength goes up and down along it, at most."""
 _TALL_SHARE = 0.3
-"""Of the streaks that take two lines: the hole in the coating is wider than a track."""
+"""Share of the streaks that take two lines: the hole in the coating is wider than a track."""
 _FADE = (0.15, 0.6)
 """Share of a streak's length over which the receiver recovers; less is a shorter tail."""
 
@@ -20,7 +20,7 @@ def add_streaks(picture: UInt8, generator: np.random.Generator, *, mean: float, 
 
     Args:
         picture: uint8 [h, w, 3] RGB.
-        generator: of this frame.
+        generator: the frame's own.
         mean: streaks of a frame, on average (Poisson).
         lengths: shortest and longest, as shares of a line; short ones are the more likely.
     """
@@ -41,7 +41,7 @@ def add_streaks(picture: UInt8, generator: np.random.Generator, *, mean: float, 
 
 
 def _profile(length: int, generator: np.random.Generator) -> Float32:
-    """float32 [length], 0..1: a sharp start, a ragged run and a tail, as the receiver finds its level again."""
+    """Return a streak's strength, float32 [length], 0..1: a sharp start, a ragged run, a tail as the level recovers."""
     along = np.arange(length, dtype=np.float32) / length
     tail = np.minimum(1, (1 - along) / generator.uniform(*_FADE))
     ragged = 1 - _RAGGED * generator.random(length, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""One film through its medium: exposed, struck, woven, coded and played, picture by picture."""
+"""One video through its medium: exposed, struck by dropouts, woven, coded and played, frame by frame."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,9 +15,9 @@ from vidrestore.types import UInt8
 
 
 def through_medium(pictures: Iterable[UInt8], look: DegradationProfile, *, seed: int) -> Iterator[UInt8]:
-    """Damage a film in its own small size: uint8 [h, w, 3] RGB pictures in, as many out, in order.
+    """Damage a video in its own small size: uint8 [h, w, 3] RGB frames in, as many out, in order.
 
-    Lazy; holds one picture for the fields, and what the codec holds (see `VideoCodecRoundTrip`).
+    Lazy; holds one frame for the fields, and what the codec holds (see `VideoCodecRoundTrip`).
     """
     film = look.film
     struck = (
@@ -33,7 +33,7 @@ def through_medium(pictures: Iterable[UInt8], look: DegradationProfile, *, seed:
 
 
 def exposed(picture: UInt8, film: FilmParameters, *, seed: int, index: int) -> UInt8:
-    """Frame `index` of the film as gate, lens, stock and signal leave it; a function of the arguments alone."""
+    """Expose frame `index` of the video through gate, lens, stock and signal; a function of the arguments alone."""
     pictures = imaging.shrink(picture[None], width=picture.shape[1], height=picture.shape[0])
     if film.gate_weave:
         gate = rng_for(seed, Purpose.GATE, index)

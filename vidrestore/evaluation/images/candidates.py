@@ -1,4 +1,4 @@
-"""What competes: models as users run them, and the pictures that a model must beat."""
+"""Candidates of an evaluation: models as users run them, and the baselines that a model must beat."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from vidrestore.restoration.config import RestorerConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 
 Restore = Callable[[Tensor], Tensor]
-"""uint8 [B, 3, S, S] RGB on the CPU -> restored, likewise."""
+"""uint8 [B, 3, S, S] RGB on the CPU -> restored, same shape and dtype."""
 
 INPUT: Final = "input"
 BICUBIC: Final = "bicubic"
@@ -28,15 +28,15 @@ class Candidate:
 
     name: str
     what: str
-    """In a few words, for the report."""
+    """Short description for the report."""
     restore: Restore = field(repr=False)
     crop_size: int | None = None
     """Side in pixels that its network was made for; None where any will do."""
     sha256: str | None = None
-    """Of its file of weights; None where there is none."""
+    """SHA-256 of its file of weights; None where there is none."""
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """Restore uint8 [B, 3, S, S] RGB, at the contender's own size: enlarged bicubically, reduced by area."""
+        """Restore uint8 [B, 3, S, S] RGB, at the candidate's own size: enlarged bicubically, reduced by area."""
         side = images_BCHW.shape[-1]
         if self.crop_size in {None, side}:
             return self.restore(images_BCHW)
@@ -45,7 +45,7 @@ class Candidate:
 
 
 def baselines() -> tuple[Candidate, Candidate]:
-    """What costs nothing: the damaged face as it is, and the same at half its size and back, both bicubic.
+    """Return the baselines: the damaged face as it is, and the same at half its size and back, both bicubic.
 
     The second is the plainest way to lose noise and blocks together with detail; a model that is no better than it
     only smooths.
@@ -60,7 +60,7 @@ def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Candid
     """Load models as `vidrestore restore` runs them: quantised in, quantised out, in batches of one shape.
 
     Args:
-        models: names of the zoo, or paths. A contender is called like its model; a path by its file's stem, or in
+        models: names of the zoo, or paths. A candidate is called like its model; a path by its file's stem, or in
             full where stems repeat.
         restorer: device, precision and batch; its `model` is not looked at.
 
@@ -109,5 +109,5 @@ def _scaled(images_BCHW: Tensor, side: int) -> Tensor:
 
 
 def _to_uint8(images_BCHW: Tensor) -> Tensor:
-    """Float in [0, 1] -> uint8 on the CPU, rounded."""
+    """Convert float in [0, 1] to uint8 on the CPU, rounded."""
     return (images_BCHW.clamp(0, 1) * 255).round().to("cpu", torch.uint8)

@@ -1,4 +1,4 @@
-"""The damage that every contender gets to see: drawn once for each face, and quantised as a film gives it."""
+"""The damage that every candidate gets to see: drawn once for each face, and quantised to 8 bits as in a video."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ from vidrestore.degradation.medium.clip import MEDIA, degrade_still, film_preset
 from vidrestore.errors import ConfigError
 
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
-"""Float [1, 3, S, S] RGB in [0, 1] and the source of its randomness -> degraded and target, likewise."""
+"""Float [1, 3, S, S] RGB in [0, 1] and its random generator -> degraded and target, both like the input."""
 
 
 def degrade_as(strength: str) -> Degrade:
-    """The damage that training knows by the name of `strength`: a preset of equation 8's, or a film's medium.
+    """Return the damage that training knows by the name of `strength`: a preset of equation 8, or a medium.
 
     Raises:
         ConfigError: there is no such strength.
     """
     if strength in MEDIA:
-        return _as_film(strength)
+        return _as_medium(strength)
     try:
         degradation = Degradation(preset(strength))
     except ConfigError as error:
-        raise ConfigError(f"{error}; or a film: {', '.join(MEDIA)}") from error
+        raise ConfigError(f"{error}; or a medium: {', '.join(MEDIA)}") from error
 
     def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pair = degradation(images_BCHW, generator)
@@ -35,8 +35,8 @@ def degrade_as(strength: str) -> Degrade:
     return degrade
 
 
-def _as_film(medium: str) -> Degrade:
-    """One frame of a short film of that medium, through its codec."""
+def _as_medium(medium: str) -> Degrade:
+    """Damage a face as one frame of a short video of that medium, through its codec."""
     config = film_preset(medium)
 
     def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -50,7 +50,7 @@ def _as_film(medium: str) -> Degrade:
 def damage(
     truth_BCHW: Tensor, names: Sequence[str], *, strength: str, seed: int, degrade: Degrade
 ) -> tuple[Tensor, Tensor]:
-    """Damaged faces and what they should become, uint8 [B, 3, S, S] RGB each.
+    """Damage faces; return them and what they should become, uint8 [B, 3, S, S] RGB each.
 
     A face's damage is a function of its name, the strength and the seed: it does not depend on the other faces, and,
     being drawn on the CPU one by one, not on the device that restores either.

@@ -1,6 +1,6 @@
-"""The evaluation: known faces are damaged, every contender restores the same pictures, and judges compare.
+"""The evaluation: known faces are damaged, every candidate restores the same images, and metric models compare.
 
-Faces pass in batches, and of each batch only numbers stay, and the few pictures of a grid.
+Faces pass in batches; of each batch only numbers and the few images of a grid are kept.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from vidrestore.types import Float32, UInt8
 
 Part = Literal["held-out", "all"]
 OnProgress = Callable[[int, int, str], None]
-"""Called with the restorations done, those in all, and the strength at work."""
+"""Called with the restorations done, their total number, and the current strength."""
 
 STRENGTHS = ("clean", "light", "medium", "heavy", "protocol")
 _CODED_BLOCK = 16
@@ -36,7 +36,7 @@ _CODED_BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig(Options):
-    """What is evaluated; together with the folder it determines every picture that a contender sees.
+    """What is evaluated; together with the folder it determines every image that a candidate sees.
 
     Raises:
         ConfigError: a value is out of range.
@@ -44,7 +44,7 @@ class EvaluationConfig(Options):
 
     strengths: Annotated[
         tuple[str, ...],
-        Field(description="Names of `training.degradation.preset`, or of `training.film.MEDIA`; each its own table."),
+        Field(description="Names of degradation presets or of media; each its own table."),
     ] = STRENGTHS
     part: Annotated[
         Part,
@@ -56,7 +56,7 @@ class EvaluationConfig(Options):
     count: Annotated[
         int | None, Field(ge=1, description="At most so many faces, a fixed choice among all names; None takes all.")
     ] = None
-    seed: Annotated[int, Field(ge=0, description="Of the damage.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of the damage.")] = 0
     size: Annotated[int, Field(ge=1, description="Side of the pictures in pixels.")] = 256
     batch_size: Annotated[int, Field(ge=1, description="Faces that are held at once.")] = 16
     grid_faces: Annotated[int, Field(ge=0, description="Faces whose pictures are kept for the grids.")] = 24
@@ -65,7 +65,7 @@ class EvaluationConfig(Options):
     ] = ("protocol", "medium", "clean")
 
     def check_together(self) -> None:
-        """Damage needs whole blocks, and each strength has one table."""
+        """Check that damage gets whole blocks and that each strength has one table."""
         if self.size % _CODED_BLOCK:
             self.refuse("size", f"use a multiple of {_CODED_BLOCK} pixels, such as 256")
         if not self.strengths or len(set(self.strengths)) < len(self.strengths):
@@ -74,7 +74,7 @@ class EvaluationConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of it: the numbers, and pictures of some faces."""
+    """Result of an evaluation: the numbers, and images of some faces."""
 
     report: EvaluationReport
     grids: tuple[Grid, ...]
@@ -88,7 +88,7 @@ class _Face:
     name: str
     path: Path
     tabled: Float32 | None
-    """float32 [5, 2], pixels of the picture as evaluated: its landmarks, where the folder's table has them."""
+    """float32 [5, 2], pixels of the picture as evaluated: its landmarks, where the folder's table lists them."""
 
 
 def evaluate(
@@ -99,24 +99,24 @@ def evaluate(
     *,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Damage the faces of a folder, let every contender restore them, and compare with the truth.
+    """Damage the faces of a folder, let every candidate restore them, and compare with the truth.
 
     Args:
         folder: of aligned square faces, as `vidrestore align` makes it.
         candidates: each with its own name.
         judges: what compares.
         config: which faces and which damage.
-        on_progress: called after every batch of a contender.
+        on_progress: called after every batch of a candidate.
 
     Raises:
-        ConfigError: there is no such strength, or contenders share a name.
+        ConfigError: there is no such strength, or candidates share a name.
         InputError: the folder is missing or has no faces in that part, or a picture cannot be read.
-        RestorationError: a contender failed.
+        RestorationError: a candidate failed.
     """
     config = config or EvaluationConfig()
     if not candidates or len({one.name for one in candidates}) < len(candidates):
         raise ConfigError(
-            f"contenders are {[one.name for one in candidates]}; give one or more, each with its own name"
+            f"candidates are {[one.name for one in candidates]}; give one or more, each with its own name"
         )
     degrades = {strength: degrade_as(strength) for strength in config.strengths}
     available = _part(folder, config)
@@ -142,7 +142,7 @@ def evaluate(
 
 
 class _Run:
-    """All contenders at one strength."""
+    """All candidates at one strength."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class _Run:
         strength: str,
         degrade: Degrade,
     ) -> None:
-        self._contenders = candidates
+        self._candidates = candidates
         self._judges = judges
         self._config = config
         self._strength = strength
@@ -161,10 +161,10 @@ class _Run:
         self._measured: dict[str, list[Measured]] = {one.name: [] for one in candidates}
         self._rows_wanted = config.grid_faces if strength in config.grid_strengths else 0
         self.rows: list[tuple[UInt8, ...]] = []
-        """Of the grid: a picture of each contender and the truth, for at most `grid_faces` faces."""
+        """Rows of the grid: an image from each candidate and the truth, for at most `grid_faces` faces."""
 
     def pass_through(self, faces: Sequence[_Face], tell: Callable[[int, str], None]) -> None:
-        """Show all faces to all contenders."""
+        """Pass all faces to all candidates."""
         for batch in _batches(faces, self._config.batch_size):
             names = [face.name for face in batch]
             shown = torch.stack([torch.from_numpy(read_face(face.path, self._config.size)) for face in batch])
@@ -174,21 +174,21 @@ class _Run:
             self._seen.update(damaged.numpy().tobytes())
             truth = self._judges.know(target, [face.tabled for face in batch])
             columns = []
-            for candidate in self._contenders:
-                restored = candidate(damaged.clone())  # a contender that writes on its input spoils it for no other
+            for candidate in self._candidates:
+                restored = candidate(damaged.clone())  # a candidate that writes on its input spoils it for no other
                 self._measured[candidate.name].append(self._judges.measure(restored, truth))
                 columns.append(restored)
                 tell(len(batch), self._strength)
             self._keep([*columns, target])
 
     def result(self) -> StrengthResult:
-        """The scores so far."""
+        """Return the scores so far."""
         scores = tuple(summarise(name, measured) for name, measured in self._measured.items())
         return StrengthResult(self._strength, self._seen.hexdigest(), scores)
 
     def grid(self) -> Grid:
-        """The pictures kept."""
-        labels = (*(one.name for one in self._contenders), "truth")
+        """Return the images kept."""
+        labels = (*(one.name for one in self._candidates), "truth")
         return Grid(self._strength, labels, tuple(self.rows))
 
     def _keep(self, columns: Sequence[Tensor]) -> None:
@@ -209,7 +209,7 @@ def _part(folder: Path, config: EvaluationConfig) -> FaceFolder:
 
 
 def _order(faces: FaceFolder) -> list[int]:
-    """A fixed shuffle by name: the first few are of all kinds, whatever the names begin with."""
+    """Shuffle by a hash of the name: the first few are of all kinds, whatever the names begin with."""
     lots = [hashlib.sha256(name.encode()).digest() for name in faces.names]
     return sorted(range(len(faces)), key=lots.__getitem__)
 

@@ -1,4 +1,4 @@
-"""A picture of an evaluation: a row for each face, from the damaged one over what became of it to the truth."""
+"""The image of an evaluation: a row for each face, from the damaged one through its restorations to the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ class Grid:
     title: str
     """The strength of damage."""
     labels: tuple[str, ...]
-    """Of the columns."""
+    """Labels of the columns."""
     rows: tuple[tuple[UInt8, ...], ...] = field(repr=False)
     """uint8 [S, S, 3] RGB, as many in each row as there are labels."""
 
 
 def draw(grid: Grid) -> UInt8:
-    """One picture, uint8 [h, w, 3] RGB: a header with the columns' labels, then a row for each face.
+    """Draw one image, uint8 [h, w, 3] RGB: a header with the columns' labels, then a row for each face.
 
     Faces larger than `TILE_PIXELS` are reduced by area to it; smaller ones stay as they are.
     """
@@ -44,7 +44,7 @@ def draw(grid: Grid) -> UInt8:
 
 
 def write_grid(grid: Grid, path: Path) -> None:
-    """Write the picture as PNG.
+    """Write the image as PNG.
 
     Raises:
         OutputError: the file cannot be written.
@@ -69,7 +69,7 @@ def _reduced(face: UInt8, side: int) -> UInt8:
 
 
 def _label(text: str, width: int) -> UInt8:
-    """White on black, shrunk until it fits."""
+    """Draw a label, white on black, shrunk until it fits."""
     tile = np.zeros((_HEADER_PIXELS, width, 3), np.uint8)
     plain = text.encode("ascii", "replace").decode()  # OpenCV's font has no other letters
     (wide, _), _ = cv2.getTextSize(plain, _FONT, 0.5, 1)

@@ -1,4 +1,4 @@
-"""Those who judge a restored face: pixels, a network of features, a network of identity and a detector."""
+"""Metrics of a restored face: pixels, a feature network, an identity network and a detector."""
 
 import statistics
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ from vidrestore.types import Float32, UInt8
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a batch should look like, and where its landmarks are."""
+    """The truth of a batch: its images and their landmarks."""
 
     images: Tensor = field(repr=False)
-    """uint8 [B, 3, S, S] RGB on the judges' device."""
+    """uint8 [B, 3, S, S] RGB on the networks' device."""
     landmarks: tuple[Float32 | None, ...] = field(repr=False)
-    """float32 [5, 2] each, pixels of the images; None where nobody knows."""
+    """float32 [5, 2] each, pixels of the images; None where unknown."""
     features: tuple[Tensor, ...] = field(repr=False)
-    """Maps of the network of features, each [B, C, h, w]."""
+    """Maps of the feature network, each [B, C, h, w]."""
     embeddings: Tensor = field(repr=False)
-    """[B, D] of the network of identity."""
+    """[B, D] of the identity network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the judges say about some restored faces, a number for each.
+    """Measurements of some restored faces, a number for each.
 
-    No tensors: small ones that outlive a batch keep the allocator from giving back the large ones between them, and
-    an evaluation of a few hundred faces grew by gigabytes.
+    No tensors: small ones that outlive a batch keep the allocator from returning the large ones between them, so that
+    memory grows with every batch.
     """
 
     psnr: tuple[float, ...]
@@ -55,7 +55,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class MetricModels:
-    """The networks, each in float32 on `device`; `load_judges` gives the usual ones."""
+    """The networks, each in float32 on `device`; `load_judges` returns the usual ones."""
 
     describe: Describe
     embed: Embed
@@ -63,7 +63,7 @@ class MetricModels:
     device: torch.device
 
     def know(self, truth_BCHW: Tensor, tabled: Sequence[Float32 | None]) -> Truth:
-        """Look at the truth once, before its restorations come.
+        """Analyse the truth once, before its restorations are measured.
 
         Args:
             truth_BCHW: uint8 [B, 3, S, S] RGB.
@@ -83,7 +83,7 @@ class MetricModels:
         """
         if restored_BCHW.shape != truth.images.shape or restored_BCHW.dtype != torch.uint8:
             raise RestorationError(
-                f"a contender gave {restored_BCHW.dtype} {list(restored_BCHW.shape)}; it should give uint8 "
+                f"a candidate gave {restored_BCHW.dtype} {list(restored_BCHW.shape)}; it should give uint8 "
                 f"{list(truth.images.shape)}"
             )
         restored = restored_BCHW.to(self.device)
@@ -100,7 +100,7 @@ class MetricModels:
 
 
 def load_judges(device: torch.device) -> MetricModels:
-    """The judges of this project: MobileNetV2, the embedded identity network and the embedded detector.
+    """Load this project's metric models: MobileNetV2, the embedded identity network and the embedded detector.
 
     Raises:
         ModelError: weights cannot be had or do not fit.
@@ -114,7 +114,7 @@ def load_judges(device: torch.device) -> MetricModels:
 
 
 def summarise(candidate: str, batches: Sequence[Measured]) -> Score:
-    """The score of one contender from all its batches, one face or more."""
+    """Compute the score of one candidate from all its batches, one face or more."""
     decibels = _joined([one.psnr for one in batches])
     ratios = _joined([one.sharpness_ratio for one in batches])
     landmarks = sum((one.landmarks for one in batches), start=LandmarkErrors(()))
@@ -138,7 +138,7 @@ def summarise(candidate: str, batches: Sequence[Measured]) -> Score:
 
 
 def pictures(images_BCHW: Tensor) -> list[UInt8]:
-    """uint8 [B, 3, S, S] -> pictures uint8 [S, S, 3], on the CPU."""
+    """Convert uint8 [B, 3, S, S] to images uint8 [S, S, 3] on the CPU."""
     return [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images_BCHW]
 
 
@@ -147,7 +147,7 @@ def _numbers(values_B: Tensor) -> tuple[float, ...]:
 
 
 def _joined(batches: Sequence[tuple[float, ...]]) -> Tensor:
-    """float64 [n]."""
+    """Concatenate to float64 [n]."""
     return torch.tensor([value for batch in batches for value in batch], dtype=torch.float64)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation found: values that go to JSON and come back the same."""
+"""Results of an evaluation: values that survive a round trip through JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,29 +9,29 @@ from vidrestore.report_json import from_json, to_json
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One contender at one strength of damage: means over the faces, each against its own truth."""
+    """One candidate at one strength of damage: means over the faces, each against its own truth."""
 
     candidate: str
     faces: int
-    """Restored and measured."""
+    """Number of faces restored and measured."""
     psnr_decibels: float
-    """Higher is closer; identical images count with `fidelity.PSNR_CEILING_DECIBELS`."""
+    """PSNR; higher is closer; identical images count with `fidelity.PSNR_CEILING_DECIBELS`."""
     ssim: float
-    """At most 1; higher is closer."""
+    """SSIM, at most 1; higher is closer."""
     feature_distance: float
-    """0 or more, MobileNetV2; lower is closer."""
+    """Distance of MobileNetV2's features, 0 or more; lower is closer."""
     identity_cosine: float
-    """-1..1; higher is more the same person."""
+    """Cosine of the embeddings, -1..1; higher is more the same person."""
     sharpness_ratio: float
-    """1 is as sharp as the truth, less is smoother; noise counts as sharpness."""
+    """Mean sharpness as a share of the truth's: 1 is as sharp, less is smoother; noise counts as sharpness."""
     sharpness_ratio_median: float
-    """The mean is drawn up by the few faces whose truth is smooth."""
+    """Median of the same; the few faces whose truth is smooth raise the mean."""
     landmark_percent: float | None
-    """Per cent of the inter-ocular distance, of the faces found in both; None where there are none."""
+    """Landmark error, per cent of the inter-ocular distance, of the faces found in both; None where there are none."""
     landmark_missed: int
     """Faces that the detector finds in the truth and not in the restoration."""
     landmark_unknown: int
-    """Faces that the detector does not find in the truth: in no landmark error."""
+    """Faces that the detector does not find in the truth; no landmark error includes them."""
     iris_chroma: float | None
     """Mean distance in the a*b* plane of CIELAB, 0 or more, as are the next two; lower is closer. None where no
     landmarks are known."""
@@ -41,47 +41,47 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class StrengthResult:
-    """All contenders on the same damaged pictures."""
+    """All candidates on the same damaged images."""
 
     strength: str
     inputs_sha256: str
-    """Of the damaged pictures, byte for byte in their order: reports with the same one compare directly."""
+    """SHA-256 of the damaged images, byte for byte in their order: reports with the same one compare directly."""
     scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ContenderInfo:
-    """Who competed."""
+    """A candidate of the evaluation."""
 
     name: str
     what: str
     sha256: str | None
-    """Of its file of weights."""
+    """SHA-256 of its file of weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Everything that one evaluation measured; the same faces, seed, machine and models give the same report."""
+    """Everything that one evaluation measured; the same faces, seed, host and models give the same report."""
 
     folder: str
     """Where the faces came from."""
     part: str
-    """held-out or all."""
+    """Part of the folder: `held-out` or `all`."""
     faces: int
-    """Evaluated at each strength."""
+    """Faces evaluated at each strength."""
     faces_available: int
-    """In that part of the folder."""
+    """Faces in that part of the folder."""
     faces_enlarged: int
-    """Of those evaluated, how many were smaller than `size`: their truth is soft."""
+    """Evaluated faces that were smaller than `size`: their truth is soft."""
     size: int
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     seed: int
     candidates: tuple[ContenderInfo, ...]
     versions: dict[str, str]
     results: tuple[StrengthResult, ...]
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialise to JSON."""
         return to_json(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""An evaluation from names to files: models by name against a folder of faces; report, tables and pictures."""
+"""An evaluation from names to files: models by name against a folder of faces; report, tables and images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from vidrestore.restoration.config import RestorerConfig
 REPORT, TABLE, GRID, CLEAN_GRID = "report.json", "table.md", "grid.png", "grid-clean.png"
 _CLEAN: Final = "clean"
 _SHOWN_FIRST: Final = ("protocol", "medium")
-"""Of these, the first that is evaluated is what `grid.png` shows; else the first that does damage."""
+"""Strengths that `grid.png` shows by preference: the first evaluated one, else the first that does damage."""
 
 
 def evaluate_models(
@@ -29,14 +29,14 @@ def evaluate_models(
     restorer: RestorerConfig | None = None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Evaluate models beside the baselines, at the size of the smallest of them.
+    """Evaluate models together with the baselines, at the size of the smallest of them.
 
     Args:
         folder: of aligned square faces.
         models: names of the zoo, or paths.
         config: which faces and which damage; its size and the strengths of its grids are set here.
-        restorer: device, precision and batch of the models; the judges work on the same device.
-        on_progress: called after every batch of a contender.
+        restorer: device, precision and batch of the models; the metric models work on the same device.
+        on_progress: called after every batch of a candidate.
 
     Raises:
         VidrestoreError: as `load_models`, `load_judges` and `evaluate` do.
@@ -52,10 +52,10 @@ def evaluate_models(
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write `report.json`, `table.md`, `grid.png` and, where clean faces were evaluated beside others, theirs.
+    """Write `report.json`, `table.md`, `grid.png` and, where clean faces were evaluated as well as others, theirs.
 
     Returns:
-        What was written. Files of an earlier evaluation are replaced; a grid that this one has not is removed.
+        The written files. Files of an earlier evaluation are replaced; a grid that this evaluation lacks is removed.
 
     Raises:
         OutputError: a file cannot be written.

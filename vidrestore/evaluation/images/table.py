@@ -6,7 +6,7 @@ from vidrestore.evaluation.images.results import EvaluationReport, Score
 from vidrestore.markdown import markdown_table, markdown_text
 
 _HEAD = (
-    "contender",
+    "candidate",
     "PSNR dB",
     "SSIM",
     "feature distance",
@@ -23,7 +23,7 @@ _COLOURS = slice(_HEAD.index("iris"), _HEAD.index("cheek") + 1)
 NOTES = (
     "PSNR, SSIM and identity: higher is better. Feature distance and landmarks: lower is better.",
     "Sharpness: energy of fine detail as a share of the truth's, mean (median); 1 is best, and noise counts.",
-    "Landmarks: mean distance in per cent of the distance between the eyes; faces not found are counted beside it.",
+    "Landmarks: mean distance in per cent of the distance between the eyes; faces not found are counted separately.",
     "Iris, mouth and cheek: how far their colours are from the truth's, in the a*b* plane of CIELAB; lower is better.",
 )
 
@@ -38,12 +38,12 @@ class Table:
 
 
 def tables(report: EvaluationReport) -> list[Table]:
-    """One for each strength."""
+    """Return one table for each strength."""
     return [Table(result.strength, _HEAD, tuple(map(_cells, result.scores))) for result in report.results]
 
 
 def parted(table: Table) -> tuple[Table, Table]:
-    """A table of `tables` as two that a terminal of 80 columns holds: colours have one of their own."""
+    """Split a table of `tables` into two that fit a terminal of 80 columns: colours have one of their own."""
     rows = (table.head, *table.body)
     rest = tuple((*row[: _COLOURS.start], *row[_COLOURS.stop :]) for row in rows)
     colours = tuple((row[0], *row[_COLOURS]) for row in rows)
@@ -54,14 +54,14 @@ def parted(table: Table) -> tuple[Table, Table]:
 
 
 def setting(report: EvaluationReport) -> str:
-    """What was measured, on what, in one sentence."""
+    """Describe in one sentence what was measured, and on what."""
     enlarged = f", {report.faces_enlarged} of them enlarged" if report.faces_enlarged else ""
     chosen = f"{report.faces} of {report.faces_available} faces ({report.part}{enlarged})"
     return f"{chosen} of {report.folder} at {report.size} px, seed {report.seed}."
 
 
 def markdown(report: EvaluationReport) -> str:
-    """All tables with their setting, contenders and how to read them."""
+    """Return all tables as Markdown, with their setting, candidates and how to read them."""
     parts = [f"# Evaluation\n\n{markdown_text(setting(report))}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
     candidates = [

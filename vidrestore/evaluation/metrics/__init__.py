@@ -1,1 +1,1 @@
-"""How good a restored face is, in numbers: fidelity, features, identity and landmarks."""
+"""Metrics of restored faces and videos: fidelity, features, identity, landmarks and steadiness."""

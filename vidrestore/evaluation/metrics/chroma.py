@@ -1,7 +1,8 @@
 """Whether eyes, mouth and skin keep their colours: distances in the a*b* plane of CIELAB, by region of a face.
 
-A face whose brown eyes turned blue loses next to nothing by PSNR, and everything to whoever knows it. Images are
-uint8 [B, 3, S, S] RGB of aligned faces; brightness does not count. 2.3 is about what an eye can just tell apart.
+A face whose brown eyes turned blue loses next to nothing by PSNR, and everything to anyone who knows it. Images are
+uint8 [B, 3, S, S] RGB of aligned faces; brightness does not count. A distance of 2.3 is about the smallest that an
+eye notices.
 
 Shape suffixes: B batch, R regions, H and W space.
 """
@@ -45,7 +46,7 @@ class ChromaErrors:
     cheeks: tuple[float, ...] = ()
 
     def __add__(self, other: "ChromaErrors") -> "ChromaErrors":
-        """The faces of both."""
+        """Return the errors of the faces of both."""
         return ChromaErrors(self.irises + other.irises, self.mouths + other.mouths, self.cheeks + other.cheeks)
 
 
@@ -76,7 +77,7 @@ def _cells(images_BCHW: Tensor) -> Tensor:
 
 
 def _chroma(images_B3HW: Tensor) -> Tensor:
-    """float32 [B, 2, H, W]: a* and b* of sRGB."""
+    """Convert sRGB to a* and b*, float32 [B, 2, H, W]."""
     coded = images_B3HW.float() / 255
     light = torch.where(coded <= _LINEAR_BELOW, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
     xyz = torch.einsum("ij,bjhw->bihw", light.new_tensor(_RGB_TO_XYZ), light)
@@ -88,7 +89,7 @@ def _chroma(images_B3HW: Tensor) -> Tensor:
 
 
 def _regions(points_B52: Tensor, side: int) -> Tensor:
-    """float32 [B, 3, side, side], 0 or 1: irises, mouth and cheeks."""
+    """Return masks of irises, mouth and cheeks: float32 [B, 3, side, side], 0 or 1."""
     eyes, corners = points_B52[:, :2], points_B52[:, 3:]
     across = eyes[:, 1] - eyes[:, 0]
     scale_B = torch.maximum(across.norm(dim=1), (corners.mean(1) - eyes.mean(1)).norm(dim=1))

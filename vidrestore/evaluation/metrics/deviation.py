@@ -7,7 +7,7 @@ from vidrestore.types import Float32, Float64
 
 
 def identity_spread(embeddings: Float32 | Float64) -> float:
-    """Mean Euclidean distance of a track's embeddings from their mean, 0..1 for unit vectors; 0 never changes.
+    """Return the mean Euclidean distance of a track's embeddings from their mean, 0..1 for unit vectors; 0: no change.
 
     Expression and pose scatter the truth's embeddings too: compare with the truth's own.
 
@@ -24,7 +24,7 @@ def identity_spread(embeddings: Float32 | Float64) -> float:
 
 
 def cosine_deviation(cosines: Float32 | Float64) -> float:
-    """Standard deviation of a track's cosines [n] with the truth, 0 or more; 0 keeps its likeness from frame to frame.
+    """Return the standard deviation of a track's cosines [n] with the truth, 0 or more; 0: the likeness never changes.
 
     Raises:
         RestorationError: there is none, or they have another shape.

@@ -1,8 +1,8 @@
 """Whether a face does what the truth does: mouth and eyes opening and closing in time with it.
 
-Five landmarks do not tell how far a mouth is open. The crop does: rows of its middle, averaged over their columns, are
+Five landmarks do not show how far a mouth is open. The crop does: rows of its middle, averaged over their columns, are
 a profile of brightness from top to bottom, in which opening lips or lids are what changes most. No labels are needed:
-the direction of most change is found in the truth, and both films are projected on it.
+the direction of most change is found in the truth, and both videos are projected on it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LEAST_FRAMES: Final = 12
 LEAST_LEVELS: Final = 1.0
 """Grey levels, root mean square over profile and time, by which the truth must change to be more than noise."""
 SLOW_SECONDS: Final = 1.0
-"""Sigma of the moving mean that is taken off: turning heads and changing light, shared by all films, are slower than
+"""Sigma of the moving mean that is taken off: turning heads and changing light, shared by all videos, are slower than
 blinks and speech and would make every correlation high."""
 _BLUR_SHARE: Final = 0.006
 """Sigma of the blur along a profile, in sides of the crop: against noise and sharpening."""
@@ -38,19 +38,19 @@ class ExpressionMatch:
     correlation: float | None
     """Pearson's, -1..1; 1 moves in time with the truth, 0 is unrelated or does not move."""
     gain: float | None
-    """Slope of the film's opening on the truth's: 1 opens as far, less is subdued, more exaggerates."""
+    """Slope of the video's opening on the truth's: 1 opens as far, less is subdued, more exaggerates."""
     unmeasured: Unmeasured | None = None
     """Why there is neither."""
 
 
 def mouth_profile(luma: Float32) -> Float32:
-    """float32 [n], grey levels about their mean: brightness from upper lip to chin of an aligned face [S, S]."""
+    """Return brightness from upper lip to chin of an aligned face [S, S]: float32 [n], grey levels about their mean."""
     centre = TEMPLATE[3:].mean(axis=0)
     return _profile(luma, centre, _MOUTH)
 
 
 def eyes_profile(luma: Float32) -> Float32:
-    """float32 [2 n], grey levels about their means: brightness from brow to cheek across both eyes, one and other."""
+    """Return brightness from brow to cheek across each eye: float32 [2 n], grey levels about each eye's mean."""
     return np.concatenate([_profile(luma, centre, _EYE) for centre in TEMPLATE[:2]])
 
 
@@ -59,12 +59,12 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
 
     From both, a moving mean in time (Gaussian, `SLOW_SECONDS`) is taken off. The first principal component of what is
     left of the truth is the opening; both are projected on it, and the figures are the correlation of the two
-    projections and their slope. A film that does not move at all where the truth does has 0 and 0.
+    projections and their slope. A video that does not move at all where the truth does has 0 and 0.
 
     Args:
-        profiles: [n, d] of the film, as `mouth_profile` or `eyes_profile` gave them.
-        truth: likewise, of the same frames.
-        seconds: [n], when they are, rising.
+        profiles: [n, d] of the video, as `mouth_profile` or `eyes_profile` gave them.
+        truth: [n, d], the truth's profiles of the same frames.
+        seconds: [n], times of the frames, rising.
 
     Raises:
         RestorationError: the shapes do not fit.
@@ -84,7 +84,7 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
     opening, followed = opening - opening.mean(), followed - followed.mean()
     shared, energy = float(opening @ followed), float(opening @ opening)
     own = float(followed @ followed)
-    if own <= np.finfo(np.float32).eps * energy:  # rounding of a film that does not move
+    if own <= np.finfo(np.float32).eps * energy:  # rounding of a video that does not move
         return ExpressionMatch(0.0, 0.0)
     return ExpressionMatch(float(np.clip(shared / np.sqrt(energy * own), -1, 1)), shared / energy)
 
@@ -103,7 +103,7 @@ def _profile(luma: Float32, centre: Float64, box: tuple[float, float, float]) ->
 
 
 def _quick(profiles: Float32, seconds: Float64) -> Float64:
-    """[n, d] less its moving mean in time, float64."""
+    """Subtract the moving mean in time from [n, d]; float64."""
     wide = profiles.astype(np.float64)
     weights = np.exp(-0.5 * np.square((seconds[:, None] - seconds[None]) / SLOW_SECONDS))
     quick: Float64 = wide - weights @ wide / weights.sum(axis=1, keepdims=True)

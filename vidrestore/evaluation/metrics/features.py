@@ -1,4 +1,4 @@
-"""Restored faces against the truth as a network sees them: distance of features, one by one and as a crowd."""
+"""Restored faces against the truth as a network sees them: distance of features, of single faces and of sets."""
 
 from collections.abc import Callable
 
@@ -17,19 +17,19 @@ Describe = Callable[[Tensor], tuple[Tensor, ...]]
 
 @torch.inference_mode()
 def features_of(describe: Describe, images: Tensor) -> tuple[Tensor, ...]:
-    """The maps of uint8 [B, 3, H, W] RGB, on the device where network and images are."""
+    """Compute the maps of uint8 [B, 3, H, W] RGB, on the device where network and images are."""
     return describe(signed(images))
 
 
 def feature_distances(restored: tuple[Tensor, ...], truth: tuple[Tensor, ...]) -> Tensor:
-    """Distance of the features of images, float64 [B] of 0 or more; 0 for identical images."""
+    """Return the distance of the features of images, float64 [B] of 0 or more; 0 for identical images."""
     return feature_distance(restored, truth).double()
 
 
 def signed(images: Tensor) -> Tensor:
-    """uint8 [B, 3, H, W] -> float32 in [-1, 1], as networks take images.
+    """Convert uint8 [B, 3, H, W] to float32 in [-1, 1], as networks take images.
 
-    Channels lie innermost: MobileNetV2 on a CPU is more than twice as fast so.
+    Channels lie innermost: MobileNetV2 is faster on a CPU with this layout.
     """
     if images.dtype != torch.uint8:
         raise RestorationError(f"images are {images.dtype}; wanted uint8, so that every restorer is judged quantised")
@@ -37,12 +37,12 @@ def signed(images: Tensor) -> Tensor:
 
 
 def frechet_distance(features_a: Float32 | Float64, features_b: Float32 | Float64) -> float:
-    """Distance of two crowds by mean and covariance of their features (Heusel et al. 2017), 0 or more.
+    """Return the distance of two sets by mean and covariance of their features (Heusel et al. 2017), 0 or more.
 
     Args:
         features_a: pooled features [n, d], any n of 2 or more. With fewer faces than dimensions the covariance is
-            singular: the distance then still orders crowds of the same size, but its value depends on that size.
-        features_b: likewise [m, d].
+            singular: the distance then still orders sets of the same size, but its value depends on that size.
+        features_b: pooled features [m, d] of the other set.
 
     Raises:
         RestorationError: the features have another shape, or are not finite.
@@ -54,11 +54,11 @@ def frechet_distance(features_a: Float32 | Float64, features_b: Float32 | Float6
     one, two = np.cov(first, rowvar=False, ddof=1), np.cov(second, rowvar=False, ddof=1)
     one, two = np.atleast_2d(one), np.atleast_2d(two)
     squared = float(shift @ shift) + float(np.trace(one) + np.trace(two)) - 2 * _trace_of_root(one, two)
-    return max(0.0, squared)  # rounding takes equal crowds a little below
+    return max(0.0, squared)  # rounding takes equal sets a little below
 
 
 def _trace_of_root(one: Float64, two: Float64) -> float:
-    """Trace of the square root of a product of covariances: the sum of roots of eigenvalues of a symmetric twin.
+    """Return the trace of the square root of a product of covariances, from the eigenvalues of a symmetric twin.
 
     With one = R R, the eigenvalues of (one two) are those of (R two R), which is symmetric: no complex roots, and
     none that fail on singular matrices, as they do when the root of the product is taken directly.

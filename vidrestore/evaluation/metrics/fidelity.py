@@ -1,6 +1,6 @@
 """Restored faces against the truth, pixel by pixel: PSNR, SSIM and sharpness.
 
-Images are [B, 3, H, W] RGB, either floating point in [0, 1] or uint8 in [0, 255]; both give the same numbers, for
+Images are [B, 3, H, W] RGB, either floating point in [0, 1] or uint8 in [0, 255]; both give the same numbers, since
 all is computed in float64 with white at 1. Every function is pure, gives one value an image, float64 [B] on the
 device of the images, and works without gradients.
 """
@@ -29,7 +29,7 @@ _FAINTEST: Final = 1e-6
 
 
 def psnr(restored: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal to noise ratio in dB, float64 [B]; infinite where the images are identical.
+    """Return the peak signal to noise ratio in dB, float64 [B]; infinite where the images are identical.
 
     The mean over several images is `mean_psnr`, which caps what is infinite.
     """
@@ -38,12 +38,12 @@ def psnr(restored: Tensor, truth: Tensor) -> Tensor:
 
 
 def mean_psnr(decibels: Tensor) -> float:
-    """The mean in dB of values of `psnr` [n], each capped at `PSNR_CEILING_DECIBELS`."""
+    """Return the mean in dB of values of `psnr` [n], each capped at `PSNR_CEILING_DECIBELS`."""
     return float(decibels.clamp(max=PSNR_CEILING_DECIBELS).mean())
 
 
 def ssim(restored: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity, float64 [B] in [-1, 1]: the mean over R, G and B, Gaussian window of sigma 1.5.
+    """Return the structural similarity, float64 [B] in [-1, 1]: mean over R, G and B, Gaussian window of sigma 1.5.
 
     The numbers are those of scikit-image with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`:
     windows that reach over the border are left out.
@@ -63,7 +63,7 @@ def ssim(restored: Tensor, truth: Tensor) -> Tensor:
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Energy of fine detail in the inner face, float64 [B], white squared: the mean square of luma's Laplacian.
+    """Return the energy of fine detail in the inner face, float64 [B], white squared: mean square of luma's Laplacian.
 
     The images are aligned faces. Noise is fine detail too: a noisy picture is "sharper" than a clean one.
     """
@@ -76,7 +76,7 @@ def sharpness(images: Tensor) -> Tensor:
 
 
 def sharpness_ratio(restored: Tensor, truth: Tensor) -> Tensor:
-    """Sharpness as a share of the truth's, float64 [B]: 1 is as sharp as the truth, less is smoother.
+    """Return the sharpness as a share of the truth's, float64 [B]: 1 is as sharp as the truth, less is smoother.
 
     Where both are flat it is 1; a flat truth otherwise counts with the least energy that is not flat.
     """
@@ -94,7 +94,7 @@ def _pair(restored: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _unit(images: Tensor) -> Tensor:
-    """Float64 [B, 3, H, W] with white at 1, of either kind of image."""
+    """Convert either kind of image to float64 [B, 3, H, W] with white at 1."""
     if images.dim() != 4 or images.shape[1] != 3 or not images.numel():  # noqa: PLR2004  [B, 3, H, W]
         raise RestorationError(f"images are {list(images.shape)}; wanted [B, 3, H, W] RGB, float in [0, 1] or uint8")
     scale = 255 if images.dtype == torch.uint8 else 1
@@ -107,15 +107,15 @@ def _luma(images_BCHW: Tensor) -> Tensor:
 
 
 def _blur(images_BCHW: Tensor) -> Tensor:
-    """Gaussian means of all windows within the picture: [B, C, H - 10, W - 10]."""
+    """Compute the Gaussian means of all windows within the image: [B, C, H - 10, W - 10]."""
     vertical, horizontal = (_bands(side, images_BCHW) for side in images_BCHW.shape[2:])
     return vertical @ images_BCHW @ horizontal.T
 
 
 def _bands(side: int, like: Tensor) -> Tensor:
-    """float64 [side - 10, side]: each row is the window, one place further on.
+    """Return float64 [side - 10, side]: each row is the window, one place further on.
 
-    As a matrix, for convolutions in float64 are three times as slow on a CPU, and TF32 on CUDA in float32.
+    A matrix, since convolutions in float64 are slower on a CPU, and those in float32 use TF32 on CUDA.
     """
     offsets = (
         torch.arange(side, device=like.device) - torch.arange(side - 2 * _SSIM_RADIUS, device=like.device)[:, None]

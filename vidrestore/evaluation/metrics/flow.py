@@ -1,4 +1,4 @@
-"""Where every pixel came from: dense flow between two pictures of the truth, and where it can be believed."""
+"""Dense flow between two frames of the truth, and where it is reliable."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,14 +11,14 @@ from vidrestore.evaluation.metrics.regions import Region
 from vidrestore.types import Float32, UInt8
 
 _SLACK_SHARE, _SLACK_SQUARED_PIXELS = 0.01, 0.5
-"""Of the check of Sundberg et al. 2011, with which Ruder et al. 2016 and Lai et al. 2018 find occlusions."""
+"""Tolerances of the check of Sundberg et al. 2011, with which Ruder et al. 2016 and Lai et al. 2018 find occlusions."""
 SHORTEST_SIDE: Final = 16
 """Pixels; smaller pictures do not hold the patches that the flow matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How the truth moved from the frame before to this one."""
+    """Motion of the truth from the frame before to this one."""
 
     to_before: Float32 = field(repr=False)
     """float32 [h, w, 2], (x, y) in pixels: what is at p now was at p + to_before[p]. Exactly 0 where nothing moved."""
@@ -27,13 +27,13 @@ class Motion:
 
 
 def motion_between(before: UInt8, now: UInt8) -> Motion:
-    """The motion between two grey pictures, uint8 [h, w], by dense inverse search (Kroeger et al. 2016)."""
+    """Compute the motion between two grey pictures, uint8 [h, w], by dense inverse search (Kroeger et al. 2016)."""
     back = flow_between(now, before)
     return Motion(back, agreement(back, flow_between(before, now)))
 
 
 def flow_between(start: UInt8, end: UInt8) -> Float32:
-    """float32 [h, w, 2], (x, y) in pixels: what is at p in `start` is at p + flow[p] in `end`; both uint8 [h, w].
+    """Compute float32 [h, w, 2], (x, y) in pixels: what is at p in `start`, uint8 [h, w], is at p + flow[p] in `end`.
 
     Pictures with a side below `SHORTEST_SIDE`, and identical ones, have no motion.
     """
@@ -46,7 +46,7 @@ def flow_between(start: UInt8, end: UInt8) -> Float32:
 
 
 def agreement(back: Float32, forth: Float32) -> Region:
-    """Where a flow and the flow the other way round, both [h, w, 2], undo each other: elsewhere something is hidden.
+    """Return where a flow and its reverse, both [h, w, 2], undo each other: elsewhere something is hidden.
 
     |back + forth'|^2 <= 0.01 (|back|^2 + |forth'|^2) + 0.5 px^2, where forth' is `forth` at the end of `back`, and that
     end lies within the picture.
@@ -62,7 +62,7 @@ def agreement(back: Float32, forth: Float32) -> Region:
 
 
 def warp(picture: Float32, flow: Float32) -> Float32:
-    """`picture` [h, w] or [h, w, c] at p + flow[p] for every p, bilinear; the edge goes on beyond the picture."""
+    """Sample `picture` [h, w] or [h, w, c] at p + flow[p] for every p, bilinear; its edge is repeated beyond it."""
     places = flow + _grid(*flow.shape[:2])
     across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
     moved = cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -71,7 +71,7 @@ def warp(picture: Float32, flow: Float32) -> Float32:
 
 @lru_cache(maxsize=2)
 def _grid(height: int, width: int) -> Float32:
-    """float32 [h, w, 2]: every pixel's own place, (x, y)."""
+    """Return every pixel's own place (x, y), float32 [h, w, 2]."""
     rows, columns = np.indices((height, width), np.float32)
     grid: Float32 = np.dstack([columns, rows])
     grid.setflags(write=False)

@@ -14,12 +14,12 @@ Embed = Callable[[Tensor], Tensor]
 
 @torch.inference_mode()
 def embeddings_of(embed: Embed, images: Tensor) -> Tensor:
-    """The embeddings [B, D] of aligned faces uint8 [B, 3, S, S] RGB, on the device where network and images are."""
+    """Compute the embeddings [B, D] of aligned faces uint8 [B, 3, S, S] RGB, on the device of network and images."""
     return embed(signed(images))
 
 
 def cosines(first: Tensor, second: Tensor) -> Tensor:
-    """Cosine of the angle between embeddings [B, D] of any length, float64 [B] in [-1, 1]; 1 for identical faces.
+    """Return the cosine between embeddings [B, D] of any length, float64 [B] in [-1, 1]; 1 for identical faces.
 
     Raises:
         RestorationError: the shapes differ, or a row has no length.

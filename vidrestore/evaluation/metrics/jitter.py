@@ -1,4 +1,4 @@
-"""Whether features tremble: landmarks of a film against the truth's, over three frames."""
+"""Landmark jitter: landmarks of a video against the truth's, over three frames."""
 
 import math
 
@@ -12,13 +12,13 @@ FRAMES = 3
 
 
 def landmark_jitter(offsets: Float32 | Float64, eye_distance: float) -> float:
-    """Second difference over three consecutive frames, per cent of the eye distance, 0 or more; 0 is steady.
+    """Return the second difference over three consecutive frames, per cent of the eye distance, 0 or more; 0 is steady.
 
     The root mean square over the five points of |o(t - 2) - 2 o(t - 1) + o(t)|. What moves evenly does not count, and
     what the truth does is not in the offsets: a constant error and a drift are no jitter.
 
     Args:
-        offsets: [3, 5, 2], pixels: a film's landmarks less the truth's, in frames that follow each other.
+        offsets: [3, 5, 2], pixels: a video's landmarks less the truth's, in consecutive frames.
         eye_distance: in the same pixels, above 0.
 
     Raises:

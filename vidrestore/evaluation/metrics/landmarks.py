@@ -21,10 +21,10 @@ _STRAY: Final = 0.75
 """Mean distance from the template, in its eye distances, of landmarks that are another face's; a profile's are 0.6."""
 _POSES: Final = ((0, 1, 0, 0), (4, 0.9, 4, -5), (-5, 0.85, -5, 2), (2, 0.95, 5, 4))
 """Degrees, scale, and shift (x, y) in 256ths of the side, of the copies that a face is looked at in. A detector's error
-changes with the place of a face in its grid and with its size, so that the mean of some looks has less of it."""
+changes with the place of a face in its grid and with its size, so that the mean over several copies has less of it."""
 _POSE_SIDE: Final = 256
 _MIRRORED: Final = (1, 0, 2, 4, 3)
-"""The point of a mirrored face that is each point of the face."""
+"""For each point of a face, the index of its counterpart in the mirrored face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class LandmarkErrors:
 
     @property
     def mean_percent(self) -> float:
-        """Of the faces found in both; NaN where there are none."""
+        """Mean error of the faces found in both; NaN where there are none."""
         return statistics.fmean(self.percents) if self.percents else math.nan
 
     def __add__(self, other: "LandmarkErrors") -> "LandmarkErrors":
-        """The faces of both."""
+        """Return the errors of the faces of both."""
         return LandmarkErrors(self.percents + other.percents, self.missed + other.missed, self.unknown + other.unknown)
 
 
 def find_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | None]:
-    """The landmarks of each aligned face, float32 [5, 2] in its pixels, or None where the detector finds none.
+    """Find the landmarks of each aligned face, float32 [5, 2] in its pixels, or None where the detector finds none.
 
     Args:
         detect: the detector.
@@ -59,7 +59,7 @@ def find_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | No
 
 
 def steady_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | None]:
-    """The landmarks of each aligned face, as `find_landmarks`, with less of the detector's own noise.
+    """Find the landmarks of each aligned face, as `find_landmarks`, with less of the detector's own noise.
 
     The mean over eight looks at slightly turned, smaller and shifted copies, half of them mirrored, so that a mirrored
     face has exactly mirrored landmarks up to rounding. Looks that find no face, or only a neighbour's, do not count.
@@ -70,7 +70,7 @@ def steady_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | 
 
 
 def believable(landmarks: Float32 | None, side: int) -> Float32 | None:
-    """Landmarks in a crop of `side` pixels, or None where they are another face's that looks into it."""
+    """Return landmarks in a crop of `side` pixels, or None where they are those of a neighbouring face."""
     if landmarks is None:
         return None
     template = TEMPLATE * side - 0.5
@@ -92,7 +92,7 @@ def landmark_errors(restored: Iterable[Float32 | None], truth: Iterable[Float32 
 
 
 def landmark_error(found: Float32 | Float64, wanted: Float32 | Float64) -> float:
-    """Mean Euclidean distance of five points [5, 2], per cent of the distance between the wanted eyes.
+    """Return the mean Euclidean distance of five points [5, 2], per cent of the distance between the wanted eyes.
 
     Raises:
         RestorationError: the points have another shape, or the wanted eyes coincide.
@@ -116,20 +116,20 @@ def _nearest(faces: Sequence[Detection], side: int) -> Float32 | None:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A copy of a crop that shows the same face otherwise."""
+    """A transformed copy of a crop."""
 
     to_copy: Float64
     """float64 [2, 3], crop pixels -> pixels of the copy, which is as large."""
     mirrored: bool
 
     def copy(self, image: UInt8) -> UInt8:
-        """uint8 [S, S, 3], of one like it."""
+        """Return the copy of a crop, uint8 [S, S, 3]."""
         size = image.shape[1::-1]
         copy = cv2.warpAffine(image, self.to_copy, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(copy, np.uint8)
 
     def back(self, landmarks: Float32) -> Float32:
-        """Landmarks in the copy [5, 2] -> in the crop."""
+        """Map landmarks [5, 2] from the copy to the crop."""
         to_crop = np.asarray(cv2.invertAffineTransform(self.to_copy), np.float64)
         points: Float32 = (landmarks @ to_crop[:, :2].T + to_crop[:, 2]).astype(np.float32)
         return points[list(_MIRRORED)] if self.mirrored else points
@@ -137,7 +137,7 @@ class _Look:
 
 @lru_cache(maxsize=4)
 def _looks(side: int) -> tuple[_Look, ...]:
-    """At crops of so many pixels; the first is at the crop as it is."""
+    """Return the looks at crops of so many pixels; the first is at the crop as it is."""
     middle = (side - 1) / 2
     looks = []
     for degrees, scale, *shift in _POSES:

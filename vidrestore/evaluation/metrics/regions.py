@@ -1,4 +1,4 @@
-"""A picture of a film against the truth within a region: PSNR and SSIM of some of its pixels.
+"""A frame of a video against the truth within a region: PSNR and SSIM of some of its pixels.
 
 Pictures are uint8 [h, w, 3] RGB, regions bool [h, w]. All functions are pure.
 """
@@ -25,7 +25,7 @@ _LUMINANCE, _CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def region_psnr(picture: UInt8, truth: UInt8, region: Region) -> float | None:
-    """Peak signal to noise ratio over the pixels of a region, dB; infinite where they are identical.
+    """Return the peak signal to noise ratio over the pixels of a region, dB; infinite where they are identical.
 
     Higher is closer. None for a region of fewer than `LEAST_PIXELS`.
 
@@ -40,17 +40,17 @@ def region_psnr(picture: UInt8, truth: UInt8, region: Region) -> float | None:
 
 
 def region_mean(values: Float32, region: Region) -> float | None:
-    """The mean of values [h, w] over a region; None for a region of fewer than `LEAST_PIXELS`."""
+    """Return the mean of values [h, w] over a region; None for a region of fewer than `LEAST_PIXELS`."""
     return float(values[region].mean(dtype=np.float64)) if measurable(region) else None
 
 
 def measurable(region: Region) -> bool:
-    """Whether a region holds enough pixels for a mean."""
+    """Return whether a region holds enough pixels for a mean."""
     return int(np.count_nonzero(region)) >= LEAST_PIXELS
 
 
 def ssim_map(picture: UInt8, truth: UInt8) -> Float32:
-    """Structural similarity around every pixel (Wang et al. 2004): float32 [h, w] in [-1, 1], 1 where identical.
+    """Compute the structural similarity around every pixel (Wang et al. 2004): float32 [h, w] in [-1, 1], 1: identical.
 
     Gaussian window of 11 x 11 and sigma 1.5, mean over R, G and B. Windows reach over the border of a region, so that
     its edge counts, and are mirrored at the border of the picture.

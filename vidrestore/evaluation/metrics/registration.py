@@ -1,7 +1,7 @@
-"""How a film's picture as a whole lies on the truth: where its gate put it and how its lamp lit it.
+"""Registration of a video's whole frame with the truth's: shift by its gate, brightness by its lamp.
 
 Luma is float32 [h, w] in grey levels, 0..255. All functions are pure. What weaves and flickers in the input does so in
-every film that keeps its pictures in place, and is no fault of theirs.
+every video that keeps its pictures in place, and is no fault of theirs.
 """
 
 from dataclasses import dataclass
@@ -22,45 +22,45 @@ _LONGEST_SIDE: Final = 640
 _FARTHEST: Final = 0.03
 """Share of the longer side; what is shifted by more was found by chance."""
 _LEAST_GAIN, _MOST_GAIN = 0.5, 2.0
-"""Beyond these it is another picture."""
+"""Bounds of the gain: beyond these it is another picture."""
 _DARKEST, _BRIGHTEST = 8, 247
 """Grey levels beyond which grain and lamp are cut off, so that light is no line."""
 _FLAT: Final = 1.0
-"""Grey levels: a truth that deviates by less from its mean shows nothing to tell light by."""
+"""Grey levels: a truth that deviates by less from its mean shows nothing to measure light by."""
 _GRAIN_SIGMA: Final = 2.0
-"""Pixels of blur before light and change are compared, against grain and for films that lost detail."""
+"""Pixels of blur before light and change are compared, against grain and for videos that lost detail."""
 _MOST_LEFT: Final = 0.98
-"""Share of a film's change that may be left without its sway; chance explains some of it, a gate most."""
+"""Share of a video's change that may be left without its sway; chance explains some of it, a gate most."""
 _CRITERIA: Final = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-5)
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A frame of a film against the same frame of the truth."""
+    """A frame of a video against the same frame of the truth."""
 
     shift: Float64
-    """float64 [2], (x, y) in frame pixels: what is at p in the truth is at p + shift in the film."""
+    """float64 [2], (x, y) in frame pixels: what is at p in the truth is at p + shift in the video."""
     gain: float
-    """Of the light: film luma = gain * truth luma + offset."""
+    """Gain of the light: video luma = gain * truth luma + offset."""
     offset: float
     """Grey levels."""
     found: bool = True
-    """Whether shift and light could both be told; otherwise they count as none."""
+    """Whether shift and light could both be measured; otherwise they count as none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sway:
-    """What a film's whole picture did between two frames that the truth did not."""
+    """Change of a video's whole picture between two frames that the truth does not show."""
 
     to_before: Float64
     """float64 [2], (x, y) in frame pixels: what the truth leaves at p was at p + to_before."""
     gain: float
-    """Of the light: luma before = gain * luma now + offset."""
+    """Gain of the light: luma before = gain * luma now + offset."""
     offset: float
     """Grey levels."""
 
     def taken_out(self, now: Float32, before: Float32) -> tuple[Float32, Float32, Region]:
-        """Both frames of a film as if it had not swayed, and where they can be compared.
+        """Return both frames of a video as if it had not swayed, and where they can be compared.
 
         This frame, in the light of the one before and cut off at 0 and 255; the frame before, in the place of this one,
         bicubic; bool [h, w], where it was not beyond its edge. What did not sway comes back as it is, exactly.
@@ -68,7 +68,7 @@ class Sway:
         return self._lit(now), shifted(before, self.to_before), self._within(*before.shape)
 
     def light(self, level: float) -> float:
-        """What becomes of a grey level."""
+        """Apply gain and offset to a grey level."""
         return self.gain * level + self.offset
 
     def _lit(self, now: Float32) -> Float32:
@@ -89,9 +89,9 @@ def _nowhere() -> Float64:
 
 
 ALIGNED: Final = Registration(_nowhere(), 1.0, 0.0)
-"""A film that lies on the truth, in its light."""
+"""Registration of a video that lies on the truth, in its light."""
 STEADY: Final = Sway(_nowhere(), 1.0, 0.0)
-"""A film that does not sway."""
+"""Sway of a video that does not sway."""
 _UNKNOWN: Final = Registration(_nowhere(), 1.0, 0.0, found=False)
 
 
@@ -99,7 +99,7 @@ def register(film: Float32, truth: Float32) -> Registration:
     """Lay a frame on that of the truth: a shift (Evangelidis & Psarakis 2008), then a line of light, least squares.
 
     Identical pictures are `ALIGNED`, exactly. A flat truth, a shift of more than 3 % of the longer side, and a gain
-    outside 0.5..2 tell nothing.
+    outside 0.5..2 count as not found.
 
     Raises:
         RestorationError: the pictures are not of one size.
@@ -118,17 +118,17 @@ def register(film: Float32, truth: Float32) -> Registration:
 
 
 def sway_between(before: Registration, now: Registration) -> Sway:
-    """What happened from one frame to the next; exactly nothing between equal ones."""
+    """Return the sway from one frame to the next; exactly none between equal ones."""
     gain = before.gain / now.gain
     return Sway(before.shift - now.shift, gain, before.offset - gain * now.offset)
 
 
 def shows(now: Float32, before: Float32, sway: Sway, motion: Motion, still: Region) -> bool:
-    """Whether two frames of the film that was registered differ less once its sway is taken out.
+    """Return whether two frames of the registered video differ less once its sway is taken out.
 
-    Registration is never exact, and the lag of a codec behind what moves pulls at it: all films would be charged for
+    Registration is never exact, and the lag of a codec behind what moves pulls at it: all videos would be charged for
     that where the input does not sway. So it has to show where the truth is still, or where too little is, along its
-    motion. Grain is blurred first, for being moved by parts of pixels would smooth it.
+    motion. Grain is blurred first, since moving it by parts of pixels would smooth it.
     """
     now, before = _grainless(now), _grainless(before)
     swayless_now, swayless_before, within = sway.taken_out(now, before)
@@ -139,7 +139,7 @@ def shows(now: Float32, before: Float32, sway: Sway, motion: Motion, still: Regi
 
 
 def shifted(picture: Float32, shift: Float64) -> Float32:
-    """`picture` [h, w] at p + shift (x, y) for every p, bicubic; the edge goes on beyond it. Itself without a shift."""
+    """Sample `picture` [h, w] at p + shift (x, y), bicubic, its edge repeated; without a shift return it unchanged."""
     if not shift.any():
         return picture
     matrix = np.column_stack([np.eye(2), shift])
@@ -161,7 +161,7 @@ def _shrunk(picture: Float32) -> Float32:
 
 
 def _shift(film: Float32, truth: Float32) -> Float64 | None:
-    """float64 [2], or None where none was found that can be believed."""
+    """Find the shift, float64 [2], or None where no reliable one was found."""
     start = np.eye(2, 3, dtype=np.float32)
     try:
         _, found = cv2.findTransformECC(truth, film, start, cv2.MOTION_TRANSLATION, _CRITERIA)
@@ -172,7 +172,7 @@ def _shift(film: Float32, truth: Float32) -> Float64 | None:
 
 
 def _light(film: Float32, truth: Float32) -> tuple[float, float] | None:
-    """Gain and offset that take the truth to the film, or None where they cannot be told or are another picture's."""
+    """Fit gain and offset from the truth to the video; None where they cannot be measured or are another picture's."""
     lit, dark = _grainless(film), _grainless(truth)
     unclipped: Region = np.logical_and.reduce([(one >= _DARKEST) & (one <= _BRIGHTEST) for one in (lit, dark)])
     if not measurable(unclipped):

@@ -1,4 +1,4 @@
-"""Whether it shows where a face was pasted in: gradients across the border of its mask that the truth has not."""
+"""Visibility of a pasted face's border: gradients across the border of its mask that the truth lacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,16 +25,16 @@ class Ring:
     """The surroundings of a mask's border, in cells."""
 
     rows: NDArray[np.intp] = field(repr=False)
-    """[n], of the ring's pixels."""
+    """[n], rows of the ring's pixels."""
     columns: NDArray[np.intp] = field(repr=False)
     normals: Float32 = field(repr=False)
-    """float32 [n, 2], (x, y), unit length, outwards."""
+    """float32 [n, 2], (x, y): normals of unit length, outwards."""
     cells: NDArray[np.intp] = field(repr=False)
-    """[n], 0..179: sector * 10 + level."""
+    """[n], 0..179: cell of each pixel, sector * 10 + level."""
 
 
 def ring_around(mask: Float32) -> Ring:
-    """The ring around the contour 0.5 of a mask, float32 [S, S] in 0..1.
+    """Return the ring around the contour 0.5 of a mask, float32 [S, S] in 0..1.
 
     Raises:
         RestorationError: the mask has no such contour.
@@ -58,7 +58,7 @@ def ring_around(mask: Float32) -> Ring:
 
 
 def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
-    """Gradient energy across the ring beyond that of other films, (grey levels per crop pixel)^2; 0 is no seam.
+    """Return gradient energy across the ring beyond that of other videos, (grey levels per crop pixel)^2; 0 is no seam.
 
     After a light blur, the gradient along the ring's normal is averaged over cells of 20 degrees and a tenth of the
     ring's width, in which texture and noise cancel for the most part and a seam, which runs along the ring, does not.
@@ -67,8 +67,8 @@ def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
 
     Args:
         luma: float32 [S, S] of the aligned face, grey levels 0..255.
-        others: likewise, one or more: the truth, whose edges are no seams; also the input, round whose own edges the
-            face was pasted.
+        others: one or more lumas of the same kind: the truth, whose edges are no seams; also the input, around whose
+            own edges the face was pasted.
         ring: of `ring_around` for a mask of the same size.
 
     Raises:
@@ -76,18 +76,18 @@ def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
     """
     shapes = [list(crop.shape) for crop in (luma, *others)]
     if len(shapes) == 1 or any(shape != shapes[0] for shape in shapes) or luma.ndim != 2:  # noqa: PLR2004  [S, S]
-        raise RestorationError(f"crops are {shapes}; wanted [S, S] of two films or more")
+        raise RestorationError(f"crops are {shapes}; wanted [S, S] of two videos or more")
     known = np.max([_sector_energies(other, ring) for other in others], axis=0)
     return float(np.maximum(_sector_energies(luma, ring) - known, 0).mean())
 
 
 def _slopes(picture: Float32) -> tuple[Float32, Float32]:
-    """Central differences down and across, float32 [S, S] each, per pixel."""
+    """Compute central differences down and across, float32 [S, S] each, per pixel."""
     return np.asarray(np.gradient(picture, axis=0), np.float32), np.asarray(np.gradient(picture, axis=1), np.float32)
 
 
 def _sector_energies(luma: Float32, ring: Ring) -> Float64:
-    """float64 [18], (grey levels per pixel)^2."""
+    """Return the energy of each sector, float64 [18], (grey levels per pixel)^2."""
     smooth = np.asarray(cv2.GaussianBlur(luma, (0, 0), _BLUR_SHARE * luma.shape[0]), np.float32)
     down, across = _slopes(smooth)
     slope = across[ring.rows, ring.columns] * ring.normals[:, 0] + down[ring.rows, ring.columns] * ring.normals[:, 1]

@@ -1,7 +1,7 @@
-"""How steady a film is: what changes in it from frame to frame that does not change in the truth.
+"""Steadiness of a video: changes from frame to frame that the truth does not show.
 
-Luma is float32 [h, w] in grey levels, 0..255; regions are bool [h, w]. All functions are pure. Blur wins against warp
-error and flicker both: show sharpness beside them.
+Luma is float32 [h, w] in grey levels, 0..255; regions are bool [h, w]. All functions are pure. Blur lowers warp
+error and flicker both: show sharpness with them.
 """
 
 from typing import Final
@@ -19,30 +19,30 @@ from vidrestore.types import Float32, UInt8
 STILL_LEVELS: Final = 2.0
 """Grey levels by which the truth may change where it counts as still: what a codec of good quality does."""
 STILL_PIXELS: Final = 0.25
-"""Pixels by which it may move."""
+"""Pixels by which the truth may move where it counts as still."""
 _AROUND: Final = (5, 5)
 """Pixels around a still one must be still too: an edge that moves changes only itself."""
 
 
 def luma(picture: UInt8) -> Float32:
-    """uint8 [h, w, 3] RGB -> float32 [h, w], grey levels 0..255 by ITU-R BT.601, unrounded."""
+    """Convert uint8 [h, w, 3] RGB to float32 [h, w], grey levels 0..255 by ITU-R BT.601, unrounded."""
     return np.asarray(cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def warp_error(now: Float32, before: Float32, motion: Motion, region: Region) -> float | None:
-    """Mean absolute difference of a frame and the one before it moved along with the truth, grey levels 0..255.
+    """Return the mean absolute difference of a frame and its predecessor, moved with the truth; grey levels 0..255.
 
     After Lai et al. 2018, who sum squares: the mean over the region's pixels that the truth shows in both frames of
-    |now(p) - before(p + motion(p))|. Lower is steadier; 0 for a frozen film. A perfect film does not reach 0, for flow
-    and interpolation err: compare with the truth's own. None where fewer than 64 pixels are left.
+    |now(p) - before(p + motion(p))|. Lower is steadier; 0 for a frozen video. A perfect video does not reach 0, since
+    flow and interpolation err: compare with the truth's own. None where fewer than 64 pixels are left.
     """
     return mean_change(now, warp(before, motion.to_before), region & motion.visible)
 
 
 def mean_change(now: Float32, before: Float32, region: Region) -> float | None:
-    """Mean absolute difference of two frames over a region, grey levels 0..255.
+    """Return the mean absolute difference of two frames over a region, grey levels 0..255.
 
-    Over still pixels of the truth this is *flicker*: lower is steadier; 0 for a frozen film. None where the region
+    Over still pixels of the truth this is *flicker*: lower is steadier; 0 for a frozen video. None where the region
     holds fewer than 64 pixels.
     """
     _check(now, before)
@@ -50,7 +50,7 @@ def mean_change(now: Float32, before: Float32, region: Region) -> float | None:
 
 
 def still_pixels(now: Float32, before: Float32, motion: Motion) -> Region:
-    """Where the truth neither changes nor moves between two frames.
+    """Return where the truth neither changes nor moves between two frames.
 
     There it changes by `STILL_LEVELS` at most in all pixels of a window of 5 x 5, after a Gaussian blur of sigma 1 px
     against grain, and moves by `STILL_PIXELS` at most.
@@ -66,10 +66,10 @@ def still_pixels(now: Float32, before: Float32, motion: Motion) -> Region:
 def temporal_feature_distances(
     now: tuple[Tensor, ...], before: tuple[Tensor, ...], truth_now: tuple[Tensor, ...], truth_before: tuple[Tensor, ...]
 ) -> Tensor:
-    """|d(now, before) - d(truth now, truth before)| of aligned faces, float64 [B], 0 or more; 0 is best.
+    """Return |d(now, before) - d(truth now, truth before)| of aligned faces, float64 [B], 0 or more; 0 is best.
 
     After tLP of Chu et al. 2020, with the distance of `features.feature_distances` (MobileNetV2) in place of LPIPS: how
-    much more, or less, a face changes than it should. Each argument is what `features.features_of` gave.
+    much more, or less, a face changes than it should. Each argument is a result of `features.features_of`.
     """
     return (feature_distances(now, before) - feature_distances(truth_now, truth_before)).abs()
 

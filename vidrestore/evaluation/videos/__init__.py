@@ -1,1 +1,1 @@
-"""`vidrestore metrics`: how well and how steadily a film's faces were restored, against the film as it should be."""
+"""`vidrestore metrics`: how well and how steadily a video's faces were restored, against the reference video."""

@@ -1,4 +1,4 @@
-"""Films read in step: for every frame of the reference, the frame of another film that should look like it."""
+"""Videos read in step: for every frame of the reference, the frame of another video that should look like it."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,13 +11,13 @@ from vidrestore.types import Frame
 
 
 class AlignedReader:
-    """A film beside the reference; both are open, and `reader` is at its beginning.
+    """A video that is read in step with the reference; both are open, and `reader` is at its beginning.
 
-    Times count from each film's first frame, for containers begin where they like, and may differ by one tick of
-    each container's clock, for each rounds to its own.
+    Times count from each video's first frame, since containers begin where they like, and may differ by one tick of
+    each container's clock, since each rounds to its own.
 
     Raises:
-        InputError: the films do not show pictures of one size.
+        InputError: the videos do not show pictures of one size.
     """
 
     def __init__(self, path: Path, reader: VideoReader, reference: VideoInfo) -> None:
@@ -31,51 +31,51 @@ class AlignedReader:
         if ours != theirs:
             raise InputError(
                 f"{path} shows {ours} and {reference.path} {theirs}; metrics compare pictures of one size, so scale "
-                "one of the films first"
+                "one of the videos first"
             )
 
     @property
     def statistics(self) -> ReadStatistics:
-        """What became of its packets so far."""
+        """Statistics of the video's packets so far."""
         return self._reader.statistics
 
     def beside(self, frame: Frame) -> Frame:
-        """The next frame of this film, which is that of `frame`; frames of the reference come one by one, in order.
+        """Read the next frame, the counterpart of `frame`; the reference's frames come one by one, in order.
 
         Raises:
-            InputError: this film has ended, or its frame is of another time.
+            InputError: this video has ended, or its frame is of another time.
         """
         mine = next(self._frames, None)
         if mine is None:
             raise InputError(
-                f"{self.path} ends after {self._seen} frames and {self._reference.path} goes on; metrics compare films "
-                "frame by frame, so give films of the same frames"
+                f"{self.path} ends after {self._seen} frames and {self._reference.path} goes on; metrics compare "
+                "videos frame by frame, so give videos of the same frames"
             )
         self._seen += 1
         here, there = _since(mine, self._reader.info), _since(frame, self._reference)
         if abs(here - there) > self._tolerance:
             raise InputError(
                 f"frame {frame.index} of {self.path} comes {float(here):.4f} s after its first and that of "
-                f"{self._reference.path} {float(there):.4f} s; metrics compare films frame by frame, so give films "
+                f"{self._reference.path} {float(there):.4f} s; metrics compare videos frame by frame, so give videos "
                 "with the same timestamps"
             )
         return mine
 
     def end(self) -> None:
-        """The reference has ended.
+        """Check that this video ends where the reference ended.
 
         Raises:
-            InputError: this film goes on.
+            InputError: this video goes on.
         """
         if next(self._frames, None) is not None:
             raise InputError(
-                f"{self._reference.path} ends after {self._seen} frames and {self.path} goes on; metrics compare films "
-                "frame by frame, so give films of the same frames"
+                f"{self._reference.path} ends after {self._seen} frames and {self.path} goes on; metrics compare "
+                "videos frame by frame, so give videos of the same frames"
             )
 
 
 def losses(path: Path, read: ReadStatistics) -> tuple[str, ...]:
-    """What of a film could not be read, in words: it is not in the figures, or counts against them."""
+    """Describe what of a video could not be read: it is not in the figures, or counts against them."""
     return tuple(f"{path}: {loss}" for loss in read.losses())
 
 
@@ -84,7 +84,7 @@ def _since(frame: Frame, info: VideoInfo) -> Fraction:
 
 
 def _picture(info: VideoInfo) -> str:
-    """Size and what a viewer does to it, in words: equal words mean that pixels lie upon each other."""
+    """Describe the size and what a viewer does to it: equal descriptions mean that pixels lie upon each other."""
     turned = f" turned by {info.rotation} degrees" if info.rotation else ""
     shape = f" with pixels of {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else ""
     return f"{info.width}x{info.height}{turned}{shape}"

@@ -1,7 +1,7 @@
-"""The comparison: films pass in step, the truth says where its faces are, and every film is measured there.
+"""The comparison: videos pass in step; the truth's faces are found, and every video is measured there.
 
-Of the films only the frames are held that the tracker holds back of the truth, and two of each, three of the truth; of
-what passed, only numbers stay.
+Memory holds the frames of the truth that the tracker holds back, two frames of each video and three of the truth; of
+earlier frames, only numbers stay.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from vidrestore.report import installed_versions
 from vidrestore.types import Frame
 
 OnProgress = Callable[[int, int | None], None]
-"""Called with the frames compared, and those in all where the container of the reference tells."""
+"""Called with the frames compared, and their total number where the reference's container states it."""
 
 
 def compare_videos(
@@ -39,20 +39,20 @@ def compare_videos(
     judges: MetricModels | None = None,
     on_progress: OnProgress | None = None,
 ) -> VideoComparison:
-    """Compare films with what they should be.
+    """Compare videos with what they should be.
 
     Args:
-        reference: the truth. Its faces are found and followed, and looked at in the same places in every film.
-        tests: one or more films of the same frames, such as restored ones.
-        degraded: the film that they were restored from, for a row of its own; what its whole picture does, gate weave
-            and lamp flicker, is then taken out of warp error, jitter and flicker of every film but the reference.
+        reference: the truth. Its faces are found and followed, and looked at in the same places in every video.
+        tests: one or more videos of the same frames, such as restored ones.
+        degraded: the video that they were restored from, for a row of its own; what its whole picture does, gate weave
+            and lamp flicker, is then taken out of warp error, jitter and flicker of every video but the reference.
         config: the defaults measure every face that would be restored in full.
         judges: other networks than the package's.
         on_progress: called after every frame.
 
     Raises:
-        ConfigError: no test was given, or a film twice; or the device is not there.
-        InputError: a film cannot be read, or differs in size, number of frames or timestamps.
+        ConfigError: no test was given, or a video twice; or the device is not there.
+        InputError: a video cannot be read, or differs in size, number of frames or timestamps.
         ModelError: weights cannot be had or do not fit.
     """
     config = config or ComparisonConfig()
@@ -63,11 +63,11 @@ def compare_videos(
         judges = judges or load_judges(choose_device(config.device))
         run = _Run(["reference", *(role for _, role in rows)], Viewer(judges, config.crop_size), config)
         for scene in scenes(reader, judges.detect, config):
-            run.take(scene, [scene.frame, *(film.beside(scene.frame) for film in others)])
+            run.take(scene, [scene.frame, *(video.beside(scene.frame) for video in others)])
             if on_progress:
                 on_progress(run.counts["frames"], reader.info.frames)
-        for film in others:
-            film.end()
+        for video in others:
+            video.end()
         run.tracks.end_shot()
         return VideoComparison(
             reference=str(truth),
@@ -85,14 +85,14 @@ def compare_videos(
             films=tuple(run.films([(truth, "reference"), *rows])),
             notes=(
                 *losses(truth, reader.statistics),
-                *(note for film in others for note in losses(film.path, film.statistics)),
+                *(note for video in others for note in losses(video.path, video.statistics)),
             ),
             versions=installed_versions(),
         )
 
 
 class _Run:
-    """All films at one frame, and what is kept of those before: the truth, the input if there is one, the tests."""
+    """All videos at one frame, and what is kept of those before: the truth, the input if there is one, the tests."""
 
     def __init__(self, roles: Sequence[Role], viewer: Viewer, config: ComparisonConfig) -> None:
         self.tracks = TrackRecorder(len(roles), config.piece_frames)
@@ -106,7 +106,7 @@ class _Run:
         self._start: Frame | None = None
 
     def take(self, scene: Scene, frames: Sequence[Frame]) -> None:
-        """Measure a frame: the scene of the truth, and its frame in all films."""
+        """Measure a frame: the scene of the truth, and its frame in all videos."""
         if scene.shot != self._shot:
             self.tracks.end_shot()
             self._before, self._shot = None, scene.shot
@@ -124,7 +124,7 @@ class _Run:
         self._count(scene, views[0])
 
     def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
-        """What was found of each."""
+        """Return the figures of each video."""
         names = _names([path for path, _ in rows])
         measured = zip(names, rows, self._meters, self.tracks.figures, strict=True)
         for name, (path, role), meter, tracks in measured:
@@ -139,18 +139,18 @@ class _Run:
 
 
 def _rows(tests: Sequence[Path | str], degraded: Path | str | None) -> list[tuple[Path, Role]]:
-    """The films beside the reference, in the order of their rows."""
+    """Return the videos other than the reference, in the order of their rows."""
     rows: list[tuple[Path, Role]] = [(Path(degraded), "input")] if degraded is not None else []
     rows += [(Path(path), "test") for path in tests]
     if not tests:
-        raise ConfigError("no film to test was named; give one or more")
+        raise ConfigError("no video to test was named; give one or more")
     twice = [path for path, count in Counter(path for path, _ in rows).items() if count > 1]
     if twice:
-        raise ConfigError(f"{twice[0]} is given twice; name each film once")
+        raise ConfigError(f"{twice[0]} is given twice; name each video once")
     return rows
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """File names, or whole paths where they repeat."""
+    """Return file names, or whole paths where they repeat."""
     counts = Counter(path.name for path in paths)
     return [path.name if counts[path.name] == 1 else str(path) for path in paths]

@@ -21,7 +21,7 @@ class ComparisonConfig(Options):
     """
 
     device: Annotated[
-        str, Field(description="Of the networks: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.")
+        str, Field(description="Device of the networks: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.")
     ] = "auto"
     min_face: Annotated[
         float,
@@ -44,9 +44,7 @@ class ComparisonConfig(Options):
     ] = 960
     piece_frames: Annotated[
         int,
-        Field(
-            ge=2, description="Longer tracks are judged in pieces of so many frames: what is held of each is bounded."
-        ),
+        Field(ge=2, description="Frames of a piece: longer tracks are measured in pieces, so that memory is bounded."),
     ] = 1500
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     shots: ShotConfig = field(default_factory=ShotConfig)

@@ -1,4 +1,4 @@
-"""How much the input sways over a whole film."""
+"""How much the input sways over a whole video."""
 
 import math
 
@@ -24,7 +24,7 @@ class SwayRecorder:
             self._lamp += (step.sway.light(_MID_GREY) - _MID_GREY) ** 2
 
     def figures(self) -> InputSway:
-        """Of all steps so far."""
+        """Return the figures of all steps so far."""
         if not self._steps:
             return InputSway(None, None, self._unknown)
         return InputSway(math.sqrt(self._weave / self._steps), math.sqrt(self._lamp / self._steps), self._unknown)

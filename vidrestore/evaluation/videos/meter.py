@@ -1,4 +1,4 @@
-"""One film, frame by frame: everything of `FrameFigures`."""
+"""One video, frame by frame: everything of `FrameFigures`."""
 
 import statistics
 from collections import deque
@@ -28,7 +28,7 @@ turns away."""
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """Of a film since the frame before, in the fields of `FrameFigures`."""
+    """Changes of a video since the frame before, in the fields of `FrameFigures`."""
 
     warp_error: float | None = None
     flicker_faces: float | None = None
@@ -36,11 +36,11 @@ class _Changes:
 
 
 class VideoMeter:
-    """Measures the frames of one film as they come; holds one frame, and landmarks of three.
+    """Measures the frames of one video as they come; holds one frame, and landmarks of three.
 
     Args:
         crop_size: side of the aligned faces.
-        of_truth: the film is the truth itself: it does not sway as the input does, and its landmarks are measured
+        of_truth: the video is the truth itself: it does not sway as the input does, and its landmarks are measured
             against the smoothed track.
     """
 
@@ -97,7 +97,7 @@ class VideoMeter:
         )
 
     def _jitter(self, step: Step, faces: Faces | None) -> float | None:
-        """Root mean square over the faces whose landmarks were found in this frame and the two before."""
+        """Return the root mean square over the faces whose landmarks were found in this frame and the two before."""
         truth, weave = step.truth.faces, np.zeros(2) if self._of_truth else step.weave
         ids = faces.ids if faces else ()
         for gone in self._offsets.keys() - set(ids):
@@ -123,7 +123,7 @@ class VideoMeter:
         now_rows, before_rows = shared(view, before)
         if not now_rows:
             return None
-        assert truth_before.faces, "the truth's faces are those of every film"  # noqa: S101
+        assert truth_before.faces, "the truth's faces are those of every video"  # noqa: S101
         distances = temporal_feature_distances(
             chosen(view.faces.features, now_rows),
             chosen(before.faces.features, before_rows),
@@ -133,7 +133,7 @@ class VideoMeter:
         return float(distances.mean())
 
     def _seams(self, view: View, *others: View) -> float | None:
-        crops = [film.faces.lumas for film in (view, *others) if film.faces]
+        crops = [video.faces.lumas for video in (view, *others) if video.faces]
         found = [seam_energy(mine, theirs, self._ring) for mine, *theirs in zip(*crops, strict=True)]
         return statistics.fmean(found) if found else None
 

@@ -26,7 +26,7 @@ def write_comparison(comparison: VideoComparison, folder: Path, *, plots: bool =
     """Write `report.json`, `table.md` and the curves; those of an earlier comparison are replaced or removed.
 
     Returns:
-        What was written.
+        The written files.
 
     Raises:
         ConfigError: plots are wanted and matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""A comparison as curves over time: a picture for each question, a panel for each figure, a line for each film."""
+"""A comparison as curves over time: an image for each question, a panel for each figure, a line for each video."""
 
 import importlib.util
 import io
@@ -36,7 +36,7 @@ STEADINESS: Final[tuple[Panel, ...]] = (
 )
 PICTURES: Final = {"likeness.png": LIKENESS, "steadiness.png": STEADINESS}
 _TRIVIAL: Final = frozenset({"psnr_faces", "ssim_faces", "psnr_elsewhere", "identity_cosine", "seam_energy"})
-"""Perfect for the reference against itself: its line would only squeeze the others."""
+"""Figures that are perfect for the reference against itself: its line would only squeeze the others."""
 _WIDTH_INCHES, _PANEL_INCHES, _DOTS_PER_INCH = 10, 1.7, 110
 
 
@@ -57,7 +57,7 @@ def write_plots(comparison: VideoComparison, folder: Path) -> list[Path]:
     """Write the pictures of `PICTURES` as PNG.
 
     Returns:
-        What was written.
+        The written files.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -70,15 +70,15 @@ def write_plots(comparison: VideoComparison, folder: Path) -> list[Path]:
 
 
 def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
-    """Curves of some figures over time, as PNG; frames without a figure are gaps."""
+    """Draw curves of some figures over time, as PNG; frames without a figure are gaps."""
     from matplotlib.figure import Figure  # noqa: PLC0415  an optional part
 
     figure = Figure(figsize=(_WIDTH_INCHES, _PANEL_INCHES * len(panels) + 1), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, text) in zip(axes, panels, strict=True):
-        for number, film in enumerate(comparison.films):
-            if film.role != "reference" or name not in _TRIVIAL:
-                _line(axis, film, name, number)
+        for number, video in enumerate(comparison.films):
+            if video.role != "reference" or name not in _TRIVIAL:
+                _line(axis, video, name, number)
         axis.set_ylabel(text, fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(visible=True, alpha=0.3)
@@ -94,10 +94,10 @@ def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
     return png.getvalue()
 
 
-def _line(axis: "Axes", film: VideoFigures, name: str, number: int) -> None:
-    """A film's own colour, dots included: a figure with gaps on both sides would show no line."""
-    values = [getattr(frame, name) for frame in film.frames]
+def _line(axis: "Axes", video: VideoFigures, name: str, number: int) -> None:
+    """Return a video's line style, dots included: a figure with gaps on both sides would show no line."""
+    values = [getattr(frame, name) for frame in video.frames]
     known = [math.nan if value is None else value for value in values]
-    style = "--" if film.role == "reference" else "-"
-    seconds = [frame.seconds for frame in film.frames]
+    style = "--" if video.role == "reference" else "-"
+    seconds = [frame.seconds for frame in video.frames]
     axis.plot(seconds, known, style, color=f"C{number}", linewidth=1, marker=".", markersize=2, gid=str(number))

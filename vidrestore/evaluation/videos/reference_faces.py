@@ -1,4 +1,4 @@
-"""Where the faces of the truth are: found in every frame, tracked, smoothed, and the same for every film."""
+"""Where the faces of the truth are: found in every frame, tracked, smoothed, and the same for every video."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,9 +32,9 @@ class Scene:
     frame: Frame
     shot: int
     tracks: tuple[FaceTrack, ...]
-    """Large enough to be measured, by rising id."""
+    """Faces large enough to be measured, by rising id."""
     too_small: int
-    """Faces that are not."""
+    """Faces too small to be measured."""
     faces: Region = field(repr=False)
     """bool [h, w], frame pixels: where the mask of a face that is pasted in is at least one half."""
     elsewhere: Region = field(repr=False)
@@ -42,7 +42,7 @@ class Scene:
 
 
 def scenes(frames: Iterable[Frame], detect: Detect, config: ComparisonConfig) -> Iterator[Scene]:
-    """The frames of the truth with their faces; holds what the tracker holds back."""
+    """Yield the frames of the truth with their faces; holds what the tracker holds back."""
     for item in run(Tracker(config.tracker), _detected(frames, detect, config)):
         yield scene_of(item, config)
 
@@ -65,7 +65,7 @@ def scene_of(item: FrameFaces[FaceTrack], config: ComparisonConfig) -> Scene:
 
 
 def pasted_mask(size: int) -> Float32:
-    """The restorer's own mask in the crop, float32 [size, size], 0..1."""
+    """Return the restorer's own mask in the crop, float32 [size, size], 0..1."""
     return face_mask(size, CompositorConfig().feather)
 
 
@@ -80,7 +80,7 @@ def _detected(frames: Iterable[Frame], detect: Detect, config: ComparisonConfig)
 
 
 def _mask(frame: Frame, track: FaceTrack, size: int) -> Float32:
-    """float32 [h, w] in frame pixels, 0..1."""
+    """Return a face's mask, float32 [h, w] in frame pixels, 0..1."""
     to_crop = crop_matrix(track.to_display, size, frame_to_display(frame))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     mask = cv2.warpAffine(pasted_mask(size), to_crop, (frame.width, frame.height), flags=flags)

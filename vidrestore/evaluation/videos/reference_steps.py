@@ -1,4 +1,4 @@
-"""Two frames of the truth that follow each other, and all that every film is measured by there."""
+"""Two consecutive frames of the truth, and what every video is measured by there."""
 
 from dataclasses import dataclass, field
 
@@ -23,28 +23,28 @@ from vidrestore.types import Float64
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A frame of the truth and how it came about from the one before; all films are measured by the same."""
+    """A frame of the truth and how it came about from the one before; all videos are measured by the same."""
 
     scene: Scene
     truth: View
     source: View | None
     """The frame of the input, where one was given."""
     registration: Registration
-    """Of the input; `ALIGNED` without one."""
+    """Registration of the input; `ALIGNED` without one."""
     before: View | None
     """The frame before; None at the beginning of a shot."""
     motion: Motion | None = field(repr=False)
-    """Likewise."""
+    """Motion of the truth since the frame before; None at the beginning of a shot."""
     still: Region | None = field(repr=False)
-    """bool [h, w]: where nothing happened in between; likewise."""
+    """bool [h, w]: where nothing happened in between; None at the beginning of a shot."""
     sway: Sway
-    """Of the input in between, where it shows one; `STEADY` otherwise."""
+    """Sway of the input in between, where it shows one; `STEADY` otherwise."""
     weave: Float64
     """float64 [2], (x, y) in frame pixels: where its sways have brought the input since the shot began."""
 
 
 def step_from(before: Step | None, scene: Scene, truth: View, source: View | None) -> Step:
-    """The step from the one before in the same shot, or into a shot from nowhere."""
+    """Make the step from the one before in the same shot, or the first step of a shot."""
     registration = register(source.luma, truth.luma) if source else ALIGNED
     if before is None:
         return Step(scene, truth, source, registration, None, None, None, STEADY, np.zeros(2))
@@ -57,12 +57,12 @@ def step_from(before: Step | None, scene: Scene, truth: View, source: View | Non
 
 
 def shared(now: View, before: View) -> tuple[list[int], list[int]]:
-    """The rows, now and before, of the faces that are in both frames."""
+    """Return the rows, now and before, of the faces that are in both frames."""
     rows = {identity: row for row, identity in enumerate(before.ids)}
     pairs = [(row, rows[identity]) for row, identity in enumerate(now.ids) if identity in rows]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def both(one: Region, other: Region) -> Region:
-    """Where both are."""
+    """Return where both regions are."""
     return np.logical_and(one, other)

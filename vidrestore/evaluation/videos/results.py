@@ -1,4 +1,4 @@
-"""What a comparison found: values that go to JSON and come back the same."""
+"""Results of a comparison: values that survive a round trip through JSON."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +13,19 @@ Role = Literal["reference", "input", "test"]
 
 @dataclass(frozen=True, slots=True)
 class FrameFigures:
-    """One frame of one film; means over its faces. None where there is nothing to measure."""
+    """One frame of one video; means over its faces. None where there is nothing to measure."""
 
     index: int
     seconds: float
-    """Since the reference's first frame."""
+    """Seconds since the reference's first frame."""
     faces: int
-    """Measured."""
+    """Number of faces measured."""
     psnr_faces: float | None
-    """dB, in the faces' regions; identical pictures count with `fidelity.PSNR_CEILING_DECIBELS`."""
+    """PSNR in dB, in the faces' regions; identical pictures count with `fidelity.PSNR_CEILING_DECIBELS`."""
     ssim_faces: float | None
-    """-1..1."""
+    """SSIM in the faces' regions, -1..1."""
     psnr_elsewhere: float | None
-    """dB, where no face's mask reaches."""
+    """PSNR in dB, where no face's mask reaches."""
     ssim_elsewhere: float | None
     warp_error: float | None
     """Grey levels 0..255, in the faces: change against the frame before that the truth's motion does not explain, nor
@@ -38,30 +38,30 @@ class FrameFigures:
     temporal_feature_distance: float | None
     """How much more or less a face changes since the frame before than it should, to MobileNetV2; 0 is best."""
     identity_cosine: float | None
-    """-1..1, with the truth's face."""
+    """Cosine with the embedding of the truth's face, -1..1."""
     seam_energy: float | None
-    """(Grey levels per crop pixel)^2 across the border of the pasted mask, beyond the truth's."""
+    """Seam energy, (grey levels per crop pixel)^2 across the border of the pasted mask, beyond the truth's."""
     seam_energy_over_both: float | None
-    """Likewise, beyond the truth's and the input's, whichever is more: what pasting added. None without an input."""
+    """Seam energy beyond the truth's and the input's, whichever is more: what pasting added. None without an input."""
     flicker_faces: float | None
-    """Grey levels: change since the frame before where the truth is still, in the faces, without the input's sway."""
+    """Change since the frame before, grey levels, where the truth is still, in the faces; without the input's sway."""
     flicker_elsewhere: float | None
-    """Likewise, where no face's mask reaches."""
+    """The same change where no face's mask reaches."""
     landmarks_missed: int
     """Faces that the detector did not find in their crops: none, or only a neighbour's."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackFigures:
-    """One face over a stretch of one film."""
+    """One face over a stretch of one video."""
 
     track: int
     first_frame: int
     last_frame: int
     frames: int
-    """In which it was measured."""
+    """Number of frames in which it was measured."""
     identity_cosine: float
-    """Mean."""
+    """Mean of the cosine with the truth."""
     identity_deviation: float
     """Standard deviation of the cosine."""
     identity_spread: float
@@ -72,7 +72,7 @@ class TrackFigures:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One film in a row: means over the frames, or over the tracks weighted by their frames; None: not measured.
+    """One video in a row: means over the frames, or over the tracks weighted by their frames; None: not measured.
 
     Units and ranges are those of `FrameFigures` and `TrackFigures`.
     """
@@ -86,7 +86,7 @@ class Summary:
     jitter_percent: float | None
     """Root mean square over the frames: a single jump counts."""
     jitter_median_percent: float | None
-    """What most frames are like, jumps aside."""
+    """Median over the frames: single jumps do not count."""
     temporal_feature_distance: float | None
     identity_cosine: float | None
     identity_deviation: float | None
@@ -109,9 +109,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class VideoFigures:
-    """One film against the reference.
+    """One video against the reference.
 
-    The reference is among the films, against itself: what is not perfect there is the measure's own floor. Its
+    The reference is among the videos, against itself: what is not perfect there is the measure's own floor. Its
     jitter is that of the detector against the smoothed track.
     """
 
@@ -128,24 +128,24 @@ class InputSway:
     """What the input's whole picture does that the truth's does not: its gate weaves, its lamp flickers.
 
     Every restoration that keeps pictures in their place does the same: it is taken out of warp error, jitter and
-    flicker of all films but the reference.
+    flicker of all videos but the reference.
     """
 
     weave_pixels: float | None
-    """Root mean square of its way from frame to frame, frame pixels; None where no frame follows another."""
+    """Root mean square of the weave from frame to frame, frame pixels; None where no frame follows another."""
     lamp_levels: float | None
-    """Likewise, of the change of mid-grey, grey levels 0..255."""
+    """Root mean square of the change of mid-grey between frames, grey levels 0..255; None as for `weave_pixels`."""
     frames_unknown: int
-    """In which place or light could not be told, and counted as the truth's."""
+    """Frames whose place or light could not be measured, and counted as the truth's."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoComparison:
-    """Everything that one comparison measured; the same films and machine give the same."""
+    """Everything that one comparison measured; the same videos and host give the same."""
 
     reference: str
     width: int
-    """Frame pixels."""
+    """Width in frame pixels."""
     height: int
     frames: int
     frames_without_faces: int
@@ -153,23 +153,23 @@ class VideoComparison:
     tracks: int
     """Faces that were followed and measured."""
     faces: int
-    """Measured, summed over the frames."""
+    """Faces measured, summed over the frames."""
     faces_too_small: int
-    """Not measured, summed over the frames."""
+    """Faces too small to be measured, summed over the frames."""
     min_face: float
     """Width in display pixels below which a face is too small."""
     crop_size: int
     """Side in pixels of the aligned faces."""
     input_sway: InputSway | None
-    """None without an input."""
+    """Sway of the input; None without an input."""
     films: tuple[VideoFigures, ...]
     """The reference, the input if one was given, and the tests in their order."""
     notes: tuple[str, ...]
-    """What of the films could not be read."""
+    """Descriptions of what could not be read of the videos."""
     versions: dict[str, str]
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialise to JSON."""
         return to_json(self)
 
     @classmethod
@@ -179,7 +179,7 @@ class VideoComparison:
         Raises:
             InputError: the text is something else.
         """
-        return from_json(cls, text, what="a comparison of films")
+        return from_json(cls, text, what="a comparison of videos")
 
     def write(self, path: Path) -> None:
         """Write the JSON.

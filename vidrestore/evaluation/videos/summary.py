@@ -1,4 +1,4 @@
-"""A film in one row, from its frames and tracks."""
+"""Summary of a video in one row, from its frames and tracks."""
 
 import math
 import statistics
@@ -15,7 +15,7 @@ FIGURES: Final = tuple(one.name for one in fields(FrameFigures) if one.name not 
 
 
 def summarise(frames: Sequence[FrameFigures], tracks: Sequence[TrackFigures]) -> Summary:
-    """The means of one film."""
+    """Compute the means of one video."""
     measured = {name: _present(getattr(frame, name) for frame in frames) for name in FIGURES}
     mean = {name: statistics.fmean(values) if values else None for name, values in measured.items()}
     jitters = measured["jitter_percent"]
@@ -53,6 +53,6 @@ def _present(values: Iterable[float | None]) -> list[float]:
 
 
 def _weighted(tracks: Sequence[TrackFigures], figure: Callable[[TrackFigures], float | None]) -> float | None:
-    """Mean over the tracks that have the figure, each counting with its frames."""
+    """Return the mean over the tracks that have the figure, each weighted by its frames."""
     known = [(value, track.frames) for track in tracks if (value := figure(track)) is not None]
     return sum(value * count for value, count in known) / sum(count for _, count in known) if known else None

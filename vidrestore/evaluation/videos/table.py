@@ -1,4 +1,4 @@
-"""A comparison as tables: one for each question, a row for each film."""
+"""A comparison as tables: one for each question, a row for each video."""
 
 from collections.abc import Callable
 from typing import Final
@@ -37,23 +37,23 @@ LIFE: Final[tuple[Column, ...]] = (
     ("eyes gain", lambda row: row.eyes_gain, 3),
 )
 NOTES: Final = (
-    "The reference against itself is the floor: flow errs, films flicker, and its jitter is the detector's own.",
+    "The reference against itself is the floor: flow errs, videos flicker, and its jitter is the detector's own.",
     "Higher is better: PSNR, SSIM, identity, correlations (1: moves in time with the reference).",
     "Lower is better: seam energy, warp error and flicker (grey levels), jitter (% of the eye distance), the others.",
     "Seam over both: beyond the reference's and the input's edges, which is what pasting added.",
     "Sharpness (fine detail as a share of the reference's) and gains (size of a movement) are best at 1.",
-    "Blur wins warp error, jitter and flicker: read them beside sharpness.",
+    "Blur wins warp error, jitter and flicker: read them together with sharpness.",
 )
 
 
 def tables(comparison: VideoComparison) -> list[Table]:
-    """How like, how steady, and how alive."""
+    """Return the tables of likeness, steadiness and faces over time."""
     titles = (("likeness", LIKENESS), ("steadiness", STEADINESS), ("faces over time", LIFE))
     return [_table(title, columns, comparison.films) for title, columns in titles]
 
 
 def setting(comparison: VideoComparison) -> str:
-    """What was measured, on what, and what was not, in one sentence."""
+    """Describe in one sentence what was measured, on what, and what was not."""
     small = f", {comparison.faces_too_small} narrower than {comparison.min_face:g} px left out"
     return (
         f"{comparison.frames} frames of {comparison.width}x{comparison.height} in {comparison.shots} shots, "
@@ -63,19 +63,19 @@ def setting(comparison: VideoComparison) -> str:
 
 
 def remarks(comparison: VideoComparison) -> list[str]:
-    """What was taken out, and what could not be measured or read, a line each."""
-    lines = [line for film in comparison.films for line in _remarks(film, comparison.films)]
+    """List what was taken out, and what could not be measured or read, a line each."""
+    lines = [line for video in comparison.films for line in _remarks(video, comparison.films)]
     return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 
 def label(film: VideoFigures) -> str:
-    """Name of a row."""
+    """Return the name of a row."""
     return film.name if film.role == "test" else f"{film.role}: {film.name}"
 
 
 def markdown(comparison: VideoComparison) -> str:
-    """All tables with their setting and how to read them."""
-    parts = [f"# Films against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
+    """Return all tables as Markdown, with their setting and how to read them."""
+    parts = [f"# Videos against {markdown_text(comparison.reference)}\n\n{setting(comparison)}"]
     parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(comparison)]
     return (
         "\n\n".join([*parts, "\n".join(f"- {note}" for note in (*NOTES, *map(markdown_text, remarks(comparison))))])
@@ -83,9 +83,11 @@ def markdown(comparison: VideoComparison) -> str:
     )
 
 
-def _table(title: str, columns: tuple[Column, ...], films: tuple[VideoFigures, ...]) -> Table:
-    head = ("film", *(heading for heading, _, _ in columns))
-    body = tuple((label(film), *(_cell(value(film.summary), digits) for _, value, digits in columns)) for film in films)
+def _table(title: str, columns: tuple[Column, ...], videos: tuple[VideoFigures, ...]) -> Table:
+    head = ("video", *(heading for heading, _, _ in columns))
+    body = tuple(
+        (label(video), *(_cell(value(video.summary), digits) for _, value, digits in columns)) for video in videos
+    )
     return Table(title, head, body)
 
 
@@ -101,21 +103,21 @@ def _sway(sway: InputSway | None) -> list[str]:
             f"{sway.weave_pixels:.2f} px, and lamp flicker, {sway.lamp_levels:.2f} grey levels (RMS)."
         )
     if sway and sway.frames_unknown:
-        lines.append(f"In {sway.frames_unknown} frames weave or lamp of the input could not be told.")
+        lines.append(f"In {sway.frames_unknown} frames weave or lamp of the input could not be measured.")
     return lines
 
 
-def _remarks(film: VideoFigures, films: tuple[VideoFigures, ...]) -> list[str]:
-    summary, lines = film.summary, []
+def _remarks(video: VideoFigures, videos: tuple[VideoFigures, ...]) -> list[str]:
+    summary, lines = video.summary, []
     if summary.landmarks_missed:
-        lines.append(f"{label(film)}: landmarks were not found in {summary.landmarks_missed} faces")
-    if film.role == "reference":
+        lines.append(f"{label(video)}: landmarks were not found in {summary.landmarks_missed} faces")
+    if video.role == "reference":
         # what cannot be measured in the truth is the same for all
         unmeasured = summary.expressions_unmeasured.items()
-        lines += [f"{count} of {len(film.tracks)} stretches of tracks: {reason}" for reason, count in unmeasured]
+        lines += [f"{count} of {len(video.tracks)} stretches of tracks: {reason}" for reason, count in unmeasured]
         lines += [
             f"{name.replace('_', ' ')} could be measured in no frame"
             for name, frames in summary.frames_measured.items()
-            if not frames and (name != "seam_energy_over_both" or any(one.role == "input" for one in films))
+            if not frames and (name != "seam_energy_over_both" or any(one.role == "input" for one in videos))
         ]
     return lines

@@ -1,4 +1,4 @@
-"""All films, face by face: what can only be said of a face over time."""
+"""All videos, face by face: figures of a face over time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _LOST_SECONDS: Final = 2.0
 
 @dataclass(slots=True)
 class _Samples:
-    """Of one face in one film, a value for each frame."""
+    """Samples of one face in one video, a value for each frame."""
 
     embeddings: list[Float32] = field(default_factory=list)
     mouths: list[Float32] = field(default_factory=list)
@@ -29,7 +29,7 @@ class _Samples:
 
 @dataclass(slots=True)
 class _Piece:
-    """A face over a stretch of frames in all films, the truth first."""
+    """A face over a stretch of frames in all videos, the truth first."""
 
     films: list[_Samples]
     frames: list[int] = field(default_factory=list)
@@ -37,22 +37,22 @@ class _Piece:
 
 
 class TrackRecorder:
-    """Follows every face through a shot, in all films at once; the first film is the truth.
+    """Follows every face through a shot, in all videos at once; the first video is the truth.
 
-    Holds two kilobytes for each film, face and frame: of the faces that are there or went in the last
+    Holds two kilobytes for each video, face and frame: of the faces that are there or went in the last
     `_LOST_SECONDS`, and of each `piece_frames` frames at most.
     """
 
     def __init__(self, films: int, piece_frames: int) -> None:
         self.figures: list[list[TrackFigures]] = [[] for _ in range(films)]
-        """For each film."""
+        """Figures of the tracks of each video."""
         self.tracks: set[int] = set()
-        """That were seen."""
+        """Ids of the tracks that were seen."""
         self._piece_frames = piece_frames
         self._open: dict[int, _Piece] = {}
 
     def take(self, views: Sequence[View], index: int, seconds: float) -> None:
-        """Note the faces of a frame: its views in all films, the truth's first."""
+        """Note the faces of a frame: its views in all videos, the truth's first."""
         self.tracks.update(views[0].ids)
         for identity in [one for one, piece in self._open.items() if seconds - piece.seconds[-1] > _LOST_SECONDS]:
             self._close(identity)
@@ -62,7 +62,7 @@ class TrackRecorder:
             piece.frames.append(index)
             piece.seconds.append(seconds)
             for samples, view, likeness in zip(piece.films, views, likenesses, strict=True):
-                assert view.faces, "the truth's faces are those of every film"  # noqa: S101
+                assert view.faces, "the truth's faces are those of every video"  # noqa: S101
                 samples.embeddings.append(view.faces.embeddings[row].numpy())
                 samples.mouths.append(view.faces.mouths[row])
                 samples.eyes.append(view.faces.eyes[row])
@@ -71,7 +71,7 @@ class TrackRecorder:
                 self._close(identity)
 
     def end_shot(self) -> None:
-        """No face goes on."""
+        """End all tracks: no face goes on past the shot."""
         for identity in sorted(self._open):
             self._close(identity)
 

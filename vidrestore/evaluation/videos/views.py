@@ -1,4 +1,4 @@
-"""What a frame of one film looks like: its pixels, and its faces as networks and profiles see them."""
+"""A frame of one video: its pixels, and its faces as networks and profiles see them."""
 
 from dataclasses import dataclass, field
 
@@ -21,22 +21,22 @@ from vidrestore.types import Float32, Float64, Frame, FrameFaces, UInt8
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """The measured faces of a frame in one film: B of them, in the order of `ids`."""
+    """The measured faces of a frame in one video: B of them, in the order of `ids`."""
 
     ids: tuple[int, ...]
-    """Of their tracks."""
+    """Ids of their tracks."""
     to_crops: tuple[Float64, ...] = field(repr=False)
     """float64 [2, 3] each, frame pixels -> crop pixels."""
     images: Tensor = field(repr=False)
-    """uint8 [B, 3, S, S] RGB, on the CPU."""
+    """Crops, uint8 [B, 3, S, S] RGB, on the CPU."""
     lumas: tuple[Float32, ...] = field(repr=False)
-    """float32 [S, S] each, grey levels 0..255."""
+    """Lumas of the crops, float32 [S, S] each, grey levels 0..255."""
     features: tuple[Tensor, ...] = field(repr=False)
-    """Maps of the network of features, each [B, C, h, w]."""
+    """Maps of the feature network, each [B, C, h, w]."""
     embeddings: Tensor = field(repr=False)
-    """[B, D], unit length, on the CPU."""
+    """Embeddings [B, D], unit length, on the CPU."""
     landmarks: tuple[Float32 | None, ...] = field(repr=False)
-    """float32 [5, 2] in crop pixels; None where the detector does not find the face."""
+    """Landmarks, float32 [5, 2] in crop pixels; None where the detector does not find the face."""
     mouths: tuple[Float32, ...] = field(repr=False)
     """Profiles, see `metrics.expression`."""
     eyes: tuple[Float32, ...] = field(repr=False)
@@ -44,30 +44,30 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A frame of one film."""
+    """A frame of one video."""
 
     picture: UInt8 = field(repr=False)
-    """uint8 [h, w, 3] RGB, frame pixels."""
+    """Pixels of the frame, uint8 [h, w, 3] RGB."""
     luma: Float32 = field(repr=False)
-    """float32 [h, w], grey levels 0..255."""
+    """Luma of the frame, float32 [h, w], grey levels 0..255."""
     faces: Faces | None
     """None in a frame without faces to measure."""
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Of the tracks of its faces."""
+        """Ids of the tracks of its faces."""
         return self.faces.ids if self.faces else ()
 
 
 class Viewer:
-    """Looks at frames of any film where the truth's faces are."""
+    """Views frames of any video at the places of the truth's faces."""
 
     def __init__(self, judges: MetricModels, crop_size: int) -> None:
         self._judges = judges
         self._align = FaceCropper(crop_size)
 
     def view(self, frame: Frame, scene: Scene) -> View:
-        """Look at the frame of a film that belongs to a scene of the truth."""
+        """View the frame of a video that belongs to a scene of the truth."""
         picture = region_to_rgb(frame, Box(0, 0, frame.width, frame.height))
         return View(picture, luma(picture), self._faces(frame, scene))
 
@@ -93,10 +93,10 @@ class Viewer:
 
 
 def grey(view: View) -> UInt8:
-    """uint8 [h, w], as the flow wants it."""
+    """Convert to grey, uint8 [h, w], as the flow takes it."""
     return np.asarray(cv2.convertScaleAbs(view.luma), np.uint8)
 
 
 def chosen(features: tuple[Tensor, ...], rows: list[int]) -> tuple[Tensor, ...]:
-    """The maps of some faces."""
+    """Select the maps of some faces."""
     return tuple(layer[rows] for layer in features)

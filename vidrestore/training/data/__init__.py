@@ -1,1 +1,1 @@
-"""Aligned faces as a training set: which, in which order, from where, and how damaged."""
+"""Aligned faces as a training set: selection, order, storage and damage."""

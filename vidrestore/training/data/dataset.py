@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vidrestore.training.data.medium_feed import FilmFeed
 
 _MIRRORED: Final = [1, 0, 2, 4, 3]
-"""Which landmark of a face becomes which of its mirror image: eyes and mouth corners change sides."""
+"""For each landmark of a face, its index in the mirror image: eyes and mouth corners change sides."""
 _HEADER_THREADS: Final = 8
 
 
@@ -43,7 +43,7 @@ class FaceFolder:
     names: tuple[str, ...] = field(repr=False)
     """Paths below the folder, with slashes, sorted."""
     people: tuple[str, ...] = field(repr=False)
-    """Who each picture shows, by the folder's `people.csv`; the picture's own name where it tells nothing."""
+    """The person in each picture, by the folder's `people.csv`; the picture's own name where the table lacks it."""
     landmarks: Float32 = field(repr=False)
     """float32 [N, 5, 2], pixels (x, y) of the picture at `size`: left eye, right eye, nose tip, mouth corners."""
     found: NDArray[np.bool_] = field(repr=False)
@@ -60,12 +60,12 @@ class FaceFolder:
 
     @property
     def without_landmarks(self) -> int:
-        """How many faces have the template's landmarks instead of their own."""
+        """Number of faces with the template's landmarks instead of their own."""
         return int(np.count_nonzero(~self.found))
 
     @property
     def enlarged(self) -> int:
-        """How many pictures are smaller than `size`: they show less detail than they have pixels."""
+        """Number of pictures that are smaller than `size`: they show less detail than they have pixels."""
         return int(np.count_nonzero(self.sides < self.size))
 
     @property
@@ -79,7 +79,7 @@ class FaceFolder:
         return self._part(held_out=True)
 
     def at_most(self, count: int) -> "FaceFolder":
-        """These faces, or so many of them: by a hash of their names, so that they are of all kinds."""
+        """Return at most so many of these faces, chosen by a hash of their names, so that they are of all kinds."""
         if len(self) <= count:
             return self
         lots = [_lot(name) for name in self.names]
@@ -104,7 +104,7 @@ class FaceFolder:
 def open_face_folder(folder: Path, *, size: int, held_out_share: float = 0.05) -> FaceFolder:
     """List a folder of aligned faces (JPEG, PNG, WebP, at any depth) with the landmarks that its table knows.
 
-    Where a table `people.csv` lies beside the pictures, all pictures of a person are on one side of the split. Only
+    Where a table `people.csv` lies next to the pictures, all pictures of a person are on one side of the split. Only
     headers are read. Pictures of another size are resized when they are drawn; lines of the table whose picture
     is gone are passed over; hidden files and folders (leading dot) do not count.
 
@@ -136,9 +136,9 @@ class FaceBatch:
     landmarks: Tensor = field(repr=False)
     """float32 [B, 5, 2], pixels of these images (x, y), on the device."""
     names: tuple[str, ...]
-    """Of the files, in order."""
+    """Names of the files, in order."""
     twins: Tensor | None = field(default=None, repr=False)
-    """uint8 [K, 3, size, size] RGB, on the device: the first K faces as a film would show them; None without films."""
+    """uint8 [K, 3, size, size] RGB, on the device: the first K faces with video damage; None without it."""
 
 
 class FaceBatches:
@@ -150,14 +150,14 @@ class FaceBatches:
     Args:
         faces: the set, usually `open_face_folder(...).training`.
         batch: faces of a step and rank.
-        seed: of the order and the mirroring.
+        seed: determines the order and the mirroring.
         device: where batches go.
         rank: which share of each step this process takes, 0 to world - 1.
         world: processes that share each step.
         flip: whether faces are mirrored at random, half of them, landmarks included.
-        cache: where the pictures wait: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few
+        cache: where the pictures are kept: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few
             steps ahead). Batches are the same.
-        films: draws the first faces of each batch a second time, damaged by a film, with processes of its own.
+        films: draws the first faces of each batch a second time, with video damage, in processes of its own.
 
     Raises:
         ConfigError: batch, rank, world or cache is impossible.
@@ -184,12 +184,12 @@ class FaceBatches:
         self._order = DrawingOrder(len(faces), batch=batch, seed=seed, rank=rank, world=world, flip=flip)
         self._cache = self._open(cache)
         self.films = films
-        """How film damage is drawn, if it is."""
+        """The source of video damage, if there is any."""
         self._feed = self._open_feed(films, rank=rank, seed=seed) if films is not None else None
 
     @property
     def faces(self) -> FaceFolder:
-        """The set that is drawn from."""
+        """The set of faces that batches are drawn from."""
         return self._faces
 
     @property
@@ -212,14 +212,14 @@ class FaceBatches:
             self._feed.close()
 
     def batch_at(self, step: int, *, twins: bool = True) -> FaceBatch:
-        """The faces of a step, counted from 0; the same whenever and however often it is asked for.
+        """Return the faces of a step, counted from 0; always the same for the same step.
 
-        Without `twins` the films' processes are left alone.
+        Without `twins` the processes of video damage are not used.
 
         Raises:
             InputError: a picture on disk cannot be decoded.
-            RestorationError: a film's codec failed.
-            WorkerError: a process that draws films died.
+            RestorationError: a codec failed.
+            WorkerError: a process that draws video damage died.
         """
         assert step >= 0, f"steps count from 0, got {step}"  # noqa: S101  a caller's bug
         indices = self._order.indices_at(step)
@@ -239,7 +239,7 @@ class FaceBatches:
         return [self._faces.folder / name for name in self._faces.names]
 
     def _open_feed(self, films: FilmShareConfig, *, rank: int, seed: int) -> "FilmFeed":
-        from vidrestore.training.data.medium_feed import FilmFeed  # noqa: PLC0415  PyAV is needed where films are drawn only
+        from vidrestore.training.data.medium_feed import FilmFeed  # noqa: PLC0415  PyAV is needed for video damage only
 
         order = self._order
         return FilmFeed(
@@ -271,7 +271,7 @@ class FaceBatches:
 
 
 def _lot(name: str) -> float:
-    """0..1, uniform over names; without folder and extension, so that a set may be moved and converted."""
+    """Hash a name to 0..1, uniformly; without folder and extension, so that a set may be moved and converted."""
     digest = hashlib.blake2b(PurePosixPath(name).stem.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

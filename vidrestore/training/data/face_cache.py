@@ -1,4 +1,4 @@
-"""Where the pictures of a training set wait: on the device, in memory or on disk; each gives the same pixels."""
+"""Storage of a training set's pictures: on the device, in memory or on disk; all return the same pixels."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from vidrestore.training.data.sampler import Indices
 from vidrestore.types import UInt8
 
 Cache = Literal["device", "memory", "disk"]
-"""Where the pictures wait."""
+"""Where the pictures are kept."""
 
 _THREADS: Final = min(16, os.cpu_count() or 1)
 _CHUNK_FACES: Final = 512
-"""Faces decoded at once while a cache is filled: what is held beside the cache itself."""
+"""Faces decoded at once while a cache is filled: memory that is held in addition to the cache itself."""
 _LOOK_AHEAD_STEPS: Final = 3
 """Steps decoded ahead from disk; as many batches are held in memory, and one more."""
 
@@ -33,12 +33,12 @@ class FaceCache(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of threads; what was given stays valid."""
+        """End the threads; batches already returned stay valid."""
         ...
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on the device; a GPU takes it from page-locked memory, and nobody waits for the GPU."""
+    """Copy a host tensor to the device; a GPU reads it from page-locked memory, without a wait for the GPU."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -48,7 +48,7 @@ class LoadedFaces:
     Args:
         paths: pictures of the set.
         size: side of a picture in pixels.
-        indices_at: step -> which pictures it wants.
+        indices_at: step -> indices of its pictures.
         device: where batches go.
         on_device: whether the set lies there too.
     """
@@ -87,7 +87,7 @@ class LoadedFaces:
         return gathered.to(self._device, non_blocking=True)
 
     def close(self) -> None:
-        """Nothing runs, nothing to end."""
+        """Do nothing: no thread runs."""
 
 
 class FacesOnDisk:
@@ -111,7 +111,7 @@ class FacesOnDisk:
         return send(torch.from_numpy(np.stack(self._ahead.at(step))), self._device)
 
     def close(self) -> None:
-        """Forget what was decoded ahead and end the threads."""
+        """Drop what was decoded ahead and end the threads."""
         self._ahead.close()
 
     def _submit(self, step: int) -> list[Future[UInt8]]:

@@ -1,4 +1,4 @@
-"""A face from its file; imports no torch, for processes that only decode."""
+"""Reading of a face from its file; imports no torch, for processes that only decode."""
 
 from pathlib import Path
 

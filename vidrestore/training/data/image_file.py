@@ -1,4 +1,4 @@
-"""The pixels of a picture file."""
+"""Reading of an image file's pixels."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from vidrestore.errors import InputError
 def read_picture(path: Path, flags: int) -> NDArray[Any]:
     """Decode a file as `cv2.imread` does with these flags.
 
-    OpenCV gets the bytes only: it dies of a name that is not UTF-8, and prints the names of files that it cannot read.
+    OpenCV gets the bytes only: it crashes on names that are not UTF-8, and prints the names of unreadable files.
 
     Raises:
         InputError: it cannot be read or decoded.

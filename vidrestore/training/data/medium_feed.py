@@ -1,6 +1,6 @@
-"""Some faces of each batch as a film would show them, drawn ahead by processes of their own.
+"""Some faces of each batch as a damaged video shows them, drawn ahead by separate processes.
 
-The damage of `film` runs real codecs on the CPU, 25 to 50 faces a second and core. A share of each batch is what the
+The damage of `degradation.medium` runs real codecs on the CPU, which is slow. A share of each batch is what the
 cores of one host can draw in time; the rest of the batch is damaged on the device.
 """
 
@@ -33,20 +33,20 @@ _PURPOSE: Final = 31
 
 
 class FilmFeed:
-    """Twins, as a film would show them, of the first faces of each step: a function of seed, rank and step.
+    """Twins of the first faces of each step, as a damaged video shows them: a function of seed, rank and step.
 
     Args:
         paths: Pictures of the set.
-        config: How.
+        config: Share and kind of the video damage.
         size: Side of a picture in pixels.
         batch: Faces of a step and rank.
         indices_at: Step -> the faces of this rank.
         mirrored_at: Step -> which of them are mirrored.
-        seed: Of the damage; another rank draws other damage.
-        rank: This process.
+        seed: Seed of the damage; another rank draws other damage.
+        rank: Rank of this process.
 
     Raises:
-        ConfigError: No film preset has this name.
+        ConfigError: No medium preset has this name.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FilmFeed:
         self._ahead = LookAhead(self._pool, self._submit, steps=_STEPS_AHEAD)
 
     def twins(self, step: int) -> UInt8:
-        """uint8 [K, 3, size, size] RGB: the damaged twins of the first K faces of a step, mirrored as they are.
+        """Return the damaged twins of the first K faces of a step, mirrored as they are: uint8 [K, 3, size, size] RGB.
 
         Raises:
             InputError: A picture cannot be decoded.
@@ -82,8 +82,8 @@ class FilmFeed:
             return np.stack(self._ahead.at(step))
         except BrokenProcessPool as error:
             raise WorkerError(
-                "a process that draws film damage died, perhaps for want of memory; give fewer with films.workers, and "
-                "let a script of your own start under `if __name__ == '__main__':`"
+                "a process that draws video damage died, perhaps for want of memory; give fewer with films.workers, "
+                "and let a script of your own start under `if __name__ == '__main__':`"
             ) from error
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class FilmFeed:
 
     def _submit(self, step: int) -> list[Future[UInt8]]:
         chosen = zip(self._indices_at(step)[: self._count], self._mirrored_at(step), strict=False)
-        # The pool starts its processes here, and they inherit the mask: Ctrl-C is this process's business alone.
+        # The pool starts its processes here, and they inherit the mask: only this process handles Ctrl-C.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return [
@@ -111,7 +111,7 @@ class FilmFeed:
 
 
 def draw_twin(path: Path, size: int, config: FilmShareConfig, *, mirrored: bool, seed: tuple[int, ...]) -> UInt8:
-    """uint8 [3, size, size] RGB: one face in a film; what a process of the pool does.
+    """Draw one face with video damage, uint8 [3, size, size] RGB, in a process of the pool.
 
     Raises:
         InputError: The picture cannot be decoded.
@@ -129,7 +129,7 @@ def _workers(config: FilmShareConfig) -> int:
 
 
 def _prepare() -> None:
-    """One thread for the work, and an end with the process that wants it, however that one ends."""
+    """Limit the process to one thread, and end it with its parent, however that ends."""
     cv2.setNumThreads(1)
     Thread(target=_end_with_parent, daemon=True).start()
 

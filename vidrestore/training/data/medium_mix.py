@@ -1,4 +1,4 @@
-"""How many of a training's faces a film damages; apart from what does it, which needs PyAV."""
+"""Share of a training's faces that get video damage; separate from the code that draws it, which needs PyAV."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,32 +11,32 @@ from vidrestore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmShareConfig(Options):
-    """How many faces are damaged by a film, and how.
+    """Share of faces with video damage, and its kind.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
     share: Annotated[
-        float, Field(gt=0, le=1, description="Of what each process has of a batch, rounded to whole faces.")
+        float, Field(gt=0, le=1, description="Share of each process's part of a batch, rounded to whole faces.")
     ] = 0.15
     preset: Annotated[
         str,
-        Field(description='Of `film.film_preset`: "vhs", "film16", "webcam", "lowbitrate", "broadcast" or "mixed".'),
+        Field(description='Name for `film_preset`: "vhs", "film16", "webcam", "lowbitrate", "broadcast" or "mixed".'),
     ] = "mixed"
-    frames: Annotated[int, Field(ge=1, description="Length of the clip that a still becomes a frame of.")] = 5
+    frames: Annotated[int, Field(ge=1, description="Frames of the clip in which a face is damaged.")] = 5
     workers: Annotated[
         int,
         Field(
             ge=0,
-            description="Processes that draw, for each process that trains; 0 for the cores of the host, shared "
-            "among those, up to 16. Each takes 0.1 GB, or 0.5 GB where the program's main module "
+            description="Drawing processes for each training process; 0 for the cores of the host, shared "
+            "among the training processes, up to 16. Each takes 0.1 GB, or 0.5 GB where the program's main module "
             "imports torch.",
         ),
     ] = 0
 
     def count(self, batch: int) -> int:
-        """Faces that are damaged by a film, of `batch` in one process.
+        """Return the number of faces with video damage, of `batch` in one process.
 
         Raises:
             ConfigError: The share is less than half a face.

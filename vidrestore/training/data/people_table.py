@@ -1,7 +1,7 @@
-"""Who is on which picture of a folder of faces, as the text file `people.csv` beside the pictures.
+"""The person in each picture of a folder of faces, from the text file `people.csv` next to the pictures.
 
-A line a face: `file,person`. Pictures of one person go to the same side of a split: a network that has seen somebody
-is not judged with another picture of them.
+One line for each face: `file,person`. Pictures of one person go to the same side of a split: a network that has seen a
+person is not judged with another picture of them.
 """
 
 import csv

@@ -10,7 +10,7 @@ _LOOK_SECONDS: Final = 5.0
 
 
 class LookAhead:
-    """Keeps a pool busy with the steps to come; whatever step is asked for comes, in or out of order.
+    """Keeps a pool busy with the next steps; any step can be requested, in or out of order.
 
     Args:
         pool: Does the work; closed with this.
@@ -25,7 +25,7 @@ class LookAhead:
         self._pending: dict[int, list[Future[UInt8]]] = {}
 
     def at(self, step: int) -> list[UInt8]:
-        """The pictures of a step, in the order of `submit`; what their making raised is raised here."""
+        """Return the pictures of a step, in the order of `submit`; errors of the pool are raised here."""
         wanted = range(step, step + 1 + self._steps)
         for number in [pending for pending in self._pending if pending not in wanted]:
             _cancel(self._pending.pop(number))
@@ -35,7 +35,7 @@ class LookAhead:
         return [self._await(picture) for picture in self._pending.pop(step)]
 
     def _await(self, picture: Future[UInt8]) -> UInt8:
-        """Wait for a picture, and look now and then whether there still is somebody who makes it.
+        """Wait for a picture, and check now and then that the pool still runs.
 
         CPython's pool of processes may lose what is handed in at the moment at which one of them dies.
         """
@@ -45,7 +45,7 @@ class LookAhead:
         return picture.result()
 
     def close(self) -> None:
-        """Forget what was made ahead and end the pool."""
+        """Drop what was made ahead and end the pool."""
         for pictures in self._pending.values():
             _cancel(pictures)
         self._pending.clear()

@@ -12,7 +12,7 @@ Indices = NDArray[np.int64]
 """int64 [B], places of faces in the set."""
 
 _PERMUTATION, _FLIPS = 0, 1
-"""Which of the random streams of a seed."""
+"""Indices of a seed's random streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class DrawingOrder:
         assert self.faces > 0, "an empty set has no order"  # noqa: S101  a caller's bug
 
     def indices_at(self, step: int) -> Indices:
-        """Faces of this rank at a step; within an epoch nobody is drawn twice, over all ranks."""
+        """Return the faces of this rank at a step; within an epoch no face is drawn twice, over all ranks."""
         first = (step * self.world + self.rank) * self.batch
         epochs, places = np.divmod(np.arange(first, first + self.batch), self.faces)
         shares = (_shuffled(self.seed, int(epoch), self.faces)[places[epochs == epoch]] for epoch in np.unique(epochs))
         return np.concatenate(list(shares))
 
     def mirrored_at(self, step: int) -> NDArray[np.bool_]:
-        """Which faces of this rank are mirrored at a step, bool [B]: half of them on average."""
+        """Return which faces of this rank are mirrored at a step, bool [B]: half of them on average."""
         if not self.flip:
             return np.zeros(self.batch, np.bool_)
         start = self.rank * self.batch

@@ -1,1 +1,1 @@
-"""What GFP-GAN learns from: prior, restorer, losses, components, augmentation."""
+"""GFP-GAN's training: prior, restorer, losses, components, augmentation."""

@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation: what lets a discriminator learn from a few thousand faces.
+"""Adaptive discriminator augmentation, with which a discriminator can learn from a few thousand faces.
 
 The discriminator sees real and made faces only through random flips, turns, shifts, scalings and colour changes,
 each applied with probability p; p rises while the discriminator grows too sure of the real faces and falls when it
@@ -35,7 +35,7 @@ class AugmentationConfig(Options):
     """
 
     target: Annotated[
-        float, Field(description="Wanted mean sign of the logits of real faces: the paper's measure of overfitting.")
+        float, Field(description="Target of the mean sign of real faces' logits: the paper's measure of overfitting.")
     ] = 0.6
     images_to_full: Annotated[int, Field(ge=1, description="Images after which p could have risen from 0 to 1.")] = (
         100_000
@@ -47,7 +47,7 @@ class AugmentationConfig(Options):
     interval_steps: Annotated[int, Field(ge=1, description="Steps between two changes of p.")] = 4
 
     def check_together(self) -> None:
-        """The start lies below the end."""
+        """Check that the start lies below the end."""
         if self.initial > self.maximum:
             self.refuse("initial", f"use maximum ({self.maximum}) or less")
 
@@ -67,7 +67,7 @@ class AdaptiveAugmentation:
         return augment(images_B3HW, self.probability, generator, transform=self._transform)
 
     def observe(self, mean_sign: Tensor, images: int, step: int) -> None:
-        """Take note of the discriminator's verdict on real faces; every `interval_steps` steps p moves.
+        """Record the discriminator's verdict on real faces; p moves every `interval_steps` steps.
 
         Args:
             mean_sign: Scalar in [-1, 1], the mean sign of the logits of `images` real faces.
@@ -83,17 +83,17 @@ class AdaptiveAugmentation:
         self._signs.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What an exact resume needs."""
+        """Return the state that an exact resume needs."""
         return {"probability": self.probability.clone(), "signs": self._signs.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a saved state."""
+        """Load a saved state."""
         self.probability.copy_(state["probability"])
         self._signs.copy_(state["signs"])
 
 
 class Transformations(NamedTuple):
-    """What happens to each image of a batch."""
+    """Transformations of each image of a batch."""
 
     geometry: Tensor
     """float32 [B, 3, 3], output -> input in units where the image spans [-1, 1]."""
@@ -129,13 +129,13 @@ _NORMALS = 7
 
 
 def transformations(uniforms: Tensor, normals: Tensor, probability: Tensor, side: int) -> Transformations:
-    """The transformations that random numbers make: nothing random here, so it can be compiled.
+    """Make transformations from random numbers; nothing is random here, so that it can be compiled.
 
     Args:
         uniforms: [23, B] in [0, 1).
         normals: [7, B].
-        probability: Scalar, of each transformation.
-        side: Of the images, in pixels: shifts by whole pixels keep them sharp.
+        probability: Scalar, probability of each transformation.
+        side: Side of the images in pixels: shifts by whole pixels keep them sharp.
     """
     draw = _Draws(uniforms, normals, probability)
     return Transformations(_geometry(draw, side), _colour(draw))

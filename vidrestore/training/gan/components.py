@@ -14,17 +14,17 @@ from torch import Tensor
 EYE_HALF = 0.38
 """Half the side of an eye's box as a share of the face's scale: holds the eye and its brow."""
 EYE_RISE = 0.08
-"""How far an eye's box is moved up towards the brow, likewise."""
+"""How far an eye's box is moved up towards the brow, as a share of the face's scale."""
 MOUTH_HALF = 0.5
-"""Half the side of the mouth's box, likewise; an open mouth included."""
+"""Half the side of the mouth's box as a share of the face's scale; an open mouth included."""
 MOUTH_MARGIN = 1.15
 """The mouth's box is at least this wide in units of the distance between the corners: a broad smile fits."""
 SMALLEST_HALF = 1 / 32
 """No box is less than this share of the picture's side from centre to edge, however the landmarks lie."""
 IRIS_SIGMA = 0.08
-"""How wide the weight of an iris is, as a share of the face's scale: an iris has a radius of about 0.09."""
+"""Width of the weight of an iris, as a share of the face's scale: an iris has a radius of about 0.09."""
 LIP_SIGMA = 0.14
-"""How high the weight of the mouth is, likewise; across, it is half the distance between the corners."""
+"""Height of the mouth's weight as a share of the face's scale; across, it is half the distance of the corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ class Boxes:
 
 
 def eye_side(size: int) -> int:
-    """Side of an eye's crop for faces of `size` pixels: 80 at 512."""
+    """Return the side of an eye's crop for faces of `size` pixels: 80 at 512."""
     return round(size * 80 / 512)
 
 
 def mouth_side(size: int) -> int:
-    """Side of the mouth's crop for faces of `size` pixels: 120 at 512."""
+    """Return the side of the mouth's crop for faces of `size` pixels: 120 at 512."""
     return round(size * 120 / 512)
 
 
 def component_boxes(landmarks_B52: Tensor, size: int) -> Boxes:
-    """Boxes of the components of aligned faces, without gradient.
+    """Compute the boxes of the components of aligned faces, without gradient.
 
     Their sizes follow the larger of the distances from eye to eye and from eyes to mouth, since turning the head
     shortens one of them. A box that would leave the picture is moved into it.
@@ -75,9 +75,9 @@ def component_boxes(landmarks_B52: Tensor, size: int) -> Boxes:
 
 
 def colour_places(landmarks_B52: Tensor, size: int) -> Tensor:
-    """float32 [B, 1, size, size] in 0..1: where irises, lips and teeth are, whose colours people look at.
+    """Weight irises, lips and teeth, whose colours people notice: float32 [B, 1, size, size] in 0..1.
 
-    Soft spots, for the landmarks of an eye are those of its middle, and gaze moves the iris by a part of its width.
+    Soft spots, since the landmarks of an eye are those of its middle, and gaze moves the iris by a part of its width.
 
     Args:
         landmarks_B52: float [B, 5, 2], crop pixels, as `component_boxes` has them.
@@ -97,7 +97,7 @@ def colour_places(landmarks_B52: Tensor, size: int) -> Tensor:
 
 
 def crop_components(images_BCHW: Tensor, boxes_B4: Tensor, side: int) -> Tensor:
-    """float32 [B, C, side, side]: one box of each image, resampled bilinearly; gradients reach the images.
+    """Crop one box of each image, resampled bilinearly: float32 [B, C, side, side]; gradients reach the images.
 
     In float32 whatever autocast is on: bf16 coordinates would be off by pixels. The box of the whole picture, -0.5
     to size - 0.5, gives the picture back at its own size. What lies outside the picture is zero.
@@ -120,13 +120,13 @@ def crop_components(images_BCHW: Tensor, boxes_B4: Tensor, side: int) -> Tensor:
 
 
 def _scale(points_B52: Tensor) -> Tensor:
-    """[B] pixels: the larger of the distances from eye to eye and from eyes to mouth; a turned head shortens one."""
+    """Return the larger of the distances eye to eye and eyes to mouth, [B] pixels; a turned head shortens one."""
     eyes, mouth = points_B52[:, :2].mean(dim=1), points_B52[:, 3:].mean(dim=1)
     return torch.maximum((points_B52[:, 1] - points_B52[:, 0]).norm(dim=1), (mouth - eyes).norm(dim=1))
 
 
 def _squares(centres_B2: Tensor, half_B: Tensor, size: int) -> Tensor:
-    """[B, 4] squares of half the side `half_B`, moved (and at last shrunk) into the picture."""
+    """Return squares [B, 4] of half the side `half_B`, moved (and at last shrunk) into the picture."""
     half_B1 = half_B.clamp(SMALLEST_HALF * size, size / 2)[:, None]
     lowest, highest = half_B1 - 0.5, size - 0.5 - half_B1
     centres = torch.minimum(torch.maximum(centres_B2, lowest), highest)

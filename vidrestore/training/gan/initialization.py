@@ -1,4 +1,4 @@
-"""The weights that a GFP-GAN starts its training with: the prior's decoder, undisturbed at first."""
+"""Initial weights of a GFP-GAN's training: the prior's decoder, undisturbed at first."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +13,20 @@ from vidrestore.models.stylegan2 import SLOPE
 
 _PREFIX = "stylegan_decoder."
 MEAN_CODE = "mean_code"
-"""Beside the decoder's own tensors in a prior's file: float32 [D], the mean of W."""
+"""Name of a further tensor in a prior's file: float32 [D], the mean of W."""
 
 
 @torch.no_grad()
 def initialised(config: GFPGANConfig, *, seed: int, prior: Mapping[str, Tensor] | None = None) -> GFPGAN:
-    """A GFP-GAN ready to be trained, in float32 on the CPU.
+    """Make a GFP-GAN ready to be trained, in float32 on the CPU.
 
     The U-Net's branches keep the variance of what passes. Every condition starts near "scale by one, shift by
     nothing" and the style codes near the prior's mean, so that the first output is about the prior's mean face
     rather than noise.
 
     Args:
-        config: Its shape.
-        seed: Of the random weights.
+        config: Shape of the network.
+        seed: Seed of the random weights.
         prior: The decoder's tensors by name, with `mean_code` or without; None to start from a random decoder.
 
     Raises:
@@ -87,7 +87,7 @@ def load_prior(network: GFPGAN, prior: Mapping[str, Tensor]) -> None:
 
 
 def read_prior(path: Path) -> dict[str, Tensor]:
-    """The decoder's tensors of a file: a prior's own, or those inside a whole GFP-GAN.
+    """Read the decoder's tensors from a file: a prior's own, or those inside a whole GFP-GAN.
 
     Raises:
         ModelError: The file is missing or damaged.

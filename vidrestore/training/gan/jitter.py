@@ -1,4 +1,4 @@
-"""Small changes of the true faces: a few thousand pictures then last for more epochs before they are learnt by heart.
+"""Small changes of the true faces: a few thousand pictures then last for more epochs before the network overfits.
 
 The truth is changed before it is damaged, so damaged and true face agree. Unlike what the discriminator's augmentation
 does, the result must still be an aligned face in natural colours: it is what the network learns to draw.
@@ -30,7 +30,7 @@ class JitterConfig(Options):
         Field(
             ge=0,
             le=1,
-            description="Share of faces that are moved, and, drawn by itself, share of those that are recoloured.",
+            description="Share of faces that are moved, and, drawn independently, share of those that are recoloured.",
         ),
     ] = 0.5
     faded_probability: Annotated[
@@ -38,23 +38,27 @@ class JitterConfig(Options):
         Field(
             ge=0,
             le=1,
-            description="Share of faces that are shown as old film has them: half of these in black and white, a "
-            "quarter toned, a quarter with faded colours. The truth is so too: a restorer is to keep "
+            description="Share of faces that are shown as in old film: half of these in black and white, a "
+            "quarter toned, a quarter with faded colours. The truth is the same: a restorer is to keep "
             "such colours, not to invent others.",
         ),
     ] = 0.0
     turn_degrees: Annotated[float, Field(ge=0, le=45)] = 5.0
-    shift: Annotated[float, Field(ge=0, le=0.25, description="Share of the side, along x and y.")] = 0.03
-    zoom_octaves: Annotated[float, Field(ge=0, le=1, description="Power of two of the magnification.")] = 0.12
+    shift: Annotated[
+        float, Field(ge=0, le=0.25, description="Largest shift as a share of the side, along x and y.")
+    ] = 0.03
+    zoom_octaves: Annotated[float, Field(ge=0, le=1, description="Largest magnification as a power of two.")] = 0.12
     brightness_octaves: Annotated[float, Field(ge=0, le=1)] = 0.25
-    tint_octaves: Annotated[float, Field(ge=0, le=1, description="Of each channel by itself.")] = 0.08
+    tint_octaves: Annotated[
+        float, Field(ge=0, le=1, description="Largest change of each channel as a power of two.")
+    ] = 0.08
     saturation_octaves: Annotated[float, Field(ge=0, le=2)] = 0.4
 
 
 _GREY_BELOW, _TONED_BELOW = 0.5, 0.75
 """Kinds of faded faces, by a uniform draw: black and white, toned, and from there on with a part of their colours."""
 _TONE_OCTAVES = 0.25
-"""How far each channel of a toned or faded face is brightened or darkened."""
+"""Change of each channel of a toned or faded face, as a power of two."""
 _MOST = {
     "turn_degrees": 45,
     "shift": 0.25,
@@ -66,7 +70,7 @@ _MOST = {
 
 
 class JitteredFaces(NamedTuple):
-    """Faces and where their landmarks went."""
+    """Changed faces and their landmarks."""
 
     images: Tensor
     """float32 [B, 3, H, W], RGB in [0, 1]."""
@@ -85,8 +89,8 @@ def jitter(
     Args:
         images_B3HW: float32, square, RGB in [0, 1].
         landmarks_B52: float32, pixels (x, y) with centres at integers.
-        config: How far.
-        generator: Of the images' device.
+        config: Amounts of change.
+        generator: A generator of the images' device.
     """
     batch, side = len(images_B3HW), images_B3HW.shape[-1]
     drawn = iter(torch.rand((11, batch), generator=generator, device=images_B3HW.device).unbind())
@@ -122,7 +126,7 @@ def jitter(
 
 
 def _faded(images_B3HW: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Some of the images in black and white, toned (sepia, blue), or faded as dyes do, red last."""
+    """Turn some of the images black and white, toned (sepia, blue), or faded as dyes fade, red last."""
     drawn = torch.rand((6, len(images_B3HW)), generator=generator, device=images_B3HW.device)
     hit, kind, left, tone_B3 = drawn[0] < probability, drawn[1], drawn[2], drawn[3:].mT
     grey = torch.einsum("c,bchw->bhw", images_B3HW.new_tensor(LUMA), images_B3HW)[:, None]

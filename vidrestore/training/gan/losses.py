@@ -35,12 +35,12 @@ class LossWeights(Options):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Of the Gram matrices of the perceptual features; the paper has none, its published "
+            description="Weight of the Gram matrices of the perceptual features; the paper has none, its published "
             "training options have 50.",
         ),
     ] = 0.0
     pyramid: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="At the first step; see `pyramid_weight`.")
+        float, Field(ge=0, allow_inf_nan=False, description="Weight at the first step; see `pyramid_weight`.")
     ] = 1.0
     adversarial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     component_adversarial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -51,21 +51,21 @@ class LossWeights(Options):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Of the colours of large areas; see `chroma_l1`. The paper has neither this nor the next.",
+            description="Weight of large areas' colours; see `chroma_l1`. The paper has neither this nor the next.",
         ),
     ] = 0.0
     component_chroma: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="Of the colours of irises, lips and teeth.")
+        float, Field(ge=0, allow_inf_nan=False, description="Weight of the colours of irises, lips and teeth.")
     ] = 0.0
 
 
 def l1(restored: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute difference of two tensors of one shape; first term of the reconstruction loss."""
+    """Return the mean absolute difference of two tensors of one shape; first term of the reconstruction loss."""
     return F.l1_loss(restored.float(), truth.detach().float())
 
 
 def pyramid_l1(images: Sequence[Tensor], truth_B3HW: Tensor) -> Tensor:
-    """Sum over the U-Net's scales of the L1 to the truth at that size (degradation removal, section 3.2).
+    """Sum the L1 to the truth over the U-Net's scales, at each one's size (degradation removal, section 3.2).
 
     Args:
         images: float [B, 3, h, w] each, RGB in about [-1, 1]: what the U-Net's decoder draws at 8, 16, ... pixels.
@@ -76,7 +76,7 @@ def pyramid_l1(images: Sequence[Tensor], truth_B3HW: Tensor) -> Tensor:
 
 
 def pyramid_weight(step: int, *, initial: float = 1.0, until: int = 50_000) -> float:
-    """The weight of `pyramid_l1` at a step: falls in a straight line from `initial` to 0 at step `until`.
+    """Return the weight of `pyramid_l1` at a step: falls in a straight line from `initial` to 0 at step `until`.
 
     It is there to teach the U-Net to remove the degradation before the decoder can use its features, and holds
     the features back to what L1 wants later on. The reference keeps the full weight and then drops it at once; a
@@ -86,7 +86,7 @@ def pyramid_weight(step: int, *, initial: float = 1.0, until: int = 50_000) -> f
 
 
 def chroma_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, *, cell: int, places_B1HW: Tensor | None = None) -> Tensor:
-    """Mean absolute difference of colour, apart from brightness, of cells of the picture.
+    """Return the mean absolute difference of colour, apart from brightness, of cells of the picture.
 
     L1 of RGB is mostly one of brightness: an iris of the wrong colour costs it next to nothing. Cells keep texture and
     noise out, and are what a viewer sees as the colour of a thing.
@@ -95,7 +95,7 @@ def chroma_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, *, cell: int, places_B1
         restored_B3HW: RGB in about [-1, 1].
         truth_B3HW: RGB in [-1, 1]; detached.
         cell: Side of a cell in pixels; it divides the picture's.
-        places_B1HW: 0..1, what each pixel counts; every one alike if left out. Each image counts alike.
+        places_B1HW: 0..1, weight of each pixel; equal weights if left out. Each image counts alike.
     """
     difference = restored_B3HW.float() - truth_B3HW.detach().float()
     red, green, blue = difference.unbind(1)
@@ -108,19 +108,19 @@ def chroma_l1(restored_B3HW: Tensor, truth_B3HW: Tensor, *, cell: int, places_B1
 
 
 def perceptual(features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Weighted sum over layers of the L1 between features; second term of the reconstruction loss.
+    """Sum the weighted L1 between features over layers; second term of the reconstruction loss.
 
     Args:
-        features_a: Of the restored image, [B, C, H, W] each.
-        features_b: Of the truth, of the same shapes; detached.
-        weights: One of each layer.
+        features_a: Features of the restored image, [B, C, H, W] each.
+        features_b: Features of the truth, of the same shapes; detached.
+        weights: One weight for each layer.
     """
     pairs = zip(features_a, features_b, weights, strict=True)
     return total([weight * l1(restored, truth) for restored, truth, weight in pairs])
 
 
 def gram(features_BCHW: Tensor) -> Tensor:
-    """float32 [B, C, C]: products of channels, summed over space and divided by C * H * W.
+    """Compute Gram matrices, float32 [B, C, C]: products of channels, summed over space, divided by C * H * W.
 
     In float32 whatever autocast is on: a sum over thousands of pixels in bf16 keeps two digits.
     """
@@ -130,24 +130,24 @@ def gram(features_BCHW: Tensor) -> Tensor:
 
 
 def style(features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Weighted sum over layers of the L1 between Gram matrices; arguments as `perceptual` has them."""
+    """Sum the weighted L1 between Gram matrices over layers; arguments as those of `perceptual`."""
     with torch.no_grad():
         wanted = [gram(features) for features in features_b]
     return perceptual([gram(features) for features in features_a], wanted, weights)
 
 
 def generator_adversarial(fake_logits: Tensor) -> Tensor:
-    """Non-saturating logistic loss of the generator; logits of restored images, of any shape."""
+    """Return the non-saturating logistic loss of the generator; logits of restored images, of any shape."""
     return F.softplus(-fake_logits.float()).mean()
 
 
 def discriminator_adversarial(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Logistic loss of a discriminator; `fake_logits` must come of detached images."""
+    """Return the logistic loss of a discriminator; `fake_logits` must come of detached images."""
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
 def r1_penalty(real_logits: Tensor, images_BCHW: Tensor) -> Tensor:
-    """Mean over images of the squared gradient norm of a discriminator at real images.
+    """Return the mean squared gradient norm of a discriminator at real images.
 
     Multiply it by gamma / 2, and by the interval when it is taken lazily. Its own gradient reaches the
     discriminator (second order).
@@ -161,7 +161,7 @@ def r1_penalty(real_logits: Tensor, images_BCHW: Tensor) -> Tensor:
 
 
 def path_length(images_BCHW: Tensor, codes: Tensor, mean: float | Tensor, *, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Path length regularisation, StyleGAN2 section 3.2: a step in W should move the image by the same length anywhere.
+    """Return StyleGAN2's path length penalty (section 3.2): a step in W should change the image equally everywhere.
 
     Args:
         images_BCHW: What the generator drew from `codes`.
@@ -180,17 +180,17 @@ def path_length(images_BCHW: Tensor, codes: Tensor, mean: float | Tensor, *, noi
 
 
 def component_style(fake_features: Sequence[Tensor], real_features: Sequence[Tensor]) -> Tensor:
-    """Feature style loss of one facial component, second term of its loss: L1 between Gram matrices.
+    """Return the feature style loss of one facial component, second term of its loss: L1 between Gram matrices.
 
     Args:
-        fake_features: Of the component's discriminator at the restored crop, [B, C, H, W] each layer.
-        real_features: Of the same layers at the true crop; detached.
+        fake_features: Features of the component's discriminator at the restored crop, [B, C, H, W] each layer.
+        real_features: Features of the same layers at the true crop; detached.
     """
     return style(fake_features, real_features, [1.0] * len(fake_features))
 
 
 def identity(embedding_BD: Tensor, truth_BD: Tensor) -> Tensor:
-    """Identity preserving loss: L1 between embeddings of unit length, times the root of D; mean over the batch.
+    """Return the identity loss: L1 between embeddings of unit length, times the root of D; mean over the batch.
 
     That is the mean over elements after scaling embeddings to unit mean square, the size that the paper's network
     gives them; so the paper's weight keeps its meaning, and D does not matter.
@@ -199,10 +199,10 @@ def identity(embedding_BD: Tensor, truth_BD: Tensor) -> Tensor:
 
 
 def identity_cosine(embedding_BD: Tensor, truth_BD: Tensor) -> Tensor:
-    """1 - cosine of the angle between embeddings, mean over the batch: 0 for the same person, about 1 for strangers."""
+    """Return 1 - cosine between embeddings, mean over the batch: 0 for the same person, about 1 for strangers."""
     return 1 - F.cosine_similarity(embedding_BD.float(), truth_BD.detach().float(), dim=-1).mean()
 
 
 def total(losses: Sequence[Tensor]) -> Tensor:
-    """Sum of scalars; at least one."""
+    """Sum scalars; at least one."""
     return torch.stack(tuple(losses)).sum()

@@ -45,8 +45,8 @@ class PriorConfig(Options):
         float,
         Field(
             gt=0,
-            description="Before the equalising division by the root of each layer's fan-in; of generator and "
-            "discriminator.",
+            description="Learning rate of generator and discriminator, before the equalising division by the root of "
+            "each layer's fan-in.",
         ),
     ] = 0.0025
     betas: tuple[float, float] = (0.0, 0.99)
@@ -76,7 +76,8 @@ class PriorConfig(Options):
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     samples_for_distance: Annotated[int, Field(ge=2)] = 1024
     truncation: Annotated[
-        float, Field(ge=0, le=1, description="Of the faces in the picture: how far codes reach from their mean.")
+        float,
+        Field(ge=0, le=1, description="Truncation of the faces in the picture: how far codes reach from their mean."),
     ] = 0.7
 
 
@@ -86,8 +87,8 @@ class PriorTrainer:
     Args:
         network: The shape of the GFP-GAN whose decoder this becomes.
         config: How to train.
-        faces: Batches of real faces; theirs is the batch size.
-        machine: Where.
+        faces: Batches of real faces; they define the batch size.
+        machine: Device and processes of the training.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class PriorTrainer:
         to_channels_last(self.discriminator)
         self.averaged = averaged_copy(self.decoder)
         self.mean_code = torch.zeros(network.num_style_feat, device=machine.device)
-        """float32 [D], running mean of W: where truncation pulls to."""
+        """float32 [D], running mean of W: the centre of truncation."""
         self._path_mean = torch.zeros((), device=machine.device)
         self._augmentation = AdaptiveAugmentation(config.augmentation, machine)
         self._generator = self._learner(self.decoder, every_steps=config.path_every_steps)
@@ -121,7 +122,7 @@ class PriorTrainer:
         self._real_features: Float64 | None = None
 
     def _learner(self, network: StyleDecoder | StyleDiscriminator, *, every_steps: int) -> OptimizerStep:
-        """Lazy regularisation's correction of rate and betas: StyleGAN2, appendix B."""
+        """Make an optimiser with lazy regularisation's correction of rate and betas: StyleGAN2, appendix B."""
         share = every_steps / (every_steps + 1)
         beta1, beta2 = self.config.betas
         groups = equalized_groups(network, learning_rate=self.config.learning_rate * share)
@@ -129,7 +130,7 @@ class PriorTrainer:
         return OptimizerStep([network], groups, betas=betas, clip=self.config.clip, machine=self.machine)
 
     def step(self) -> dict[str, Tensor]:
-        """One step of generator and discriminator, with the regularisers when they are due."""
+        """Do one step of generator and discriminator, with the regularisers when they are due."""
         step, config, machine = self.step_number, self.config, self.machine
         random = machine.generator(config.seed, step, _PURPOSE_STEP)
         real = self._faces.batch_at(step).images.float() / 127.5 - 1
@@ -147,7 +148,7 @@ class PriorTrainer:
         mean_sign = machine.mean(real_logits.detach().float().sign().mean())
         self._augmentation.observe(mean_sign, self.images_per_step, step)
 
-        told = {"generator": generator_loss, "discriminator": critic_loss, "real_sign": mean_sign}
+        logged = {"generator": generator_loss, "discriminator": critic_loss, "real_sign": mean_sign}
         if step % config.r1_every_steps == 0:
             self._regularize_discriminator(real, random)
         if step % config.path_every_steps == 0 and config.path_weight:
@@ -157,10 +158,10 @@ class PriorTrainer:
             config.average_half_life_images, self.step_number * self.images_per_step * config.average_rampup
         )
         average_into(self.averaged, self.decoder, 0.5 ** (self.images_per_step / max(half_life, 1e-8)))
-        return told | {"augmentation": self._augmentation.probability.clone(), "path_length": self._path_mean.clone()}
+        return logged | {"augmentation": self._augmentation.probability.clone(), "path_length": self._path_mean.clone()}
 
     def _codes(self, batch: int, random: torch.Generator) -> Tensor:
-        """[B, N, D] W+ codes, mixed for most faces: below a layer drawn at random one code, above it another."""
+        """Draw W+ codes [B, N, D], mixed for most faces: below a random layer one code, above it another."""
         latents = self.network.num_latent
         drawn = torch.randn(2 * batch, self.network.num_style_feat, generator=random, device=random.device)
         with torch.autocast(random.device.type, enabled=False):  # rounded codes would differ from those of `sample`
@@ -193,7 +194,7 @@ class PriorTrainer:
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int = 0, truncation: float = 1.0) -> Tensor:
-        """float32 [count, 3, S, S], faces of the averaged prior in about [-1, 1], with its stored noise.
+        """Draw faces of the averaged prior in about [-1, 1], with its stored noise: float32 [count, 3, S, S].
 
         `truncation` below 1 pulls the codes towards their mean: likelier faces, less variety.
         """
@@ -207,16 +208,16 @@ class PriorTrainer:
         return torch.cat(pictures)
 
     def evaluate(self) -> dict[str, float]:
-        """`feature_distance`: Fréchet distance of pooled MobileNetV2 features, drawn faces against the real ones.
+        """Return `feature_distance`: Fréchet distance of pooled MobileNetV2 features, drawn faces against real ones.
 
-        It is made as FID is, over another network: its value is comparable between runs of this project alone.
+        It is computed like FID, over another network: its value is comparable between runs of this project alone.
         """
         real = self._features_of_real_faces()
         made = self._pooled(self.sample(self.config.samples_for_distance, seed=1))
         return {"feature_distance": frechet_distance(made, real)}
 
     def picture(self) -> UInt8:
-        """A grid of 8 x 4 faces."""
+        """Return a grid of 8 x 4 faces."""
         return tiled(to_levels(self.sample(32, truncation=self.config.truncation)), columns=8)
 
     def _features_of_real_faces(self) -> Float64:
@@ -234,7 +235,7 @@ class PriorTrainer:
         return torch.cat(deepest).double().cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resume needs."""
+        """Return the state that an exact resume needs."""
         return {
             "signature": {
                 "trainer": "prior",
@@ -252,7 +253,7 @@ class PriorTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Load a saved state."""
         self._generator.load_state_dict(state["generator"])
         self._critic.load_state_dict(state["critic"])
         self.averaged.load_state_dict(state["averaged"])

@@ -50,37 +50,37 @@ class RestorerConfig(Options):
     weights: LossWeights = field(default_factory=LossWeights)
     degradation: DegradationConfig = field(default_factory=lambda: preset("paper"))
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    learning_rate: Annotated[float, Field(gt=0, description="Of the U-Net.")] = 4e-4
+    learning_rate: Annotated[float, Field(gt=0, description="Learning rate of the U-Net.")] = 4e-4
     decoder_learning_rate: Annotated[
         float,
         Field(
             ge=0,
-            description="Of the decoder, before the equalising division by the root of each layer's fan-in; 0 "
-            "keeps the prior as it is.",
+            description="Learning rate of the decoder, before the equalising division by the root of each layer's "
+            "fan-in; 0 keeps the prior as it is.",
         ),
     ] = 1e-3
     discriminator_learning_rate: Annotated[
-        float, Field(gt=0, description="Of all discriminators, before the division as well.")
+        float, Field(gt=0, description="Learning rate of all discriminators, before the same division.")
     ] = 2e-3
-    betas: Annotated[tuple[float, float], Field(description="Of Adam, for U-Net and decoder.")] = (0.0, 0.99)
+    betas: Annotated[tuple[float, float], Field(description="Adam's betas for U-Net and decoder.")] = (0.0, 0.99)
     discriminator_betas: Annotated[
         tuple[float, float],
-        Field(description="With momentum, the rare and large steps of R1 would go on in those after them."),
+        Field(description="Adam's betas for discriminators: momentum would carry R1's rare and large steps on."),
     ] = (0.0, 0.99)
     clip: Annotated[float, Field(gt=0, description="Norm to which the generator's gradients are cut.")] = 1.0
-    pyramid_until_step: Annotated[int, Field(ge=0, description="Where the pyramid loss has faded to nothing.")] = 50_000
+    pyramid_until_step: Annotated[int, Field(ge=0, description="Step at which the pyramid loss reaches zero.")] = 50_000
     adversarial_from_step: Annotated[
         int,
         Field(
-            ge=0, description="What discriminators teach starts here; before, only the distances to the truth count."
+            ge=0, description="Step from which adversarial losses count; before, only the distances to the truth do."
         ),
     ] = 0
     critics_ahead_steps: Annotated[
         int,
         Field(
             ge=0,
-            description="So many steps before that, discriminators begin to learn: those that start from nothing teach "
-            "noise at first.",
+            description="Steps before that at which discriminators begin to learn: untrained ones teach noise at "
+            "first.",
         ),
     ] = 0
     r1_gamma: Annotated[float, Field(ge=0)] = 10.0
@@ -88,9 +88,9 @@ class RestorerConfig(Options):
     r1_batch_share: Annotated[float, Field(gt=0, le=1, description="Share of the batch that R1 is measured on.")] = 0.5
     average_half_life_images: Annotated[float, Field(gt=0)] = 20_000
     augmentation: AugmentationConfig | None = None
-    """Of what the discriminator of the face sees; for a few thousand faces, not for FFHQ."""
+    """Augmentation of what the discriminator of the face sees; for a few thousand faces, not for FFHQ."""
     jitter: JitterConfig | None = None
-    """Of the true faces, before the damage; for a few thousand faces."""
+    """Jitter of the true faces, before the damage; for a few thousand faces."""
     fresh_noise: Annotated[
         bool,
         Field(
@@ -101,7 +101,7 @@ class RestorerConfig(Options):
 
 
 Boxed = dict[str, tuple[Tensor, int]]
-"""Of each component: squares [B, 4] and the side of its crops."""
+"""For each component: squares [B, 4] and the side of its crops."""
 
 
 class _Example(NamedTuple):
@@ -118,11 +118,11 @@ class RestorerTrainer:
     """GFP-GAN on a folder of faces.
 
     Args:
-        network: Its shape.
+        network: Shape of the network.
         config: How to train.
-        faces: Batches of real faces; theirs is the batch size.
+        faces: Batches of real faces; they define the batch size.
         judges: The fixed networks that compare: perceptual features and identity.
-        machine: Where.
+        machine: Device and processes of the training.
         prior: Tensors of a trained decoder (`initialization.read_prior`); None starts from a random one.
         held_out: Faces that are never trained on, for `evaluate` and `picture`.
     """
@@ -183,7 +183,7 @@ class RestorerTrainer:
         return OptimizerStep([network], groups, betas=betas, clip=clip, machine=self.machine)
 
     def step(self) -> dict[str, Tensor]:
-        """One step of the restorer and of every discriminator that its losses use."""
+        """Do one step of the restorer and of every discriminator that its losses use."""
         config, machine, step = self.config, self.machine, self.step_number
         random = machine.generator(config.seed, step, _PURPOSE_STEP)
         rate = config.schedule.rate(step)
@@ -194,10 +194,10 @@ class RestorerTrainer:
 
         with machine.autocast():
             restored, pyramid = self._restore(example.damaged, noises)
-        told = self._distances(restored, pyramid, example)
+        logged = self._distances(restored, pyramid, example)
         if adversarial:
-            told |= self._adversarial_losses(restored, example, random)
-        total = losses.total(list(told.values()))
+            logged |= self._adversarial_losses(restored, example, random)
+        total = losses.total(list(logged.values()))
         norm = self._generator.learn(total, rate=rate)
         average_into(
             self.averaged,
@@ -205,10 +205,10 @@ class RestorerTrainer:
             decay_of_half_life(config.average_half_life_images, self.images_per_step),
         )
 
-        told |= self._train_critics(restored.detach(), example, random, rate) if critics_learn else {}
+        logged |= self._train_critics(restored.detach(), example, random, rate) if critics_learn else {}
         self.step_number += 1
         zero = torch.zeros((), device=machine.device)
-        return {name: told.get(name, zero) for name in _TOLD} | {"total": total.detach(), "gradient": norm}
+        return {name: logged.get(name, zero) for name in _LOGGED} | {"total": total.detach(), "gradient": norm}
 
     def _example(self, step: int, random: torch.Generator) -> _Example:
         batch = self._faces.batch_at(step)
@@ -216,9 +216,9 @@ class RestorerTrainer:
         if self.config.jitter is not None:
             images, landmarks = jitter(images, landmarks, self.config.jitter, random)
         pair = self._degrade(images, random)
-        if batch.twins is not None:  # what a film did to the first faces, as they were before the jitter
+        if batch.twins is not None:  # video damage of the first faces, as they were before the jitter
             pair, landmarks = _with_twins(pair, landmarks, batch)
-        damaged = (pair.degraded * 255).round() / 127.5 - 1  # films and cameras give 8 bits
+        damaged = (pair.degraded * 255).round() / 127.5 - 1  # videos and cameras have 8 bits
         found = component_boxes(landmarks, batch.images.shape[-1])
         eye, mouth = eye_side(batch.images.shape[-1]), mouth_side(batch.images.shape[-1])
         boxes = {
@@ -235,55 +235,55 @@ class RestorerTrainer:
         )
 
     def _distances(self, restored: Tensor, pyramid: tuple[Tensor, ...], example: _Example) -> dict[str, Tensor]:
-        """The weighted losses that compare with the truth."""
+        """Return the weighted losses that compare with the truth."""
         weights, truth = self.config.weights, example.truth
-        told = {"l1": weights.l1 * losses.l1(restored, truth)}
+        logged = {"l1": weights.l1 * losses.l1(restored, truth)}
         pyramid_weight = losses.pyramid_weight(
             self.step_number, initial=weights.pyramid, until=self.config.pyramid_until_step
         )
         if pyramid_weight:
-            told["pyramid"] = pyramid_weight * losses.pyramid_l1(pyramid, truth)
+            logged["pyramid"] = pyramid_weight * losses.pyramid_l1(pyramid, truth)
         if weights.perceptual or weights.style:
             layers = self.judges.perceptual.weights
             with self.machine.autocast():
                 seen = self._look(restored)
                 with torch.no_grad():
                     wanted = self._look(truth)
-            told["perceptual"] = weights.perceptual * losses.perceptual(seen, wanted, layers)
+            logged["perceptual"] = weights.perceptual * losses.perceptual(seen, wanted, layers)
             if weights.style:
-                told["style"] = weights.style * losses.style(seen, wanted, layers)
+                logged["style"] = weights.style * losses.style(seen, wanted, layers)
         if weights.identity:
             with self.machine.autocast():
                 who = self._recognise(restored)
                 with torch.no_grad():
                     wanted_who = self._recognise(truth)
-            told["identity"] = weights.identity * losses.identity(who, wanted_who)
+            logged["identity"] = weights.identity * losses.identity(who, wanted_who)
         if weights.chroma:
-            told["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL)
+            logged["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL)
         if weights.component_chroma:
             places = colour_places(example.landmarks, truth.shape[-1])
             loss = losses.chroma_l1(restored, truth, cell=_COMPONENT_CELL, places_B1HW=places)
-            told["component_chroma"] = weights.component_chroma * loss
-        return told
+            logged["component_chroma"] = weights.component_chroma * loss
+        return logged
 
     def _adversarial_losses(self, restored: Tensor, example: _Example, random: torch.Generator) -> dict[str, Tensor]:
-        """The weighted losses that the discriminators give the restorer."""
+        """Return the restorer's weighted adversarial losses."""
         weights = self.config.weights
-        told: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
         if weights.adversarial:
             with self._critic.frozen(), self.machine.autocast():
                 logits = self._judge(self._shown(restored, random))
-            told["adversarial"] = weights.adversarial * losses.generator_adversarial(logits)
+            logged["adversarial"] = weights.adversarial * losses.generator_adversarial(logits)
         if not (weights.component_adversarial or weights.component_style):
-            return told
+            return logged
         with self._component_critic.frozen(), self.machine.autocast():
             fooling, styles = self._teach_components(restored, example.truth, example.boxes)
-        told["component_adversarial"] = weights.component_adversarial * fooling
-        told["component_style"] = weights.component_style * styles
-        return told
+        logged["component_adversarial"] = weights.component_adversarial * fooling
+        logged["component_style"] = weights.component_style * styles
+        return logged
 
     def _component_generator_loss(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> tuple[Tensor, Tensor]:
-        """What the components' discriminators, at rest, teach: adversarial and style loss, each summed over them."""
+        """Return the restorer's adversarial and style loss of the components, their discriminators frozen; sums."""
         fooling, styles = [], []
         for name, (places, side) in boxes.items():
             logits, features = self.components[name](crop_components(restored, places, side))
@@ -294,7 +294,7 @@ class RestorerTrainer:
         return losses.total(fooling), losses.total(styles)
 
     def _component_discriminator_loss(self, restored: Tensor, truth: Tensor, boxes: Boxed) -> Tensor:
-        """The components' discriminators' own loss, summed over them."""
+        """Return the loss of the components' discriminators, summed over them."""
         parts = []
         for name, (places, side) in boxes.items():
             crops = [crop_components(faces, places, side) for faces in (truth, restored)]
@@ -305,27 +305,27 @@ class RestorerTrainer:
     def _train_critics(
         self, restored: Tensor, example: _Example, random: torch.Generator, rate: float
     ) -> dict[str, Tensor]:
-        weights, told = self.config.weights, {}
+        weights, logged = self.config.weights, {}
         if weights.adversarial:
             with self.machine.autocast():
                 real = self._judge(self._shown(example.truth, random))
                 fake = self._judge(self._shown(restored, random))
             loss = losses.discriminator_adversarial(real, fake)
             self._critic.learn(loss, rate=rate)
-            told["discriminator"] = loss.detach()
+            logged["discriminator"] = loss.detach()
             mean_sign = self.machine.mean(real.detach().float().sign().mean())
-            told["real_sign"] = mean_sign
+            logged["real_sign"] = mean_sign
             if self._augmentation:
                 self._augmentation.observe(mean_sign, self.images_per_step, self.step_number)
-                told["augmentation"] = self._augmentation.probability.clone()
+                logged["augmentation"] = self._augmentation.probability.clone()
             if self.step_number % self.config.r1_every_steps == 0 and self.config.r1_gamma:
                 self._regularize(example.truth, random, rate)
         if weights.component_adversarial or weights.component_style:
             with self.machine.autocast():
                 loss = self._judge_components(restored, example.truth, example.boxes)
             self._component_critic.learn(loss, rate=rate)
-            told["component_discriminator"] = loss.detach()
-        return told
+            logged["component_discriminator"] = loss.detach()
+        return logged
 
     def _regularize(self, truth: Tensor, random: torch.Generator, rate: float) -> None:
         count = max(1, round(len(truth) * self.config.r1_batch_share))
@@ -338,15 +338,15 @@ class RestorerTrainer:
         return self._augmentation(images, random) if self._augmentation else images
 
     def evaluate(self) -> dict[str, float]:
-        """Figures on the held-out faces; none when there are no such faces."""
+        """Return figures on the held-out faces; none when there are no such faces."""
         return self._validation.figures(self.averaged) if self._holds_out else {}
 
     def picture(self) -> UInt8:
-        """Rows of held-out faces (of training faces when none are held out): damaged, restored, truth."""
+        """Draw rows of held-out faces (of training faces when none are held out): damaged, restored, truth."""
         return self._validation.picture(self.averaged)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resume needs."""
+        """Return the state that an exact resume needs."""
         return {
             "signature": {
                 "trainer": "restorer",
@@ -364,7 +364,7 @@ class RestorerTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Load a saved state."""
         self._generator.load_state_dict(state["generator"])
         self._critic.load_state_dict(state["critic"])
         self._component_critic.load_state_dict(state["component_critic"])
@@ -374,7 +374,7 @@ class RestorerTrainer:
 
 
 def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, Tensor]:
-    """The batch with its first faces, and their landmarks, replaced by what the films' processes drew."""
+    """Replace the batch's first faces, and their landmarks, by their twins with video damage."""
     assert batch.twins is not None  # noqa: S101  the caller's condition
     count = len(batch.twins)
     true = batch.images[:count].float() / 255
@@ -384,9 +384,9 @@ def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, 
     )
 
 
-_TOLD = (
+_LOGGED = (
     *("l1", "pyramid", "perceptual", "style", "identity", "chroma", "component_chroma"),
     *("adversarial", "component_adversarial", "component_style"),
     *("discriminator", "component_discriminator", "real_sign", "augmentation"),
 )
-"""What every step tells, by name; zero while it does not apply."""
+"""Names of the values that every step logs; zero while one does not apply."""

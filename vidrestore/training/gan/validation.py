@@ -1,4 +1,4 @@
-"""A restorer in training, looked at on held-out faces."""
+"""Evaluation of a restorer in training on held-out faces."""
 
 from dataclasses import dataclass
 
@@ -29,14 +29,14 @@ class LossModels:
 
 
 class Validation:
-    """Held-out faces under damage that is the same at every look.
+    """Held-out faces under damage that is the same at every evaluation.
 
     Args:
         faces: Held-out faces; `steps` batches of them are used, each face once.
-        judges: What compares.
-        machine: Where.
-        seed: Of the damage.
-        steps: Batches to look at; by default as many whole ones as there are.
+        judges: The networks that compare.
+        machine: Device and processes of the training.
+        seed: Seed of the damage.
+        steps: Batches to evaluate; by default as many whole ones as there are.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Validation:
         self._steps = max(1, len(faces.faces) // faces.batch) if steps is None else steps
 
     def figures(self, network: GFPGAN) -> dict[str, float]:
-        """`STRENGTH/psnr` in dB, `/feature_distance`, `/identity` (cosine) and `/sharpness` (ratio to the truth).
+        """Return `STRENGTH/psnr` in dB, `/feature_distance`, `/identity` (cosine), `/sharpness` (ratio to the truth).
 
-        The input's own are under `input/...` for the strength that damages. `faces` is how many were looked at.
+        The input's own are under `input/...` for the strength that damages. `faces` is their number.
         """
         figures = {
             f"{strength}/{name}": value
@@ -89,7 +89,7 @@ class Validation:
         }
 
     def picture(self, network: GFPGAN) -> UInt8:
-        """Eight columns; rows of damaged, restored and true faces, then clean faces restored."""
+        """Draw eight columns; rows of damaged, restored and true faces, then clean faces restored."""
         damaged, truth = self._pair("protocol", 0)
         clean, _ = self._pair("clean", 0)
         rows = [damaged[:16], self._restored(network, damaged[:16]), truth[:16], self._restored(network, clean[:16])]
@@ -98,7 +98,7 @@ class Validation:
         return tiled(np.concatenate(ordered), columns=8)
 
     def _pair(self, strength: str, step: int) -> tuple[Tensor, Tensor]:
-        """Damaged and true faces in [-1, 1], whole grey levels both."""
+        """Return damaged and true faces in [-1, 1], whole grey levels both."""
         random = self._machine.generator(self._seed, step, _PURPOSE_DAMAGE)
         truth = self._faces.batch_at(step, twins=False).images.float() / 255
         pair = Degradation(preset(strength))(truth, random)

@@ -24,18 +24,18 @@ class DistributedContext:
 
     device: torch.device
     precision: Literal["bf16", "fp32"] = "bf16"
-    """Of the networks' arithmetic; weights, losses and optimisers are float32."""
+    """Precision of the networks' arithmetic; weights, losses and optimisers are float32."""
     compile: bool = True
     """Let torch.compile fuse the networks; the first steps then take a minute or so."""
     rank: int = 0
     world: int = 1
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which networks run."""
+        """Return the autocast context of the networks' precision."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def compiled(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The function (or a module's method), compiled for fixed shapes if this machine compiles.
+        """Return the function (or a module's method), compiled for fixed shapes if `compile` is on.
 
         Not for what is differentiated twice (R1, path length): compiled functions cannot be.
         """
@@ -45,7 +45,7 @@ class DistributedContext:
         return compiled
 
     def generator(self, seed: int, step: int, purpose: int) -> torch.Generator:
-        """The randomness of one step, purpose and rank: a function of these alone, so a resume needs no saved state."""
+        """Return the generator of a step, purpose and rank; it depends on these alone: a resume needs no state."""
         mixed = ((seed * _PRIME + step) * _PRIME + purpose) * _PRIME + self.rank
         return torch.Generator(self.device).manual_seed(mixed % _SEED_RANGE)
 
@@ -57,17 +57,17 @@ class DistributedContext:
         flat = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         distributed.all_reduce(flat)
         flat /= self.world
-        means = _unflatten_dense_tensors(flat, gradients)  # type: ignore[no-untyped-call]  # likewise
+        means = _unflatten_dense_tensors(flat, gradients)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean)
 
     def wait(self) -> None:
-        """Until every process has come here: what the first one wrote is then there for all."""
+        """Wait until every process has come here: what the first one wrote is then there for all."""
         if self.world > 1:
             distributed.barrier()
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over all processes."""
+        """Average a tensor over all processes."""
         if self.world > 1:
             value = value.clone()
             distributed.all_reduce(value)
@@ -76,7 +76,7 @@ class DistributedContext:
 
 
 def _compiler_options() -> dict[str, str | int | bool | Callable[..., object]]:
-    """Off goes a fusion that returns wrongly shaped, or silently wrong, gradients of parameters [1, C, 1, 1].
+    """Turn off a fusion that returns wrongly shaped, or silently wrong, gradients of parameters [1, C, 1, 1].
 
     Seen on torch 2.11 in the decoder's backward; pytorch/pytorch issues 178080, 190796 and 193061. Versions before
     2.10 do not know it.

@@ -14,13 +14,13 @@ from typing import Any
 from torch import nn
 
 _MODULATED_DIMENSIONS = 5
-"""Of a modulated convolution's weight, [1, O, I, k, k]."""
+"""Dimensions of a modulated convolution's weight, [1, O, I, k, k]."""
 _MAPPING_MULTIPLIER = 0.01
 """The mapping network learns at this share of the rate (StyleGAN2, appendix B)."""
 
 
 def equalized_groups(network: nn.Module, *, learning_rate: float) -> list[dict[str, Any]]:
-    """Parameter groups for Adam: each weight matrix at `learning_rate / sqrt(fan-in)`, all else at `learning_rate`.
+    """Make groups for Adam: each weight matrix at `learning_rate / sqrt(fan-in)`, all else at `learning_rate`.
 
     The mapping network (`style_mlp`) learns at a hundredth of that. Each group has `params`, `lr` and
     `base_lr` (the same number, for schedules that scale it).
@@ -33,7 +33,7 @@ def equalized_groups(network: nn.Module, *, learning_rate: float) -> list[dict[s
 
 
 def _scale(name: str, parameter: nn.Parameter) -> float:
-    """The factor c = 1 / sqrt(fan-in) of a layer's weight; 1 for biases, noise strengths and the constant input."""
+    """Return the factor c = 1 / sqrt(fan-in) of a weight; 1 for biases, noise strengths and the constant input."""
     if "constant_input" in name or parameter.dim() < 2 or name.endswith("bias"):  # noqa: PLR2004  a vector is no weight matrix
         return 1.0
     fan_in = parameter[0, 0].numel() if parameter.dim() == _MODULATED_DIMENSIONS else parameter[0].numel()

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: numbers as JSON lines and TensorBoard curves, pictures as PNG."""
+"""The log of a running training: numbers as JSON lines and TensorBoard curves, images as PNG."""
 
 import importlib.util
 import json
@@ -14,13 +14,13 @@ from vidrestore.types import UInt8
 
 LOG_FILE = "metrics.jsonl"
 EVALUATION = "evaluation/"
-"""What the names of an evaluation's figures begin with."""
+"""Prefix of the names of an evaluation's figures."""
 
 
 class TrainingLog:
     """The log of one run in `folder`: `metrics.jsonl`, `pictures/`, and `tensorboard/` where TensorBoard is installed.
 
-    Lines of steps after `step` are dropped first: a run that resumes writes them anew.
+    Lines of steps after `step` are dropped first: a run that resumes writes them again.
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:
@@ -42,9 +42,9 @@ class TrainingLog:
                 self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, name: str, picture: UInt8) -> Path:
-        """Keep a picture, uint8 [H, W, 3] RGB; returns its path."""
+        """Save an image, uint8 [H, W, 3] RGB; return its path."""
         path = self._folder / "pictures" / f"{name}-{step:08d}.png"
-        _, data = cv2.imencode(".png", picture[:, :, ::-1])  # OpenCV itself dies of a name that is not UTF-8
+        _, data = cv2.imencode(".png", picture[:, :, ::-1])  # OpenCV itself crashes on a name that is not UTF-8
         replace_bytes(path, data.tobytes())
         if self._board is not None:
             self._board.add_image(name, picture, step, dataformats="HWC")
@@ -62,12 +62,12 @@ class TrainingLog:
 
 
 def last_step(folder: Path) -> int:
-    """The last step in a run's log; 0 without one."""
+    """Return the last step in a run's log; 0 without one."""
     return max((int(values["step"]) for values in _whole_lines(folder / LOG_FILE)), default=0)
 
 
 def last_figures(folder: Path) -> dict[str, float]:
-    """The figures of a run's last evaluation, without their prefix; none before the first one, or without a run."""
+    """Return the figures of a run's last evaluation, without their prefix; none where there was no evaluation."""
     for values in reversed(_whole_lines(folder / LOG_FILE)):
         found = {name.removeprefix(EVALUATION): value for name, value in values.items() if name.startswith(EVALUATION)}
         if found:
@@ -76,13 +76,13 @@ def last_figures(folder: Path) -> dict[str, float]:
 
 
 def _whole_lines(path: Path) -> list[dict[str, float]]:
-    """The values of each line, its step among them, less those that a crash cut short; none without a log."""
+    """Yield the values of each line, its step among them, without lines that a crash cut short; none without a log."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [values for values in map(_values, lines) if values]
 
 
 def _values(line: str) -> dict[str, float]:
-    """Nothing of a line that a crash cut short."""
+    """Return the values of a line; None for one that a crash cut short."""
     try:
         values: dict[str, float] = json.loads(line)
         float(values["step"])

@@ -1,4 +1,4 @@
-"""A network that learns: its optimiser, the cut of its gradients and its learning rate."""
+"""A network that learns: its optimiser, gradient clipping and learning rate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ class OptimizerStep:
     """Adam over parameter groups of one or more networks.
 
     Args:
-        networks: What learns; parameters in no group stay as they are.
+        networks: The networks that learn; parameters in no group stay as they are.
         groups: Parameter groups with `params` and `lr`; the rates are those at scale 1.
-        betas: Of Adam. StyleGAN trains with (0, 0.99).
+        betas: Adam's betas. StyleGAN trains with (0, 0.99).
         clip: Gradients are scaled down to this norm; infinite to leave them.
         machine: Averages the gradients over its processes.
     """
@@ -39,7 +39,7 @@ class OptimizerStep:
         self._optimizer = torch.optim.Adam(self._groups, betas=betas, eps=1e-8, fused=fused)
 
     def learn(self, loss: Tensor, *, rate: float = 1.0) -> Tensor:
-        """One step against a loss, at `rate` times the groups' learning rates; returns the gradient's norm."""
+        """Do one step against a loss, at `rate` times the groups' learning rates; return the gradient's norm."""
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._machine.average_gradients(self.parameters)
@@ -51,7 +51,7 @@ class OptimizerStep:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """While another network learns through this one: gradients pass, none are kept here."""
+        """Freeze the networks while another one learns through them: gradients pass, none are kept here."""
         for parameter in self.parameters:
             parameter.requires_grad_(requires_grad=False)
         try:
@@ -61,14 +61,14 @@ class OptimizerStep:
                 parameter.requires_grad_(requires_grad=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """The networks and the optimiser, for an exact resume."""
+        """Return the state of networks and optimiser, for an exact resume."""
         return {
             "networks": [network.state_dict() for network in self._networks],
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Load a saved state."""
         for network, saved in zip(self._networks, state["networks"], strict=True):
             network.load_state_dict(saved)
         self._optimizer.load_state_dict(state["optimizer"])

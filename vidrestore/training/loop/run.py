@@ -22,56 +22,58 @@ from vidrestore.types import UInt8
 _log = logging.getLogger(__name__)
 
 OnLog = Callable[[int, Mapping[str, float]], None]
-"""Hears of every line of the log: step, and values by name."""
+"""Called with every line of the log: step, and values by name."""
 
-_DIFFERING_TOLD = 5
-"""Entries of another run's configuration that a message names."""
+_MOST_DIFFERING = 5
+"""Most differing entries of the configuration that a message names."""
 
 
 class Trainer(Protocol):
-    """What can be run: a state that steps. The restorer's and the prior's trainers are such."""
+    """A state that does steps, such as the restorer's and the prior's trainers."""
 
     machine: DistributedContext
     step_number: int
-    """Steps done."""
+    """Number of steps done."""
     images_per_step: int
-    """Over all processes."""
+    """Images of a step, over all processes."""
 
     def step(self) -> dict[str, Tensor]:
-        """Do one step; scalars by name, on the device."""
+        """Do one step; return scalars by name, on the device."""
 
     def evaluate(self) -> dict[str, float]:
-        """Figures of the averaged network on held-out faces."""
+        """Return figures of the averaged network on held-out faces."""
 
     def picture(self) -> UInt8:
-        """A grid of results, uint8 [H, W, 3] RGB."""
+        """Return a grid of results, uint8 [H, W, 3] RGB."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that an exact resume needs, `signature` included: what must be equal to resume."""
+        """Return the state that an exact resume needs, `signature` included: what must be equal to resume."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Load a saved state."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig(Options):
-    """How long to train, and how often to look.
+    """How long to train, and how often to evaluate.
 
     Raises:
         ConfigError: A value is out of its range.
     """
 
-    steps: Annotated[int, Field(ge=1, description="In all, those before a resume included.")] = 10_000
+    steps: Annotated[int, Field(ge=1, description="All steps, those before a resume included.")] = 10_000
     log_every_steps: Annotated[int, Field(ge=1)] = 50
-    evaluate_every_steps: Annotated[int, Field(ge=1, description="Evaluations and pictures.")] = 1_000
+    evaluate_every_steps: Annotated[int, Field(ge=1, description="Steps between evaluations with their pictures.")] = (
+        1_000
+    )
     checkpoint_every_steps: Annotated[int, Field(ge=1)] = 1_000
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
     stop_after_seconds: Annotated[
         float,
         Field(
             gt=0,
-            description="Stop in good order, with a checkpoint, once this run has taken so long: for machines "
-            "lent by the hour.",
+            description="Stop in good order, with a checkpoint, once this run has taken so long: for hosts "
+            "rented by the hour.",
         ),
     ] = float("inf")
 
@@ -136,7 +138,7 @@ def _run(
                 if figures:
                     _note(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
-            logged_at += time.perf_counter() - looked_at  # looking is not training: it must not count as slowness
+            logged_at += time.perf_counter() - looked_at  # evaluating is not training: it must not count as slowness
         if out_of_time:
             break
     return trainer.step_number
@@ -150,7 +152,7 @@ def _note(journal: TrainingLog, on_log: OnLog | None, step: int, values: Mapping
 
 
 def _out_of_time(trainer: Trainer, config: RunConfig, seconds: float) -> bool:
-    """Whether to stop here; several processes ask each other only where they log, for asking waits for the device."""
+    """Return whether to stop; processes ask each other only where they log, since asking waits for the device."""
     if config.stop_after_seconds == float("inf"):
         return False
     alone = trainer.machine.world == 1
@@ -160,7 +162,7 @@ def _out_of_time(trainer: Trainer, config: RunConfig, seconds: float) -> bool:
 
 
 def _any_process(machine: DistributedContext, mine: bool) -> bool:  # noqa: FBT001  it is what is asked
-    """Whether it is so on any process: all must leave the loop at the same step."""
+    """Return whether it holds on any process: all must leave the loop at the same step."""
     if machine.world == 1:
         return mine
     return bool(machine.mean(torch.tensor(float(mine), device=machine.device)) > 0)
@@ -181,7 +183,7 @@ class LossWatch:
         self._rows.append((step, torch.stack([value.detach().float() for value in losses.values()])))
 
     def check(self) -> dict[str, float]:
-        """The means since the last check (those of the last one when nothing came since).
+        """Return the means since the last check (those of the last one when nothing came since).
 
         Raises:
             TrainingError: A value is NaN or infinite, here or in another process: all of them stop.
@@ -215,7 +217,7 @@ class Checkpoints:
         self._keep = keep
 
     def paths(self) -> list[Path]:
-        """All of them, oldest first."""
+        """Return the paths of all states, oldest first."""
         return sorted(self._folder.glob("state-*.pt"))
 
     def save(self, trainer: Trainer) -> None:
@@ -254,9 +256,9 @@ class Checkpoints:
             raise ModelError(f"{error}; remove the file to go on from the checkpoint before it") from error
         differing = list(_differing(state.get("signature", {}), trainer.state_dict()["signature"]))
         if differing:
-            more = f"; and {len(differing) - _DIFFERING_TOLD} more" if len(differing) > _DIFFERING_TOLD else ""
+            more = f"; and {len(differing) - _MOST_DIFFERING} more" if len(differing) > _MOST_DIFFERING else ""
             raise TrainingError(
-                f"{paths[-1]} is of another run ({'; '.join(differing[:_DIFFERING_TOLD])}{more}); give another folder, "
+                f"{paths[-1]} is of another run ({'; '.join(differing[:_MOST_DIFFERING])}{more}); give another folder, "
                 "or the same configuration"
             )
         trainer.load_state_dict(state)
@@ -264,7 +266,7 @@ class Checkpoints:
 
 
 def _differing(found: object, wanted: object, name: str = "") -> Iterator[str]:
-    """Each entry in which two nested configurations differ, by its dotted path."""
+    """List each entry in which two nested configurations differ, by its dotted path."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in wanted | found:
             place = f"{name}.{key}" if name else key
@@ -274,9 +276,9 @@ def _differing(found: object, wanted: object, name: str = "") -> Iterator[str]:
 
 
 def _first_broken(state: object) -> str | None:
-    """The first tensor of a nested state that is not finite, by its place; None where all are.
+    """Return the first tensor of a nested state that is not finite, by its place; None where all are.
 
-    Each device answers once for all of its tensors, for every question waits for it.
+    Each device answers once for all of its tensors, since every question waits for it.
     """
     tensors = list(_tensors(state))
     finite: defaultdict[torch.device, list[Tensor]] = defaultdict(list)
@@ -288,7 +290,7 @@ def _first_broken(state: object) -> str | None:
 
 
 def _tensors(state: object, name: str = "state") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a nested state with its place in it."""
+    """Yield every tensor of a nested state with its place in it."""
     if isinstance(state, Tensor):
         yield name, state
     elif isinstance(state, dict | list):

@@ -1,4 +1,4 @@
-"""What belongs to a face though it lies over it: glasses, a fringe, a hat, as sprites; numpy and OpenCV only.
+"""Sprites of what belongs to a face though it lies over it: glasses, a fringe, a hat; numpy and OpenCV only.
 
 The sprite's plane is the aligned crop: pupils lie at about (-0.25, -0.06) and (0.25, -0.06).
 """
@@ -28,7 +28,7 @@ _EYES: Final = ((-0.247, -0.06), (0.247, -0.06))
 
 
 def glasses(random: np.random.Generator) -> Sprite:
-    """Frames with clear, tinted, mirroring or dark lenses; the lenses of clear ones are all but open."""
+    """Draw glasses with clear, tinted, mirroring or dark lenses; the lenses of clear ones are all but open."""
     half_width, half_height = random.uniform(0.16, 0.235), random.uniform(0.1, 0.2)
     thick, drop = random.uniform(0.012, 0.05), random.uniform(-0.01, 0.05)
     lenses = plane(np.maximum.reduce([_lens(random, x, y + drop, half_width, half_height) for x, y in _EYES]))
@@ -53,7 +53,7 @@ def glasses(random: np.random.Generator) -> Sprite:
 
 
 def fringe(random: np.random.Generator) -> Sprite:
-    """Strands of hair from the top over the forehead, down to the brows here and there. To be painted."""
+    """Draw strands of hair from the top over the forehead, down to the brows here and there. To be painted."""
     level = random.uniform(-0.75, -0.25)
     parting = random.uniform(-0.4, 0.4)
     waves = 0.06 * noise(random, 20, stretch=50) + 0.04 * noise(random, 5, stretch=50)
@@ -65,7 +65,7 @@ def fringe(random: np.random.Generator) -> Sprite:
 
 
 def hat(random: np.random.Generator) -> Sprite:
-    """A cap, a woollen hat, a scarf or a helmet's border, down to the forehead."""
+    """Draw a cap, a woollen hat, a scarf or a helmet's border, down to the forehead."""
     level, curve = random.uniform(-0.75, -0.38), random.uniform(-0.25, 0.45)
     depth = plane(level + curve * X**2 - Y)
     cloth = plane(1 + 0.12 * noise(random, random.uniform(2, 12), stretch=random.uniform(1, 4)))
@@ -80,7 +80,7 @@ def hat(random: np.random.Generator) -> Sprite:
 
 
 def _lens(random: np.random.Generator, x: float, y: float, half_width: float, half_height: float) -> Float32:
-    """Depth in one lens; both are drawn alike by the same numbers."""
+    """Compute the depth in one lens; both are drawn alike by the same numbers."""
     state = random.bit_generator.state
     kind = int(random.integers(3))
     if kind == 0:
@@ -93,7 +93,7 @@ def _lens(random: np.random.Generator, x: float, y: float, half_width: float, ha
 
 
 def _glare(random: np.random.Generator) -> Float32:
-    """0..1: a window or lamp that lenses mirror, or none."""
+    """Draw a window or lamp that lenses mirror, or none: 0..1."""
     if random.random() < 0.6:  # noqa: PLR2004  most mirror little
         return np.zeros((SIDE, SIDE), np.float32)
     band = np.sin(random.uniform(4, 14) * (X + random.normal(0, 0.5) * Y) + random.uniform(0, 6))

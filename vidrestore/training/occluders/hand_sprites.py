@@ -30,7 +30,7 @@ _KNUCKLES: Final[tuple[Point, ...]] = ((-0.25, 0.08), (-0.08, 0.02), (0.09, 0.05
 """Where index, middle, ring and little finger start."""
 _LENGTHS: Final = (0.62, 0.70, 0.64, 0.5)
 _PHALANGES: Final = (0.45, 0.31, 0.24)
-"""Shares of a finger's length."""
+"""Lengths of the phalanges as shares of a finger's length."""
 _WRIST: Final[Point] = (0.0, 0.8)
 _THUMB_ROOT: Final[Point] = (-0.22, 0.52)
 
@@ -40,11 +40,11 @@ class _Surface:
     """A hand while it is built."""
 
     depth: Float32 = field(default_factory=lambda: np.full((SIDE, SIDE), -9, np.float32))
-    """In the outline; negative outside."""
+    """Depth in the outline; negative outside."""
     height: Float32 = field(default_factory=lambda: np.zeros((SIDE, SIDE), np.float32))
-    """Towards the viewer."""
+    """Height towards the viewer."""
     marks: Float32 = field(default_factory=lambda: np.ones((SIDE, SIDE, 3), np.float32))
-    """What the skin is multiplied by, RGB: creases, nails, blood."""
+    """Factors of the skin's colour, RGB: creases, nails, blood."""
 
     def add(self, limb: Float32, *, lift: float = 0.0) -> None:
         """Lay a limb, by its depth, over what is there."""
@@ -56,7 +56,7 @@ class _Surface:
 
 
 def hand(random: np.random.Generator) -> Sprite:
-    """A hand from a wrist or forearm at the bottom edge, fingers up: open, pointing, closed or anything between."""
+    """Draw a hand from a wrist or forearm at the bottom edge, fingers up: open, pointing, closed or in between."""
     surface = _Surface()
     girth = random.uniform(0.85, 1.2)
     _add_palm(surface, girth)
@@ -81,7 +81,7 @@ def hand(random: np.random.Generator) -> Sprite:
 
 
 def arm(random: np.random.Generator) -> Sprite:
-    """A bare or sleeved arm that crosses from the bottom edge to the top one."""
+    """Draw a bare or sleeved arm that crosses from the bottom edge to the top one."""
     surface = _Surface()
     radius, bulge = random.uniform(0.14, 0.36), random.uniform(0.85, 1.15)
     surface.add(capsule((0, -1.5), (0, 0), radius, radius * bulge))
@@ -90,7 +90,7 @@ def arm(random: np.random.Generator) -> Sprite:
 
 
 def finger(random: np.random.Generator) -> Sprite:
-    """One or two big fingers from the bottom edge, as in front of a lens or at a mouth."""
+    """Draw one or two big fingers from the bottom edge, as in front of a lens or at a mouth."""
     surface = _Surface()
     radius = random.uniform(0.12, 0.26)
     count = int(random.integers(1, 3))
@@ -113,7 +113,7 @@ def _add_palm(surface: _Surface, girth: float) -> None:
 
 
 def _joints(start: Point, heading: float, bend: float, length: float) -> list[Point]:
-    """Four points of a finger; `heading` in radians from upwards, `bend` is added to it at each joint."""
+    """Return four points of a finger; `heading` in radians from upwards, `bend` is added to it at each joint."""
     points = [start]
     for share in _PHALANGES:
         x, y = points[-1]
@@ -138,14 +138,14 @@ def _add_finger(
 
 
 def _direction(start: Point, end: Point) -> Point:
-    """Of unit length."""
+    """Return a direction of unit length."""
     x, y = end[0] - start[0], end[1] - start[1]
     length = max(math.hypot(x, y), 1e-6)
     return x / length, y / length
 
 
 def _add_crease(surface: _Surface, before: Point, joint: Point, radius: float) -> None:
-    """A dark line across a finger at its joint."""
+    """Draw a dark line across a finger at its joint."""
     along = _direction(before, joint)
     down = (X - joint[0]) * along[0] + (Y - joint[1]) * along[1]
     across = (X - joint[0]) * -along[1] + (Y - joint[1]) * along[0]
@@ -154,7 +154,7 @@ def _add_crease(surface: _Surface, before: Point, joint: Point, radius: float) -
 
 
 def _nail(random: np.random.Generator) -> Colour | None:
-    """What nails are painted with, half of the paint's factor; None for a palm, which shows none."""
+    """Return the colour of nails, half of the paint's factor; None for a palm, which shows none."""
     if random.random() < 0.45:  # noqa: PLR2004  palms
         return None
     return colour(random) if random.random() < 0.2 else (0.58, 0.5, 0.5)  # noqa: PLR2004  varnish on some
@@ -169,7 +169,7 @@ def _add_nail(surface: _Surface, before: Point, tip: Point, radius: float, paint
 
 
 def _add_folded(surface: _Surface, random: np.random.Generator, index: int, girth: float) -> None:
-    """A finger folded into the palm: its first phalanx from the front, and the second lies over it."""
+    """Draw a finger folded into the palm: its first phalanx from the front, and the second lies over it."""
     x, y = _KNUCKLES[index]
     top = y - random.uniform(0.02, 0.1)
     radius = 0.115 * girth
@@ -178,7 +178,7 @@ def _add_folded(surface: _Surface, random: np.random.Generator, index: int, girt
 
 
 def _skin(surface: _Surface, random: np.random.Generator) -> Sprite:
-    """Light, blotches and grain on a hand, and perhaps a sleeve."""
+    """Draw light, blotches and grain on a hand, and perhaps a sleeve."""
     light = relief(random, smooth(surface.height, 1.2))
     rim = 1 - random.uniform(0, 0.3) * np.exp(-np.clip(surface.depth, 0, None) / 0.03)
     blotches = 1 + 0.05 * noise(random, 20) + 0.025 * noise(random, 4)

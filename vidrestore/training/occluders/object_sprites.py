@@ -1,4 +1,4 @@
-"""Things that get between a lens and a face, as sprites: bars, microphones, cups, cards, cloth, heads, twigs.
+"""Sprites of objects that get between a lens and a face: bars, microphones, cups, cards, cloth, heads, twigs.
 
 numpy and OpenCV only. Some are in their own colours, some (`blob`, `head`) are to be painted.
 """
@@ -27,14 +27,14 @@ from vidrestore.types import Float32
 
 
 def bar(random: np.random.Generator) -> Sprite:
-    """A bar, pole, strap or frame that crosses from the bottom edge to the top one."""
+    """Draw a bar, pole, strap or frame that crosses from the bottom edge to the top one."""
     half = float(random.choice([random.uniform(0.04, 0.12), random.uniform(0.12, 0.5)]))
     shape = plane(half - np.abs(X))
     return Sprite(_fill(random, half), cover(shape))
 
 
 def stick(random: np.random.Generator) -> Sprite:
-    """A pen, brush, straw or cane from the bottom edge; its tip may be of another colour."""
+    """Draw a pen, brush, straw or cane from the bottom edge; its tip may be of another colour."""
     half = random.uniform(0.025, 0.11)
     top = random.uniform(-0.85, -0.2)
     shape = capsule((0, top), (0, 1.6), half * random.uniform(0.4, 1.1), half)
@@ -46,7 +46,7 @@ def stick(random: np.random.Generator) -> Sprite:
 
 
 def microphone(random: np.random.Generator) -> Sprite:
-    """A ball of mesh or foam on a handle that leaves through the bottom edge."""
+    """Draw a ball of mesh or foam on a handle that leaves through the bottom edge."""
     radius, tall = random.uniform(0.15, 0.42), random.uniform(0.9, 1.5)
     y = -0.45
     ball = ellipse((0, y), radius, radius * tall)
@@ -71,7 +71,7 @@ def microphone(random: np.random.Generator) -> Sprite:
 
 
 def cup(random: np.random.Generator) -> Sprite:
-    """A cup, can, glass bottle or bowl, perhaps with a handle and a label."""
+    """Draw a cup, can, glass bottle or bowl, perhaps with a handle and a label."""
     half, tall = random.uniform(0.25, 0.55), random.uniform(0.35, 0.75)
     taper = 1 - random.uniform(0, 0.35) * (Y + tall) / (2 * tall)
     shape = plane(np.minimum(half * taper - np.abs(X), tall - np.abs(Y + 0.04 * (1 - (X / half) ** 2))))
@@ -87,7 +87,7 @@ def cup(random: np.random.Generator) -> Sprite:
 
 
 def card(random: np.random.Generator) -> Sprite:
-    """A sheet of paper, book, phone, sign or board."""
+    """Draw a sheet of paper, book, phone, sign or board."""
     half, tall = random.uniform(0.3, 0.8), random.uniform(0.3, 0.8)
     shape = box((0, 0), half, tall, random.uniform(0, 0.12))
     colours = _page(random) if random.random() < 0.6 else _fill(random, half)  # noqa: PLR2004  printed or plain
@@ -103,7 +103,7 @@ def card(random: np.random.Generator) -> Sprite:
 
 
 def ball(random: np.random.Generator) -> Sprite:
-    """A ball, fruit or balloon."""
+    """Draw a ball, fruit or balloon."""
     half = random.uniform(0.3, 0.75)
     shape = ellipse((0, 0), half, half * random.uniform(0.8, 1.25))
     shade = relief(random, plane(np.sqrt(np.clip(shape * 2 * half, 0, None))), ambient=0.35)
@@ -115,20 +115,20 @@ def ball(random: np.random.Generator) -> Sprite:
 
 
 def blob(random: np.random.Generator) -> Sprite:
-    """Something of no name, afloat, with folds: cloth, fur, a bag. To be painted."""
+    """Draw something shapeless, afloat, with folds: cloth, fur, a bag. To be painted."""
     depth = _outline(random, random.uniform(0.35, 0.7))
     return Sprite(_cloth(random, depth), cover(depth))
 
 
 def curtain(random: np.random.Generator) -> Sprite:
-    """Cloth or a wall that comes in from the bottom edge with an uneven border. To be painted."""
+    """Draw cloth or a wall that comes in from the bottom edge with an uneven border. To be painted."""
     waves = sum(random.normal(0, 0.12 / k) * np.sin(k * 2.5 * X + random.uniform(0, 6)) for k in range(1, 6))
     depth = plane(Y - random.uniform(-0.3, 0.3) - waves - random.normal(0, 0.3) * X)
     return Sprite(_cloth(random, depth), cover(depth))
 
 
 def head(random: np.random.Generator) -> Sprite:
-    """The back of a head on shoulders, from the bottom edge. To be painted."""
+    """Draw the back of a head on shoulders, from the bottom edge. To be painted."""
     width = random.uniform(0.3, 0.5)
     skull = ellipse((0, -0.1), width, width * random.uniform(1.1, 1.4))
     neck = capsule((0, 0.1), (0, 0.8), width * 0.6, width * 0.65)
@@ -143,7 +143,7 @@ def head(random: np.random.Generator) -> Sprite:
 
 
 def twigs(random: np.random.Generator) -> Sprite:
-    """Branches with leaves, wires or grass from the bottom edge."""
+    """Draw branches with leaves, wires or grass from the bottom edge."""
     fine = np.zeros((SIDE * 2, SIDE * 2), np.uint8)
     leaves = np.zeros_like(fine)
     leafy = random.random() < 0.6  # noqa: PLR2004  the others are wires
@@ -171,14 +171,14 @@ def _pixel(point: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[int, in
 
 
 def _outline(random: np.random.Generator, radius: float) -> Float32:
-    """Depth in a closed uneven curve round the middle."""
+    """Compute the depth in a closed uneven curve round the middle."""
     angle = np.arctan2(Y, X)
     waves = sum(random.normal(0, 0.22 / k) * np.cos(k * angle + random.uniform(0, 6)) for k in range(1, 7))
     return plane(np.minimum(radius * np.clip(1 + waves, 0.3, 1.35), 0.95) - np.hypot(X, Y))
 
 
 def _cloth(random: np.random.Generator, depth: Float32) -> Float32:
-    """float32 [P, P, 3]: folds, weave and a dark or light rim to be multiplied by a paint."""
+    """Draw folds, weave and a dark or light rim, to be multiplied by a paint: float32 [P, P, 3]."""
     turn = random.uniform(0, np.pi)
     along = np.cos(turn) * X + np.sin(turn) * Y + 0.12 * noise(random, 40)
     folds = random.uniform(0, 0.3) * np.sin(random.uniform(3, 16) * along + random.uniform(0, 6))
@@ -190,14 +190,14 @@ def _cloth(random: np.random.Generator, depth: Float32) -> Float32:
 
 
 def _round(half: float) -> Float32:
-    """The shade of an upright cylinder with this half width: dark flanks, a highlight."""
+    """Compute the shade of an upright cylinder with this half width: dark flanks, a highlight."""
     across = np.clip(np.abs(X) / half, 0, 1)
     highlight = 0.5 * np.exp(-(((X / half + 0.35) / 0.18) ** 2))
     return plane(0.35 + 0.65 * np.sqrt(1 - across**2) + highlight)
 
 
 def _fill(random: np.random.Generator, half: float) -> Float32:
-    """float32 [P, P, 3]: plain, graded, round, striped, worn or patterned."""
+    """Draw a filling, plain, graded, round, striped, worn or patterned: float32 [P, P, 3]."""
     shade = np.ones((SIDE, SIDE), np.float32)
     if random.random() < 0.5:  # noqa: PLR2004  each of these is for some
         shade *= _round(half)
@@ -214,7 +214,7 @@ def _fill(random: np.random.Generator, half: float) -> Float32:
 
 
 def _page(random: np.random.Generator) -> Float32:
-    """float32 [P, P, 3]: lines of words, and perhaps a picture among them."""
+    """Draw lines of words, and perhaps a picture among them: float32 [P, P, 3]."""
     words = np.zeros((SIDE, SIDE), np.float32)
     height = int(random.integers(2, 9))
     for top in range(4, SIDE - height, round(height * random.uniform(1.5, 2.5))):

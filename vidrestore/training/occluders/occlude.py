@@ -1,8 +1,8 @@
 """Faces with something in front of them, and the truth about where: what the visibility network learns from.
 
 Half of the pictures stay free. What belongs to a face, glasses, a fringe, a hat, and whatever light does to it, is
-drawn too and counts as the face. Occluders are out of focus, moving or sharp like the face itself, and damage of a
-film comes after them, so that nothing but what they are gives them away.
+drawn too and counts as the face. Occluders are out of focus, moving or sharp like the face itself, and the
+damage comes after them, so that only their content gives them away.
 
 Shape suffixes: B batch, S side of a picture.
 """
@@ -37,29 +37,31 @@ class OccluderConfig(Options):
     """
 
     probability: Annotated[float, Field(ge=0, le=1, description="Share of pictures with an occluder.")] = 0.5
-    second_probability: Annotated[float, Field(ge=0, le=1, description="Share of those with another one.")] = 0.25
+    second_probability: Annotated[
+        float, Field(ge=0, le=1, description="Share of those pictures that get a second occluder.")
+    ] = 0.25
     accessory_probability: Annotated[
         float, Field(ge=0, le=1, description="Share of all pictures with drawn glasses, fringe or hat.")
     ] = 0.3
     light_probability: Annotated[float, Field(ge=0, le=1, description="Share of all pictures in another light.")] = 0.7
     smallest_octaves: Annotated[
-        float, Field(description="Power of two of the least size of a sprite over that of the crop.")
+        float, Field(description="Smallest size of a sprite over that of the crop, as a power of two.")
     ] = -1.0
     largest_octaves: float = 0.8
     motion_probability: float = 0.25
-    motion_pixels: Annotated[float, Field(description="Deviation of the longest smear.")] = 6.0
+    motion_pixels: Annotated[float, Field(description="Standard deviation of the longest motion blur.")] = 6.0
     largest_share: Annotated[
-        float, Field(description="Of the face's ellipse; whatever would hide more is left out.")
+        float, Field(description="Largest hidden share of the face's ellipse; what would hide more is left out.")
     ] = 0.7
 
     def check_together(self) -> None:
-        """The smallest sprite is no larger than the largest."""
+        """Check that the smallest sprite is no larger than the largest."""
         if self.smallest_octaves > self.largest_octaves:
             self.refuse("smallest_octaves", f"use largest_octaves ({self.largest_octaves}) or less")
 
 
 class Occluded(NamedTuple):
-    """Pictures and what of the face is seen in them."""
+    """Pictures and the visible part of the face in them."""
 
     images: Tensor
     """float32 [B, 3, S, S], RGB in [0, 1]."""
@@ -85,7 +87,7 @@ def dress(faces_B3SS: Tensor, accessories: SpriteBank, config: OccluderConfig, g
 
 
 def occlude(faces_B3SS: Tensor, bank: SpriteBank, config: OccluderConfig, generator: torch.Generator) -> Occluded:
-    """Put things before some of the faces, RGB in [0, 1], and light them."""
+    """Put occluders in front of some of the faces, RGB in [0, 1], and light them."""
     drawn = Draw(len(faces_B3SS), generator)
     side = faces_B3SS.shape[-1]
     light = StageLight(bank, side, drawn)
@@ -100,7 +102,7 @@ def occlude(faces_B3SS: Tensor, bank: SpriteBank, config: OccluderConfig, genera
 
 
 def face_ellipse(side: int, *, device: torch.device | str = "cpu") -> Tensor:
-    """Bool [side, side]: pixels whose centre lies in the face's ellipse."""
+    """Return the pixels whose centre lies in the face's ellipse, bool [side, side]."""
     axis = (torch.arange(side, device=device) + 0.5) / side
     across, down = (axis - FACE_CENTRE[0]) / FACE_RADII[0], (axis - FACE_CENTRE[1]) / FACE_RADII[1]
     return torch.hypot(across[None, :], down[:, None]) < 1
@@ -109,7 +111,7 @@ def face_ellipse(side: int, *, device: torch.device | str = "cpu") -> Tensor:
 def _behind(
     images: Tensor, faces: Tensor, bank: SpriteBank, config: OccluderConfig, chosen_B: Tensor, drawn: Draw
 ) -> Occluded:
-    """The pictures behind one more thing each, where chosen; skin tones are those of `faces`."""
+    """Put one more occluder in front of the chosen pictures; skin tones are those of `faces`."""
     side = images.shape[-1]
     index = drawn.index(len(bank))
     matrix = _somewhere(bank.paints[index], config, drawn)
@@ -128,7 +130,7 @@ def _behind(
 
 
 def _somewhere(paints_B: Tensor, config: OccluderConfig, drawn: Draw) -> Tensor:
-    """Sampling matrices [B, 2, 3] that put a sprite's middle on the face or near it, in any direction and size."""
+    """Draw sampling matrices [B, 2, 3] that put a sprite's middle on or near the face, in any direction and size."""
     turn, reach = drawn.uniform(-math.pi, math.pi), drawn.uniform(0, 1).sqrt() * 1.15
     across = FACE_CENTRE[0] + reach * turn.cos() * FACE_RADII[0]
     down = FACE_CENTRE[1] + reach * turn.sin() * FACE_RADII[1]
@@ -144,7 +146,7 @@ def _somewhere(paints_B: Tensor, config: OccluderConfig, drawn: Draw) -> Tensor:
 
 
 def _drop_shadow(bank: SpriteBank, index_B: Tensor, matrix_B23: Tensor, side: int, drawn: Draw) -> Tensor:
-    """[B, 1, S, S], 0..1: how much light a thing keeps from the face behind it; none on half of the pictures."""
+    """Compute an occluder's shadow on the face behind it, [B, 1, S, S], 0..1; none on half of the pictures."""
     offset = torch.stack((drawn.uniform(-0.1, 0.1), drawn.uniform(-0.06, 0.14)), dim=1)
     cover = sampled(bank.sprites[index_B, 3:].float() / 255, moved(matrix_B23, offset), side)
     sigma = drawn.uniform(0.7, _DROP_SIGMA_PIXELS)
@@ -158,5 +160,5 @@ def _over(images: Tensor, placed: Placed) -> Tensor:
 
 
 def _each(values_B: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1]."""
+    """Reshape [B] to [B, 1, 1, 1]."""
     return values_B[:, None, None, None]

@@ -17,11 +17,11 @@ _GLINTS = 4
 
 
 class StageLight:
-    """One light for each picture of a batch; the same may fall on the face alone or on all that is before it.
+    """One light for each picture of a batch; the same may fall on the face alone or also on what is in front of it.
 
     Args:
-        bank: its outlines throw the shadows.
-        side: S, in pixels.
+        bank: sprites whose outlines throw the shadows.
+        side: side S in pixels.
         drawn: the batch's numbers.
     """
 
@@ -32,13 +32,13 @@ class StageLight:
         self._glints = _glints(side, drawn)
 
     def on(self, pictures_B3SS: Tensor) -> Tensor:
-        """The pictures, RGB in [0, 1], in this light."""
+        """Light the pictures, RGB in [0, 1]."""
         lit = (pictures_B3SS * self._factor).clamp(0, 1)
         return lit + self._glints * (1 - lit)
 
 
 def _outlines(bank: SpriteBank, side: int, drawn: Draw, *, probability: float) -> Tensor:
-    """[B, 1, S, S], 0..1: soft outlines of sprites somewhere, on some of the pictures."""
+    """Draw soft outlines of sprites, somewhere on some of the pictures: [B, 1, S, S], 0..1."""
     centre = torch.stack((drawn.uniform(-0.8, 0.8), drawn.uniform(-0.8, 0.8)), dim=1)
     matrix = sampling_matrix(
         centre,
@@ -55,7 +55,7 @@ def _outlines(bank: SpriteBank, side: int, drawn: Draw, *, probability: float) -
 
 
 def _aside(side: int, drawn: Draw) -> Tensor:
-    """[B, 3, S, S], factors: one side of some faces lies in the dark, or in another colour."""
+    """Return factors [B, 3, S, S] that put one side of some faces in the dark, or in another colour."""
     axis = torch.linspace(-1, 1, side, device=drawn.device)
     turn = drawn.uniform(-math.pi, math.pi)[:, None, None]
     along = (
@@ -69,7 +69,7 @@ def _aside(side: int, drawn: Draw) -> Tensor:
 
 
 def _glints(side: int, drawn: Draw) -> Tensor:
-    """[B, 1, S, S], 0..1: a few bright spots, long or round, on some pictures."""
+    """Draw a few bright spots, long or round, on some pictures: [B, 1, S, S], 0..1."""
     axis = torch.linspace(-1, 1, side, device=drawn.device)
     total = torch.zeros(drawn.batch, 1, side, side, device=drawn.device)
     happens = drawn.happens(0.2)
@@ -90,6 +90,6 @@ def _share(drawn: Draw, low: float, high: float) -> Tensor:
 
 
 def _coolness(drawn: Draw) -> Tensor:
-    """[B, 3, 1, 1]: shadows take a little more of the red than of the blue."""
+    """Return the shadows' colour, [B, 3, 1, 1]: they take a little more of the red than of the blue."""
     blue = drawn.uniform(0, 0.15)
     return torch.stack((torch.ones_like(blue), 1 - blue / 2, 1 - blue), dim=1)[:, :, None, None]

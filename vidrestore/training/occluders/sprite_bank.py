@@ -23,10 +23,10 @@ Theme = Literal["occluders", "accessories"]
 
 
 class Paint(IntEnum):
-    """Where a sprite gets its colour from."""
+    """Source of a sprite's colour."""
 
     OWN = 0
-    """It is drawn in colours."""
+    """The sprite's own colours."""
     SKIN = 1
     """A skin tone, as a rule that of the face behind it."""
     CLOTH = 2
@@ -69,9 +69,9 @@ class SpriteBank:
     """Sprites on a device."""
 
     sprites: "Tensor" = field(repr=False)
-    """uint8 [N, 4, P, P]: RGB, and what they cover."""
+    """uint8 [N, 4, P, P]: RGB, and cover."""
     paints: "Tensor" = field(repr=False)
-    """int64 [N], of `Paint`."""
+    """int64 [N], values of `Paint`."""
 
     def __len__(self) -> int:
         return len(self.paints)
@@ -80,11 +80,11 @@ class SpriteBank:
 def draw_bank(
     theme: Theme, count: int, *, seed: int, device: "device | str", processes: int | None = None
 ) -> SpriteBank:
-    """Draw `count` sprites; each is a function of theme, seed and its place, whoever draws it.
+    """Draw `count` sprites; each is a function of theme, seed and its place alone.
 
-    `processes` is how many draw, None for as many as there are processors; 0 draws right here.
+    `processes` is the number of drawing processes, None for one on each processor; 0 draws in this process.
     """
-    import torch  # noqa: PLC0415  the processes that draw do without it
+    import torch  # noqa: PLC0415  the drawing processes do not need it
 
     starts = range(0, count, _CHUNK)
     draw = partial(_draw_chunk, theme, seed, count)
@@ -101,7 +101,7 @@ def draw_bank(
 
 
 def draw_sprite(theme: Theme, seed: int, index: int) -> tuple[UInt8, int]:
-    """One sprite, uint8 [4, P, P], and its paint."""
+    """Draw one sprite, uint8 [4, P, P], and return its paint as well."""
     kinds = _THEMES[theme]
     random = np.random.default_rng([list(_THEMES).index(theme), seed, index])
     shares = np.array([share for share, _, _ in kinds])

@@ -16,10 +16,10 @@ from vidrestore.degradation.image.blur_kernels import blur, window_radius
 from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank
 
 _TONES = ((0.34, 0.62), (0.66, 0.62), (0.5, 0.34), (0.5, 0.57))
-"""Where skin is in an aligned face of unit side: cheeks, forehead, nose."""
+"""Places of skin in an aligned face of unit side: cheeks, forehead, nose."""
 _HAIR = (0.5, 0.1)
 _PATCH = 0.03
-"""Half side of the patch that a tone is the mean of."""
+"""Half the side of the patch over which a skin tone is averaged."""
 
 
 class Draw:
@@ -31,24 +31,24 @@ class Draw:
         self.device = generator.device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        """float32 [B]."""
+        """Draw uniform numbers, float32 [B]."""
         return low + (high - low) * torch.rand(self.batch, generator=self.generator, device=self.device)
 
     def happens(self, probability: float) -> Tensor:
-        """Bool [B]."""
+        """Draw events, bool [B]."""
         return self.uniform(0, 1) < probability
 
     def index(self, count: int) -> Tensor:
-        """int64 [B], 0 to count - 1."""
+        """Draw indices, int64 [B], 0 to count - 1."""
         return torch.randint(count, (self.batch,), generator=self.generator, device=self.device)
 
     def tint(self, octaves: float) -> Tensor:
-        """float32 [B, 3, 1, 1], factors about one."""
+        """Draw factors about one, float32 [B, 3, 1, 1]."""
         rows = torch.stack([self.uniform(-octaves, octaves) for _ in range(3)], dim=1)
         return torch.exp2(rows)[:, :, None, None]
 
     def colour(self) -> Tensor:
-        """float32 [B, 3, 1, 1], from grey to vivid, dark ones more often."""
+        """Draw colours from grey to vivid, dark ones more often: float32 [B, 3, 1, 1]."""
         vivid = self.uniform(0, 1).square()[:, None]
         channels = torch.stack([self.uniform(0, 1) for _ in range(3)], dim=1)
         value = self.uniform(0.03, 1)[:, None]
@@ -56,7 +56,7 @@ class Draw:
 
 
 class Placed(NamedTuple):
-    """A sprite in each picture."""
+    """One sprite in each picture."""
 
     colours: Tensor
     """float32 [B, 3, S, S], RGB times cover."""
@@ -67,14 +67,14 @@ class Placed(NamedTuple):
 def sampling_matrix(
     centre_B2: Tensor, size_B: Tensor, angle_B: Tensor, *, mirrored_B: Tensor, slimness_B: Tensor
 ) -> Tensor:
-    """float32 [B, 2, 3], picture -> sprite.
+    """Return matrices from picture to sprite, float32 [B, 2, 3].
 
     Args:
         centre_B2: where the sprite's middle goes, (x, y) from -1 to 1.
         size_B: side of the sprite over side of the picture.
-        angle_B: radians that it is turned, from x towards y; at 0 its bottom is down.
+        angle_B: rotation in radians, from x towards y; at 0 the sprite's bottom is down.
         mirrored_B: bool, whether it is mirrored.
-        slimness_B: width as a share of what it was drawn.
+        slimness_B: width as a share of the drawn width.
     """
     cosine, sine = angle_B.cos() / size_B, angle_B.sin() / size_B
     across = torch.where(mirrored_B, -1.0, 1.0) / slimness_B
@@ -83,13 +83,13 @@ def sampling_matrix(
 
 
 def moved(matrix_B23: Tensor, offset_B2: Tensor) -> Tensor:
-    """The matrix that draws the same sprite so much further right and down."""
+    """Return the matrix that draws the same sprite further right and down by this much."""
     shift_B21 = matrix_B23[:, :, :2] @ offset_B2[:, :, None]
     return torch.cat((matrix_B23[:, :, :2], matrix_B23[:, :, 2:] - shift_B21), dim=2)
 
 
 def sampled(planes_BCPP: Tensor, matrix_B23: Tensor, side: int) -> Tensor:
-    """[B, C, S, S]: planes seen through a matrix; beyond a sprite its border goes on."""
+    """Sample planes through a matrix, [B, C, S, S]; beyond a sprite its border is repeated."""
     grid = F.affine_grid(matrix_B23, [len(planes_BCPP), 1, side, side], align_corners=False)
     return F.grid_sample(planes_BCPP, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -111,7 +111,7 @@ def place(
 
 
 def paint(paints_B: Tensor, pictures_B3SS: Tensor, drawn: Draw) -> Tensor:
-    """float32 [B, 3, S, S], RGB: what painted sprites are multiplied by."""
+    """Return the factors of painted sprites, float32 [B, 3, S, S] RGB."""
     tone, others_tone = skin_tone(pictures_B3SS, drawn), skin_tone(pictures_B3SS.roll(1, 0), drawn)
     plain = drawn.colour()
     cloth = _cloth(pictures_B3SS, drawn)
@@ -124,14 +124,14 @@ def paint(paints_B: Tensor, pictures_B3SS: Tensor, drawn: Draw) -> Tensor:
 
 
 def skin_tone(pictures_B3SS: Tensor, drawn: Draw) -> Tensor:
-    """float32 [B, 3, 1, 1]: the colour of some patch of skin of each face, a little changed."""
+    """Return the colour of some patch of skin of each face, a little changed: float32 [B, 3, 1, 1]."""
     centres_B2 = _places(drawn.device)[1:][drawn.index(len(_TONES))]
     brightness = torch.exp2(drawn.uniform(-0.5, 0.4))[:, None, None, None]
     return _mean_colour(pictures_B3SS, centres_B2) * brightness * drawn.tint(0.08)
 
 
 def softened(planes_BCSS: Tensor, drawn: Draw, *, motion_probability: float, motion_pixels: float) -> Tensor:
-    """Out of focus a little or more, and some moving: no edge is sharper than the face's on all samples."""
+    """Blur sprites by defocus, some by motion too: no edge is sharper than the face's on all samples."""
     focus = torch.where(drawn.happens(0.25), drawn.uniform(0.8, 3), drawn.uniform(0.25, 0.8))
     motion = torch.where(drawn.happens(motion_probability), drawn.uniform(0, motion_pixels), 0.0)
     angle = drawn.uniform(-math.pi, math.pi)
@@ -140,7 +140,7 @@ def softened(planes_BCSS: Tensor, drawn: Draw, *, motion_probability: float, mot
 
 
 def _cloth(pictures_B3SS: Tensor, drawn: Draw) -> Tensor:
-    """[B, 3, S, S]: a corner of the next picture, hair or background as a rule, magnified."""
+    """Return a magnified corner of the next picture, mostly hair or background: [B, 3, S, S]."""
     corner = torch.stack((drawn.uniform(0.55, 0.9), drawn.uniform(0.55, 0.9)), dim=1)
     signs = torch.stack((drawn.happens(0.5), drawn.happens(0.5)), dim=1)
     matrix = sampling_matrix(
@@ -158,12 +158,12 @@ def _cloth(pictures_B3SS: Tensor, drawn: Draw) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _places(device: torch.device) -> Tensor:
-    """Hair, then tones, float32 [5, 2]; kept on the device, for a copy of each step would wait for it."""
+    """Return places of hair, then tones, float32 [5, 2]; kept on the device, as a copy in each step would wait."""
     return torch.tensor([_HAIR, *_TONES], device=device)
 
 
 def _mean_colour(pictures_B3SS: Tensor, centres_B2: Tensor) -> Tensor:
-    """[B, 3, 1, 1] of a patch round places (x, y), 0 to 1."""
+    """Return the mean colour [B, 3, 1, 1] of a patch around places (x, y), 0 to 1."""
     axis = torch.linspace(-_PATCH, _PATCH, 5, device=centres_B2.device)
     offset = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
     grid = 2 * (centres_B2[:, None, None] + offset) - 1

@@ -1,4 +1,4 @@
-"""What sprites are made of: distances, noise, light and random colours on a small square canvas; numpy and OpenCV only.
+"""Building blocks of sprites: distances, noise, light and random colours on a square canvas; numpy and OpenCV only.
 
 A sprite's plane spans [-1, 1] along x and, downwards, y. Planes are float32 [P, P], P being `SIDE`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from vidrestore.types import Float32
 
 SIDE: Final = 128
-"""Of a sprite, in pixels."""
+"""Side of a sprite in pixels."""
 Point = tuple[float, float]
 """(x, y) in a sprite's plane."""
 Colour = tuple[float, float, float]
@@ -36,7 +36,7 @@ class Sprite:
 
 
 def capsule(start: Point, end: Point, start_radius: float, end_radius: float) -> Float32:
-    """How deep each pixel lies in a limb from `start` to `end`; negative outside."""
+    """Compute each pixel's depth in a limb from `start` to `end`; negative outside."""
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     squared = max(along_x**2 + along_y**2, 1e-9)
     share = np.clip(((X - start[0]) * along_x + (Y - start[1]) * along_y) / squared, 0, 1)
@@ -45,7 +45,7 @@ def capsule(start: Point, end: Point, start_radius: float, end_radius: float) ->
 
 
 def box(centre: Point, half_width: float, half_height: float, corner_radius: float = 0.0) -> Float32:
-    """How deep each pixel lies in an upright rectangle with round corners; negative outside."""
+    """Compute each pixel's depth in an upright rectangle with round corners; negative outside."""
     across = np.abs(X - centre[0]) - half_width + corner_radius
     down = np.abs(Y - centre[1]) - half_height + corner_radius
     outside = np.hypot(np.maximum(across, 0), np.maximum(down, 0)) + np.minimum(np.maximum(across, down), 0)
@@ -53,18 +53,18 @@ def box(centre: Point, half_width: float, half_height: float, corner_radius: flo
 
 
 def ellipse(centre: Point, half_width: float, half_height: float) -> Float32:
-    """About how deep each pixel lies in an upright ellipse; negative outside."""
+    """Compute each pixel's approximate depth in an upright ellipse; negative outside."""
     radius = np.hypot((X - centre[0]) / half_width, (Y - centre[1]) / half_height)
     return plane((1 - radius) * min(half_width, half_height))
 
 
 def cover(depth: Float32) -> Float32:
-    """0..1 by depth, with edges smoothed over a pixel."""
+    """Convert depth to cover 0..1, with edges smoothed over a pixel."""
     return plane(np.clip(depth * (SIDE / 2) + 0.5, 0, 1))
 
 
 def noise(random: np.random.Generator, cell_pixels: float, *, stretch: float = 1.0) -> Float32:
-    """Smooth noise of mean 0 and deviation 1 about; `stretch` makes its grain longer downwards."""
+    """Draw smooth noise of about mean 0 and deviation 1; `stretch` makes its grain longer downwards."""
     width = max(2, round(SIDE / cell_pixels))
     height = max(2, round(SIDE / cell_pixels / stretch))
     coarse = random.standard_normal((height, width)).astype(np.float32)
@@ -72,12 +72,12 @@ def noise(random: np.random.Generator, cell_pixels: float, *, stretch: float = 1
 
 
 def smooth(values: Float32, sigma_pixels: float) -> Float32:
-    """The same plane, blurred."""
+    """Blur a plane."""
     return plane(cv2.GaussianBlur(values, (0, 0), sigma_pixels))
 
 
 def relief(random: np.random.Generator, height: Float32, *, ambient: float = 0.55) -> Float32:
-    """Light on a surface, 1 on average about: from one side, and less of it in creases.
+    """Compute the light on a surface, about 1 on average: from one side, and less of it in creases.
 
     `height` is in units of the plane, towards the viewer.
     """
@@ -90,17 +90,17 @@ def relief(random: np.random.Generator, height: Float32, *, ambient: float = 0.5
 
 
 def tinted(shade: Float32, colour: Colour) -> Float32:
-    """float32 [P, P, 3]: a colour under a shade."""
+    """Return a colour under a shade, float32 [P, P, 3]."""
     return plane(shade[..., None] * np.asarray(colour, np.float32))
 
 
 def mixed(below: Float32, above: Float32, share: Float32) -> Float32:
-    """float32 [P, P, 3]: `above` where `share` is 1, `below` where it is 0."""
+    """Blend to `above` where `share` is 1, `below` where it is 0: float32 [P, P, 3]."""
     return plane(below + share[..., None] * (above - below))
 
 
 def colour(random: np.random.Generator) -> Colour:
-    """Some colour of an object: grey, dark, pale or vivid."""
+    """Draw a colour of an object: grey, dark, pale or vivid."""
     value = float(random.uniform(0.03, 1)) ** 1.3
     saturation = float(random.choice([0.04, 0.25, 0.7])) * float(random.uniform(0.3, 1))
     channels = value * (1 - saturation * random.dirichlet((1, 1, 1)) * 2)
@@ -109,5 +109,5 @@ def colour(random: np.random.Generator) -> Colour:
 
 
 def plane(values: object) -> Float32:
-    """The values as float32."""
+    """Convert the values to float32."""
     return np.asarray(values, dtype=np.float32)

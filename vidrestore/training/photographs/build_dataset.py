@@ -1,6 +1,6 @@
 """From photographs to a folder of aligned faces with their landmarks, which `open_face_folder` reads.
 
-A second run into the same folder goes on where the first one stopped, and does nothing when nothing has changed.
+A second run into the same folder continues where the first one stopped, and does nothing when nothing has changed.
 """
 
 import os
@@ -39,7 +39,7 @@ ImageFormat = Literal["png", "jpg"]
 FindFaces = BatchStage[UInt8, tuple[Detection, ...]]
 
 _CHUNK: Final = 8
-"""Photographs looked at together; as many again are decoded meanwhile."""
+"""Photographs searched together; as many again are decoded meanwhile."""
 _THREADS: Final = min(8, os.cpu_count() or 1)
 _WRITTEN_EVERY: Final = 512
 """Photographs after which the report is written, so that a killed run loses little."""
@@ -55,7 +55,7 @@ _ENCODING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class GatheringConfig(Options):
-    """Which faces are gathered, and in what form."""
+    """Selection and form of the gathered faces."""
 
     size: Annotated[int, Field(ge=1, description="Side of an aligned face in pixels.")] = 256
     min_face: Annotated[
@@ -63,14 +63,14 @@ class GatheringConfig(Options):
     ] = 64.0
     max_residual: Annotated[
         float,
-        Field(gt=0, description="Of `alignment.residual`, above which a face is skipped: a far profile, or no face."),
+        Field(gt=0, description="Largest `alignment.residual`; above, a face is skipped: a far profile, or no face."),
     ] = 0.06
-    largest: Annotated[bool, Field(description="Only the largest face of each photograph.")] = False
+    largest: Annotated[bool, Field(description="Whether only the largest face of each photograph is taken.")] = False
     keep: Annotated[
         bool,
         Field(
-            description="The pictures are aligned faces already: only their landmarks are wanted, and no pixel is"
-            " touched."
+            description="Whether the pictures are aligned faces already: only their landmarks are found, and no pixel "
+            "is changed."
         ),
     ] = False
     image_format: ImageFormat = "png"
@@ -95,7 +95,7 @@ def gather_faces(
         on_progress: called with the photographs done and all photographs.
 
     Raises:
-        InputError: there are no photographs. One that cannot be used is no error, and named in the report.
+        InputError: there are no photographs. A photograph that cannot be used is no error, but named in the report.
         OutputError: the folder cannot be written, or holds faces of another source or of other options.
     """
     config = config or GatheringConfig()
@@ -148,7 +148,7 @@ class _Gatherer:
         self._find = find
 
     def outcomes(self, photographs: list[Photograph]) -> Iterator[tuple[Photograph, PhotographOutcome]]:
-        """What is made of each photograph, in order; holds the pictures of two chunks."""
+        """Yield the outcome of each photograph, in order; holds the pictures of two chunks."""
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="photographs") as pool:
             for chunk in self._decoded(pool, photographs):
                 found = iter(self._find([item.picture for item in chunk if item.picture is not None]))
@@ -201,7 +201,7 @@ class _Gatherer:
     def _chosen(
         self, found: tuple[Detection, ...], outcome: PhotographOutcome
     ) -> tuple[list[Detection], PhotographOutcome]:
-        """The faces that are wanted, and the counts of those that are not."""
+        """Return the wanted faces, and the counts of the others."""
         large = [face for face in found if _width(face) >= self._config.min_face]
         facing = [face for face in large if residual(face.landmarks) <= self._config.max_residual]
         wanted = sorted(facing, key=_width, reverse=True)[:1] if self._config.largest else facing
@@ -225,7 +225,7 @@ class _Gatherer:
 
 
 def _recorded(config: GatheringConfig) -> dict[str, Any]:
-    """The options that change the result; others may differ from run to run."""
+    """Return the options that change the result; others may differ from run to run."""
     options = asdict(config)
     for name in ("device", "batch_size_gpu"):
         del options["detector"][name]
@@ -237,7 +237,7 @@ def _width(face: Detection) -> float:
 
 
 def _off_template(face: Detection, side: int) -> float:
-    """Root mean square distance of the landmarks from where an aligned picture has them, in sides."""
+    """Return the root mean square distance of the landmarks from those of an aligned picture, in sides."""
     distances = np.linalg.norm((face.landmarks + 0.5) / side - TEMPLATE, axis=1)
     return float(np.sqrt(np.mean(distances**2)))
 
@@ -258,7 +258,7 @@ def _link(original: Path, path: Path) -> None:
 
 @contextmanager
 def _placing(path: Path) -> Iterator[Path]:
-    """As `files.replacing`, in a folder that is made where there is none; OutputError where that cannot be."""
+    """Replace a file as `files.replacing` does, and make its folder if needed; OutputError where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as part:
@@ -270,7 +270,7 @@ def _placing(path: Path) -> Iterator[Path]:
 
 
 def _remove_stale(before: PhotographOutcome | None, now: PhotographOutcome, folder: Path) -> None:
-    """Take away the faces of a photograph that has changed and no longer has them."""
+    """Remove the faces of a photograph that has changed and no longer has them."""
     current = {face.name for face in now.faces}
     for face in before.faces if before else ():
         if face.name not in current:

@@ -1,4 +1,4 @@
-"""What was made of each photograph, kept as `report.json` beside the faces: counts to read, and where to go on."""
+"""Outcome of each photograph, kept as `report.json` next to the faces: counts, and the state to continue from."""
 
 import json
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ class GatheredFace:
     """A face of the folder."""
 
     name: str
-    """Of its picture, below the folder."""
+    """Path of its picture, below the folder."""
     score: float = 0.0
-    """0..1, the detector's confidence; 0 where no landmarks were found."""
+    """Confidence of the detector, 0..1; 0 where no landmarks were found."""
     landmarks: tuple[tuple[float, float], ...] = ()
     """Five points (x, y) in pixels of the picture; none where the picture was kept and no face found in it."""
     enlarged: bool = False
@@ -33,7 +33,7 @@ class GatheredFace:
 
 @dataclass(frozen=True, slots=True)
 class PhotographOutcome:
-    """What was made of one photograph."""
+    """Outcome of one photograph."""
 
     size_bytes: int
     modified_ns: int
@@ -43,9 +43,9 @@ class PhotographOutcome:
     turned_away: int = 0
     """Faces whose landmarks do not fit the template: profiles, and what is no face."""
     not_largest: int = 0
-    """Faces left out because one of a photograph was wanted."""
+    """Faces left out because only the largest one was wanted."""
     problem: str = ""
-    """Why nothing could be made of it, where the file is to blame."""
+    """Reason why the file could not be used; empty if it could."""
 
     @property
     def nobody(self) -> bool:
@@ -64,7 +64,7 @@ class GatheringReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Everything that was written and everything that was not."""
+        """Counts of what was written and of what was not."""
         outcomes = self.photographs.values()
         faces = [face for outcome in outcomes for face in outcome.faces]
         return {
@@ -81,7 +81,7 @@ class GatheringReport:
 
     @property
     def unusable(self) -> dict[str, str]:
-        """Photograph -> why its file is of no use."""
+        """For each unusable photograph, the reason."""
         return {name: outcome.problem for name, outcome in self.photographs.items() if outcome.problem}
 
     @property
@@ -90,7 +90,7 @@ class GatheringReport:
         return [name for name, outcome in self.photographs.items() if outcome.nobody]
 
     def done(self, photograph: Photograph, folder: Path) -> bool:
-        """Whether a photograph has not changed since its faces were made, and these are still there."""
+        """Return whether a photograph has not changed since its faces were made, and these are still there."""
         outcome = self.photographs.get(str(photograph.name))
         if outcome is None or (outcome.size_bytes, outcome.modified_ns) != (
             photograph.size_bytes,
@@ -100,13 +100,13 @@ class GatheringReport:
         return all((folder / face.name).is_file() for face in outcome.faces)
 
     def write(self, folder: Path) -> None:
-        """Write the table of landmarks and the report, each beside its place and renamed there.
+        """Write the table of landmarks and the report, each next to its place and renamed there.
 
         Raises:
             OutputError: they cannot be written.
         """
         write_landmarks(folder / TABLE_NAME, dict(_rows(self.photographs.values())))
-        told = {
+        content = {
             "source": self.source,
             "config": self.config,
             "counts": self.counts,
@@ -114,11 +114,11 @@ class GatheringReport:
             "without_face": self.without_face,
             "photographs": {name: asdict(outcome) for name, outcome in sorted(self.photographs.items())},
         }
-        replace_text(folder / REPORT_NAME, json.dumps(told, indent=1) + "\n")
+        replace_text(folder / REPORT_NAME, json.dumps(content, indent=1) + "\n")
 
 
 def read_report(folder: Path, *, source: str, config: dict[str, Any]) -> GatheringReport:
-    """The report of an earlier run into the folder, or an empty one.
+    """Read the report of an earlier run into the folder; without one return an empty report.
 
     Raises:
         OutputError: the folder was made from another source or with other options, or its report is damaged.
@@ -127,9 +127,9 @@ def read_report(folder: Path, *, source: str, config: dict[str, Any]) -> Gatheri
     if not path.exists():
         return GatheringReport(source, config)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        photographs = pydantic.TypeAdapter(dict[str, PhotographOutcome]).validate_python(told["photographs"])
-        before = (told["source"], told["config"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        photographs = pydantic.TypeAdapter(dict[str, PhotographOutcome]).validate_python(content["photographs"])
+        before = (content["source"], content["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is no report of gathered faces ({error}); use another folder") from error
     if before != (source, config):

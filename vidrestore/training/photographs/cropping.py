@@ -12,7 +12,7 @@ from vidrestore.types import Float32, Float64, UInt8
 _CORNERS: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64)
 _UNMOVED: Final = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float64)
 _MARGIN_SHARE: Final = 0.02
-"""Of the square's side, around it: what interpolation may touch."""
+"""Margin that interpolation may read, as a share of the square's side."""
 _MARGIN: Final = 2
 
 

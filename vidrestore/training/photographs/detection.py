@@ -13,12 +13,12 @@ from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, UInt8
 
 _NEAR_SIDE: Final = 512
-"""Longer side in pixels of the preview in which large faces are looked for; the detector's anchors end at 512."""
+"""Longer side in pixels of the preview in which large faces are searched; the detector's anchors end at 512."""
 _FAR_FACE: Final = 24.0
-"""Width in pixels of the smallest wanted face in the preview in which small faces are looked for."""
+"""Width in pixels of the smallest wanted face in the preview in which small faces are searched."""
 _SAME_FACE_OVERLAP: Final = 0.4
 _MARGIN: Final = 0.25
-"""Around the small preview, as a share of its longer side."""
+"""Margin around the small preview, as a share of its longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class _Look:
 class PhotographFaces:
     """A batch stage from photographs, uint8 [h, w, 3] RGB, to the faces in each, best first, in its pixels.
 
-    Every photograph is looked at in a small preview with a margin around it, so that a face that fills the picture is
-    found; a large photograph a second time, as small as the smallest wanted face allows.
+    Every photograph is searched in a small preview with a margin around it, so that a face that fills the picture is
+    found; a large photograph a second time, at the smallest size that the smallest wanted face allows.
 
     Args:
         detector: the batch stage that finds faces in pictures.
@@ -74,7 +74,7 @@ def _preview(photograph: UInt8, share: float) -> _Look:
 
 
 def _with_margin(look: _Look, *, side: int) -> _Look:
-    """The preview in the middle of a square, so that upright and wide photographs go into one batch.
+    """Put the preview in the middle of a square, so that upright and wide photographs go into one batch.
 
     The border's pixels are repeated: a mirrored border shows half faces, and those are found as faces.
     """
@@ -92,7 +92,7 @@ def _in_photograph(face: Detection, look: _Look) -> Detection:
 
 
 def _unique(faces: list[Detection]) -> tuple[Detection, ...]:
-    """Of a face that was found at several sizes the surest finding, best first."""
+    """Keep the detection with the highest score of each face that was found at several sizes, best first."""
     if not faces:
         return ()
     boxes = np.stack([face.box for face in faces])

@@ -18,10 +18,10 @@ from vidrestore.training.data.image_header import image_size
 from vidrestore.types import UInt8
 
 PHOTOGRAPH_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Extensions, in lower case, of what is taken for a photograph."""
+"""Extensions, in lower case, of photographs."""
 
 _MOST_PIXELS: Final = 16384 * 16384
-"""Of a photograph; one colour needs a megabyte to fill them. OpenCV has a limit too, four times higher."""
+"""Largest photograph: a file of one colour fills it with a megabyte. OpenCV's own limit is four times higher."""
 _WITH_ALPHA: Final = frozenset({".png", ".webp", ".tif", ".tiff"})
 _CHANNELS_WITH_ALPHA: Final = 4
 
@@ -32,10 +32,10 @@ class Photograph:
 
     path: Path
     name: PurePosixPath
-    """Below the folder that was searched."""
+    """Path below the searched folder."""
     size_bytes: int
     modified_ns: int
-    """Nanoseconds since 1970, of the last change."""
+    """Time of the last change, nanoseconds since 1970."""
 
 
 def find_photographs(source: str, *, apart_from: Path) -> tuple[Path, list[Photograph]]:
@@ -90,7 +90,7 @@ def _over_white(picture: NDArray[Any]) -> UInt8:
 
 
 def _search(source: str) -> tuple[Path, list[Path]]:
-    """The folder that is searched, and the files in it, relative to it."""
+    """Return the searched folder, and the files in it, relative to it."""
     place = Path(source)
     if place.is_dir():
         return place, _visible_files(place, place.rglob("*"))

@@ -1,1 +1,1 @@
-"""Training the network that tells a face from what is in front of it."""
+"""Training of the network that separates a face from what is in front of it."""

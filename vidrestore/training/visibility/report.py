@@ -1,4 +1,4 @@
-"""How well a visibility network tells a face from what is in front of it: figures and a picture, of held-out faces."""
+"""Evaluation of a visibility network, which separates faces from occluders: figures and a picture."""
 
 import json
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ from vidrestore.types import UInt8
 REPORT_FILE: Final = "visibility.json"
 GRID_FILE: Final = "visibility.png"
 _ROUNDS: Final = 4
-"""How often each held-out face is judged with other things in front of it."""
+"""How often each held-out face is judged with different occluders."""
 _BATCH: Final = 64
 _SEED_OFFSET: Final = 7_919
-"""Sprites of the judgement are others than those of the training."""
+"""Offset of the seed: the evaluation's sprites differ from those of the training."""
 _SPRITES: Final = 2_000
 _GRID_FACES: Final = 48
 _GRID_COLUMNS: Final = 12
@@ -39,12 +39,12 @@ _HIDDEN_FACE: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeFaces:
-    """What is wrongly called hidden on faces with nothing in front of them."""
+    """Pixels wrongly classified as hidden on faces without occluders."""
 
     hidden_share: float
-    """0..1 of the pixels of the face's ellipse."""
+    """Share of the pixels of the face's ellipse, 0..1."""
     faces_share: float
-    """0..1 of the faces, of which more than 2% is called hidden."""
+    """Share of the faces, 0..1, of which more than 2% is classified as hidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class VisibilityReport:
     overlap: float
     """Intersection over union of the hidden pixels, over all faces with an occluder."""
     overlap_by_paint: dict[str, float]
-    """Likewise of occluders in their own colours, in a skin tone (hands, arms) and in a piece of another picture."""
+    """The overlap by kind of occluder: own colours, a skin tone (hands, arms), a piece of another picture."""
     mean_overlap: float
     """Mean over faces of which at least 2% is hidden."""
     untouched: FreeFaces
@@ -65,7 +65,7 @@ class VisibilityReport:
     held_out_faces: int
     steps: int
     seconds: float
-    """The training, with its preparation."""
+    """Seconds of the training, with its preparation."""
     parameters: int
 
 
@@ -128,7 +128,7 @@ class _Judge:
         self._batches = FaceBatches(faces, batch=min(_BATCH, len(faces)), seed=0, device=machine.device, flip=False)
 
     def overlap(self, paint: Paint | None) -> tuple[float, float]:
-        """Intersection over union, of all pixels together and as the mean of faces."""
+        """Return the intersection over union, of all pixels together and as the mean of faces."""
         recipe = replace(self._config.occluders, probability=1.0)
         pairs = [
             self._hidden(self._maker.samples(faces, step, occluders=recipe, paint=paint))
@@ -140,7 +140,7 @@ class _Judge:
         return _rounded(both.sum() / either.sum()), _rounded((both / either)[partly].mean())
 
     def untouched(self) -> FreeFaces:
-        """Of the faces as they are."""
+        """Return the figures of the faces as they are."""
         answers = []
         for _, faces in self._rounds(1):
             images = faces.images.float() / 127.5 - 1
@@ -149,14 +149,14 @@ class _Judge:
         return _free_faces(torch.cat(answers), self._ellipse)
 
     def damaged(self) -> FreeFaces:
-        """Of the faces with all that the training does to them except for occluders."""
+        """Return the figures of faces that got all of the training's changes except for occluders."""
         recipe = replace(self._config.occluders, probability=0.0)
         samples = (self._maker.samples(faces, step, occluders=recipe) for step, faces in self._rounds(_ROUNDS))
         return _free_faces(torch.cat([self._hidden(free)[0] for free in samples]), self._ellipse)
 
     @torch.no_grad()
     def grid(self) -> UInt8:
-        """uint8 [h, w, 3] RGB: faces as in the training, each with the truth and the answer."""
+        """Draw faces as in the training, each with the truth and the answer: uint8 [h, w, 3] RGB."""
         pictures: list[UInt8] = []
         for step, faces in self._rounds(_ROUNDS):
             samples = self._maker.samples(faces, step)
@@ -168,13 +168,13 @@ class _Judge:
         return tiled(pictures[: 3 * _GRID_FACES], columns=_GRID_COLUMNS)
 
     def _rounds(self, rounds: int) -> Iterator[tuple[int, FaceBatch]]:
-        """Batches that show about every face so many times."""
+        """Yield batches that show about every face so many times."""
         steps = -(-rounds * len(self._faces) // self._batches.batch)
         return ((step, self._batches.batch_at(step)) for step in range(steps))
 
     @torch.no_grad()
     def _hidden(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """Bool [B, 64, 64] each, within the ellipse: what the network calls hidden, and what is."""
+        """Return predicted and true hidden pixels within the ellipse, bool [B, 64, 64] each."""
         found = self._network(samples.images)[:, 0] < 0
         return found & self._ellipse, (samples.visible[:, 0] < 0.5) & self._ellipse  # noqa: PLR2004  the threshold
 

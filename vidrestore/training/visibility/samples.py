@@ -1,4 +1,4 @@
-"""What the visibility network learns from: faces dressed, moved, lit, occluded and damaged, each with the truth.
+"""Samples for the visibility network: faces dressed, moved, lit, occluded and damaged, each with the truth.
 
 Everything random is a function of seed and step.
 
@@ -23,7 +23,7 @@ from vidrestore.training.occluders.occlude import OccluderConfig, dress, occlude
 from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_bank
 
 _SAMPLES, _DAMAGE = 0, 1
-"""Purposes of a step's random streams."""
+"""Indices of a step's random streams, by purpose."""
 
 FILM_DAMAGE: Final = DegradationConfig(
     blur_sigma_pixels=(0.05, 2.5),
@@ -42,12 +42,12 @@ FILM_DAMAGE: Final = DegradationConfig(
     grey_probability=0.12,
     clean_probability=0.15,
 )
-"""What films do to a face, in pixels of a crop of 128: half of what the restorer is trained on at 256."""
+"""Damage of a face in a video, in pixels of a crop of 128: half of what the restorer is trained on at 256."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibilityConfig(Options):
-    """The whole recipe.
+    """Options of the visibility network's training.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -59,11 +59,13 @@ class VisibilityConfig(Options):
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     clip: Annotated[float, Field(description="Largest norm of the gradients of a step.")] = 1.0
-    average_decay: Annotated[float, Field(ge=0, lt=1, description="Of the weights that are shipped, a step.")] = 0.999
+    average_decay: Annotated[
+        float, Field(ge=0, lt=1, description="Decay per step of the moving average of the weights, which is shipped.")
+    ] = 0.999
     outside_weight: Annotated[
-        float, Field(description="What a pixel outside of the face's ellipse counts in the loss; one inside counts 1.")
+        float, Field(description="Weight in the loss of a pixel outside of the face's ellipse; one inside has 1.")
     ] = 0.15
-    border_weight: Annotated[float, Field(description="What pixels at an occluder's border count in addition.")] = 2.0
+    border_weight: Annotated[float, Field(description="Additional weight of pixels at an occluder's border.")] = 2.0
     dice_weight: float = 0.5
     held_out_share: float = 0.08
     sprites: Annotated[int, Field(ge=1)] = 8_000
@@ -71,8 +73,8 @@ class VisibilityConfig(Options):
     stop_after_seconds: Annotated[
         float,
         Field(
-            description="End by then; the learning rate falls with the time where that is short, so a clock has "
-            "its say in the result."
+            description="Time limit; where it is short the learning rate falls with time, so that the result depends "
+            "on the clock."
         ),
     ] = float("inf")
     occluders: OccluderConfig = field(default_factory=OccluderConfig)
@@ -88,7 +90,7 @@ class VisibilityConfig(Options):
             saturation_octaves=0.5,
         )
     )
-    """As far as a tracker errs."""
+    """Jitter within the tracker's errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +108,9 @@ class SampleMaker:
 
     Args:
         config: the recipe.
-        machine: where, and its random streams.
-        seed: of everything, sprites included.
-        processes: that draw sprites; None for as many as there are processors, 0 for none.
+        machine: device, and its random streams.
+        seed: seed of everything, sprites included.
+        processes: processes that draw sprites; None for as many as there are processors, 0 for none.
     """
 
     def __init__(
@@ -126,13 +128,13 @@ class SampleMaker:
     def samples(
         self, faces: FaceBatch, step: int, *, occluders: OccluderConfig | None = None, paint: Paint | None = None
     ) -> Samples:
-        """Samples of a batch as the step has them.
+        """Make the samples of a batch at a step.
 
         Args:
-            faces: 128 px.
-            step: from 0.
-            occluders: in place of the configuration's.
-            paint: have sprites of this paint alone in front of the faces.
+            faces: faces of 128 px.
+            step: number of the step, from 0.
+            occluders: options that replace the configuration's.
+            paint: if given, only sprites of this paint are put in front of the faces.
         """
         recipe = occluders or self._config.occluders
         generator = self._machine.generator(self._seed, step, _SAMPLES)

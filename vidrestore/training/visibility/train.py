@@ -1,6 +1,6 @@
-"""The training of the network that tells a face from what is in front of it, from a folder of aligned faces.
+"""The training of the network that separates a face from what is in front of it, from a folder of aligned faces.
 
-Everything random is a function of seed and step, so a training repeats itself on the same machine.
+Everything random is a function of seed and step, so a training is reproducible on the same host.
 
 Shape suffixes: B batch, H and W or S space.
 """
@@ -41,11 +41,11 @@ def train_visibility(
     """Train on a folder of aligned faces; write weights, a report and a picture to `out`.
 
     Args:
-        faces: what `vidrestore align` made, of any size from 64 px.
-        out: made if it is not there.
-        config: the recipe.
+        faces: folder that `vidrestore align` made, of any size from 64 px.
+        out: output folder, made if missing.
+        config: options of the training.
         device: auto, cpu, cuda or cuda:1.
-        processes: that draw sprites; None for as many as there are processors, 0 for none.
+        processes: processes that draw sprites; None for as many as there are processors, 0 for none.
 
     Returns:
         The file of weights.
@@ -82,7 +82,7 @@ def train_visibility(
 
 
 def folded(network: VisibilityNetwork) -> VisibilityNetwork:
-    """The same function without normalizations, in evaluation mode; parameters of its own."""
+    """Fold the normalizations into the weights: a copy in evaluation mode that computes the same function."""
     plain = VisibilityNetwork().to(next(network.parameters()).device)
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, Layer)}
     state = {name: values for name, values in network.state_dict().items() if name in plain.state_dict()}
@@ -95,7 +95,7 @@ def folded(network: VisibilityNetwork) -> VisibilityNetwork:
 
 
 def visibility_loss(logits_B1HW: Tensor, visible_B1HW: Tensor, config: VisibilityConfig) -> Tensor:
-    """Weighted cross entropy and, over samples that hide something of the face, one minus the Dice overlap."""
+    """Return weighted cross entropy plus, over samples that hide part of the face, one minus the Dice overlap."""
     logits = logits_B1HW.float()
     inside = face_ellipse(logits.shape[-1], device=logits.device).float()
     spread = F.max_pool2d(visible_B1HW, 3, 1, 1) + F.max_pool2d(-visible_B1HW, 3, 1, 1)
@@ -111,7 +111,7 @@ def visibility_loss(logits_B1HW: Tensor, visible_B1HW: Tensor, config: Visibilit
 def _train(
     faces: FaceFolder, config: VisibilityConfig, machine: DistributedContext, processes: int | None
 ) -> tuple[VisibilityNetwork, int]:
-    """The averaged network, folded, and how many steps it learnt for."""
+    """Train; return the averaged network, folded, and its number of steps."""
     torch.manual_seed(config.seed)
     network = VisibilityNetwork(trained=True).to(machine.device)
     to_channels_last(network)
@@ -129,7 +129,7 @@ def _train(
     ):
         while step < config.steps and spent < config.stop_after_seconds:
             samples = maker.samples(batches.batch_at(step), step)
-            due = max(step, int(config.steps * spent / config.stop_after_seconds))  # a cut training cools down too
+            due = max(step, int(config.steps * spent / config.stop_after_seconds))  # a time limit lowers the rate too
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule.rate(due)
             loss = _learn(network, samples, optimizer, config, machine)
@@ -158,7 +158,7 @@ def _learn(
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Kernels decay; biases and normalizations do not."""
+    """Make the parameter groups: kernels decay; biases and normalizations do not."""
     kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
