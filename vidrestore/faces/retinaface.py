@@ -54,7 +54,7 @@ def load_network(
 
 @lru_cache(maxsize=8)
 def anchors(height: int, width: int) -> torch.Tensor:
-    """Return the anchors of an image, float32 [a, 4] on the CPU: centre x, centre y, width, height as fractions of it."""
+    """Return the anchors of an image, float32 [a, 4] on the CPU: centre x and y, width, height as fractions of it."""
     ensure_torchvision_imports()
     from facexlib.detection.retinaface_utils import PriorBox  # noqa: PLC0415  torchvision must be mended first
 

@@ -91,7 +91,7 @@ def average(values: Sequence[float], times: Sequence[float], seconds: float) -> 
 
 
 def _beam(steps: Float64, stiffer: Float64) -> Float64:
-    """Return the inverse covariance of (value, velocity) chains with unit acceleration density, as bands [4, 2 * nodes].
+    """Return the inverse covariance of (value, velocity) chains with unit acceleration density: bands [4, 2 * nodes].
 
     Row b holds the elements b below the diagonal. Between neighbours lies the inverse of the process noise
     [[step^3 / 3, step^2 / 2], [step^2 / 2, step]], the stiffness matrix of a beam element, times `stiffer` [steps].
