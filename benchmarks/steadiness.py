@@ -151,7 +151,7 @@ def _scene(video: Path, preset: str, place: Path, ways: Sequence[Way], weights: 
         _restore(way, damaged, made[way.name], weights)
     on_step("  comparing")
     found = compare_videos(video, list(made.values()), degraded=damaged)
-    found.write(place / "comparison.json")
+    found.save(place / "comparison.json")
     _draw_worst(video, damaged, made, found, place / "worst.png")
     return Scene(video.name, preset, found.frames, _rows(found, list(made)))
 

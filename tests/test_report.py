@@ -72,7 +72,7 @@ def test_time_is_charged_when_the_stage_fails_too() -> None:
 
 def test_the_report_says_what_a_machine_needs_to_know(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    a_report().write(path)
+    a_report().save(path)
     written = json.loads(path.read_text())
     assert written["frames_per_second"] == 25.0
     assert written["complete"] is True
@@ -91,7 +91,7 @@ def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path:
         with pytest.raises(OutputError, match="cannot be written"):
             check_report(path)
     with pytest.raises(OutputError, match="could not be written"):
-        a_report().write(tmp_path / "none" / "report.json")
+        a_report().save(tmp_path / "none" / "report.json")
     check_report(tmp_path / "report.json")
     assert list(tmp_path.iterdir()) == []
 

@@ -120,7 +120,7 @@ def _restore(video: Path, job: JobConfig, on_progress: OnProgress | None) -> Dem
     after = video.with_name(f"{video.stem}_restored.mp4")
     report = restore_video(video, after, job, on_progress=on_progress)
     report_path = video.with_name(f"{video.stem}_report.json")
-    report.write(report_path)
+    report.save(report_path)
     return DemoFilm(video, after, report, report_path)
 
 

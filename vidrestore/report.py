@@ -113,13 +113,19 @@ class RestoreReport:
         values = {**asdict(self), "frames_per_second": self.frames_per_second, "complete": self.complete}
         return json.dumps(values, indent=2, default=str) + "\n"
 
-    def write(self, path: Path) -> None:
+    def __str__(self) -> str:
+        return (
+            f"{self.destination}: {self.frames_written} frames, {self.faces_restored} faces in {self.tracks} tracks, "
+            f"{self.shots} shots, {self.seconds:.1f} s ({self.frames_per_second:.1f} fps)"
+        )
+
+    def save(self, path: str | Path) -> None:
         """Write the JSON next to its place and rename it there.
 
         Raises:
             OutputError: it cannot be written.
         """
-        replace_text(path, self.to_json())
+        replace_text(Path(path), self.to_json())
 
 
 def check_report(path: Path, *, apart_from: Iterable[Path] = (), overwrite: bool = False) -> None:

@@ -1,7 +1,4 @@
-"""Words that are not English for what they were used for, and words with two meanings: see docs/glossary.md.
-
-python tests/docs/test_words.py    # prints what is left of NOT_YET, and where
-"""
+"""Words that are not English for what they were used for, and words with two meanings: see docs/glossary.md."""
 
 import ast
 import re
@@ -23,18 +20,6 @@ FILM = re.compile(r"(?<!photographic )(?<!16 mm )(?<!of )\bfilms?\b(?! (?:grain|
 NOT_PROSE = re.compile(
     r"^( *)```.*?^\1```$|`[^`\n]+`|<!-- (\w+) -->.*?<!-- /\2 -->|\]\([^)]*\)", re.MULTILINE | re.DOTALL
 )
-NOT_YET = frozenset(
-    {
-        "faces",
-        "inference",
-        "jobs",
-        "model",
-        "models",
-        "restoration",
-        "runtime",
-    }
-)
-"""Packages and modules of vidrestore/ whose texts are not rewritten so far; each that is done leaves the list."""
 
 
 def prose(page: Path) -> str:
@@ -88,13 +73,4 @@ PARTS = sorted(
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_texts_of_the_code_use_no_forbidden_word(part: Path) -> None:
     words = forbidden(part)
-    if part.name in NOT_YET:
-        assert words, f"{part.name} is done: take it out of NOT_YET"
-    else:
-        assert not words, "\n".join(words)
-
-
-if __name__ == "__main__":
-    for one in PARTS:
-        if left := forbidden(one):
-            print(f'        "{one.name}",  # {len(left)}', *left, sep="\n            # ")  # noqa: T201  it is a program, too
+    assert not words, "\n".join(words)

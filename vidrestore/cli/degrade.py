@@ -67,7 +67,7 @@ def degrade(
         done = degrade_video(source, destination, config, on_frame=on_frame)
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
-        done.write(report)
+        done.save(report)
     if not quiet:
         _summarise(done, medium)
 

@@ -101,7 +101,7 @@ def restore(
         fail(error.message)
     if report:
         check_report(report, apart_from=files, overwrite=job.overwrite)  # hours may have passed
-        done.write(report)
+        done.save(report)
     if not quiet:
         _summarise(done)
 
@@ -114,10 +114,7 @@ def _show(bar: ProgressBar, progress: JobProgress) -> None:
 
 def _summarise(done: RestoreReport) -> None:
     warn_all(done.warnings)
-    say(
-        f"{done.destination}: {done.frames_written} frames, {done.faces_restored} faces in {done.tracks} tracks, "
-        f"{done.shots} shots, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
-    )
+    say(str(done))
 
 
 def demo(

@@ -30,6 +30,9 @@ class DegradeReport:
         """Speed from end to end."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
-    def write(self, path: Path) -> None:
+    def __str__(self) -> str:
+        return f"{self.destination}: {self.frames} frames, {self.seconds:.1f} s ({self.frames_per_second:.1f} fps)"
+
+    def save(self, path: str | Path) -> None:
         """Write the JSON next to its place and rename it there; OutputError when it cannot be written."""
-        replace_text(path, to_json(self))
+        replace_text(Path(path), to_json(self))

@@ -1,4 +1,4 @@
-"""Where a face lies: the similarity between the five-point template and a picture.
+"""Alignment: the similarity between the five-point template and a face in an image.
 
 A pose is `(log size, angle, centre x, centre y)`: the natural logarithm of the side of the aligned square in display
 pixels; its rotation in radians, positive from the x axis towards the y axis, which a viewer sees as clockwise; and
@@ -22,25 +22,25 @@ crops (pixel centres at integers), which GFP-GAN was trained with."""
 TEMPLATE.setflags(write=False)
 
 FACE_CENTRE: Final = (0.5, 0.53)
-"""Where the face's middle lies in the unit square."""
+"""Centre of the face in the unit square."""
 FACE_RADII: Final = (0.42, 0.45)
-"""Half axes, in sides of the square, of the ellipse that is restored: forehead to chin, ear to ear."""
+"""Half axes of the restored ellipse, as fractions of the square's side: ear to ear, forehead to chin."""
 
 _EYES_Y, _NOSE_Y, _MOUTH_Y = TEMPLATE[:2, 1].mean(), TEMPLATE[2, 1], TEMPLATE[3:, 1].mean()
 _NOSE_HEIGHT: Final = float((_NOSE_Y - _EYES_Y) / (_MOUTH_Y - _EYES_Y))
-"""Where the nose tip lies between eyes (0) and mouth (1)."""
+"""Position of the nose tip between eyes (0) and mouth (1)."""
 _NOSE_DEPTH: Final = 0.5
-"""How far the nose tip stands out from the plane of eyes and mouth corners, in distances between the eyes."""
+"""Distance of the nose tip from the plane of eyes and mouth corners, in distances between the eyes."""
 _UNIT_CENTRE: Final = 0.5 + 0.5j
 _POINTS: Final = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
 _CENTRED: Final = _POINTS - _POINTS.mean()
 
 Pose = tuple[float, float, float, float]
-"""(log size, angle, centre x, centre y), see the head of this module."""
+"""(log size, angle, centre x, centre y), see the module docstring."""
 
 
 def similarity(landmarks: Float32 | Float64) -> Pose:
-    """Least-squares pose (log size, angle in radians in (-pi, pi], centre x, centre y in display pixels) of a face.
+    """Return the least-squares pose of a face: log size, angle in (-pi, pi] radians, centre x and y in display pixels.
 
     Minimises the squared distances in display pixels between `landmarks` [5, 2] and the moved template; mirrored
     faces are not considered (Umeyama 1991 without reflection; in the plane, one complex division).
@@ -54,7 +54,7 @@ def similarity(landmarks: Float32 | Float64) -> Pose:
 
 
 def transform(pose: Pose | Float64) -> Float64:
-    """float64 [2, 3], unit square -> display pixels (x, y), of a pose: what `FaceTrack.to_display` holds."""
+    """Return the map of a pose, float64 [2, 3], unit square -> display pixels (x, y), as in `FaceTrack.to_display`."""
     log_size, angle, centre_x, centre_y = (float(value) for value in pose)
     cosine, sine = np.exp(log_size) * np.cos(angle), np.exp(log_size) * np.sin(angle)
     return np.array(
@@ -66,9 +66,9 @@ def transform(pose: Pose | Float64) -> Float64:
 
 
 def residual(landmarks: Float32 | Float64) -> float:
-    """Root mean square distance of landmarks [5, 2] to the best-fitting template, as a fraction of the square's side.
+    """Return the root mean square distance of landmarks [5, 2] to the fitted template, in sides of the square.
 
-    About 0.02 for a frontal face, 0.05 for a profile; more is hardly a face.
+    About 0.02 for a frontal face and 0.05 for a profile; a larger one is hardly a face.
 
     Raises:
         RestorationError: the landmarks are not five finite points that span an area.
@@ -79,10 +79,11 @@ def residual(landmarks: Float32 | Float64) -> float:
 
 
 def yaw(landmarks: Float32 | Float64) -> float:
-    """How far a head is turned to a side, in degrees from -90 to 90; positive where the nose points to the right.
+    """Return the yaw of a head in degrees from -90 to 90; positive where the nose points to the right of the image.
 
-    The nose tip stands out from the plane of the other landmarks and moves sideways as the head turns, while they draw
-    together. About 5 degrees sure for frontal faces, 10 for profiles, whose farther landmarks a detector guesses.
+    The nose tip stands out from the plane of the other landmarks and moves sideways as the head turns, while they move
+    closer together. Accurate to about 5 degrees for frontal faces and 10 for profiles, whose farther landmarks a
+    detector guesses.
 
     Raises:
         RestorationError: the landmarks are not five finite points that span an area.
@@ -98,13 +99,13 @@ def yaw(landmarks: Float32 | Float64) -> float:
 
 
 def place(to_display: Float64, points: Float64 = TEMPLATE) -> Float64:
-    """Points float64 [n, 2] of the unit square in display pixels; without points, the template's five landmarks."""
+    """Map points float64 [n, 2] of the unit square to display pixels; by default the template's five landmarks."""
     moved: Float64 = points @ to_display[:, :2].T + to_display[:, 2]
     return moved
 
 
 def crop_matrix(to_display: Float64, size: int, frame_to_display: Float64) -> Float64:
-    """float64 [2, 3], frame pixels -> crop pixels, both (x, y) with pixel centres at integers.
+    """Return the map float64 [2, 3], frame pixels -> crop pixels, both (x, y) with pixel centres at integers.
 
     Args:
         to_display: float64 [2, 3], unit square -> display pixels.
@@ -129,7 +130,7 @@ def _complex(landmarks: Float32 | Float64) -> np.ndarray[tuple[int], np.dtype[np
 
 
 def _fit(landmarks: Float32 | Float64) -> tuple[complex, complex]:
-    """Complex factor a and shift b that minimise the sum of |a * template + b - landmark|^2."""
+    """Return the complex factor a and shift b that minimise the sum of |a * template + b - landmark|^2."""
     points = _complex(landmarks)
     factor = complex(np.vdot(_CENTRED, points) / np.vdot(_CENTRED, _CENTRED).real)
     if abs(factor) < np.finfo(np.float32).eps:

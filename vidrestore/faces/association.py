@@ -1,4 +1,4 @@
-"""Which face found now is which face known before."""
+"""Association: the assignment of new detections to known faces."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -22,7 +22,7 @@ FACE_BOX: Final[Float64] = np.array([0.22, 0.22, 0.78, 0.86])
 def associate(
     predictions: Sequence[MotionFilter], observations: Sequence[Observation], *, config: AssociationConfig
 ) -> list[tuple[int, int]]:
-    """Pairs (prediction, observation) of the same face, each at most once.
+    """Return the pairs (prediction, observation) of the same face, each at most once.
 
     Hungarian assignment on a cost of box overlap, landmark distance and squared Mahalanobis distance of the pose, each
     0 for a perfect match and 1 at its limit; pairs beyond the gate or the distance are never made.
@@ -42,12 +42,12 @@ def associate(
 
 
 def face_boxes(poses: Sequence[Float64]) -> Float32:
-    """Upright boxes float32 [n, 4] (left, top, right, bottom, display pixels) around faces of these poses [4]."""
+    """Return upright boxes float32 [n, 4] (left, top, right, bottom, display pixels) around faces of poses [4]."""
     return upright_boxes(np.array([transform(pose) for pose in poses]))
 
 
 def upright_boxes(to_display: Float64) -> Float32:
-    """Likewise, float32 [n, 4], of faces with these similarities, float64 [n, 2, 3]."""
+    """Return such boxes of faces given by their maps from the unit square to display pixels, float64 [n, 2, 3]."""
     left, top, right, bottom = FACE_BOX
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     moved = np.array([place(similarity, corners) for similarity in to_display])
@@ -55,7 +55,7 @@ def upright_boxes(to_display: Float64) -> Float32:
 
 
 def _landmark_distances(known: Sequence[Float64], seen: Sequence[Float64]) -> Float64:
-    """Root mean square distances [k, s] between landmarks, in sizes of the larger face."""
+    """Return the root mean square distances [k, s] between landmarks, in sizes of the larger face."""
     before = np.array([place(transform(pose)) for pose in known])
     now = np.array([place(transform(pose)) for pose in seen])
     pixels = np.sqrt(((before[:, None] - now[None]) ** 2).sum(axis=3).mean(axis=2))
@@ -65,7 +65,7 @@ def _landmark_distances(known: Sequence[Float64], seen: Sequence[Float64]) -> Fl
 
 
 def _mahalanobis(predictions: Sequence[MotionFilter], observations: Sequence[Observation], *, slack: float) -> Float64:
-    """Squared Mahalanobis distances [p, o] of poses, with `slack` added to both uncertainties."""
+    """Return the squared Mahalanobis distances [p, o] of poses, with `slack` added to both uncertainties."""
     found = np.array([observation.pose for observation in observations])
     noise = np.array([np.diag(observation.variance) for observation in observations])
     squares = np.empty((len(predictions), len(observations)))
@@ -80,5 +80,5 @@ def _mahalanobis(predictions: Sequence[MotionFilter], observations: Sequence[Obs
 
 @cache
 def _gate_threshold(gate: float) -> float:
-    """Squared Mahalanobis distance of a pose, four numbers, below which the share `gate` of true matches lies."""
+    """Return the squared Mahalanobis distance in four dimensions below which a fraction `gate` of true matches lies."""
     return float(chi2.ppf(gate, df=4))

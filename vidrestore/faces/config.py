@@ -109,12 +109,12 @@ class MotionConfig(Options):
     ] = 8.0
 
     def accelerations(self, size: float) -> Float64:
-        """Spectral densities of the accelerations [4] of a face of `size` display pixels."""
+        """Return the spectral densities of the accelerations [4] of a face of `size` display pixels."""
         shift = self.shift_acceleration * size
         return np.square([self.scale_acceleration, self.turn_acceleration, shift, shift])
 
     def start_speed(self, size: float) -> Float64:
-        """Variances [4] of the velocities of a face that was just found: a size and a radian a second."""
+        """Return the variances [4] of the velocities of a new face: a size and a radian per second."""
         return np.square([1.0, 1.0, size, size])
 
 
@@ -217,7 +217,7 @@ class TrackerConfig(Options):
     association: AssociationConfig = field(default_factory=AssociationConfig)
 
     def check_together(self) -> None:
-        """The history covers everything that looks back."""
+        """Refuse a history shorter than the times that look back."""
         if self.history < self.lookahead:
             self.refuse("history", f"use lookahead ({self.lookahead}) or more frames")
         for option in ("max_gap_seconds", "coast_seconds", "fade_seconds"):

@@ -1,4 +1,4 @@
-"""Faces and their five landmarks in a picture."""
+"""Detection of faces and their five landmarks in images."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,15 +24,15 @@ _SAME_FACE_OVERLAP = 0.5
 
 
 class FaceDetector:
-    """A batch stage from pictures, uint8 [h, w, 3] RGB of any sizes, to the faces in each, best first.
+    """A batch stage from images, uint8 [h, w, 3] RGB of any sizes, to the faces in each, best first.
 
-    Landmarks and boxes are in pixels of the picture given (pixel centres at integers), not display pixels: `scale`
-    takes them there. The result for a picture does not depend on the rest of the batch: one forward pass each on the
-    CPU, where batches are no faster and change the last bits; passes of one fixed shape on a GPU. A `network` like
-    that of `retinaface.load_network` takes the place of the one that the configuration names.
+    Landmarks and boxes are in pixels of the image (pixel centres at integers), not in display pixels: `scale` converts
+    them. The result for an image does not depend on the rest of the batch: each image is one forward pass on the CPU,
+    where batches are no faster and change the last bits; on a GPU, passes have one fixed shape. A `network` like that
+    of `retinaface.load_network` replaces the one that the configuration names.
 
     Raises:
-        ModelError: the weights cannot be had or do not fit.
+        ModelError: the weights cannot be loaded or do not fit.
     """
 
     def __init__(self, config: DetectorConfig | None = None, *, network: nn.Module | None = None) -> None:
@@ -43,10 +43,10 @@ class FaceDetector:
         self._network = CudaGraphRunner(plain) if self._device.type == "cuda" else plain
 
     def __call__(self, items: Sequence[UInt8], /) -> list[tuple[Detection, ...]]:
-        """Return the faces of each picture.
+        """Return the faces of each image.
 
         Raises:
-            RestorationError: an item is not a picture uint8 [h, w, 3].
+            RestorationError: an item is not an image uint8 [h, w, 3].
         """
         found: dict[int, tuple[Detection, ...]] = {}
         for positions in self._groups(items):
@@ -58,7 +58,7 @@ class FaceDetector:
         for position, item in enumerate(items):
             if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:  # noqa: PLR2004  RGB
                 raise RestorationError(
-                    f"the detector got an array {item.dtype} {list(item.shape)}; it wants a picture, uint8 [h, w, 3]"
+                    f"the detector got an array {item.dtype} {list(item.shape)}; it wants an image, uint8 [h, w, 3]"
                 )
             by_shape.setdefault(item.shape, []).append(position)
         longest = self._config.batch_size_gpu if self._device.type == "cuda" else 1
@@ -78,17 +78,17 @@ class FaceDetector:
 
     def _input(self, images: list[UInt8]) -> torch.Tensor:
         batch = len(images) if self._device.type == "cpu" else self._config.batch_size_gpu
-        pictures = np.zeros((batch, *images[0].shape), np.uint8)
+        stacked = np.zeros((batch, *images[0].shape), np.uint8)
         for index, image in enumerate(images):
-            cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=pictures[index])
-        tensor = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2)
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=stacked[index])
+        tensor = torch.from_numpy(stacked).to(self._device).permute(0, 3, 1, 2)
         mean = torch.tensor(_MEAN_BGR, device=self._device).reshape(1, 3, 1, 1)
         return (tensor.float() - mean).contiguous(memory_format=torch.channels_last)
 
     def _faces(self, boxes: Float32, landmarks: Float32, scores: Float32) -> tuple[Detection, ...]:
         kept = nms(boxes, scores, threshold=self._config.nms_threshold)
         # The best anchor changes from frame to frame and takes the landmarks along; the mean over all anchors that see
-        # the same face does not jump (second difference of the angle on real clips: 10 to 65 % less).
+        # the same face does not jump.
         votes = np.where(box_iou(boxes[kept], boxes) > _SAME_FACE_OVERLAP, scores, 0)
         votes /= votes.sum(axis=1, keepdims=True)
         points: Float32 = np.einsum("kc,cij->kij", votes, landmarks)
@@ -98,7 +98,7 @@ class FaceDetector:
 
 
 def nms(boxes: Float32, scores: Float32, *, threshold: float) -> list[int]:
-    """Greedy non-maximum suppression: indices of the boxes that stay, best first.
+    """Return the indices of the boxes that greedy non-maximum suppression keeps, best first.
 
     Boxes float32 [a, 4] (left, top, right, bottom), scores float32 [a]; equal scores keep their order.
     """
@@ -112,7 +112,7 @@ def nms(boxes: Float32, scores: Float32, *, threshold: float) -> list[int]:
 
 
 def box_iou(first: Float32, second: Float32) -> Float32:
-    """Intersection over union of boxes [a, 4] and [b, 4] (left, top, right, bottom): [a, b] in 0..1."""
+    """Return the intersection over union of boxes [a, 4] and [b, 4] (left, top, right, bottom): [a, b] in 0..1."""
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.prod(np.clip(right_bottom - left_top, 0, None), axis=2)
@@ -122,7 +122,7 @@ def box_iou(first: Float32, second: Float32) -> Float32:
 
 
 def scale(detection: Detection, factors: tuple[float, float]) -> Detection:
-    """The same face in a picture `factors` times as wide and as high, e.g. from preview to display pixels."""
+    """Scale a detection by factors of width and height, e.g. from preview to display pixels."""
     factor = np.array(factors)
     landmarks: Float32 = ((detection.landmarks + 0.5) * factor - 0.5).astype(np.float32)
     box: Float32 = ((detection.box.reshape(2, 2) + 0.5) * factor - 0.5).reshape(4).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The landmarks of a folder of faces, as the text file `landmarks.csv` beside the pictures.
+"""The landmarks of a folder of faces: the text file `landmarks.csv` in the folder of the images.
 
-A line a face: `name,score,x0,y0,...,x4,y4`. The name is the picture's path below the folder, with slashes; the points
-are in pixels of that picture, pixel centres at integers, in the order of `types.Detection`.
+One line per face: `name,score,x0,y0,...,x4,y4`. The name is the image's path below the folder, with slashes; the points
+are in pixels of that image, pixel centres at integers, in the order of `types.Detection`.
 """
 
 import csv
@@ -21,26 +21,26 @@ from vidrestore.types import Float32
 TABLE_NAME: Final = "landmarks.csv"
 
 _BYTES: Final = "surrogateescape"
-"""Names of files that are not UTF-8 come back byte for byte."""
+"""Error handler with which file names that are not UTF-8 are kept byte for byte."""
 _POINTS: Final = 5
 _HEADER: Final = ["name", "score", *(f"{axis}{point}" for point in range(_POINTS) for axis in "xy")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceLandmarks:
-    """Where the face of one picture is."""
+    """Landmarks of the face in one image."""
 
     points: Float32 = field(repr=False)
-    """float32 [5, 2], pixels of the picture (x, y): left eye, right eye, nose tip, left and right mouth corner."""
+    """float32 [5, 2], pixels of the image (x, y): left eye, right eye, nose tip, left and right mouth corner."""
     score: float
     """0..1: the detector's confidence."""
 
 
 def read_landmarks(path: Path) -> dict[str, FaceLandmarks]:
-    """Read a table: the picture's name -> its landmarks.
+    """Read a table: image name -> landmarks.
 
     Raises:
-        InputError: the table cannot be read, or a line is not what it should be.
+        InputError: the table cannot be read, or a line is malformed.
     """
     try:
         with path.open(encoding="utf-8", errors=_BYTES, newline="") as file:
@@ -50,7 +50,7 @@ def read_landmarks(path: Path) -> dict[str, FaceLandmarks]:
 
 
 def write_landmarks(path: Path, landmarks: Mapping[str, FaceLandmarks]) -> None:
-    """Write a table, sorted by name, beside its place and rename it there.
+    """Write a table, sorted by name, to a temporary file and rename it to `path`.
 
     Raises:
         OutputError: it cannot be written.
@@ -75,7 +75,7 @@ def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, FaceLan
                 f"{path}, line {number}, is {','.join(line)!r}; wanted a name, a score and {2 * _POINTS} finite numbers"
             )
         if line[0] in seen:
-            raise InputError(f"{path}, line {number}, names {line[0]} a second time; leave one line for each picture")
+            raise InputError(f"{path}, line {number}, names {line[0]} a second time; leave one line for each image")
         seen.add(line[0])
         yield line[0], FaceLandmarks(np.array(values[1:], np.float32).reshape(_POINTS, 2), values[0])
 

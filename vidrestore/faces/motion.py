@@ -1,4 +1,4 @@
-"""How a face moves: a constant-velocity Kalman model of its pose in real time.
+"""Motion model: a constant-velocity Kalman model of a face's pose in real time.
 
 The state is (log size, angle, x, y) and their velocities per second. Accelerations are white noise whose strength is
 relative to the size of the face, so that a face moves alike at every resolution, frame rate and gap: the process noise
@@ -19,7 +19,7 @@ _CENTRED = TEMPLATE - TEMPLATE.mean(axis=0)
 _SPREAD = float(np.sqrt((_CENTRED**2).sum()))
 _LEVER = float(np.hypot(*(0.5 - TEMPLATE.mean(axis=0))))
 SHORTEST_STEP_SECONDS: Final = 1e-3
-"""Equal or falling times (damaged files) count as this step."""
+"""Shortest time step in seconds; equal or falling times (damaged files) count as this step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class Observation:
     pose: Float64
     """float64 [4], see `faces.alignment`."""
     variance: Float64
-    """float64 [4] of the pose."""
+    """float64 [4]: variance of each coordinate of the pose."""
     score: float
     ordinal: int = 0
     """Number of the frame in the order of its stream, from 0."""
     yaw: float = 0.0
-    """Degrees, see `faces.alignment.yaw`."""
+    """Yaw in degrees, see `faces.alignment.yaw`."""
 
 
 def observe(detection: Detection, *, seconds: float, ordinal: int, config: MotionConfig) -> Observation:
-    """Fit a pose to a detection and say how far to trust it: unsure and non-frontal faces less.
+    """Fit a pose to a detection, with variances that are larger for uncertain and non-frontal faces.
 
-    Independent noise on the landmarks gives the fit's variances in closed form.
+    Independent noise on the landmarks gives the variances of the fit in closed form.
 
     Raises:
         RestorationError: the landmarks are degenerate.
@@ -71,41 +71,41 @@ class MotionFilter:
 
     @property
     def pose(self) -> Float64:
-        """float64 [4], at the time of the last prediction or update."""
+        """Pose float64 [4] at the time of the last prediction or update."""
         pose: Float64 = self._filter.x[:4, 0]
         return pose
 
     @property
     def covariance(self) -> Float64:
-        """float64 [4, 4] of the pose."""
+        """Covariance float64 [4, 4] of the pose."""
         covariance: Float64 = self._filter.P[:4, :4]
         return covariance
 
     def predict(self, seconds: float) -> None:
-        """Move on to a later time."""
+        """Predict the state at a later time."""
         step = max(seconds - self._seconds, SHORTEST_STEP_SECONDS)
         self._seconds = seconds
         densities = self._config.accelerations(float(np.exp(np.clip(self._filter.x[0, 0], -20, 20))))
         self._filter.predict(F=transition(step), Q=process_noise(step, densities))
 
     def update(self, observation: Observation) -> None:
-        """Take in what was found at the time of the last prediction."""
+        """Correct the state by an observation at the time of the last prediction."""
         pose = nearest_turn(observation.pose, float(self.pose[1]))
         self._filter.update(pose[:, None], R=np.diag(observation.variance))
 
 
 def transition(step: float) -> Float64:
-    """float64 [8, 8]: what `step` seconds of constant velocity do to the state."""
+    """Return the transition matrix float64 [8, 8] of `step` seconds of constant velocity."""
     return np.eye(8) + step * np.eye(8, k=4)
 
 
 def process_noise(step: float, densities: Float64) -> Float64:
-    """float64 [8, 8]: what white accelerations of the spectral densities [4] add in `step` seconds."""
+    """Return the covariance float64 [8, 8] that white accelerations of spectral densities [4] add in `step` seconds."""
     return np.kron([[step**3 / 3, step**2 / 2], [step**2 / 2, step]], np.diag(densities)).astype(np.float64)
 
 
 def nearest_turn(pose: Float64, angle: float) -> Float64:
-    """The same pose [4] with its angle within half a turn of another."""
+    """Return a pose [4] with its angle shifted by full turns to within half a turn of `angle`."""
     turned = pose.copy()
     turned[1] += 2 * np.pi * np.round((angle - pose[1]) / (2 * np.pi))
     return turned

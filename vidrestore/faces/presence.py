@@ -1,4 +1,4 @@
-"""Whether a face is in a frame, and how fully to show it, given where it was found and where it was looked for."""
+"""Presence: how fully a face is in a frame, given the frames with detector runs and those with a detection of it."""
 
 from bisect import bisect_right
 from collections import deque
@@ -10,7 +10,7 @@ from vidrestore.faces.motion import SHORTEST_STEP_SECONDS
 
 
 def nanoseconds(seconds: float | Fraction) -> int:
-    """Whole nanoseconds: sums and differences of them are exact."""
+    """Return whole nanoseconds, whose sums and differences are exact."""
     return round(seconds * 1_000_000_000)
 
 
@@ -18,7 +18,7 @@ _SHORTEST_STEP = nanoseconds(SHORTEST_STEP_SECONDS)
 
 
 class Clock:
-    """When frames are, by ordinal, in nanoseconds that always rise; the caller bounds it with `forget`.
+    """Times of frames by ordinal, in nanoseconds that always rise; the caller bounds its memory with `forget`.
 
     Times that repeat or fall in damaged files count as the shortest step. Differences between two frames depend on
     them and those between them alone, wherever the stream began.
@@ -26,7 +26,7 @@ class Clock:
 
     def __init__(self, first: int = 0) -> None:
         self.first = first
-        """Number of the oldest frame that is remembered."""
+        """Ordinal of the oldest frame that is remembered."""
         self._times: deque[int] = deque()
         self._latest = Fraction(0)
 
@@ -52,24 +52,24 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class TrackLifecycleRules:
-    """What makes a face of detections; times in nanoseconds."""
+    """Rules that decide when detections make a face; times in nanoseconds."""
 
     min_hits: int
-    """Finds in the window that make a face; all looks of the window where it holds fewer."""
+    """Minimum number of detections in the window; all detector runs of the window where it has fewer."""
     max_gap: int
-    """Longest gap to fill, from the first frame in it to the next find."""
+    """Longest gap to fill, from the first frame in it to the next detection."""
     coast: int
-    """Time to go on after the last find."""
+    """Time that a face stays after its last detection."""
     fade: int
-    """Time before its end in which a face fades; at least 1."""
+    """Duration of the fade before a face ends; at least 1."""
     lookahead: int
-    """How far ahead the window reaches."""
+    """Time that the window reaches ahead."""
     lookahead_frames: int
-    """How far it reaches at most; longer gaps are not filled either."""
+    """Maximum number of frames that the window reaches ahead; longer gaps are not filled either."""
 
 
 def time_since_update(hits: Sequence[int], looks: Sequence[int], ordinal: int) -> int:
-    """Looks in vain since the face was last found, up to and with frame `ordinal`."""
+    """Count the detector runs without the face since its last detection, up to and including frame `ordinal`."""
     found = hits[: bisect_right(hits, ordinal)]
     return bisect_right(looks, ordinal) - bisect_right(looks, found[-1]) if found else 0
 
@@ -77,29 +77,33 @@ def time_since_update(hits: Sequence[int], looks: Sequence[int], ordinal: int) -
 def presence_weight(
     hits: Sequence[int], looks: Sequence[int], ordinal: int, *, clock: Clock, rules: TrackLifecycleRules
 ) -> int:
-    """How fully a face is present in frame `ordinal`: 0 where it is not, `rules.fade` where it is in full.
+    """Return how fully a face is present in frame `ordinal`: 0 where it is absent, `rules.fade` where it is in full.
 
-    It is present where it was found; between two looks of which neither failed, and beyond the first or last look of
-    a shot; in a gap that is short enough; and for a while after it was found last. It fades before the end that the
-    window shows: over `rules.fade`, or over the time from when the end came into sight, where that is shorter.
+    It is present where it was detected; between two detector runs that both found it; before the first and after the
+    last run of a shot that found it; in a gap that is short enough; and for a while after its last detection. It fades
+    before the end that the window shows: over `rules.fade`, or over the time since the end came into the window, where
+    that is shorter.
 
     Args:
-        hits: numbers of the frames in the window in which it was found, rising.
-        looks: numbers of the frames in the window that were looked at, rising; they contain the hits.
-        ordinal: number of the frame in question.
-        clock: times of all frames of the window, and of none before.
-        rules: what to make of them.
+        hits: ordinals of the frames in the window with a detection of the face, rising.
+        looks: ordinals of the frames in the window with a detector run, rising; they contain the hits.
+        ordinal: the frame in question.
+        clock: times of all frames of the window, and of no earlier ones.
+        rules: the rules of presence.
     """
     if not hits or len(hits) < min(rules.min_hits, len(looks)):
         return 0
+    # Before the first detection: absent, unless no detector run preceded it in the window.
     following = bisect_right(hits, ordinal)
     if following == 0 and looks[0] != hits[0]:
         return 0
+    # Walk over gaps that are filled, to the last detection before the face ends; no fade if that is far enough ahead.
     at, now = max(following - 1, 0), clock[ordinal]
     while at + 1 < len(hits) and _is_filled(hits[at], hits[at + 1], looks, clock, rules):
         at += 1
         if clock[hits[at]] - now >= rules.fade:
             return rules.fade
+    # No detector run failed after it: the face has no end in the window.
     last = hits[at]
     failed = bisect_right(looks, last)
     if failed == len(looks):
@@ -107,15 +111,16 @@ def presence_weight(
     end = max(clock[last + 1], clock[last] + rules.coast)
     if end <= now:
         return 0
+    # Go back to the last frame whose window did not show the failed run yet: the fade cannot begin before it.
     unaware = ordinal
     while unaware > clock.first and end - clock[unaware] < rules.fade and _sees(unaware, looks[failed], clock, rules):
         unaware -= 1
-    # At the first frame of a shot nothing was shown before: what ends soon after begins in full.
+    # At the first frame of a shot nothing was shown before: a face that ends soon after begins in full.
     return min(rules.fade, (end - now) * rules.fade // min(rules.fade, end - clock[unaware]))
 
 
 def _is_filled(before: int, after: int, looks: Sequence[int], clock: Clock, rules: TrackLifecycleRules) -> bool:
-    """Whether a face found in two frames, and not between them, is there between them."""
+    """Return whether a face that was detected in two frames, and not between them, counts as present between them."""
     if bisect_right(looks, after - 1) == bisect_right(looks, before):
         return True
     return clock[after] - clock[before + 1] <= rules.max_gap and after - before - 1 <= rules.lookahead_frames

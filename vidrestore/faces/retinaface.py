@@ -1,6 +1,6 @@
 """The RetinaFace networks of facexlib, loaded with known weights and made ready to run.
 
-Of facexlib the network and its anchors are used, not `detect_faces`, which keeps the scale of its last image as state.
+Only the network and its anchors are facexlib's; its `detect_faces` keeps the scale of the last image as state.
 """
 
 import warnings
@@ -28,8 +28,8 @@ def load_network(
     """Build a RetinaFace that maps float32 BGR minus (104, 117, 123), [n, 3, h, w], to raw predictions.
 
     Boxes float32 [n, a, 4], softmax scores [n, a, 2] (background, face) and landmarks [n, a, 10], for the `a` anchors
-    of `anchors(h, w)`. Normalisations are folded into the convolutions and memory is channels last: 22 ms instead of
-    41 for 640x360 on one core. `state`, keys with or without `module.`, takes the place of the known weights.
+    of `anchors(h, w)`. Normalisations are folded into the convolutions and memory is channels last, which nearly halves
+    the time on a CPU. `state`, with keys with or without `module.`, replaces the known weights.
 
     Raises:
         ModelError: the weights are missing, corrupt or of another architecture.
@@ -54,7 +54,7 @@ def load_network(
 
 @lru_cache(maxsize=8)
 def anchors(height: int, width: int) -> torch.Tensor:
-    """Anchors of an image: float32 [a, 4] on the CPU, centre x, centre y, width, height as fractions of the image."""
+    """Return the anchors of an image, float32 [a, 4] on the CPU: centre x and y, width, height as fractions of it."""
     ensure_torchvision_imports()
     from facexlib.detection.retinaface_utils import PriorBox  # noqa: PLC0415  torchvision must be mended first
 
@@ -65,9 +65,9 @@ def anchors(height: int, width: int) -> torch.Tensor:
 def decode(
     boxes: torch.Tensor, landmarks: torch.Tensor, anchors: torch.Tensor, *, height: int, width: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes [a, 4] (left, top, right, bottom) and landmarks [a, 5, 2] in pixels from raw predictions of one image.
+    """Decode raw predictions of one image to boxes [a, 4] (left, top, right, bottom) and landmarks [a, 5, 2] in pixels.
 
-    Pixel centres lie at integers: on 120 mirrored faces the landmarks' mean offset from that was 0.06 +- 0.08 pixels.
+    Pixel centres lie at integers, as measured on mirrored faces.
     """
     size = torch.tensor([width, height], dtype=torch.float32, device=anchors.device)
     centre, extent = anchors[:, :2] * size, anchors[:, 2:] * size

@@ -1,4 +1,4 @@
-"""The same face from frame to frame: identities, and poses without jitter."""
+"""Tracking: identities of faces from frame to frame, and poses without jitter."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class _Track:
     hit_count: int = 1
     missed_detections: int = 0
     strength: int = 0
-    """Of the latest frame that left: 0 is absent, the nanoseconds of a fade are in full."""
+    """Presence in the latest frame that was returned, 0 to the nanoseconds of a fade (in full)."""
 
     def found(self, observation: Observation) -> None:
         self.filter.update(observation)
@@ -43,11 +43,11 @@ class Tracker:
     Identities are decided as frames arrive: Kalman filters predict, the Hungarian method assigns. A pose is computed
     when its frame leaves, by smoothing over the observations of its track in the window: the frames at most
     `history_seconds` before and `lookahead_seconds` after, at most `history` and `lookahead` of them, cut at shot
-    borders; in a gap it is interpolated. All rules are in seconds, so that films of all rates are treated alike. At a
-    cut all state is dropped.
+    borders; in a gap it is interpolated. All rules are in seconds, so that videos of all rates are treated alike. At a
+    shot change all state is dropped.
 
-    A face fades in from its first frame on and out until its last, except where a shot begins or ends. A gap that is
-    filled, but longer than the lookahead less a fade, begins before it is known to end: there a face dips, softly.
+    A face fades in from its first frame and out until its last, except where a shot begins or ends. A filled gap that
+    is longer than the lookahead less a fade begins before its end is known: there the presence dips for a while.
 
     Support: given the assignment of detections to faces, the poses that come out for a frame are a function of the
     window alone, bit for bit, wherever the stream began; which faces, and their `presence`, of that and the windows of
@@ -74,10 +74,10 @@ class Tracker:
         self._history = nanoseconds(self._config.history_seconds)
         self._rules = _rules(self._config)
         self.rejected = 0
-        """Detections ignored because their landmarks span no area."""
+        """Number of detections ignored because their landmarks span no area."""
 
     def push(self, item: FrameFaces[Detection], /) -> Iterator[FrameFaces[FaceTrack]]:
-        """Take the detections of the next frame, in display pixels; give the tracks of frames that are due."""
+        """Take the detections of the next frame, in display pixels; yield the tracks of frames that are due."""
         if item.shot != self._shot:
             yield from self.flush()
             self._shot = item.shot
@@ -92,7 +92,7 @@ class Tracker:
             yield self._emit()
 
     def flush(self) -> Iterator[FrameFaces[FaceTrack]]:
-        """Give the tracks of the frames held back, and forget everything but the numbering."""
+        """Yield the tracks of the frames held back, and drop all state except the numbering."""
         while self._held:
             yield self._emit()
         self._tracks.clear()
@@ -102,7 +102,7 @@ class Tracker:
 
     @property
     def _due(self) -> int:
-        """Number of the oldest frame held back."""
+        """Ordinal of the oldest frame held back."""
         return self._next_ordinal - len(self._held)
 
     def _look(self, item: FrameFaces[Detection]) -> None:
@@ -162,7 +162,7 @@ class Tracker:
         return FrameFaces(item.frame, kept, item.shot, item.detector_ran)
 
     def _forget(self, ordinal: int, seconds: float) -> None:
-        """Drop what can have no say in frame `ordinal` or a later one."""
+        """Drop what cannot influence frame `ordinal` or a later one."""
         self._clock.forget(ordinal, span=self._history, frames=self._config.history)
         oldest = self._clock.first
         while self._looks and self._looks[0] < oldest:
@@ -208,7 +208,7 @@ def _rules(config: TrackerConfig) -> TrackLifecycleRules:
 
 
 def _distinct(faces: list[FaceTrack], hits: list[int], *, overlap: float) -> tuple[FaceTrack, ...]:
-    """Of faces that cover each other, the one found more often, by rising id."""
+    """Keep, of faces that overlap, the one with more detections; return the kept faces by rising id."""
     kept: list[FaceTrack] = []
     for _, _, face in sorted(
         zip([-count for count in hits], [face.id for face in faces], faces, strict=True), key=lambda entry: entry[:2]

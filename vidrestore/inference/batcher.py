@@ -16,14 +16,14 @@ Out = TypeVar("Out")
 class DynamicBatcher(Generic[In, Out]):
     """Joins the requests of several streams, so that a GPU is full even when each stream has one face.
 
-    Holds no more than its callers have under way, for each waits for its result. A request that fails in company is
-    tried once more alone: one caller's bad data fails no other's.
+    Holds no more than its callers have in flight, since each waits for its result. A request that fails in a batch with
+    others is tried once more alone, so that one caller's bad data fails no other.
 
     Args:
         stage: what to call.
         threads: where to call it, off the event loop; give a single thread to a single device.
         full: items at which a call starts without waiting.
-        max_delay_seconds: how long a request that is not full waits for company.
+        max_delay_seconds: how long a batch that is not full waits for other requests.
     """
 
     def __init__(self, stage: BatchStage[In, Out], threads: Executor, *, full: int, max_delay_seconds: float) -> None:
@@ -34,11 +34,11 @@ class DynamicBatcher(Generic[In, Out]):
         self._waiting: deque[tuple[Sequence[In], asyncio.Future[Sequence[Out]]]] = deque()
         self._serving: asyncio.Task[None] | None = None
         self.calls = 0
-        """Of the stage so far."""
+        """Number of calls of the stage so far."""
         self.seconds = 0.0
-        """In these calls."""
+        """Total duration of these calls."""
         self.items = 0
-        """In these calls: `items / calls` is the mean batch."""
+        """Number of items in these calls; `items / calls` is the mean batch."""
 
     async def __call__(self, items: Sequence[In]) -> Sequence[Out]:
         """Return one result per item, in order; raises what the stage raises."""
@@ -70,7 +70,7 @@ class DynamicBatcher(Generic[In, Out]):
         self.items += len(joined)
         try:
             results = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, joined)
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller must hear of it
+        except Exception as error:  # noqa: BLE001  any error is passed to the caller
             if len(requests) > 1:
                 for request in requests:
                     await self._answer([request])

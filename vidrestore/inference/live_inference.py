@@ -1,4 +1,4 @@
-"""Face workers as a live stream asks them: one batch at a time, and never an error in place of an answer."""
+"""Face workers for live streams: one batch at a time, and a neutral result in place of an error."""
 
 import asyncio
 import threading
@@ -22,9 +22,9 @@ Submit = Callable[[str, Sequence[Any]], Future[Sequence[Any]]]
 
 
 def live_models(submit: Submit, description: ModelInfo, config: StreamConfig, counts: GuardCounts) -> InferenceModels:
-    """Executors for one stream.
+    """Return the executors of one stream.
 
-    Without an answer there is no face in a picture, a face stays as it is, and none of it is shown.
+    Where the network fails, an image has no faces, a face stays as it is, and nothing of it counts as visible.
     """
 
     def guarded(method: str, neutral: Callable[[Any], Any]) -> FallbackExecutor[Any, Any]:

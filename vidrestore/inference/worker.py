@@ -1,4 +1,4 @@
-"""What a face worker does, wherever it runs: it holds the networks and joins the requests of many callers."""
+"""The face worker, in any process: it holds the networks and joins the requests of many callers."""
 
 import os
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a face worker has loaded."""
+    """Description of what a face worker has loaded."""
 
     crop_size: int
     batch_size: int
@@ -35,12 +35,12 @@ class InferenceWorker:
     """Holds the detector and GFP-GAN; its methods are coroutines that any number of segment workers call.
 
     The networks are loaded by the first call, not by the constructor: an error there would reach the caller as the
-    worker's death instead of as what it is.
+    death of the worker instead of as that error.
 
     Args:
-        config: of every stage.
-        workers_per_host: face workers that share the cores of this machine.
-        max_delay_seconds: how long a batch that is not full waits for company.
+        config: options of every stage.
+        workers_per_host: number of face workers that share the cores of this host.
+        max_delay_seconds: how long a batch that is not full waits for other requests.
     """
 
     def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
@@ -63,7 +63,7 @@ class InferenceWorker:
 
     @cached_property
     def _for_faces(self) -> ThreadPoolExecutor:
-        """Where faces are restored."""
+        """Thread in which faces are restored."""
         return self._one_at_a_time
 
     @cached_property
@@ -88,11 +88,11 @@ class InferenceWorker:
         return DynamicBatcher(stage, threads or self._one_at_a_time, full=full, max_delay_seconds=self._wait_seconds)
 
     async def ready(self) -> bool:
-        """Answer: the worker has a place to run."""
+        """Return True: the worker has been placed."""
         return True
 
     async def describe(self) -> ModelInfo:
-        """Load what is not loaded yet, downloading it if need be, and say what it is."""
+        """Load what is not loaded yet, downloading it if necessary, and describe it."""
         _ = self._restore, self._detect, self._see
         return ModelInfo(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
 
@@ -102,7 +102,7 @@ class InferenceWorker:
         return {name.strip("_"): (one.calls, one.items) for name, one in loaded.items() if one is not None}
 
     async def network_seconds(self) -> float:
-        """For which the networks have run so far."""
+        """Return the time for which the networks have run so far."""
         stages = [value for value in self.__dict__.values() if isinstance(value, DynamicBatcher)]
         return sum(stage.seconds for stage in stages)
 
@@ -115,11 +115,11 @@ class InferenceWorker:
         return await self._restore(crops)
 
     async def see(self, crops: list[UInt8]) -> Sequence[UInt8]:
-        """Tell where faces are seen."""
+        """Predict where faces are seen."""
         return await self._see(crops)
 
     async def encode(self, crops: list[UInt8]) -> Sequence[Float32]:
-        """Tell the style codes of crops."""
+        """Compute the style codes of crops."""
         return await self._encode(crops)
 
     async def restore_coded(self, coded: list[StyledCrop]) -> Sequence[UInt8]:
@@ -128,10 +128,10 @@ class InferenceWorker:
 
 
 class LiveInferenceWorker(InferenceWorker):
-    """One for live streams, in which nothing waits that need not.
+    """Face worker for live streams, with the least delay.
 
-    Crops wait for no company: while a network is busy they gather anyway, and else it has time for one alone. On a
-    CPU, where a face takes a tenth of a second, what is quickly answered does not wait until one is done.
+    Crops do not wait for a batch to fill: while a network is busy they gather anyway, and otherwise it has time for one
+    alone. On a CPU, fast requests do not wait until the restoration of a face is done.
     """
 
     def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Which options of an encoder a manifest may set: those that change one video's picture, and nothing else.
+"""Encoder options that a manifest may set: those that change the frames of one video, and nothing else.
 
 Encoders write files, too: statistics for a second pass, logs, tables. A manifest comes with the videos, and often from
 whoever sent them.
@@ -15,7 +15,7 @@ _RATE = """
     b bufsize cqp crf crf-max global-quality max-bitrate maxrate mbr minrate q qmax qmin qp quality rc tbr
     vbv-bufsize vbv-init vbv-maxrate
 """
-# effort and kind of picture
+# effort and kind of content
 _EFFORT = """
     arnr-maxframes arnr-strength cpu-used deadline enable-tf fast-decode film-grain film-grain-denoise level preset
     profile row-mt sharpness speed static-thresh tier tune tune-content undershoot-pct overshoot-pct vendor
@@ -35,7 +35,7 @@ _SEARCH = """
     qpstep rd rdoq-level rect sao sao-non-deblock strong-intra-smoothing subme subq trellis tu-inter-depth
     tu-intra-depth variance-boost-strength variance-octile amp aq-motion signhide early-skip
 """
-# what the stream says of the picture
+# metadata of the frames in the stream
 _SIGNALLED = """
     cll chroma-loc chromaloc colormatrix color-primaries color-range colorprim content-light hdr10 hdr10-opt hrd
     mastering-display master-display matrix-coefficients max-cll nal-hrd overscan range sar transfer
@@ -47,7 +47,7 @@ _VALUE = re.compile(r"[\w.,+|()%:-]*", re.ASCII)
 
 
 def check_encoder_options(options: tuple[str, ...]) -> None:
-    """Make sure that a manifest's `encode.options` concern the video's picture only.
+    """Make sure that a manifest's `encode.options` concern the video's frames only.
 
     Raises:
         ConfigError: an option is not in the list.

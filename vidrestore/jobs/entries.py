@@ -1,4 +1,4 @@
-"""What a job notes in its journal: one entry for each thing that happened."""
+"""Entries of a job's journal: one for each event."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ class VideoPlanned:
     destination: str
     source: str
     fingerprint: str
-    """Of the source."""
+    """Fingerprint of the source."""
     options: str
-    """sha256 of everything but the source that the result depends on."""
+    """SHA-256 of everything but the source that the result depends on."""
     plan: VideoPlan
 
     @property
     def key(self) -> str:
-        """What the parts of this video depend on, before it is split."""
+        """Key of everything that the parts of this video depend on, apart from their segments."""
         return f"{self.plan.sha256}:{self.options}"
 
     def part_name(self, index: int, *, passthrough: bool) -> str:
-        """Name the part of a segment: another name for every video, span, option and way of being made."""
+        """Name the part of a segment: names differ by video, segment, options and passthrough."""
         return part_name(self.destination, self.key, self.plan.spans[index], passthrough=passthrough)
 
 
@@ -77,7 +77,7 @@ class VideoFailed:
 
 @dataclass(frozen=True, slots=True)
 class PartsInvalidated:
-    """Parts turned out to be damaged; they are to be made again."""
+    """Parts turned out to be damaged; their segments are restored again."""
 
     destination: str
     key: str

@@ -13,16 +13,16 @@ _DEEP = "**"
 
 @dataclass(slots=True)
 class FoundFiles:
-    """What a walk found."""
+    """Result of a walk."""
 
     paths: list[str] = field(default_factory=list)
-    """In order; each file once, whatever its names and the links to it."""
+    """Paths in order; each file once, even if it has several names or links."""
     left_out: list[str] = field(default_factory=list)
-    """What is no such file, and why: one line each."""
+    """Entries that are not regular files, and why: one line each."""
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text holds marks of a pattern."""
+    """Return whether a text contains wildcards."""
     return bool(_PATTERN & set(text))
 
 
@@ -43,8 +43,8 @@ def find_files(
     Args:
         root: the folder, through links or not.
         pattern: relative to it; `**` is any number of folders.
-        but: a folder that is left alone.
-        is_wanted: whether a name that leads to no file, or to one that was found already, is worth a word.
+        but: a folder to skip.
+        is_wanted: whether to report a name that leads to no file, or to one that was found already.
     """
     found = FoundFiles()
     candidates: list[tuple[bool, str, tuple[int, int]]] = []
@@ -71,7 +71,7 @@ def find_files(
 
 
 def _no_file(entry: "os.DirEntry[str]", status: os.stat_result, home: str) -> str | None:
-    """Why something that is no folder is no file in it either; None if it is one."""
+    """Return why an entry that is not a folder is not a regular file in it either; None if it is one."""
     if stat.S_ISDIR(status.st_mode):
         return "is a link to a folder"
     if not stat.S_ISREG(status.st_mode):
@@ -83,7 +83,7 @@ def _no_file(entry: "os.DirEntry[str]", status: os.stat_result, home: str) -> st
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Of a pattern, between two slashes."""
+    """Part of a pattern between two slashes."""
 
     text: str
     names: re.Pattern[str] = field(repr=False)
@@ -122,7 +122,7 @@ def _walk(root: str, parts: list[_Part], but: str | None, found: FoundFiles) -> 
 
 
 def _after(name: str, places: set[int], parts: list[_Part]) -> set[int]:
-    """Where in the pattern a name leads."""
+    """Return the places in the pattern that follow a name."""
     inside = {place for place in places if place < len(parts) and parts[place].matches(name)}
     return {place if parts[place].deep else place + 1 for place in inside}
 

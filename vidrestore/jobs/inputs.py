@@ -1,4 +1,4 @@
-"""What a batch is to do: sources and where their results go, from files, folders, patterns, manifests and stores."""
+"""Inputs of a batch: sources and destinations, from files, folders, patterns, manifests and stores."""
 
 import csv
 import io
@@ -32,9 +32,9 @@ VIDEO_SUFFIXES = frozenset(
     | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"}
     | {".y4m"}
 )
-"""What is taken from folders and patterns; a file that is named is taken whatever it is called."""
+"""Extensions that are taken from folders and patterns; a file that is named itself may have any."""
 _SHARED_PARTS = frozenset({"restorer", "detector"})
-"""Of the options: what the face workers hold, which all videos share. Models, devices and the like are here."""
+"""Groups of options that all videos share, since the face workers hold their networks: models, devices and so on."""
 _VIDEO_PARTS = frozenset(
     {
         "detection",
@@ -49,12 +49,12 @@ _VIDEO_PARTS = frozenset(
         "encode",
     }
 )
-"""Of the options: what concerns one video's result, and may differ from video to video."""
+"""Groups of options that affect the result of one video, and may differ from video to video."""
 
 _MOST_REASONS = 3
-"""Why things in a folder are no videos, where none is: so many are listed."""
+"""Number of reasons listed where a folder holds no video."""
 _MOST_MANIFEST_BYTES = 1 << 28
-"""Of a manifest: a million videos."""
+"""Largest manifest in bytes: a million videos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,24 @@ class InputVideo:
     source: str
     """Absolute path, or the address in a store."""
     destination: str
-    """Relative to the output folder, with slashes."""
+    """Path relative to the output folder, with slashes."""
     bytes: int
     config: VideoRestoreConfig
     named: bool = True
     """Whether the user named it; otherwise it was found in a folder or by a pattern, and others chose its name."""
     error: str | None = None
-    """Why it cannot be done, where that is known before any work."""
+    """Reason why it cannot be restored, where that is known before any work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was found."""
+    """Videos and other files that were found."""
 
     videos: tuple[InputVideo, ...]
     ignored: tuple[str, ...] = field(default=())
-    """Files in folders that are not called like videos."""
+    """Files in folders without the extension of a video."""
     left_out: tuple[str, ...] = field(default=())
-    """What is in folders and no file in them, with the reason: links that lead out, pipes, folders without access."""
+    """Other entries of folders, with the reason: links that lead out, pipes, folders without access."""
 
 
 def discover_inputs(
@@ -92,19 +92,19 @@ def discover_inputs(
     manifest: Path | None = None,
     extension: str | None = None,
 ) -> Inputs:
-    """Find the videos, and say where each result goes.
+    """Find the videos and their destinations.
 
     Args:
         sources: files, folders, patterns (`**` reaches into folders), `file://` and stores' addresses.
         out: the output folder; videos in it, or in its hidden state folder, are not sources.
-        config: of videos that the manifest says nothing else of.
+        config: default options of videos, which the manifest may override.
         manifest: a CSV with the columns `source`, `destination` (optional) and any `restore.PART.OPTION`, or JSON lines
             with `source`, `destination` and a table `options`. Relative sources are relative to its folder.
         extension: of all results, such as `.mkv`; None keeps a video's own where it names a container to write.
 
     Raises:
         ConfigError: two videos would have one result, a destination leaves the output folder, a bad manifest.
-        InputError: something named is not there, or nothing is.
+        InputError: a named source does not exist, or there is no video at all.
     """
     seen = _Seen()
     videos: list[InputVideo] = []
@@ -122,7 +122,7 @@ def discover_inputs(
 
 @dataclass(slots=True)
 class _Seen:
-    """What was found besides videos."""
+    """Files other than videos that were found."""
 
     ignored: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -151,8 +151,10 @@ def _expand(
     if not some:
         verb, why = "matches" if patterned and not remote else "holds", seen.left_out[before:]
         if why:
-            told = "; ".join(few(why, most=_MOST_REASONS))
-            raise InputError(f"{source} {verb} no video that is taken: {told}; name videos that are linked one by one")
+            reasons = "; ".join(few(why, most=_MOST_REASONS))
+            raise InputError(
+                f"{source} {verb} no video that is taken: {reasons}; name videos that are linked one by one"
+            )
         raise InputError(f"{source} {verb} no video; check the name")
 
 
@@ -167,7 +169,7 @@ def _one_remote(source: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _in_folder(source: str, out: str, *, patterned: bool, seen: _Seen) -> Iterator[tuple[str, str, int]]:
-    """Address, name in the output folder and size of each video."""
+    """Yield address, name in the output folder and size of each video."""
     root = fixed_folder(source) if patterned else source
     if out == root:
         raise ConfigError(f"{root} is both source and output; give another output folder, which may lie in it")
@@ -266,7 +268,7 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"the manifest {manifest} has more than {_MOST_MANIFEST_BYTES} bytes; give the videos in several jobs"
             )
         text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
-    except (OSError, ValueError) as error:  # a ValueError tells of bytes that are not UTF-8, or a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a NUL in the name
         raise ConfigError(f"the manifest {manifest} cannot be read: {error}") from error
     yield from _table(manifest, text) if manifest.suffix.lower() == ".csv" else _json_lines(manifest, text)
 
@@ -322,7 +324,7 @@ def _configured(config: VideoRestoreConfig, options: object, columns: Mapping[st
 
 
 def _below_restore(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by their paths below `restore`; paths from there, as manifests had them, count with a warning."""
+    """Return options by their paths below `restore`; former paths without that prefix count with a warning."""
     below: dict[str, Any] = {}
     for name, value in options.items():
         if name == _RESTORE and isinstance(value, Mapping):
@@ -347,9 +349,9 @@ def _size(path: str) -> int:
 
 
 def _distinct(videos: list[InputVideo]) -> list[InputVideo]:
-    """Return the videos, with the whole name of the source in a result's name where two would have the same.
+    """Return the videos; where two results would have one name, the source's full name is used in it.
 
-    Where two still have, the second fails: others may have put it there, and the first is to be had nonetheless.
+    Where two still have the same name, the second fails: others may have put it there, and the first is still restored.
 
     Raises:
         ConfigError: the user named both.

@@ -1,4 +1,4 @@
-"""Jobs that were begun, as their journals tell."""
+"""Jobs that were begun, according to their journals."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from vidrestore.jobs.replay import VideoRecord, replay
 
 @dataclass(frozen=True, slots=True)
 class VideoLine:
-    """A video of a job."""
+    """State of a video of a job."""
 
     destination: str
     state: str
@@ -30,7 +30,7 @@ class VideoLine:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job."""
+    """State of a job."""
 
     out: str
     """The output folder, or the only result of a job of one video."""
@@ -57,7 +57,7 @@ def find_job(out: str) -> JobSummary:
     """Find the job of an output folder, or of a single result.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such job.
     """
     address = storage.normalize(out)
     for job in known_jobs():

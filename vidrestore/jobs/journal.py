@@ -1,4 +1,4 @@
-"""What a job has done: a line of JSON for each thing, written before anything builds on it.
+"""The journal of a job: a line of JSON for each event, written before anything depends on it.
 
 Every line carries a checksum. A line that a crash cut short, or that was damaged since, is as if it had never been
 written: what it noted is done again. A journal of a later format is refused.
@@ -32,36 +32,36 @@ _HEADER = "vidrestore job journal"
 _MOST_OWNER_BYTES = 200
 _LOCK_ATTEMPTS = 10
 MOST_BYTES = 1 << 30
-"""Of a journal that is read; a job of a million segments needs less."""
+"""Largest journal that is read, in bytes; a job of a million segments needs less."""
 _PART_NAME = re.compile(rb"[0-9a-f]{40}\.mp4")
 
 
 @dataclass(slots=True)
 class JournalContent:
-    """What the bytes of a journal say."""
+    """Content of a journal."""
 
     entries: list[Entry] = field(default_factory=list)
     damaged: int = 0
-    """Lines that are no good."""
+    """Number of damaged lines."""
     foreign: int = 0
-    """Good lines that are not signed as they have to be."""
+    """Number of undamaged lines without a valid signature."""
     foreign_parts: set[bytes] = field(default_factory=set)
-    """Names of parts in them: their files are somebody's progress, too."""
+    """Names of parts in foreign lines: their files are somebody's progress, too."""
     format: int = UNSIGNED
     headed: bool = False
-    """Whether there is a header that is believed."""
+    """Whether there is a header with a valid signature."""
     kept: bytearray = field(default_factory=bytearray)
-    """What the journal is to hold from now on: foreign lines as they are, those that are believed signed."""
+    """New content of the journal: foreign lines unchanged, believed lines signed."""
     gone: bytearray = field(default_factory=bytearray)
-    """Lines that are not kept as they are: damaged ones, and those that are signed only now."""
+    """Lines that are not kept unchanged: damaged ones, and those that are signed only now."""
 
 
 class Journal:
     """The journal of one job, open for writing; use as a context manager.
 
     Args:
-        path: of the file, which is made where there is none.
-        signer: of this job.
+        path: path of the file, which is created where there is none.
+        signer: signer of this job.
         trust_unsigned: whether lines without a signature are believed: of a journal that an earlier version wrote. They
             are signed then.
 
@@ -75,7 +75,7 @@ class Journal:
         self._signer = signer
         self._trust_unsigned = trust_unsigned
         self.kept_aside: Path | None = None
-        """Where lines went that are no longer in the journal, if there were any."""
+        """File with the lines that were removed from the journal, if there were any."""
         self._lock = self._locked()
         try:
             content = self._load()
@@ -104,9 +104,9 @@ class Journal:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_there = os.path.lexists(path) and os.path.samestat(os.fstat(lock.fileno()), path.lstat())
             except BlockingIOError:
-                told = (lock.read(_MOST_OWNER_BYTES) or b"").decode(errors="replace")
+                content = (lock.read(_MOST_OWNER_BYTES) or b"").decode(errors="replace")
                 lock.close()
-                owner = " ".join(told.split()) or "another process"
+                owner = " ".join(content.split()) or "another process"
                 raise InputError(f"{path.parent} is in use by {owner}; wait for it, or use another folder") from None
             if is_there:
                 lock.truncate(0)
@@ -116,7 +116,7 @@ class Journal:
         raise OutputError(f"the journal {self._path} cannot be written: its folder is removed again and again")
 
     def _load(self) -> JournalContent:
-        """Return what is in the journal; what is no good is kept beside it, and the journal is rewritten."""
+        """Read the journal; damaged lines move to a file next to it, and the journal is rewritten."""
         try:
             data = _read(self._path)
         except FileNotFoundError:
@@ -145,7 +145,7 @@ class Journal:
         """Add an entry; it is on the disk when this returns.
 
         Raises:
-            OutputError: it is not.
+            OutputError: the entry cannot be written.
         """
         try:
             self._file.write(_line(entry, self._signer))
@@ -171,7 +171,7 @@ def read_journal(path: Path) -> list[Entry]:
     """Read a journal that somebody else may be writing, and may have signed: to be shown, never acted on.
 
     Raises:
-        InputError: there is none, or it is of a later format, or too large.
+        InputError: there is no journal, or it is of a later format, or too large.
     """
     try:
         return read_entries(_read(path), path, None).entries
@@ -182,7 +182,7 @@ def read_journal(path: Path) -> list[Entry]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process writes to a journal now."""
+    """Return whether a process writes to a journal now."""
     try:
         with os.fdopen(open_regular(path.with_suffix(".lock"), os.O_RDONLY), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -200,8 +200,8 @@ def read_entries(
 
     Args:
         data: the bytes.
-        path: of the journal, for messages.
-        signer: whose lines are believed; None: everybody's, to be shown.
+        path: path of the journal, for messages.
+        signer: signer whose lines are believed; None: all lines are, for display.
         trust_unsigned: whether lines without a signature are believed, too.
 
     Raises:
@@ -242,10 +242,10 @@ class LaterFormatError(InputError):
 
 
 def check_size(size: int, path: Path | str) -> None:
-    """Refuse a journal that is larger than any job's.
+    """Refuse a journal that is larger than any job needs.
 
     Raises:
-        InputError: it is.
+        InputError: the journal is too large.
     """
     if size > MOST_BYTES:
         raise InputError(
@@ -273,7 +273,7 @@ def with_foreign_lines(data: bytes, other: bytes, signer: Signer, *, trust_unsig
 
 
 def _read(path: Path) -> bytes:
-    """Return the bytes of a journal, which is neither a link nor larger than a job's."""
+    """Return the bytes of a journal; refuse a link, and a journal larger than any job needs."""
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         data = file.read(MOST_BYTES + 1)
     check_size(len(data), path)
@@ -281,7 +281,7 @@ def _read(path: Path) -> bytes:
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
-    """One by one: a list of a million short lines takes many times the memory of the text."""
+    """Yield lines one by one: a list of a million short lines takes many times the memory of the text."""
     return (line.rstrip(b"\n") for line in io.BytesIO(data) if line.strip())
 
 
@@ -299,7 +299,7 @@ def _take_header(found: JournalContent, line: bytes, version: object, *, believe
 
 
 def _take_entry(found: JournalContent, line: bytes, entry: Entry | None, signer: Signer | None) -> None:
-    """Of a line that is believed; with a signer it is signed now."""
+    """Add the entry of a believed line; with a signer the line is signed now."""
     if entry is None:
         found.damaged += 1
         found.gone += line + b"\n"
@@ -318,7 +318,7 @@ def _line(entry: Entry, signer: Signer | None) -> bytes:
 
 
 def _sealed(values: dict[str, Any], signer: Signer | None = None) -> bytes:
-    """Return a line with its checksum, and with its signature, of what stands behind each."""
+    """Return a line with its checksum and its signature, each of the rest of the line."""
     try:
         body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:  # something is not UTF-8; as escapes it is not for people, but whole
@@ -342,7 +342,7 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 def _body(line: bytes) -> bytes | None:
-    """Return what the checksum of a line is of."""
+    """Return the part of a line that its checksum covers."""
     end = len(b'{"crc":"00000000"')
     if not line.startswith(b'{"crc":"') or line[end : end + 1] != b",":
         return None
@@ -353,7 +353,7 @@ _MAC = b'{"mac":"'
 
 
 def _is_signed(line: bytes) -> bool:
-    """Whether somebody has signed a line."""
+    """Return whether a line has a signature, of whatever key."""
     return (_body(line) or b"").startswith(_MAC)
 
 

@@ -154,7 +154,7 @@ _COUNTS = tuple(name for name in ReadStatistics.__slots__ if name != "read_error
 
 
 def is_known_kind(kind: object) -> bool:
-    """Whether lines of a kind are of this or an earlier format."""
+    """Return whether lines of a kind belong to this or an earlier format."""
     return kind in _ROWS or kind in _OLD_KINDS
 
 
@@ -165,7 +165,7 @@ def to_line_values(entry: Entry) -> dict[str, Any]:
 
 
 def from_line_values(values: dict[str, Any]) -> Entry | None:
-    """Return the entry of a line's JSON values; None where they are not as the format says."""
+    """Return the entry of a line's JSON values; None where they do not fit the format."""
     kind, content = values.get("kind"), values.get("entry")
     try:
         if kind in _OLD_KINDS:
@@ -178,7 +178,7 @@ def from_line_values(values: dict[str, Any]) -> Entry | None:
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
-    """Keep an adapter: making one takes longer than writing a hundred lines."""
+    """Return a cached adapter: creating one takes longer than writing a hundred lines."""
     return TypeAdapter(_ROWS[kind])
 
 

@@ -1,4 +1,4 @@
-"""Where a job keeps what it needs for itself: all of it in one hidden folder beside its results."""
+"""Layout of a job's own files: one hidden folder next to its results."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ _DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class JobLocation:
-    """Where a job's results and its state are."""
+    """Location of a job's results and its state."""
 
     output: str
     """Address of the folder for results, normalised."""
@@ -37,7 +37,7 @@ class JobLocation:
 
     @property
     def address(self) -> str:
-        """What the job writes: the output folder, or its only result. It identifies the job."""
+        """Address of the output folder, or of the only result. It identifies the job."""
         return self.output if self.video is None else storage.join(self.output, self.video)
 
     @property

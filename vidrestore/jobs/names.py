@@ -1,4 +1,4 @@
-"""Where results go by their sources' names, which strangers may have chosen."""
+"""Destinations from the names of sources, which strangers may have chosen."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.files import is_state_folder
 
 _LONGEST = 255
-"""Bytes of a name that file systems hold."""
+"""Longest file name in bytes."""
 _LONGEST_SUFFIX = 16
 _DIGITS = 12
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
@@ -19,8 +19,8 @@ _UNDECODABLE = re.compile("[\udc80-\udcff]")
 def safe_destination(name: str) -> str:
     """Return a place in the output folder for a name from a listing.
 
-    What has no meaning there is left away (slashes without a name between them); bytes that are not UTF-8 become
-    `%E4` and the like; a name that is too long is cut, with some digits that make it unlike others.
+    Slashes without a name between them are dropped; bytes that are not UTF-8 become escapes such as `%E4`; a name that
+    is too long is shortened, with some digits of a hash that keep it unique.
 
     Raises:
         ConfigError: the name leads elsewhere: through `..`, or into what belongs to the job.
@@ -34,7 +34,7 @@ def checked_destination(name: object) -> str:
     """Return a place in the output folder, as a manifest names it.
 
     Raises:
-        ConfigError: it is no name, or leads elsewhere.
+        ConfigError: it is not a name, or leads elsewhere.
     """
     if not isinstance(name, str):
         raise ConfigError(f"the destination is {name!r}, not a name")
@@ -50,7 +50,7 @@ def checked_destination(name: object) -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a file may be called so at all."""
+    """Return whether a text can be the name of a file."""
     try:
         return b"\0" not in os.fsencode(name)
     except UnicodeEncodeError:

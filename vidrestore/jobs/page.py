@@ -1,4 +1,4 @@
-"""The job on one page: `job_report.html`, with its plots inside, for whoever was not there."""
+"""The report of a job as one page, `job_report.html`, with its plots inside."""
 
 import html
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,10 @@ _START = (
     b'<meta name="viewport" content="width=device-width">\n'
 )
 PAGE_BEGINNINGS = (_START + b'<meta name="generator" content="vidrestore">', _START + b"<title>vidrestore: ")
-"""Of a page, by which it is recognised: now, and in earlier versions."""
+"""Beginnings by which a page is recognised: of this and of earlier versions."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 180, 56, 24
 _WINDOW_SECONDS = 10.0
-"""Over which rates are taken: the workers report every few seconds only."""
+"""Time over which rates are computed: the workers report every few seconds only."""
 _MOST_POINTS = 300
 
 _PAGE = Template("""<!doctype html>
@@ -47,7 +47,7 @@ $notes
 
 
 def render_html(report: JobReport) -> str:
-    """Return the whole page, in HTML, without anything from elsewhere."""
+    """Return the whole page, in HTML, without external resources."""
     samples = report.samples
     plots = [
         _plot("frames per second", samples, _rate(lambda sample: sample.frames_done), "#1769aa"),
@@ -77,7 +77,7 @@ def render_html(report: JobReport) -> str:
 
 
 def _plain(text: str) -> str:
-    """Foreign text in HTML: it neither acts as markup nor turns the order of what stands around it."""
+    """Escape foreign text for HTML, so that it neither acts as markup nor changes the direction of text around it."""
     return f"<bdi>{html.escape(printable(text))}</bdi>"
 
 
@@ -122,7 +122,7 @@ def _use(one: Sample, other: Sample) -> float:
 
 
 def _windows(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
-    """Each sample, after the one that was `_WINDOW_SECONDS` before it."""
+    """Yield each sample, after the one that was `_WINDOW_SECONDS` before it."""
     first = 0
     for number, sample in enumerate(samples[1:], 1):
         while first + 1 < number and samples[first + 1].seconds <= sample.seconds - _WINDOW_SECONDS:

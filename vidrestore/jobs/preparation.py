@@ -1,4 +1,4 @@
-"""What a job finds before it begins: its videos, what earlier runs have done of them, and what is in the way."""
+"""Preparation of a job: its videos, what earlier runs have done of them, and conflicts with existing files."""
 
 import hashlib
 import json
@@ -17,18 +17,18 @@ from vidrestore.jobs.signing import KEY_VARIABLE
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 
 _NOT_RESULT = {"restorer": {"device", "batch_size_cpu", "batch_size_gpu"}, "detector": {"device"}}
-"""Options that say where and how fast, and not what: a change of them invalidates nothing."""
+"""Options of place and speed that do not affect the result: a change of them invalidates nothing."""
 _PART = re.compile(r"[0-9a-f]{40}\.mp4")
 _SCRATCH = re.compile(r"\.order-[a-z0-9_]{8}")
 _MAX_LOST = 10
-"""Videos in a row, from the first on, whose store does not answer: then it is not there."""
+"""Number of videos at the beginning, all without an answer of their store, after which the job ends."""
 
 
 def fingerprint_all(tasks: Iterable[InputVideo]) -> list[tuple[str, VidrestoreError | None]]:
-    """Return the fingerprint of each source, or why it cannot be had: such a video fails alone.
+    """Return the fingerprint of each source, or the error: such a video fails alone.
 
     Raises:
-        StorageError: none of many can be had: the store is not there.
+        StorageError: the store does not answer for any of many sources.
     """
     found: list[tuple[str, VidrestoreError | None]] = []
     lost = 0
@@ -47,7 +47,7 @@ def fingerprint_all(tasks: Iterable[InputVideo]) -> list[tuple[str, VidrestoreEr
 
 
 def options_of(task: InputVideo, model_sha256: str) -> str:
-    """Return the sha256 of what a result depends on besides its source."""
+    """Return the SHA-256 of everything that a result depends on besides its source."""
     depends = {
         "config": {
             part: {name: value for name, value in options.items() if name not in _NOT_RESULT.get(part, ())}
@@ -62,7 +62,7 @@ def options_of(task: InputVideo, model_sha256: str) -> str:
 
 
 def journal_notes(path: Path, journal: Journal, impossible: int) -> tuple[str, ...]:
-    """Say what of a journal was not believed."""
+    """Return notes about the lines of a journal that were not believed."""
     notes = []
     if journal.foreign:
         notes.append(
@@ -89,7 +89,7 @@ def check_destinations(
     notes: tuple[str, ...],
     is_noted: bool,
 ) -> None:
-    """Find out what is finished already, and give up what would replace a file that is not this job's.
+    """Mark videos that are finished already, and fail those that would replace a file of somebody else's.
 
     Args:
         videos: with what earlier runs have done filled in.
@@ -137,7 +137,7 @@ def _check_destination(video: VideoProgress, out: str, *, overwrite: bool, notes
 
 
 def sweep(parts: str, journal: Journal) -> None:
-    """Remove what workers that were killed left half done."""
+    """Remove unfinished files of workers that were killed."""
     if storage.is_remote(parts):
         return
     folder = Path(parts)

@@ -1,4 +1,4 @@
-"""How far a job is."""
+"""Progress of a job."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from vidrestore.runtime.worker_pool import PoolStatus
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job at one moment."""
+    """Progress of a job at one moment."""
 
     videos: dict[str, int]
-    """How many are in each state."""
+    """Number of videos in each state."""
     segments_done: int
     segments: int
-    """Of all videos that are planned."""
+    """Number of segments of all planned videos."""
     frames_done: int
-    """Segments under way included."""
+    """Number of finished frames, including those of segments under way."""
     frames: int
-    """Of all videos that are planned."""
+    """Number of frames of all planned videos."""
     retries: int
     pool: PoolStatus
     seconds: float
     resumed_frames: int = 0
-    """Of `frames_done`, those of an earlier run."""
+    """Number of frames in `frames_done` that an earlier run finished."""
     faces_done: int = 0
-    """Segments under way included."""
+    """Number of restored faces, including those of segments under way."""

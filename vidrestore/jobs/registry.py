@@ -1,4 +1,4 @@
-"""Which jobs this user has begun: what `vidrestore jobs` lists."""
+"""Registry of the jobs that this user has begun, which `vidrestore jobs` lists."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from vidrestore.jobs.layout import JobLocation
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job that was begun once."""
+    """Entry of a job in the registry."""
 
     location: JobLocation
     state: Path
@@ -43,13 +43,13 @@ def unregister(state: Path) -> None:
 
 
 def was_unsigned(state: Path) -> bool:
-    """Whether this user began the job of a state folder with a version that did not sign journals, and never since."""
+    """Return whether this user began the job of a folder with a version that did not sign journals, and never since."""
     known = _read(_entry(state))
     return known is not None and known.state == state and not known.signed
 
 
 def known_jobs() -> list[JobRef]:
-    """List all jobs that were noted, those whose folder is gone among them."""
+    """List all jobs of the registry, including those whose folder is gone."""
     return [known for entry in sorted(_folder().glob("*.json")) if (known := _read(entry)) is not None]
 
 

@@ -1,7 +1,6 @@
-"""What a journal adds up to: the one place where its entries are folded, for whoever resumes a job or shows it.
+"""Replay of a journal: its entries are folded into the state of each video, to resume a job or to show it.
 
-A journal lies where others may write, and what it says is acted on: an impossible entry is as if it had
-not been written.
+A journal lies where others may write, and the job acts on it: impossible entries are ignored.
 """
 
 import math
@@ -24,30 +23,30 @@ from vidrestore.media.reader import SegmentRange
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_NUMBER = 1 << 53
-"""Of any count, size and time: what JSON holds exactly, and no video reaches."""
+"""Upper limit of counts, sizes and times: JSON holds it exactly, and no video reaches it."""
 _MAX_SIDE = 1 << 16
 _FRAMES_A_PACKET = 2
-"""Frames that a packet of a video that is not split may hold, such as two fields."""
+"""Maximum number of frames per packet of a video that is not split, such as two fields."""
 
 
 @dataclass(slots=True)
 class VideoRecord:
-    """What a journal knows of one video."""
+    """State of one video according to a journal."""
 
     planned: VideoPlanned | None = None
     segments: dict[int, SegmentDone] = field(default_factory=dict)
-    """Of the plan; whose parts are still there."""
+    """Finished segments of the plan whose parts still exist."""
     done: VideoDone | None = None
-    """By the plan that was in force then."""
+    """Result of the plan that was current at that time."""
     published: VideoDone | None = None
-    """What lies at the destination, unless a later plan was begun; then that may be half of it."""
+    """Result at the destination; once a later plan was begun, it may be replaced only in part."""
     made_of: dict[int, SegmentDone] = field(default_factory=dict)
-    """The segments of what was published; their parts are gone."""
+    """Segments of the published result; their parts are gone."""
     failure: str | None = None
-    """Why the video was given up, unless something was done of it since."""
+    """Reason why the video was given up, unless there was progress since."""
     failed_attempts: int = 0
     impossible: int = 0
-    """Impossible entries."""
+    """Number of impossible entries."""
 
     @property
     def state(self) -> str:
@@ -58,7 +57,7 @@ class VideoRecord:
         return "done" if is_done else "unfinished"
 
     def apply(self, entry: Entry) -> None:
-        """Take in the next entry."""
+        """Apply the next entry."""
         if isinstance(entry, AttemptFailed):
             self.failed_attempts += 1
         elif isinstance(entry, VideoFailed):
@@ -101,7 +100,7 @@ class VideoRecord:
 
 
 def replay(entries: Iterable[Entry]) -> dict[str, VideoRecord]:
-    """Fold the entries of a journal, in their order, into what is known of each destination."""
+    """Fold the entries of a journal, in order, into the state of each destination."""
     records: dict[str, VideoRecord] = {}
     for entry in entries:
         records.setdefault(entry.destination, VideoRecord()).apply(entry)
@@ -109,7 +108,7 @@ def replay(entries: Iterable[Entry]) -> dict[str, VideoRecord]:
 
 
 def is_plausible_plan(plan: VideoPlan) -> bool:
-    """Whether spans make up a video, one after the other, and counts fit."""
+    """Return whether spans make up a video, one after the other, and counts fit."""
     held = plan.frames_in_spans
     return (
         _SHA256.fullmatch(plan.sha256) is not None
@@ -124,7 +123,7 @@ def is_plausible_plan(plan: VideoPlan) -> bool:
 
 
 def is_plausible_segment(entry: SegmentDone, planned: VideoPlanned) -> bool:
-    """Whether a part may be what came of a segment of a plan, under the name that it has to have."""
+    """Return whether a part can be the result of a segment of a plan, and has the right name."""
     plan, segment, report = planned.plan, entry.report.segment, entry.report
     read = segment.read
     counts = {name: value for name, value in asdict(read).items() if name != "read_error"}
@@ -146,7 +145,7 @@ def is_plausible_segment(entry: SegmentDone, planned: VideoPlanned) -> bool:
 
 
 def is_plausible_end(entry: VideoDone) -> bool:
-    """Whether a video may have ended so."""
+    """Return whether the values of a finished video are possible."""
     muxed = entry.muxed
     return _SHA256.fullmatch(muxed.sha256) is not None and _are_counts(
         muxed.bytes, muxed.report.frames, entry.unrestored_frames, muxed.report.frames - entry.unrestored_frames
@@ -162,7 +161,7 @@ def _make_up_a_video(spans: tuple[SegmentRange, ...]) -> bool:
 
 
 def _is_in_order(span: SegmentRange) -> bool:
-    """Whether it is read from its keyframe on, and holds something: seek <= begin <= start < stop <= end."""
+    """Return whether a span is read from its keyframe on and is not empty: seek <= begin <= start < stop <= end."""
     edges = (span.seek, span.begin, span.start, span.stop, span.end)
     if any(time is not None and abs(time) > _MAX_NUMBER for time in edges):
         return False

@@ -1,4 +1,4 @@
-"""The journal of a job whose results go to a store, kept there too: its driver's machine may be lost with its disk."""
+"""A copy of the journal in the store of the results, since the driver's host may be lost with its disk."""
 
 import logging
 import time
@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 class JournalReplica:
     """A copy of a journal in a store, at most half a minute old.
 
-    What the copy lacks is done again. Two drivers on two machines are not kept from each other.
+    Work that the copy lacks is done again. Two drivers on two hosts do not exclude each other.
 
     Args:
-        path: of the journal.
-        address: of the copy; None where there is none, for the journal lies with the results.
-        signer: of the job. What others have written to the store is not believed, and stays there.
-        trust_unsigned: whether lines without a signature are believed of the journal; of the copy they never are.
+        path: path of the journal.
+        address: address of the copy; None where there is none, since the journal is next to the results.
+        signer: signer of the job. Lines that others have written to the store are not believed, and stay there.
+        trust_unsigned: whether lines of the journal without a signature are believed; those of the copy never are.
     """
 
     def __init__(self, path: Path, address: str | None, signer: Signer, *, trust_unsigned: bool = False) -> None:
@@ -35,7 +35,7 @@ class JournalReplica:
         self._size = -1
 
     def fetch(self) -> None:
-        """Take the copy, where it says more than the journal here, and whatever others wrote there: it is kept.
+        """Take over the copy where it has more entries than the local journal, and keep the lines of others.
 
         Raises:
             InputError: the copy is of a later format, or too large.
@@ -64,7 +64,7 @@ class JournalReplica:
             replace_bytes(self._path, merged)
 
     def push(self, *, now: bool = False) -> None:
-        """Renew the copy if it is time; that it cannot be costs only what a lost driver would do again."""
+        """Renew the copy if it is due; a failure only means more work to repeat if the driver is lost."""
         if self._address is None or not (now or time.monotonic() - self._pushed > _EVERY_SECONDS):
             return
         self._pushed = time.monotonic()
@@ -78,7 +78,7 @@ class JournalReplica:
             _log.warning("the journal could not be copied to the store: %s", error.message)
 
     def _held(self) -> tuple[bytes, int]:
-        """Return the journal here, and how many of its entries are believed; nothing and -1 where there is none."""
+        """Return the local journal and the number of believed entries; nothing and -1 where there is none."""
         try:
             here = self._path.read_bytes()
             return here, len(read_entries(here, self._path, self._signer, trust_unsigned=self._trust_unsigned).entries)

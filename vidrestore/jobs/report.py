@@ -1,4 +1,4 @@
-"""What a job did: every video, every retry, and how it went over time."""
+"""Report of a job: every video, every retry, and the progress over time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from vidrestore.files import replace_text
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.entries import AttemptFailed
 from vidrestore.jobs.inputs import Inputs
@@ -17,17 +18,18 @@ from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.rewrite import rewrite_warnings
 from vidrestore.report import RestoreReport, installed_versions
+from vidrestore.report_json import to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A job at a moment."""
+    """Figures of a job at one moment."""
 
     seconds: float
-    """Since it began."""
+    """Time since the job began."""
     frames_done: int
     network_seconds: float
-    """For which the networks of all face workers have run so far."""
+    """Time for which the networks of all face workers have run so far."""
     workers: int
     busy: int
     face_workers: int
@@ -36,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class VideoReport:
-    """What became of one video."""
+    """Outcome of one video."""
 
     source: str
     destination: str
@@ -44,22 +46,22 @@ class VideoReport:
     """`done` or `failed`."""
     error: str | None
     resumed: bool
-    """Whether it was done by an earlier run."""
+    """Whether an earlier run restored the video."""
     frames: int
     unrestored_frames: int
-    """Of segments that could not be restored and went through as they were."""
+    """Number of frames in segments that could not be restored and passed through unchanged."""
     segments: int
     segments_resumed: int
-    """TaskDone by an earlier run."""
+    """Number of segments that an earlier run restored."""
     unsplittable_reason: str | None
-    """Why it was done in one piece, if it had to be."""
+    """Reason why the video was restored in one piece, if it was."""
     faces: int
     frames_with_faces: int
     shots: int
     tracks: int
-    """A face that is there where two segments meet counts in both."""
+    """Number of tracks; a face that is present where two segments meet counts in both."""
     worker_seconds: float
-    """Of its segments, on whatever machines."""
+    """Time that its segments took, added up over all workers."""
     seconds_per_stage: dict[str, float]
     retries: tuple[AttemptFailed, ...]
     warnings: tuple[str, ...]
@@ -70,7 +72,7 @@ class VideoReport:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What became of a job."""
+    """Outcome of a job."""
 
     ended: str
     """UTC."""
@@ -81,15 +83,15 @@ class JobReport:
     frames: int
     frames_of_this_run: int
     frames_per_second: float
-    """In this run."""
+    """Frames per second of this run."""
     retries: int
     unrestored_frames: int
     ignored: tuple[str, ...]
     """Files in folders without the extension of a video."""
     left_out: tuple[str, ...]
-    """What is in folders and no file in them, with the reason: links that lead out, pipes, the same file again."""
+    """Other entries of folders, with the reason: links that lead out, pipes, the same file again."""
     journal_notes: tuple[str, ...]
-    """What of the journal was not believed."""
+    """Notes about lines of the journal that were not believed."""
     journal_lines_repaired: int
     runtime: str
     model: str
@@ -97,6 +99,21 @@ class JobReport:
     samples: tuple[Sample, ...]
     config: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.done} of {len(self.videos)} videos, {self.frames_of_this_run} frames in {self.seconds:.1f} s "
+            f"({self.frames_per_second:.1f} fps), {self.retries} retries"
+        )
+        return "\n".join([line, *(f"{one.source}: {one.error}" for one in self.videos if one.error)])
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as JSON, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        replace_text(Path(path), to_json(self))
 
 
 class RanJob(Protocol):
@@ -116,7 +133,7 @@ class RanJob(Protocol):
 
 
 def job_report(job: RanJob, config: JobConfig, inputs: Inputs) -> JobReport:
-    """Sum a job up."""
+    """Summarise a job."""
     reports = tuple(map(_video_report, job.videos))
     resumed = sum(video.resumed_frames for video in job.videos)
     new = (job.samples[-1].frames_done if job.samples else 0) - resumed
@@ -148,7 +165,7 @@ def job_report(job: RanJob, config: JobConfig, inputs: Inputs) -> JobReport:
 def run_report(
     job: RanJob, config: JobConfig, source: str | Path, destination: str | Path, seconds: float
 ) -> RestoreReport:
-    """Sum up a job of one video, which is done."""
+    """Summarise a job of one video, which is done."""
     (video,) = job.videos
     segments = _segments(video)
     counts, stages = _added(segments)

@@ -1,4 +1,4 @@
-"""The report of a job as files in its output folder: they replace nothing but earlier ones."""
+"""The report of a job as files in its output folder, which replace nothing but earlier reports."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def check_job_reports(out: str, *, overwrite: bool) -> None:
     """Make sure that the report will replace nothing but an earlier one, before any work.
 
     Raises:
-        OutputError: something else is called so; what is a folder is not replaced with `overwrite` either.
+        OutputError: another file has that name; a folder is not replaced with `overwrite` either.
     """
     for name in (REPORT, PAGE):
         if storage.is_folder(storage.join(out, name)):
@@ -31,7 +31,7 @@ def check_job_reports(out: str, *, overwrite: bool) -> None:
 
 
 def write_job_reports(report: JobReport, out: str) -> None:
-    """Write the report, for machines and for people."""
+    """Write the report as JSON and as HTML."""
     texts = {REPORT: to_json(report), PAGE: render_html(report)}
     for name, text in texts.items():
         address = storage.join(out, name)
@@ -42,7 +42,7 @@ def write_job_reports(report: JobReport, out: str) -> None:
 
 
 def _is_free(address: str, *, json: bool) -> bool:
-    """Whether nothing is there, or an earlier report."""
+    """Return whether there is no file, or an earlier report."""
     try:
         data = storage.beginning(address, _MOST_BYTES)
     except InputError:

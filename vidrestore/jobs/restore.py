@@ -1,7 +1,8 @@
-"""Restore videos, whatever dies in between: many of them, or a single one, which is a job of one.
+"""Restoration of videos that survives crashes: of many videos, or of a single one, which is a job of one video.
 
-Videos are split into segments, which any worker of any node restores; each video is muxed to what one pass over it
-gives. What is done is journalled in a hidden folder beside the results, so that the same call goes on after a crash.
+Videos are split into segments, which any worker of any node restores; each muxed video equals the result of one pass
+over it. Progress is written to a journal in a hidden folder next to the results, so that the same call resumes after a
+crash.
 """
 
 import time
@@ -44,9 +45,9 @@ _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MAX_SAMPLES = 2000
 _ENCODER_THREADS = 4
-"""Encoders write their number of threads into the stream, and parts must fit together wherever they were made."""
+"""Number of encoder threads: encoders write it into the stream, and parts of different nodes must fit together."""
 _SEGMENT_COST = 3000.0
-"""About a minute of 1080p."""
+"""Cost of a usual segment, about a minute of 1080p."""
 
 OnProgress = Callable[[JobProgress], None]
 Config = TypeVar("Config", bound=JobConfig)
@@ -60,21 +61,21 @@ def restore_videos(
     on_progress: OnProgress | None = None,
     open_pool: PoolFactory | None = None,
 ) -> JobReport:
-    """Restore many videos, or long ones; call it again after a crash, and it goes on where it was.
+    """Restore many videos, or long ones; call it again after a crash to resume.
 
     Args:
         sources: files, folders, patterns and stores' addresses.
-        out: the output folder, where each video's place mirrors its place in the sources; or a store's address.
+        out: the output folder, in which results mirror the folders of the sources; or the address of a store.
         config: the defaults restore with the embedded model, through Ray, to H.264.
         on_progress: called a few times a second.
-        open_pool: opens the workers, in place of what `config` says.
+        open_pool: opens the workers, in place of those that `config` asks for.
 
     Returns:
-        What was done, video by video; videos that failed are in it, and do not stop the others. The same is written to
+        A report of every video; one that failed is in it, and does not stop the others. The same is written to
         `out/job_report.json` and `.html`.
 
     Raises:
-        VidrestoreError: the job cannot begin or go on: nothing to do, no cluster, no weights, no place for the journal.
+        VidrestoreError: the job cannot begin or continue: no video, no cluster, no weights, no place for the journal.
     """
     config = _with_fixed_threads(config or BatchConfig())
     out = storage.normalize(out)
@@ -101,21 +102,21 @@ def restore_video(
     """Restore the faces of one video, on every core and GPU there is.
 
     Every frame of the source comes out with its exact time; audio, subtitles, chapters and metadata are copied. Until
-    the video is published, what is done lies in the hidden folder `.NAME.vidrestore` beside the destination: call it
-    again after a crash, and it goes on where it was.
+    the video is published, progress is kept in the hidden folder `.NAME.vidrestore` next to the destination: call it
+    again after a crash to resume.
 
     Args:
         source: any video that FFmpeg reads, or its address.
-        destination: its extension names the container. The file appears there when it is whole, or not at all.
+        destination: its extension names the container. The file appears there when it is complete, or not at all.
         config: the defaults restore with the embedded model, through Ray, to H.264.
         on_progress: called a few times a second.
-        open_pool: opens the workers, in place of what `config` says.
+        open_pool: opens the workers, in place of those that `config` asks for.
 
     Returns:
-        What was done, including all that could not be kept.
+        A report, including everything that could not be kept.
 
     Raises:
-        VidrestoreError: one line that says what came, what was wanted and what to do.
+        VidrestoreError: its one-line message names the cause, the expectation and the remedy.
     """
     started = time.perf_counter()
     config = _with_fixed_threads(config or JobConfig())
@@ -158,7 +159,7 @@ def _inspected(task: InputVideo) -> Inspection:
 
 
 def _leave(job: "_Job", error: VidrestoreError | KeyboardInterrupt) -> None:
-    """Keep what the next run can use, and say so."""
+    """Keep what the next run can use, and add that to the message."""
     is_kept = not job.discard_if_useless()
     advice = f"finished segments are kept in {job.location.remote_state or job.location.state}"
     advice += ": run the same command again to continue, or remove the folder"
@@ -171,7 +172,7 @@ def _leave(job: "_Job", error: VidrestoreError | KeyboardInterrupt) -> None:
 
 
 class _Job:
-    """One job: its journal, its folders, and the loop that hands tasks to idle workers and takes in what ends.
+    """One job: its journal, its folders, and the loop that hands tasks to idle workers and processes the results.
 
     Use as a context manager; the journal is locked meanwhile.
     """
@@ -252,7 +253,7 @@ class _Job:
             self._report_progress(scheduler, pool, metrics, on_progress, is_last=True)
 
     def raise_failure(self) -> None:
-        """Raise what a video failed of."""
+        """Raise the error of a video that failed."""
         for video in self.videos:
             if video.failure is not None:
                 raise video.failure
@@ -260,7 +261,7 @@ class _Job:
     def _scheduler(
         self, tasks: Sequence[InputVideo], pool: WorkerPool, inspections: Sequence[Inspection | None] | None
     ) -> Scheduler:
-        """Recall what earlier runs have done, and queue the rest."""
+        """Restore the state of earlier runs from the journal, and queue the rest."""
         config = self._config
         found = fingerprint_all(tasks)
         self.videos = [
@@ -344,7 +345,7 @@ class _Job:
         )
 
     def discard(self) -> None:
-        """Remove what the job of one video needed for itself; parts of another key stay."""
+        """Remove the own files of a job of one video; parts of another key stay."""
         if self.journal.foreign_parts:
             return
         self._log.close()
@@ -357,7 +358,7 @@ class _Job:
             unregister(self.location.state)
 
     def discard_if_useless(self) -> bool:
-        """Discard the job of one video if a later run could not use anything of it; whether it was."""
+        """Discard the job of one video if a later run could not use anything of it; return whether it did."""
         has_parts = any(isinstance(entry, SegmentDone) for entry in self.journal.entries)
         is_hopeless = any(isinstance(video.failure, InputError) for video in self.videos)
         if self.journal.foreign_parts or (has_parts and not is_hopeless):

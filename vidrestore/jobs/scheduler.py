@@ -29,7 +29,7 @@ OnError = Literal["fail", "passthrough"]
 
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
-    """What the scheduler goes by."""
+    """Options of the scheduler."""
 
     out: str
     """Address of the output folder."""
@@ -38,19 +38,19 @@ class SchedulerConfig:
     scratch: str
     """Address of a folder on the disk of the output folder."""
     retries: int
-    """How often a task is submitted again after its worker died."""
+    """Number of times that a task is submitted again after its worker died."""
     on_error: OnError
     segment_cost: float
     segment_seconds: float | None
     max_open_videos: int
-    """Planned videos that may wait, so that what is known of them stays small."""
+    """Maximum number of planned videos that wait, which bounds the memory for their plans."""
     strict: bool = False
     """Whether a damaged source is an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A task, and what it is for."""
+    """A task with its video and segment."""
 
     video: int
     task_name: str
@@ -59,14 +59,14 @@ class Assignment:
 
 
 class Scheduler:
-    """Hands out tasks and takes in what became of them.
+    """Hands out tasks and processes their outcomes.
 
     Planning goes before muxing and muxing before restoring; of segments the costliest goes first, over all videos.
 
     Args:
         videos: all of them; those that wait have what an earlier run has done filled in.
         states: moves them from state to state.
-        config: what to go by.
+        config: options of the scheduler.
         write: called with each journal entry before anything builds on it.
     """
 
@@ -76,9 +76,9 @@ class Scheduler:
         self.videos = videos
         self.states = states
         self.capacity = 1
-        """Workers that could run at the same time: a video is split so that none of them is idle."""
+        """Number of workers that could run at the same time: a video is split so that none of them is idle."""
         self.obsolete_parts: list[str] = []
-        """Addresses of parts that nobody needs any more, for whoever removes them."""
+        """Addresses of parts that are not needed any more; the caller removes them."""
         self._config = config
         self._write = write
         self._to_plan: list[tuple[int, int]] = []
@@ -89,7 +89,7 @@ class Scheduler:
         self._costliest: list[tuple[float, int]] = []
         self._waiting_segments = 0
         self._read_by: defaultdict[str, set[int]] = defaultdict(set)
-        """Videos whose source a node has read."""
+        """Numbers of the videos whose source each node has read."""
         self._open: dict[int, Assignment] = {}
         self._task_ids = 0
         for number, video in enumerate(videos):
@@ -111,7 +111,7 @@ class Scheduler:
 
     @property
     def pending(self) -> int:
-        """Tasks that could be submitted now."""
+        """Number of tasks that could be submitted now."""
         return self._waiting_segments + len(self._to_mux) + (len(self._to_plan) if self._may_plan() else 0)
 
     def next_task(self, node: str) -> tuple[int, Assignment] | None:
@@ -126,7 +126,7 @@ class Scheduler:
         return self._task_ids, assignment
 
     def on_event(self, event: Event) -> Assignment:
-        """Learn what became of a task."""
+        """Process the outcome of a task."""
         assignment = self._open.pop(event.task_id)
         if isinstance(event, TaskDone):
             self._on_done(assignment, event)
@@ -241,7 +241,7 @@ class Scheduler:
         return self.videos[number].state in {VideoState.DONE, VideoState.FAILED}
 
     def _enqueue(self, number: int, reason: str, entry: Entry | None = None) -> None:
-        """Put what a planned video still wants into the queues."""
+        """Queue the remaining work of a planned video."""
         video = self.videos[number]
         if video.state is not VideoState.RESTORING:
             self.states.transition(video, VideoState.RESTORING, reason, entry)
@@ -258,7 +258,7 @@ class Scheduler:
         self._to_mux.append(number)
 
     def _refuses(self, number: int) -> bool:
-        """Give a video up whose source turned out to be damaged, where that is an error."""
+        """Give up a video whose source turned out to be damaged, where that is an error."""
         if not self._config.strict:
             return False
         video = self.videos[number]
@@ -327,7 +327,7 @@ class Scheduler:
             self._mux(number)
 
     def _restore_in_one_piece(self, number: int, reason: str) -> None:
-        """Restore a video without splitting it, for its packets do not predict its frames."""
+        """Restore a video without splitting it, since its packets do not predict its frames."""
         video = self.videos[number]
         assert video.planned is not None, "it was split"  # noqa: S101
         video.planned = replace(video.planned, plan=video.plan.in_one_piece(reason))
@@ -380,7 +380,7 @@ class Scheduler:
             self._give_up(assignment.video, event.error, f"{assignment.task_name}: {message}{tried}")
 
     def _is_stale(self, assignment: Assignment) -> bool:
-        """Whether the video has been split otherwise since a segment of it was submitted."""
+        """Return whether the video has been split differently since a segment of it was submitted."""
         if not isinstance(assignment.task, RestoreTask) or assignment.segment_index is None:
             return False
         spans = self.videos[assignment.video].plan.spans
@@ -407,10 +407,10 @@ class Scheduler:
         self.states.fail(self.videos[number], error, message=message)
 
     def _part(self, video: VideoProgress, index: int) -> str:
-        """Return the address of a segment's part: in this job's folder, whatever a journal says of where it was."""
+        """Return the address of a segment's part: always in this job's folder, whatever the journal says."""
         return storage.join(self._config.parts, video.part_name(index))
 
 
 def _may_pass(error: VidrestoreError) -> bool:
-    """Whether trying again may help: workers and stores fail for many reasons, but a file stays as bad as it is."""
+    """Return whether a retry may help: workers and stores fail for many reasons, but a bad file stays bad."""
     return isinstance(error, WorkerError | StorageError)

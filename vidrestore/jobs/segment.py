@@ -1,4 +1,4 @@
-"""One segment of a video, from its source to a file of encoded video."""
+"""Restoration of one segment of a video, from its source to a file of encoded video."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,24 +17,24 @@ from vidrestore.types import Frame
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What to restore, and where the encoded video goes."""
+    """A segment of a source, and the file for its encoded video."""
 
     source: Path
     part: Path
     span: SegmentRange | None = None
-    """None: the whole video."""
+    """Range of the segment; None: the whole video."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentReport:
-    """What became of a segment."""
+    """Outcome of a segment."""
 
     frames_written: int
     read: ReadStatistics
     counts: dict[str, int]
     seconds: dict[str, float]
     notes: tuple[str, ...] = field(default=())
-    """What the writer had to choose, such as another pixel format."""
+    """Choices that the writer had to make, such as another pixel format."""
 
 
 def restore_segment(
@@ -45,7 +45,7 @@ def restore_segment(
     Args:
         segment: source and part file; the part is complete when this returns.
         parts: where detection and restoration run; None lets the frames through as they are.
-        config: of every stage.
+        config: options of every stage.
         on_progress: called after each frame that is decoded or written; what it raises ends the work.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Signatures on what a job writes down: others may write to the folder or the bucket that a journal lies in.
+"""Signatures on the lines of a journal: others may write to the folder or the bucket that it is in.
 
 The key is the user's own and never leaves the driver. It is made at the first use, in the user's state folder; drivers
-on several machines share one through the environment, or a copy of the file.
+on several hosts share one through the environment, or a copy of the file.
 """
 
 import fcntl
@@ -25,15 +25,15 @@ KEY_VARIABLE = "VIDRESTORE_JOURNAL_KEY"
 _SHORTEST = 16
 _MOST_BYTES = 4096
 _DIGITS = 32
-"""Of a signature: 128 bits."""
+"""Length of a signature in hexadecimal digits: 128 bits."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs lines of one job's journal, and tells whether a line is of this job and this user.
+    """Signs lines of one job's journal, and checks whether a line is of this job and this user.
 
-    A line of another job is not believed: its results lie elsewhere, under the same names perhaps.
+    A line of another job is not believed: its results are elsewhere, perhaps under the same names.
     """
 
     job: str
@@ -46,7 +46,7 @@ class Signer:
         return hmac.new(self.key, told, hashlib.sha256).hexdigest()[:_DIGITS].encode()
 
     def accepts(self, body: bytes, signature: bytes) -> bool:
-        """Whether a signature is of this job and this key."""
+        """Return whether a signature is of this job and this key."""
         return hmac.compare_digest(self.sign(body), signature)
 
 
@@ -82,7 +82,7 @@ def _key() -> bytes:
 def _make(path: Path) -> None:
     """Make the key, unless another process was faster.
 
-    It never has a second name, not for a moment: who reads it then would take it for one that somebody planted.
+    It never has a second name, not even briefly: a reader would take it for a file that somebody planted.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(open_regular(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT), "r+b") as lock:

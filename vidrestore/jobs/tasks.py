@@ -1,7 +1,7 @@
 """The work of a job, as tasks that any worker on any node can run: plan a video, restore a segment, mux the result.
 
 A task names files by address and holds everything else that it needs, so that it can be submitted again, to another
-worker, when one dies. What it makes appears under its final name whole or not at all.
+worker, when one dies. Its result appears under its final name complete or not at all.
 """
 
 import shutil
@@ -32,11 +32,11 @@ from vidrestore.runtime.worker_pool import OnProgress
 
 _FRAME_COST = 1.0
 _MEGAPIXEL_COST = 0.5
-"""Of decoding, drawing and encoding, in costs of what a frame takes whatever its size."""
+"""Cost per megapixel of decoding, blending and encoding, in units of the fixed cost of a frame."""
 _MIN_LENGTH = 8
-"""A segment is at least so many times longer than its lead-in and lead-out, which are restored for nothing ..."""
+"""Minimum ratio of a segment to its lead-in and lead-out, which are restored and then dropped."""
 _MIN_LENGTH_IF_IDLE = 2
-"""... unless workers would be idle otherwise."""
+"""The same ratio where workers would be idle otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +45,32 @@ class VideoPlan:
 
     sha256: str
     frames: int
-    """As its packets say."""
+    """Number of frames according to the packets."""
     width: int
     height: int
     seconds: float
     spans: tuple[SegmentRange, ...]
     frames_in_spans: tuple[int, ...]
     notes: tuple[str, ...]
-    """What the result will not keep of the picture."""
+    """Properties of the frames that the result will not keep."""
     unsplittable_reason: str | None
     info: VideoInfo | None = field(default=None, compare=False, repr=False)
-    """What the probe found, for the muxer; not journalled."""
+    """Result of the probe, for the muxer; not journalled."""
     remux: RemuxPlan | None = field(default=None, compare=False, repr=False)
-    """What becomes of the other streams; not journalled."""
+    """Plan for the other streams; not journalled."""
 
     def cost(self, index: int) -> float:
-        """Estimate what a segment takes, in units of one small frame."""
+        """Estimate the cost of a segment, in units of one small frame."""
         return self.frames_in_spans[index] * frame_cost(self.width, self.height)
 
     def in_one_piece(self, reason: str) -> "VideoPlan":
-        """Return the plan with a single segment, because of what splitting it turned out to do."""
+        """Return the plan with a single segment, and the reason why it cannot be split."""
         return replace(self, spans=(SegmentRange(),), frames_in_spans=(self.frames,), unsplittable_reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one look at a source finds: enough to plan its segments and the muxing of its result."""
+    """Result of inspecting a source: enough to plan its segments and the muxing of its result."""
 
     fingerprint: str
     info: VideoInfo
@@ -83,13 +83,13 @@ def inspect_source(source: str, fingerprint: str, destination: str, config: Vide
     """Probe a source, index its packets and check that its result can be written: once, before any work.
 
     Args:
-        source: its address.
-        fingerprint: of the source; it must not change meanwhile.
+        source: address of the source.
+        fingerprint: fingerprint of the source, which must not change meanwhile.
         destination: name of the result, whose extension names the container.
         config: how the video is restored and encoded.
 
     Raises:
-        VidrestoreError: it is not a video, or cannot be written as asked.
+        VidrestoreError: the source is not a video, or the result cannot be written as configured.
     """
     with storage.local_copy(source, fingerprint) as local:
         info, index = inspect_and_index(local, max_pixels=config.max_pixels)
@@ -114,11 +114,11 @@ def split(
     work is repeated after a crash, and how much is spent on lead-ins.
 
     Args:
-        found: what is known of the video.
-        config: it decides the lead-in and lead-out of a segment.
-        segment_cost: of a usual segment.
+        found: result of the inspection.
+        config: options that decide the lead-in and lead-out of a segment.
+        segment_cost: cost of a usual segment.
         segment_seconds: length of a segment, in place of its cost.
-        min_segments: so many workers would be idle otherwise.
+        min_segments: number of workers that would be idle otherwise.
     """
     info, times = found.info, found.index.times
     seconds = float((times[-1] - times[0]) * found.index.time_base) if len(times) > 1 else 0.0
@@ -154,7 +154,7 @@ class PlanTask:
 
     source: str
     fingerprint: str
-    """By which it is known that nobody changes the source meanwhile."""
+    """Fingerprint of the source, by which a change meanwhile is noticed."""
     destination: str
     config: VideoRestoreConfig
     segment_cost: float
@@ -175,7 +175,7 @@ class PlanTask:
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """The encoded video of a segment, and what became of it."""
+    """The encoded video of a segment, and the report of its restoration."""
 
     part: str
     sha256: str
@@ -195,7 +195,7 @@ class RestoreTask:
     part: str
     config: VideoRestoreConfig
     passthrough: bool = False
-    """Whether the frames go through as they are: the last resort for a segment that cannot be restored."""
+    """Whether frames pass through unrestored: the last resort for a segment that cannot be restored."""
 
     def run(self, models: InferenceModels | None, on_progress: OnProgress) -> PartReport:
         """Restore the segment."""
@@ -223,7 +223,7 @@ class Muxed:
 
 @dataclass(frozen=True, slots=True)
 class DamagedParts:
-    """Parts that a muxer found missing, or not what was written: they are to be made again."""
+    """Parts that a muxer found missing or changed; their segments are restored again."""
 
     indices: tuple[int, ...]
 
@@ -237,20 +237,20 @@ class MuxTask:
     source: str
     fingerprint: str
     parts: tuple[tuple[str, str], ...]
-    """Address and sha256 of each, in the order of the video."""
+    """Address and SHA-256 of each part, in the order of the video."""
     folder: str
     """Address of the output folder, which no link may lead out of."""
     destination: str
-    """Name in it, with slashes."""
+    """Name of the result in the output folder, with slashes."""
     frames: int
-    """That the parts hold."""
+    """Number of frames in the parts."""
     scratch: str
-    """Address of a folder for the work, on the destination's disk where both are local."""
+    """Address of a folder for temporary files, on the destination's disk where both are local."""
     strict: bool = False
     """Whether streams that are damaged in the source are an error."""
     info: VideoInfo | None = field(default=None, repr=False)
     remux: RemuxPlan | None = field(default=None, repr=False)
-    """What planning found, where this run has planned the video."""
+    """Plan for the other streams, where this run has planned the video."""
 
     def run(self, models: InferenceModels | None, on_progress: OnProgress) -> Muxed | DamagedParts:
         """Mux, check and publish the result."""
@@ -278,12 +278,12 @@ TaskResult: TypeAlias = VideoPlan | PartReport | Muxed | DamagedParts
 
 
 def frame_cost(width: int, height: int) -> float:
-    """Estimate what restoring a frame takes, in units of a very small one."""
+    """Estimate the cost of restoring a frame, in units of a very small one."""
     return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
 
 
 def _checked_parts(task: MuxTask, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
-    """Return local files of the parts with the content that their makers reported, and the indices of the others."""
+    """Return local files of the parts that match their reported hashes, and the indices of the others."""
     found: list[Path] = []
     damaged: list[int] = []
     for index, (address, sha256) in enumerate(task.parts):
@@ -297,7 +297,7 @@ def _checked_parts(task: MuxTask, stack: ExitStack) -> tuple[list[Path], tuple[i
 
 
 def _scratch(address: str, stack: ExitStack) -> Path:
-    """Make a folder of this task's own: beside what it makes, or, for remote storage, in the system's place."""
+    """Make a private folder of this task: next to its result or, for remote storage, in the temporary folder."""
     if storage.is_remote(address):
         where = Path(tempfile.gettempdir())
     else:

@@ -1,4 +1,4 @@
-"""How far each video of a job is: its state, and the table of the ways from one state to another."""
+"""Progress of each video of a job: its state, and the table of transitions between states."""
 
 import logging
 from collections import Counter
@@ -18,7 +18,7 @@ _log = logging.getLogger("vidrestore.jobs")
 
 
 class VideoState(Enum):
-    """How far a video is."""
+    """State of a video in a job."""
 
     WAITING = "waiting"
     PLANNING = "planning"
@@ -42,12 +42,12 @@ _TRANSITIONS = frozenset(
     }
     | {(state, VideoState.FAILED) for state in VideoState if state not in {VideoState.DONE, VideoState.FAILED}}
 )
-"""The ways from one state to another. `DONE` and `FAILED` are the ends."""
+"""Transitions between states. `DONE` and `FAILED` are final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What adds up over the videos of a job."""
+    """Figures that add up over the videos of a job."""
 
     segments: int = 0
     segments_done: int = 0
@@ -58,44 +58,44 @@ class Totals:
     retries: int = 0
 
     def plus(self, other: "Totals", *, sign: int = 1) -> "Totals":
-        """Add the totals of one more video, or take them away."""
+        """Add the totals of one more video, or subtract them."""
         return Totals(*(getattr(self, name) + sign * getattr(other, name) for name in self.__slots__))
 
 
 @dataclass(slots=True)
 class VideoProgress:
-    """A video on its way through a job."""
+    """A video of a job, with its state and what is known of it."""
 
     task: InputVideo
     fingerprint: str
     options: str
-    """sha256 of what the result depends on besides the source."""
+    """SHA-256 of everything that the result depends on besides the source."""
     state: VideoState = VideoState.WAITING
     inspection: Inspection | None = None
-    """What is known of the source before it is planned."""
+    """Result of inspecting the source, where that came before planning."""
     planned: VideoPlanned | None = None
     parts: dict[int, SegmentDone] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
-    """Failed ones, by task."""
+    """Number of failed attempts, by task."""
     passthrough: set[int] = field(default_factory=set)
     finished: VideoDone | None = None
-    """With the same source and options as now."""
+    """Finished result with the same source and options as now."""
     record: VideoRecord = field(default_factory=VideoRecord)
-    """What earlier runs have noted."""
+    """State according to the journal of earlier runs."""
     failure: VidrestoreError | None = None
     error: str | None = None
-    """Why the video failed, with the task that did."""
+    """Error of the video, with the task that failed."""
     resumed: bool = False
     """Whether the video was done before this run."""
     resumed_parts: int = 0
     resumed_frames: int = 0
-    """Of these, and of a video that was done before this run."""
+    """Number of frames in resumed parts, and in a video that was done before this run."""
     troubles: list[AttemptFailed] = field(default_factory=list)
-    """Of this run."""
+    """Failed attempts of this run."""
     nodes: set[str] = field(default_factory=set)
     """Nodes that have read the source."""
     counted: Totals = field(default_factory=Totals)
-    """As they are contained in the job's."""
+    """Totals of this video as last added to those of the job."""
 
     @property
     def source(self) -> str:
@@ -110,31 +110,31 @@ class VideoProgress:
 
     @property
     def made_of(self) -> dict[int, SegmentDone]:
-        """The segments of the result, whichever run made it."""
+        """Segments of the result, of whichever run."""
         return self.record.made_of if self.resumed else self.parts
 
     @property
     def unrestored_frames(self) -> int:
-        """Frames of segments that went through as they were."""
+        """Number of frames in segments that passed through unrestored."""
         if self.finished is not None:
             return self.finished.unrestored_frames
         return sum(part.report.segment.frames_written for part in self.parts.values() if part.passthrough)
 
     @property
     def read(self) -> ReadStatistics:
-        """What became of the source's packets and frames, over the segments that are done."""
+        """Statistics of the source's packets and frames, over the segments that are done."""
         segments = [self.made_of[index].report.segment.read for index in sorted(self.made_of)]
         counts = [one.name for one in fields(ReadStatistics) if one.name != "read_error"]
         sums = {name: sum(getattr(read, name) for read in segments) for name in counts}
         return ReadStatistics(**sums, read_error=next((read.read_error for read in segments if read.read_error), None))
 
     def part_name(self, index: int) -> str:
-        """Name the part of a segment, as it is to be made now."""
+        """Name the part of a segment, for the current plan."""
         assert self.planned is not None, "it is planned"  # noqa: S101
         return self.planned.part_name(index, passthrough=index in self.passthrough)
 
     def recall(self, record: VideoRecord) -> None:
-        """Take over what earlier runs have done of the video as it is now; anything else is as if it had not been."""
+        """Take over what earlier runs have done of the video with its current source and options; ignore the rest."""
         self.record = record
         planned = record.planned
         if planned is not None and (planned.options, planned.source) == (self.options, self.source):
@@ -145,7 +145,7 @@ class VideoProgress:
             self.finished = record.done
 
     def note_resumed(self) -> None:
-        """Remember how much was done before this run."""
+        """Record how much was done before this run."""
         self.resumed_parts = len(self.parts)
         self.resumed_frames = sum(part.report.segment.frames_written for part in self.parts.values())
 
@@ -168,7 +168,7 @@ class VideoProgress:
 
 
 class VideoStates:
-    """Moves the videos of a job from state to state: each way is checked, journalled and logged here.
+    """Moves the videos of a job from state to state: each transition is checked, journalled and logged here.
 
     Args:
         videos: all of them, waiting.
@@ -194,7 +194,7 @@ class VideoStates:
     def fail(
         self, video: VideoProgress, error: VidrestoreError, *, message: str | None = None, is_noted: bool = True
     ) -> None:
-        """Give a video up, for this run; note it in the journal, or not."""
+        """Give up a video for this run; note it in the journal, or not."""
         video.failure, video.error = error, message or error.message
         entry = VideoFailed(video.task.destination, video.error) if is_noted else None
         self.transition(video, VideoState.FAILED, video.error, entry)
@@ -206,15 +206,15 @@ class VideoStates:
         video.counted = now
 
     def begun(self) -> bool:
-        """Whether any video is under way."""
+        """Whether any video is in progress."""
         return any(self.counts[state] for state in VideoState if state not in {VideoState.DONE, VideoState.FAILED})
 
 
 def recall(videos: Iterable[VideoProgress], entries: Iterable[Entry]) -> int:
-    """Take over what a journal says is done.
+    """Take over the finished work of a journal.
 
     Returns:
-        How many entries about these videos were impossible.
+        Number of impossible entries about these videos.
     """
     records = replay(entries)
     impossible = 0

@@ -21,7 +21,7 @@ _LUMA = (0.2989, 0.5870, 0.1140)
 
 
 class ResidualBlock(nn.Module):
-    """Normalise, convolve, normalise, PReLU, convolve, normalise; added to the input; the same PReLU once more."""
+    """Residual block: normalise, convolve, normalise, PReLU, convolve, normalise; the same PReLU after the sum."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module):
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
 
     def forward(self, features_BIHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H / stride, W / stride]."""
+        """Map features [B, I, H, W] to [B, O, H / stride, W / stride]."""
         features: Tensor = self.prelu(self.bn1(self.conv1(self.bn0(features_BIHW))))
         features = self.bn2(self.conv2(features))
         added: Tensor = self.prelu(features + self.downsample(features_BIHW))
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
 
 
 class GreyResNet18(nn.Module):
-    """Faces to embeddings by their luma; parameter names are those of the published checkpoint."""
+    """Network from the luma of faces to embeddings; parameter names are those of the published checkpoint."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class GreyResNet18(nn.Module):
         self.bn5 = nn.BatchNorm1d(512)
 
     def forward(self, faces_B3HW: Tensor) -> Tensor:
-        """[B, 3, 128, 128] RGB in [-1, 1] -> [B, 512]."""
+        """Embed faces [B, 3, 128, 128], RGB in [-1, 1], as [B, 512]."""
         red, green, blue = faces_B3HW.unbind(dim=1)
         grey_B1HW = (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]
         features: Tensor = self.maxpool(self.prelu(self.bn1(self.conv1(grey_B1HW))))
@@ -81,7 +81,7 @@ def load_arcface_network(path: Path) -> nn.Module:
         ModelError: The file is missing, damaged or holds another architecture.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in load_state_dict(path).items()}
-    with torch.device("meta"):  # initialising 43 million parameters in vain takes seconds
+    with torch.device("meta"):  # initialising 43 million parameters that are then replaced takes seconds
         network = _matching(state, path)
     try:
         network.load_state_dict({name: _in_float32(tensor) for name, tensor in state.items()}, assign=True)

@@ -1,4 +1,4 @@
-"""Weights from and to disk: the only place that unpickles, and never anything but tensors."""
+"""Reading and writing of weights: the only module that unpickles, and it accepts nothing but tensors."""
 
 import pickle
 import struct
@@ -30,11 +30,11 @@ _UNREADABLE = (
     ValueError,
     zipfile.BadZipFile,
 )
-"""What torch and safetensors raise on damaged files, depending on where the damage is."""
+"""Errors that torch and safetensors raise on damaged files, depending on where the damage is."""
 _MOST_BYTES = 2 << 30
-"""Of a file of weights: several times the largest networks that are used here."""
+"""Largest file of weights in bytes: several times the largest networks that are used here."""
 _MOST_TIES = 2
-"""Times that tensors, which may share memory, together are larger than their file."""
+"""Largest ratio of all tensors together, which may share memory, to the size of their file."""
 
 
 def load_gfpgan(path: Path) -> GFPGAN:
@@ -56,13 +56,13 @@ def load_gfpgan(path: Path) -> GFPGAN:
 
 
 def load_state_dict(path: Path, *, check: Callable[[Mapping[str, Tensor]], object] | None = None) -> dict[str, Tensor]:
-    """The named tensors of a file, as stored, on the CPU.
+    """Read the named tensors of a file, as stored, to the CPU.
 
-    A hostile file gets no more memory than twice its own size, and at most that of the largest network that we know.
+    A hostile file gets no more memory than twice its own size, and at most that of the largest known network.
 
     Args:
-        path: of the file.
-        check: looks at names and shapes before the tensors are read, and raises ModelError.
+        path: the file.
+        check: examines names and shapes before the tensors are read, and raises ModelError.
 
     Raises:
         ModelError: The file is missing, damaged, too large, or holds more than tensors; or what `check` raised.
@@ -85,7 +85,7 @@ def check_weights_size(path: Path) -> None:
     """Refuse a file that is larger than any network's weights, before it is hashed or read.
 
     Raises:
-        ModelError: It is, or it cannot be looked at.
+        ModelError: The file is too large or cannot be accessed.
     """
     try:
         size = path.stat().st_size
@@ -145,14 +145,14 @@ def load_training_state(path: Path) -> dict[str, Any]:
 
 
 def _header(path: Path) -> dict[str, Tensor]:
-    """Names and shapes as tensors of bytes without memory; safetensors itself holds offsets against the file's size."""
+    """Return names and shapes as tensors without memory; safetensors itself checks offsets against the file's size."""
     with safe_open(path, framework="pt") as file:
         names: list[str] = file.keys()
         return {name: torch.empty(file.get_slice(name).get_shape(), dtype=torch.uint8, device="meta") for name in names}
 
 
 def _unpickle(path: Path, *, lazily: bool = False) -> object:
-    """What a file of torch's holds; `lazily` leaves the tensors' content on disk where its format allows it."""
+    """Read a file of torch's; `lazily` leaves the tensors' content on disk where its format allows it."""
     zipped = zipfile.is_zipfile(path)
     if zipped:
         _check_archive(path)
@@ -209,7 +209,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _explain(path: Path, error: Exception) -> str:
-    """Own words: torch's text runs over many lines and advises to load without the safety of `weights_only`."""
+    """Return an error message of our own: torch's is long, and advises to load without the safety of `weights_only`."""
     with path.open("rb") as file:
         head = file.read(512).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html")):

@@ -1,4 +1,4 @@
-"""A network as one launch: small ones on a fast GPU otherwise wait for the launches of their hundreds of kernels."""
+"""CUDA graphs: a network as one launch, since small ones otherwise wait for the launches of hundreds of kernels."""
 
 import logging
 from collections.abc import Callable
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 _WARM_UPS = 3
-"""Runs before recording, in which libraries choose their kernels and take their memory."""
+"""Number of runs before recording, in which libraries choose their kernels and allocate their memory."""
 _MOST_SHAPES = 4
 
 _log = logging.getLogger(__name__)
 
 
 class CudaGraphRunner:
-    """Records what a network does on CUDA, once for each shape of its input, and replays it.
+    """Records the kernels of a network on CUDA, once for each shape of its input, and replays them.
 
-    The kernels and their order are the network's own: results are its, bit for bit. What cannot be recorded (or is the
-    fifth shape) runs as it is. One thread at a time may call it, always in inference mode.
+    The kernels and their order are the network's own: results are equal bit for bit. A network that cannot be recorded,
+    or a fifth shape, runs without recording. One thread at a time may call it, always in inference mode.
 
     Args:
         network: a tensor on CUDA in, a tensor or a tuple of tensors out; nothing in it may depend on values.
@@ -30,7 +30,7 @@ class CudaGraphRunner:
         self._hopeless = False
 
     def __call__(self, images: Tensor, *others: Tensor) -> Any:  # noqa: ANN401  as the network's
-        """Run the network; what it returns is the caller's own. With a second input it runs kernel by kernel."""
+        """Run the network; the caller owns the result. With a second input it runs kernel by kernel."""
         if others:
             return self._network(images, *others)
         key = (tuple(images.shape), images.stride(), images.dtype, images.device)

@@ -6,7 +6,7 @@ from vidrestore.errors import ConfigError
 
 
 def choose_device(name: str, *, option: str = "device") -> torch.device:
-    """The torch device that `name` means; auto is CUDA where there is one, else the CPU.
+    """Return the torch device of an option; auto is CUDA where there is one, else the CPU.
 
     Raises:
         ConfigError: There is no such device; the message names the `option`.

@@ -1,4 +1,4 @@
-"""The networks that tell real faces from made ones: of the whole face, and of an eye or a mouth.
+"""Discriminators, which separate real faces from generated ones: of the whole face, and of an eye or a mouth.
 
 Sources: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), section 4.1, for the residual
 discriminator, in the "clean" form (means of 2x2 pixels instead of low-pass filters, no custom kernels); Wang et al.,
@@ -23,12 +23,12 @@ from vidrestore.models.stylegan2 import SLOPE
 _HALVE = 1 / math.sqrt(2)
 """Keeps the variance where two branches are added."""
 _ROOT_FLOOR = 1e-4
-"""Under the root of the minibatch deviation: with StyleGAN2's 1e-8 its gradient grows without bound as the faces of a
-batch grow alike, and training ends in NaN."""
+"""Constant under the root of the minibatch deviation: with StyleGAN2's 1e-8 its gradient grows without bound as the
+faces of a batch grow alike, and training ends in NaN."""
 
 
 def _initialised(layer: nn.Conv2d | nn.Linear, *, linear: bool = False) -> nn.Conv2d | nn.Linear:
-    """Normal weights that keep the variance through a leaky ReLU (or, `linear`, through none), zero bias."""
+    """Set zero bias and normal weights that keep the variance through a leaky ReLU (or none, if `linear`)."""
     if linear:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
     else:
@@ -39,7 +39,7 @@ def _initialised(layer: nn.Conv2d | nn.Linear, *, linear: bool = False) -> nn.Co
 
 
 class _DownBlock(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 shortcut, at half the size."""
+    """Residual block of two 3x3 convolutions and a 1x1 shortcut, at half the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _DownBlock(nn.Module):
         self.skip = _initialised(nn.Conv2d(in_channels, out_channels, 1, bias=False), linear=True)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H/2, W/2]."""
+        """Map features [B, I, H, W] to [B, O, H/2, W/2]."""
         features = F.leaky_relu(self.conv1(features_BCHW), SLOPE)
         features = F.leaky_relu(self.conv2(F.avg_pool2d(features, 2)), SLOPE)
         shortcut: Tensor = self.skip(F.avg_pool2d(features_BCHW, 2))
@@ -76,7 +76,7 @@ class StyleDiscriminator(nn.Module):
         self.logit = _initialised(nn.Linear(channels[4], 1), linear=True)
 
     def forward(self, faces_B3HW: Tensor) -> Tensor:
-        """Logits [B, 1], high for real; images in about [-1, 1]."""
+        """Return logits [B, 1], high for real faces; images are in about [-1, 1]."""
         features = F.leaky_relu(self.from_rgb(faces_B3HW), SLOPE)
         for block in self.blocks:
             features = block(features)
@@ -88,7 +88,7 @@ class StyleDiscriminator(nn.Module):
 
 
 def minibatch_deviation(features_BCHW: Tensor, group: int) -> Tensor:
-    """How much the faces of a batch differ: [B, 1, H, W], one number for each group of faces.
+    """Return how much the faces of a batch differ, [B, 1, H, W]: one number for each group of faces.
 
     In float32 whatever the autocast. Source: Karras et al., "Progressive Growing of GANs" (2018), section 3, with
     StyleGAN2's groups: every (B / group)-th face belongs to the same one.
@@ -102,7 +102,7 @@ def minibatch_deviation(features_BCHW: Tensor, group: int) -> Tensor:
 
 
 class ComponentDiscriminator(nn.Module):
-    """Tells real eyes (or mouths) from made ones, and yields the features whose Gram matrices are compared.
+    """Discriminator of eyes or mouths, which also yields the features whose Gram matrices are compared.
 
     Six 3x3 convolutions with two halvings between them: each logit judges a patch, not the whole component.
 
@@ -121,7 +121,7 @@ class ComponentDiscriminator(nn.Module):
         self.logit = _initialised(nn.Conv2d(widest, 1, 3, padding=1), linear=True)
 
     def forward(self, components_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Logits [B, 1, H/4, W/4] and two feature maps, at half and at a quarter of the size."""
+        """Return logits [B, 1, H/4, W/4] and two feature maps, at half and at a quarter of the size."""
         features = F.leaky_relu(self.conv1(components_B3HW), SLOPE)
         features = F.avg_pool2d(F.leaky_relu(self.conv2(features), SLOPE), 2)
         middle = F.leaky_relu(self.conv3(features), SLOPE)

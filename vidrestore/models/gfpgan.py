@@ -65,7 +65,7 @@ class GFPGANConfig:
 
     @property
     def num_latent(self) -> int:
-        """Style codes that the decoder takes."""
+        """Number of style codes that the decoder takes."""
         return 2 * self.log_size - 2
 
     @property
@@ -133,10 +133,10 @@ def _check_shapes(config: GFPGANConfig, state: Mapping[str, Tensor]) -> None:
 
 
 class Encoding(NamedTuple):
-    """What the U-Net says about a batch of faces: all that the decoder needs."""
+    """Output of the U-Net for a batch of faces: all inputs of the decoder."""
 
     codes: Tensor
-    """[B, num_latent, D], W+ style codes: what a temporal stage may smooth."""
+    """[B, num_latent, D], W+ style codes, which a temporal stage may smooth."""
     conditions: tuple[tuple[Tensor, Tensor], ...]
     """(scale, shift) of each level from 8x8 up, [B, C', H, W] each: expression and pose, frame by frame."""
 
@@ -152,7 +152,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, 2H, 2W] or [B, O, H/2, W/2].
+        """Map features [B, I, H, W] to [B, O, 2H, 2W] or [B, O, H/2, W/2].
 
         The shortcut's 1x1 convolution commutes with the resampling and runs at the smaller size. Bilinear
         halving with half-pixel centres is the mean of 2x2 pixels.
@@ -173,7 +173,7 @@ def _condition_head(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class GFPGAN(nn.Module):
-    """The network alone: tensors in [-1, 1] in and out. Range, dtype and batches of crops are the restorer's."""
+    """The network, from and to tensors in [-1, 1]; the restorer converts ranges and dtypes and forms batches."""
 
     def __init__(self, config: GFPGANConfig) -> None:
         super().__init__()
@@ -216,17 +216,17 @@ class GFPGAN(nn.Module):
         return self.decode(encoding if codes_BND is None else encoding._replace(codes=codes_BND))
 
     def codes(self, faces_B3HW: Tensor) -> Tensor:
-        """The style codes alone, [B, num_latent, D]: a fifth of the network's work."""
+        """Return the style codes alone, [B, num_latent, D]: a fifth of the network's work."""
         features, _ = self._descend(faces_B3HW)
         return self._codes_of(features)
 
     def encode(self, faces_B3HW: Tensor) -> Encoding:
-        """The U-Net: style codes and spatial conditions of a batch in [-1, 1]."""
+        """Run the U-Net: return the style codes and spatial conditions of a batch in [-1, 1]."""
         codes_BND, pyramid = self._unet(faces_B3HW)
         return Encoding(codes_BND, self._conditions(pyramid))
 
     def decode(self, encoding: Encoding, noises: Sequence[Tensor] | None = None) -> Tensor:
-        """The decoder: a face from (perhaps smoothed) codes under the conditions, [B, 3, out_size, out_size].
+        """Run the decoder: draw faces [B, 3, out_size, out_size] from (perhaps smoothed) codes and conditions.
 
         Training passes fresh `noises` (`StyleDecoder.draw_noises`); restoring uses the stored ones.
         """
@@ -236,7 +236,7 @@ class GFPGAN(nn.Module):
     def forward_with_pyramid(
         self, faces_B3HW: Tensor, noises: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """`forward`, and the U-Net's own RGB images at 8x8, 16x16, ... `out_size`, for the pyramid loss (3.2)."""
+        """Run `forward`; also return RGB images of the U-Net at 8x8, ... `out_size`, for the pyramid loss (3.2)."""
         codes_BND, pyramid = self._unet(faces_B3HW)
         images = tuple(to_rgb(features) for to_rgb, features in zip(self.toRGB, pyramid, strict=True))
         return self.decode(Encoding(codes_BND, self._conditions(pyramid)), noises), images
@@ -247,7 +247,7 @@ class GFPGAN(nn.Module):
         return self
 
     def _unet(self, faces_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Codes [B, N, D] and the rising half's features at 8x8, 16x16, ... `out_size`."""
+        """Return the codes [B, N, D] and the rising half's features at 8x8, 16x16, ... `out_size`."""
         features, shortcuts = self._descend(faces_B3HW)
         codes_BND = self._codes_of(features)
         pyramid: list[Tensor] = []
@@ -257,7 +257,7 @@ class GFPGAN(nn.Module):
         return codes_BND, tuple(pyramid)
 
     def _descend(self, faces_B3HW: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The falling half's last features [B, C, 4, 4], and those of each side on the way."""
+        """Return the falling half's last features [B, C, 4, 4], and those of each side before."""
         features = F.leaky_relu(self.conv_body_first(faces_B3HW), SLOPE)
         shortcuts: list[Tensor] = []
         for down in self.conv_body_down:

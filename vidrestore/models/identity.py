@@ -1,4 +1,4 @@
-"""Who a face is: embeddings of aligned faces by interchangeable recognition networks, for training and measuring.
+"""Identity: embeddings of aligned faces by interchangeable recognition networks, for training and measuring.
 
 Faces come aligned to the restorer's template. Recognition networks want them tighter, at a fixed size: the crop is
 one fixed similarity, sampled differentiably and averaged over areas so that it does not alias.
@@ -29,11 +29,11 @@ ARCFACE_TEMPLATE: Final = (
     (38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71.7366j, 41.5493 + 92.3655j, 70.7299 + 92.2041j),
     112,
 )
-"""The same points where ArcFace (Deng et al. 2019) and its followers align them to."""
+"""The same points in the template of ArcFace (Deng et al. 2019) and its followers."""
 
 
 class ArcFaceCrop(nn.Module):
-    """Aligned faces of any size to the 112 px that ArcFace networks expect."""
+    """Crop of aligned faces of any size to the 112 px that ArcFace networks expect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class ArcFaceCrop(nn.Module):
         self.factor, self.shift = _between(ARCFACE_TEMPLATE, OUR_TEMPLATE)
 
     def forward(self, faces_B3SS: Tensor) -> Tensor:
-        """Float [B, 3, S, S] -> float32 [B, 3, 112, 112], in float32 whatever autocast is on.
+        """Crop faces, float [B, 3, S, S], to float32 [B, 3, 112, 112], in float32 even under autocast.
 
         Each pixel is the mean of as many bilinear samples as it covers pixels of the face.
         """
@@ -53,7 +53,7 @@ class ArcFaceCrop(nn.Module):
             return F.avg_pool2d(fine, samples)
 
     def _grid(self, side: int, device: torch.device) -> Tensor:
-        """float32 [side, side, 2]: where each sample lies in the face, (x, y), -1 to 1 from edge to edge."""
+        """Return the place of each sample in the face, float32 [side, side, 2]: (x, y), -1 to 1 from edge to edge."""
         axis = (2 * torch.arange(side, device=device, dtype=torch.float32) + 1) / side - 1
         x, y = axis[None, :], axis[:, None]
         cosine, sine = self.factor.real, self.factor.imag
@@ -61,14 +61,14 @@ class ArcFaceCrop(nn.Module):
 
 
 class WholeCrop(nn.Module):
-    """Aligned faces of any size reduced as they are; the grey network of GFP-GAN takes them so."""
+    """Reduction of whole aligned faces of any size, as the grey network of GFP-GAN expects them."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
         self.side = side
 
     def forward(self, faces_B3SS: Tensor) -> Tensor:
-        """Float [B, 3, S, S] -> float32 [B, 3, side, side]."""
+        """Reduce faces, float [B, 3, S, S], to float32 [B, 3, side, side]."""
         return F.interpolate(
             faces_B3SS.float(), (self.side, self.side), mode="bilinear", align_corners=False, antialias=True
         )
@@ -114,7 +114,7 @@ class TorchScriptEmbedding(IdentityEmbedding):
 
 
 def load_arcface(path: Path) -> IdentityEmbedding:
-    """ArcFace of a checkpoint: facexlib's IR-SE 50, or GFP-GAN's grey ResNet-18, told apart by their tensors.
+    """Load ArcFace from a checkpoint: facexlib's IR-SE 50 or GFP-GAN's grey ResNet-18, recognised by the tensors.
 
     Raises:
         ModelError: The file is missing, damaged or holds another architecture.
@@ -124,7 +124,7 @@ def load_arcface(path: Path) -> IdentityEmbedding:
 
 
 def load_identity(name_or_path: str | Path = "mobileface") -> IdentityEmbedding:
-    """Identity network by name, "mobileface", which the package carries, or by file.
+    """Load an identity network by name ("mobileface", which is in the package) or from a file.
 
     `.pth` and `.safetensors` are ArcFace checkpoints; `.pt` and `.ts` are TorchScript, whose loading runs code.
 
@@ -149,7 +149,7 @@ def _load_script(path: Path) -> nn.Module:
         raise ModelError(f"{path} does not exist or is not a file; give the path of a TorchScript network")
     jit: Any = torch.jit  # its functions carry no types
     try:
-        with warnings.catch_warnings(action="ignore"):  # torch advises to export anew, which is not the user's call
+        with warnings.catch_warnings(action="ignore"):  # torch advises to export again, which is not up to the user
             network: nn.Module = jit.load(str(path), map_location="cpu")
             embedding: object = network.eval()(torch.zeros(2, 3, 112, 112))
     except (RuntimeError, ValueError, TypeError) as error:
@@ -164,7 +164,7 @@ def _load_script(path: Path) -> nn.Module:
 def _between(
     source: tuple[tuple[complex, ...], int], target: tuple[tuple[complex, ...], int]
 ) -> tuple[complex, complex]:
-    """Factor a and shift b of the least-squares similarity, target = a * source + b, -1 to 1 from edge to edge.
+    """Return factor a and shift b of the least-squares similarity, target = a * source + b, -1 to 1 from edge to edge.
 
     A similarity and not a general affinity: recognition networks were trained on faces in their own proportions.
     """

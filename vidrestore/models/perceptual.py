@@ -1,4 +1,4 @@
-"""How alike two pictures look: feature maps of classification networks, for the perceptual loss and the evaluation.
+"""Perceptual similarity of images: feature maps of classification networks, for the perceptual loss and the evaluation.
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution" (2016). Two backbones share one
 interface: MobileNetV2 (Sandler et al. 2018), whose weights the package carries, and VGG19 (Simonyan and Zisserman
@@ -22,7 +22,7 @@ WEIGHTS = Path(__file__).parent / "weights" / "mobilenetv2_features.safetensors"
 normalisations folded into the convolutions, float16."""
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, RGB in [0, 1]: what both backbones were trained with."""
+"""Mean and standard deviation of ImageNet, RGB in [0, 1]: both backbones were trained with them."""
 
 _MOBILENETV2_GROUPS = (
     (1, 16, 1, 1),
@@ -40,16 +40,16 @@ _MOBILENETV2_SCALES = (0.235, 0.512, 0.562, 0.466, 0.152)
 """Mean magnitude of each of those maps on 256 px faces; dividing by it lets no layer drown the others."""
 
 _VGG19_CONVOLUTIONS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-"""How many at each resolution, and their channels."""
+"""Number of convolutions at each resolution, and their channels."""
 _VGG19_LAYERS = (2, 7, 16, 25, 34)
 """conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4, before their activation."""
 _VGG19_WEIGHTS = (0.1, 0.1, 1.0, 1.0, 1.0)
 
 
 class PerceptualFeatures(nn.Module):
-    """Images to feature maps at several depths; frozen and always in evaluation mode.
+    """Network from images to feature maps at several depths; frozen and always in evaluation mode.
 
-    `weights` says how much each map counts in a loss.
+    `weights` are the weights of the maps in a loss.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PerceptualFeatures(nn.Module):
         self.eval()
 
     def forward(self, images_B3HW: Tensor) -> tuple[Tensor, ...]:
-        """Float [B, 3, H, W], RGB in [-1, 1] -> one [B, C, h, w] of each layer, shallow to deep."""
+        """Map images, float [B, 3, H, W], RGB in [-1, 1], to one [B, C, h, w] per layer, shallow to deep."""
         features = (images_B3HW.float() - self.get_buffer("mean")) / self.get_buffer("deviation")
         maps: list[Tensor] = []
         for layer, block in enumerate(self.features):
@@ -75,7 +75,7 @@ class PerceptualFeatures(nn.Module):
         return tuple(maps)
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002  torch's signature
-        """Stay in evaluation mode, whatever the network that is trained does."""
+        """Stay in evaluation mode, whatever the mode of the trained network."""
         return super().train(mode=False)
 
 
@@ -114,11 +114,11 @@ class VGG19Features(PerceptualFeatures):
 
 
 def feature_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
-    """Perceptual distance of each pair of images, float32 [B]: mean over layers of the mean absolute difference.
+    """Return the perceptual distance of each pair, float32 [B]: mean over layers of the mean absolute difference.
 
     Args:
-        features_a: What one `PerceptualFeatures` gave for some images.
-        features_b: What it gave for others of the same size.
+        features_a: Output of a `PerceptualFeatures` for some images.
+        features_b: Its output for others of the same size.
     """
     distances = [
         (one.float() - other.float()).abs().mean(dim=(1, 2, 3))
@@ -128,7 +128,7 @@ def feature_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor])
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow without activation; added to the input where the shapes allow it."""
+    """Block that widens, filters each channel and narrows without activation; residual where the shapes allow it."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(*layers)
 
     def forward(self, features_BIHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H / stride, W / stride]."""
+        """Map features [B, I, H, W] to [B, O, H / stride, W / stride]."""
         narrowed: Tensor = self.conv(features_BIHW)
         return features_BIHW + narrowed if self.adds else narrowed
 
@@ -153,7 +153,7 @@ def _activated(
 
 
 def _mobilenetv2() -> nn.Sequential:
-    """The layers up to the last block, without the widening and the classifier behind it."""
+    """Build the layers up to the last block, without the widening and the classifier after it."""
     channels = 32
     layers: list[nn.Module] = [_activated(3, channels, stride=2)]
     for expansion, out_channels, blocks, first_stride in _MOBILENETV2_GROUPS:
@@ -165,7 +165,7 @@ def _mobilenetv2() -> nn.Sequential:
 
 
 def _vgg19() -> nn.Sequential:
-    """The layers up to conv5_4."""
+    """Build the layers up to conv5_4."""
     channels = 3
     layers: list[nn.Module] = []
     for count, out_channels in _VGG19_CONVOLUTIONS:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 SLOPE = 0.2
 """Negative slope of every leaky ReLU."""
 GAIN = math.sqrt(2)
-"""What the clean form multiplies a style convolution by, to make up for the variance that its leaky ReLU takes."""
+"""Factor of a style convolution in the clean form, which restores the variance that its leaky ReLU removes."""
 
 
 def double(features_BCHW: Tensor) -> Tensor:
-    """Twice the size, bilinear, [B, C, H, W] -> [B, C, 2H, 2W]."""
+    """Double the size bilinearly, [B, C, H, W] -> [B, C, 2H, 2W]."""
     if torch.is_grad_enabled() and features_BCHW.requires_grad:
         doubled: Tensor = _Double.apply(features_BCHW)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return doubled
@@ -38,8 +38,8 @@ class _Double(torch.autograd.Function):
         return F.interpolate(features_BCHW, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401, ARG004  likewise
-        """Of the four outputs that a row (column) reaches, 1/4, 3/4, 3/4, 1/4; it may be differentiated again."""
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401, ARG004  as above
+        """Sum the four outputs that a row (column) reaches, weighted 1/4, 3/4, 3/4, 1/4; differentiable again."""
         (gradient,) = gradients
         for dim in (2, 3):
             side = gradient.shape[dim]
@@ -55,7 +55,7 @@ def _every_other(dim: int, start: int, side: int) -> tuple[slice, ...]:
 
 
 def per_channel(scale_BC: Tensor, like: Tensor) -> Tensor:
-    """[B, C] -> [B, C, 1, 1] in the dtype of `like`, ready to multiply it."""
+    """Reshape [B, C] to [B, C, 1, 1] in the dtype of `like`, ready to multiply it."""
     return scale_BC.to(like.dtype)[:, :, None, None]
 
 
@@ -73,7 +73,7 @@ class NormStyleCode(nn.Module):
     """Scales a code to unit mean square along dimension 1, as StyleGAN2 does before its mapping network."""
 
     def forward(self, code_BD: Tensor) -> Tensor:
-        """[B, D] (or [B, N, D], also along dimension 1: what checkpoints were trained with), same shape out."""
+        """Scale codes [B, D] (or [B, N, D], also along dimension 1, as checkpoints were trained); the shape stays."""
         return code_BD * torch.rsqrt(code_BD.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -106,7 +106,7 @@ class ModulatedConv2d(nn.Module):
         nn.init.normal_(self.weight, std=1 / math.sqrt(in_channels * kernel_size**2))
 
     def forward(self, features_BIHW: Tensor, code_BD: Tensor) -> Tensor:
-        """[B, I, H, W] and [B, D] -> [B, O, H, W], or [B, O, 2H, 2W] when it upsamples."""
+        """Map features [B, I, H, W] and codes [B, D] to [B, O, H, W], or [B, O, 2H, 2W] when it upsamples."""
         weight_OIkk = self.weight[0]
         scale_BI = self.modulation(code_BD)
         features = features_BIHW * per_channel(scale_BI, features_BIHW)
@@ -118,7 +118,7 @@ class ModulatedConv2d(nn.Module):
         return features_BOHW * per_channel(self._demodulation(scale_BI), features_BOHW)
 
     def _demodulation(self, scale_BI: Tensor) -> Tensor:
-        """float32 [B, O]: `GAIN` over the norm of each output channel's modulated weight.
+        """Return `GAIN` over the norm of each output channel's modulated weight, float32 [B, O].
 
         In float32 whatever the features are: a rounded norm would tint whole channels.
         """
@@ -141,16 +141,16 @@ class StyleConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, out_channels, 1, 1))
 
     def forward(self, features_BIHW: Tensor, code_BD: Tensor, noise_11HW: Tensor) -> Tensor:
-        """[B, I, H, W], [B, D] and the layer's noise map at the output's size -> [B, O, H', W']."""
+        """Map features [B, I, H, W], codes [B, D] and noise of the output's size to [B, O, H', W']."""
         features = self.modulated_conv(features_BIHW, code_BD)
-        # Two additions, each broadcast one way: their sum as one [1, C, H, W] map takes eight times as long on a CPU.
+        # Two additions, each broadcast one way: their sum as one [1, C, H, W] map is much slower on a CPU.
         # Both in the features' dtype: under autocast a float32 sum would make every later map twice as large.
         noise, bias = (self.weight * noise_11HW).to(features.dtype), self.bias.to(features.dtype)
         return F.leaky_relu((features + noise) + bias, SLOPE)
 
 
 class ToRGB(nn.Module):
-    """Features to an RGB image, added to the doubled image of the level below.
+    """Layer from features to an RGB image, added to the doubled image of the level below.
 
     Images are summed in float32 at least: bf16 resolves half a grey level near white and black, and nine such
     roundings would show as banding.
@@ -164,14 +164,14 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, features_BCHW: Tensor, code_BD: Tensor, below_B3hw: Tensor | None = None) -> Tensor:
-        """[B, C, H, W], [B, D] and the image of half the size (None at 4x4) -> [B, 3, H, W]."""
+        """Map features [B, C, H, W], codes [B, D] and the image of half the size (None at 4x4) to [B, 3, H, W]."""
         image_B3HW: Tensor = self.modulated_conv(features_BCHW, code_BD)
         image_B3HW = image_B3HW.to(torch.promote_types(image_B3HW.dtype, torch.float32)) + self.bias
         return image_B3HW if below_B3hw is None else image_B3HW + double(below_B3hw)
 
 
 class ConstantInput(nn.Module):
-    """The learned 4x4 picture that every face grows from."""
+    """The learned 4x4 feature map that every face grows from."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -179,14 +179,14 @@ class ConstantInput(nn.Module):
         nn.init.normal_(self.weight)
 
     def forward(self, batch: int) -> Tensor:
-        """[batch, C, 4, 4], a view."""
+        """Return the map for a batch, [batch, C, 4, 4], as a view."""
         return self.weight.expand(batch, -1, -1, -1)
 
 
 class StoredNoise(nn.Module):
     """The noise maps of all style layers, float32 [1, 1, H, W] each, as buffers of the checkpoint.
 
-    Restoring never draws them anew: fresh noise in each call makes a frozen film flicker. Training does
+    Restoring never draws new ones: fresh noise in each call makes a still video flicker. Training does
     (`StyleDecoder.draw_noises`), so that no one map is learned by heart.
     """
 
@@ -197,12 +197,12 @@ class StoredNoise(nn.Module):
             self.register_buffer(f"noise{layer}", torch.randn(1, 1, side, side))
 
     def forward(self, layer: int) -> Tensor:
-        """The map of one layer, [1, 1, H, W]."""
+        """Return the map of one layer, [1, 1, H, W]."""
         return self.get_buffer(f"noise{layer}")
 
 
 def style_mlp(num_style_feat: int, num_mlp: int) -> nn.Sequential:
-    """The mapping network: normalisation, then `num_mlp` linear layers with leaky ReLU."""
+    """Build the mapping network: normalisation, then `num_mlp` linear layers with leaky ReLU."""
     layers: list[nn.Module] = [NormStyleCode()]
     for _ in range(num_mlp):
         linear = nn.Linear(num_style_feat, num_style_feat)
@@ -279,6 +279,6 @@ class StyleDecoder(nn.Module):
         return image
 
     def draw_noises(self, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Fresh normal noise for each style layer, float32 [batch, 1, H, W], on the device of `generator`."""
+        """Draw normal noise for each style layer, float32 [batch, 1, H, W], on the device of `generator`."""
         sizes = [stored.shape[-1] for stored in self.noises.buffers()]
         return tuple(torch.randn(batch, 1, s, s, generator=generator, device=generator.device) for s in sizes)

@@ -1,6 +1,6 @@
-"""Lets torchvision be imported when its compiled operators do not fit the torch beside it.
+"""Import of torchvision when its compiled operators do not fit the installed torch.
 
-PyPI's torchvision is built for CUDA; beside a CPU-only torch its library does not load, and the import ends with
+PyPI's torchvision is built for CUDA; with a CPU-only torch its library does not load, and the import ends with
 "operator torchvision::nms does not exist". facexlib and spandrel import torchvision, and need no operator but
 `nms`. Builds that match are left alone.
 """
@@ -18,7 +18,7 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Non-maximum suppression, greedy from the highest score, as `torchvision.ops.nms` defines it.
+    """Apply non-maximum suppression, greedy from the highest score, as `torchvision.ops.nms` defines it.
 
     Args:
         boxes: [N, 4], left, top, right, bottom.
@@ -61,11 +61,11 @@ def ensure_torchvision_imports() -> None:
 _torch: Any = torch
 """torch.library and torch.ops carry no types."""
 _kept: list[object] = []
-"""An operator's definition vanishes with the library object that made it."""
+"""Library objects, kept because an operator's definition vanishes with the object that made it."""
 
 
 def _native_operators_load() -> bool:
-    """Whether torchvision's own library loads beside this torch, or there is no torchvision at all."""
+    """Return whether torchvision's own library loads with this torch, or there is no torchvision at all."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return True

@@ -1,4 +1,4 @@
-"""Where in an aligned face the face itself is seen, and where something is in front of it: hand, bar, microphone, leaf.
+"""Visibility: where in a crop the face itself is seen, and where something covers it: hand, bar, microphone, leaf.
 
 A small U-Net (Ronneberger et al. 2015) of residual blocks with depthwise convolutions, trained from random weights by
 `pipelines.train_visibility` on aligned faces with drawn occluders; its weights are in the package. What belongs to a
@@ -27,14 +27,14 @@ from vidrestore.types import UInt8
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "visibility.safetensors"
 CROP_SIDE: Final = 128
-"""Of the crops that the network reads, in pixels."""
+"""Side of the crops that the network reads, in pixels."""
 MASK_SIDE: Final = 64
-"""Of its answers."""
+"""Side of the masks that it returns, in pixels."""
 CHANNELS: Final = (16, 32, 64, 96)
-"""At 64, 32, 16 and 8 pixels."""
+"""Channels at 64, 32, 16 and 8 pixels."""
 _KERNELS: Final = (3, 5, 5, 5)
 _BLOCKS: Final = (1, 2, 2, 3)
-"""On the way down; one block each on the way up."""
+"""Number of blocks at each size on the way down; on the way up there is one each."""
 _CUDA_BATCH: Final = 16
 
 
@@ -51,13 +51,13 @@ class Layer(nn.Module):
         self.normalization = nn.BatchNorm2d(out_channels) if trained else nn.Identity()
 
     def forward(self, features_BIHW: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H / stride, W / stride]."""
+        """Map features [B, I, H, W] to [B, O, H / stride, W / stride]."""
         features_BOHW: Tensor = self.normalization(self.convolution(features_BIHW))
         return features_BOHW
 
 
 class Block(nn.Module):
-    """Look around in each channel, then mix the channels; added to the input."""
+    """Residual block: a depthwise convolution, then a mix of the channels."""
 
     def __init__(self, channels: int, kernel: int, *, trained: bool) -> None:
         super().__init__()
@@ -66,13 +66,13 @@ class Block(nn.Module):
         self.narrow = Layer(2 * channels, channels, trained=trained)
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        """[B, C, H, W] -> the same shape."""
+        """Map features [B, C, H, W] to the same shape."""
         residual: Tensor = self.narrow(F.relu(self.widen(self.around(features_BCHW))))
         return features_BCHW + residual
 
 
 class VisibilityNetwork(nn.Module):
-    """Aligned faces to logits of seeing the face; 0.32 million parameters, 72 million multiplications a face.
+    """Network from aligned faces to logits of visibility; 0.32 million parameters, 72 million multiplications a face.
 
     `trained` gives every convolution a batch normalization; `folded` takes them away again.
     """
@@ -95,7 +95,7 @@ class VisibilityNetwork(nn.Module):
         self.head = nn.Conv2d(CHANNELS[0], 1, 1)
 
     def forward(self, faces_B3HW: Tensor) -> Tensor:
-        """Float [B, 3, 128, 128], RGB in [-1, 1] -> logits [B, 1, 64, 64], above zero where the face is seen."""
+        """Map faces float [B, 3, 128, 128] RGB in [-1, 1] to logits [B, 1, 64, 64], above 0 where the face is seen."""
         features: Tensor = self.down[0](F.relu(self.stem(F.pixel_unshuffle(faces_B3HW, 2))))
         skipped = []
         for shrink, blocks in zip(self.shrink, self.down[1:], strict=True):
@@ -111,8 +111,8 @@ class VisibilityNetwork(nn.Module):
 class FaceVisibility:
     """A batch stage from uint8 [S, S, 3] RGB crops of any size to uint8 [64, 64]: 255 where the face is surely seen.
 
-    The answer for a crop does not depend on how crops are grouped, nor on how many threads torch has: the network
-    runs on one batch shape, filled up, and on a CPU in one thread, where it takes a few milliseconds a face.
+    The result for a crop does not depend on how crops are grouped, nor on how many threads torch has: the network
+    runs on one batch shape, padded, and on a CPU in one thread, which suffices for so small a network.
 
     Args:
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
@@ -130,11 +130,11 @@ class FaceVisibility:
         on_cuda = self.device.type == "cuda"
         self._logits = CudaGraphRunner(self._network) if on_cuda else self._network
         self._batch_size = _CUDA_BATCH if on_cuda else 1
-        # In fp32 on CUDA the last place of a batch may have other last bits (see FaceRestorer): nobody sits there.
+        # In fp32 on CUDA the last place of a batch may have other last bits (see FaceRestorer): it stays empty.
         self._filled = self._batch_size - 1 if on_cuda else 1
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
-        """Look at any number of crops.
+        """Predict the visibility of any number of crops.
 
         Args:
             crops: uint8 [S, S, 3] RGB each, aligned to the template; each may have a size of its own.
@@ -156,7 +156,7 @@ class FaceVisibility:
         return seen
 
     def _pass(self, crops: Sequence[UInt8]) -> UInt8:
-        """uint8 [batch, 64, 64], of which the first belong to the crops."""
+        """Return uint8 [batch, 64, 64], of which the first belong to the crops."""
         batch = np.zeros((self._batch_size, CROP_SIDE, CROP_SIDE, 3), np.uint8)
         for slot, crop in zip(batch, crops, strict=False):
             slot[:] = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
@@ -168,7 +168,7 @@ class FaceVisibility:
 
 
 def load_visibility(path: Path = WEIGHTS) -> VisibilityNetwork:
-    """The network with the weights of a file, the package's by default; float32 on the CPU, in evaluation mode.
+    """Load the network from a file, by default the package's; float32 on the CPU, in evaluation mode.
 
     Raises:
         ModelError: The file is missing, damaged or holds another architecture.
@@ -188,7 +188,7 @@ def load_visibility(path: Path = WEIGHTS) -> VisibilityNetwork:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Kernels for one thread give other last bits than those for several; one is enough for so small a network."""
+    """Run torch in one thread: kernels for several give other last bits, and one is enough for so small a network."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

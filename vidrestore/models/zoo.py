@@ -31,7 +31,7 @@ _ATTEMPTS = 4
 _TIMEOUT_SECONDS = (10, 60)
 _CHUNK_BYTES = 1 << 20
 _EXTENSION = re.compile(r"\.[A-Za-z]\w*")
-"""Of a file; the end of a name such as gfpgan-v1.4 is none."""
+"""Extension of a file; the end of a name such as gfpgan-v1.4 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class ZooEntry:
     name: str
     kind: Literal["restorer", "detector"]
     filename: str
-    """In the cache folder, or in the package when there is no URL."""
+    """Name of the file in the cache folder, or in the package when there is no URL."""
     urls: tuple[str, ...]
-    """The same bytes at each, tried in order; none for what the package carries."""
+    """Addresses of the same bytes, tried in order; none for weights in the package."""
     sha256: str
     size: int
-    """Bytes, to tell the user; what is checked is the hash."""
+    """Size in bytes, for display; the check is that of the hash."""
     licence: str
     description: str
 
@@ -116,18 +116,18 @@ _ENTRIES = (
 
 
 def entries() -> tuple[ZooEntry, ...]:
-    """All weights that have a name."""
+    """Return all weights that have a name."""
     return _ENTRIES
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `VIDRESTORE_CACHE`, or the user's cache folder. It need not exist yet."""
+    """Return the folder of downloads: `VIDRESTORE_CACHE`, or the user's cache folder. It need not exist yet."""
     override = os.environ.get("VIDRESTORE_CACHE")
     return Path(override).expanduser() if override else platformdirs.user_cache_path("vidrestore")
 
 
 def resolve(name_or_path: str | Path, *, on_progress: Progress | None = None) -> Path:
-    """Find weights: a name is downloaded once, and checked; text with a slash or an extension is a file's path.
+    """Find weights: a name is downloaded once and checked; text with a slash or an extension is the path of a file.
 
     A name never means a file, so that no file that happens to lie in the current folder takes a model's place.
 
@@ -150,15 +150,15 @@ def is_path(text: str) -> bool:
 
 
 def absolute(name_or_path: str) -> str:
-    """A name as it is, a path as one that processes in other folders understand."""
+    """Make a path absolute, for processes in other folders; return a name unchanged."""
     return str(Path(name_or_path).expanduser().absolute()) if is_path(name_or_path) else name_or_path
 
 
 def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
-    """The file of a named model, downloaded unless the cache has it; a broken download is resumed.
+    """Return the file of a named model, downloaded unless the cache has it; a broken download is resumed.
 
-    The file's bytes are hashed once in every process that uses it: whoever else may write to the cache cannot put
-    others in their place. Several processes may fetch at once: one downloads, the others wait for it.
+    The file's bytes are hashed once in every process that uses it: other users who may write to the
+    cache cannot replace them. Several processes may fetch at once: one downloads, the others wait for it.
 
     Raises:
         ModelError: The name is unknown, the network or the disk failed, or the bytes are not the pinned ones.
@@ -179,7 +179,7 @@ def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
 
 
 def is_here(name: str) -> bool:
-    """Whether the file of a named model is on this machine; its bytes are not looked at.
+    """Return whether the file of a named model is on this host; its bytes are not checked.
 
     Raises:
         ModelError: The name is unknown.
@@ -203,7 +203,7 @@ def verify(name: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file in hexadecimal, computed once a process until the kernel tells of a change.
+    """Return the sha256 of a file in hexadecimal, computed once per process until the kernel reports a change.
 
     Raises:
         ModelError: The file cannot be read.

@@ -11,7 +11,7 @@ from vidrestore.media.config import EncodeConfig, ShotConfig
 from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
 
 MAX_LAG: Final = 8
-"""Frames; more would make no stage steadier."""
+"""Most frames of lag; more would make no stage steadier."""
 _FRAMES: Final = "; 0 treats each frame alone."
 _TOLERANCES: Final = (
     "Grey levels, 0 to 255, by which {texture} may differ beyond noise; there a neighbour's weight is 1/e.",
@@ -88,7 +88,7 @@ class SelectionConfig(Options):
     ] = 0.25
 
     def check_together(self) -> None:
-        """What fades needs room to fade in."""
+        """Refuse ranges of yaw and score that leave a fade no room."""
         if not self.full_yaw < self.max_yaw:
             self.refuse("full_yaw", f"use less than max_yaw ({self.max_yaw})")
         if not self.min_score < self.full_score:
@@ -124,7 +124,7 @@ class OcclusionConfig(Options):
     ] = 0.7
 
     def check_together(self) -> None:
-        """What fades needs room to fade in."""
+        """Refuse a range of visibility that leaves the fade no room."""
         if not self.hidden < self.seen:
             self.refuse("hidden", f"use less than seen ({self.seen})")
 
@@ -283,5 +283,5 @@ class VideoRestoreConfig(RestoreConfig):
 
 
 def for_files(config: RestoreConfig, encode: EncodeConfig) -> VideoRestoreConfig:
-    """The pipeline of a live stream, for files."""
+    """Return the options of a live stream's pipeline as those of restoring a file."""
     return VideoRestoreConfig(**{one.name: getattr(config, one.name) for one in fields(config)}, encode=encode)

@@ -1,4 +1,4 @@
-"""The one composition: frames in, frames with restored faces out. Files, live streams and clusters all call it.
+"""The pipeline, from frames to frames with restored faces. Files, live streams and clusters all call it.
 
     frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ──┐
           frames <── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
@@ -55,7 +55,7 @@ from vidrestore.types import (
 _log = logging.getLogger(__name__)
 
 _REMEMBERED_TRACKS = 1024
-"""Latest tracks that are told apart when they are counted; a live stream has no last one."""
+"""Number of recent tracks whose ids are kept for counting each track once; a live stream never ends."""
 
 AnyRestoreConfig = TypeVar("AnyRestoreConfig", bound=RestoreConfig)
 In = TypeVar("In")
@@ -64,16 +64,16 @@ Joined = TypeVar("Joined")
 
 
 _LAG_PRIORITY = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
-"""Which stage may hold back one frame more with each frame of lag; the first gain most."""
+"""Stage that gets each further frame of lag, in this order: the first ones gain most in steadiness."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lags:
-    """Frames that each stage may hold back."""
+    """Number of frames that each stage may hold back."""
 
     tracker: int
     denoiser: int | None
-    """None: as many as its window wants; so below."""
+    """None, here and for the other stages: as many as the stage's window needs."""
     codes: int | None
     fader: int | None
     stabilizer: int | None
@@ -91,11 +91,11 @@ def _lags(config: RestoreConfig) -> _Lags:
 
 
 def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfig:
-    """The configuration for frames of so many bytes, with which the stages hold no more than `buffer_mib` of them.
+    """Shorten windows and batches so that frames of `frame_bytes` bytes take no more memory than `buffer_mib`.
 
-    Half of it is the tracker's, the rest is divided among the batches that wait for a network: three kinds, each in up
-    to three batches under way. Batches of fewer frames give the same result; shorter windows do not, but they
-    depend on nothing else than the film, so that segments still make up what one pass gives.
+    Half of the memory is the tracker's; the rest is divided among the batches that wait for a network: three kinds,
+    each with up to three batches in flight. Batches of fewer frames give the same result. Shorter windows do not, but
+    their length depends on the video alone, so that segments together still equal one pass over the whole video.
     """
     frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
     batch = max(1, frames // 18)
@@ -113,9 +113,10 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
 
 
 def reach(config: RestoreConfig) -> TemporalSupport:
-    """What a restoration sees of a film: lead-in and lead-out of a segment that comes out as in the film done whole.
+    """Return the lead-in and lead-out that make a segment equal to the same frames of the video restored whole.
 
-    The tracker's times, a lost face's memory among them, and the windows of the stages after it.
+    They add up the times of the tracker, including the time that it remembers a lost face, and the windows of the
+    stages after it.
     """
     lags, tracker = _lags(config), config.tracker
     windows = (
@@ -137,7 +138,7 @@ def reach(config: RestoreConfig) -> TemporalSupport:
 
 @dataclass(frozen=True, slots=True)
 class InferenceModels:
-    """The parts that run elsewhere, and what the rest must know of them."""
+    """The networks, which may run in other processes, and what the pipeline must know of them."""
 
     detector: Executor[UInt8, tuple[Detection, ...]]
     """uint8 [h, w, 3] RGB previews -> detections in preview pixels."""
@@ -146,13 +147,13 @@ class InferenceModels:
     crop_size: int
     """S."""
     batch_size: int
-    """Crops a restorer call, gathered across frames."""
+    """Number of crops per call of the restorer, gathered across frames."""
     frames_per_batch: int = 16
-    """Frames after which a batch goes out even if it is not full."""
+    """Number of frames after which a batch is sent even if it is not full."""
     encoder: Executor[UInt8, Float32] | None = None
     """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `style.frames` is above 0."""
     styled_restorer: Executor[StyledCrop, UInt8] | None = None
-    """Crops with style codes -> restored crops; likewise."""
+    """Crops with style codes -> restored crops; needed where `style.frames` is above 0."""
     visibility: Executor[UInt8, UInt8] | None = None
     """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
 
@@ -173,10 +174,11 @@ def restore_frames(
         frames: in presentation order.
         parts: where detection and restoration run.
         config: everything else.
-        recorder: counts frames, looks, faces, tracks and shots, and times every stage.
-        limits: what may be spent on a frame, read anew at each; for live video, on executors that read nothing ahead.
-        overlap: whether everything up to the network runs in a thread of its own, a frame ahead of the rest.
-        is_counted: which frames the recorder counts; the others are there for their neighbours.
+        recorder: counts frames, detector runs, faces, tracks and shots, and times every stage.
+        limits: what may be spent on a frame, read again for each frame; for live video, with executors that do not
+            read ahead.
+        overlap: whether the stages before the network run in a thread of their own, one frame ahead of the rest.
+        is_counted: whether the recorder counts a frame; the others only serve as neighbours.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
@@ -208,7 +210,7 @@ def _previews(
     limits: QualityLimits | None = None,
     is_counted: Callable[[Frame], bool] = lambda _: True,
 ) -> Iterator[FrameFaces[UInt8]]:
-    """Shrink every frame, find the cuts, and choose the frames in which faces are searched."""
+    """Shrink every frame, find the shot changes, and choose the frames on which the detector runs."""
     shots, least = ShotDetector(config.shots), config.detection.interval_seconds
     shot, last, begun = 0, Fraction(0), False
     for frame in frames:
@@ -216,7 +218,7 @@ def _previews(
         preview = make_preview(frame, longest_side=config.detection.preview_side)
         cut = shots.is_cut(preview)
         shot += cut
-        # The grid lies in absolute time: a segment that starts elsewhere looks at the same frames.
+        # The grid lies in absolute time: in a segment that starts elsewhere the detector runs on the same frames.
         due = not interval or frame.seconds // interval != last // interval
         opens = cut or not begun
         detector_ran = opens or due
@@ -261,7 +263,7 @@ def _counted(
         recorder.counts["tracks"] += len(shown - seen)
         seen |= shown
         if len(seen) > _REMEMBERED_TRACKS:
-            # numbers rise: what lies far below the highest and is not shown any more does not come back
+            # ids rise: a track whose id lies far below the highest and that is not in a frame any more does not return
             oldest = max(seen) - _REMEMBERED_TRACKS
             seen = {track for track in seen if track > oldest or track in shown}
         recorder.counts["frames_with_faces"] += bool(item.faces)
@@ -313,7 +315,7 @@ def _restore_within_limits(
     recorder: Recorder,
     limits: QualityLimits,
 ) -> Iterator[FrameFaces[Restoration]]:
-    """Restore no more faces than the effort allows, frame by frame."""
+    """Restore no more faces than the limits allow, frame by frame."""
 
     def restore(crops: Sequence[UInt8]) -> Sequence[UInt8]:
         with recorder.timing("network"):
@@ -333,7 +335,7 @@ def _zip_through(
     take: Callable[[AlignedFace], In],
     join: Callable[[AlignedFace, Out], Joined],
 ) -> Iterator[FrameFaces[Joined]]:
-    """Send what an executor takes of each face through it while the faces wait here, and join the two again."""
+    """Send one part of each face through an executor while the faces wait here, and join faces and results."""
     waiting: deque[FrameFaces[AlignedFace]] = deque()
 
     def taken() -> Iterator[FrameFaces[In]]:

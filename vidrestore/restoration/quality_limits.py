@@ -1,15 +1,15 @@
-"""How much work a live stream can afford at present."""
+"""Limits on the work that a live stream spends on a frame."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class QualityLimits:
-    """Limits that may be changed between two frames, by whoever watches the load; a film has none."""
+    """Limits that the load controller of a live stream may change between two frames; files are restored without."""
 
     interval_seconds: float = 0.0
-    """Least time between two searches for faces, whatever `detection.interval_seconds` says."""
+    """Minimum time between two detector runs, whatever `detection.interval_seconds` says."""
     restore_every: int = 1
-    """Frames to each pass of a face through the network; between them what it changed is carried along the motion."""
+    """Number of frames per pass of a face through the network; its result is propagated to the frames between."""
     faces: int | None = None
-    """Most faces a frame, the largest first; 0 passes the film through, None leaves it to the configuration."""
+    """Maximum number of faces per frame, the largest first; 0: passthrough; None: as configured."""

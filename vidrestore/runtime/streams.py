@@ -1,4 +1,4 @@
-"""Where live streams run: each a source, an engine and outputs of its own, all on common face workers."""
+"""Runners of live streams, each with its own source, engine and outputs, all on common face workers."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from vidrestore.redaction import redact
 from vidrestore.restoration.config import RestoreConfig
 
 OnEvent = Callable[[str, str], None]
-"""Told the name of a stream and one line, without secrets."""
+"""Called with the name of a stream and one line about it, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,24 @@ class StreamSpec:
     config: StreamConfig = field(default_factory=StreamConfig)
 
     def check(self) -> None:
-        """Refuse addresses that cannot be meant.
+        """Refuse invalid addresses.
 
         Raises:
-            ConfigError: what is wrong.
+            ConfigError: an address is invalid.
         """
         parse_source(self.source)
         for target in self.targets:
             parse_target(target)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what of it is less safe than it could be, because its configuration says so."""
+        """Return warnings about settings that are less safe than the defaults."""
         return warnings(parse_source(self.source), [parse_target(target) for target in self.targets], self.config)
 
     def with_absolute_paths(self) -> Self:
-        """Return the same stream for a process in another folder.
+        """Return the same stream with absolute paths, for a process in another folder.
 
         Raises:
-            ConfigError: an address cannot be meant.
+            ConfigError: an address is invalid.
         """
         targets = tuple(parse_target(target).url for target in self.targets)
         return replace(self, source=parse_source(self.source).url, targets=targets)
@@ -58,7 +58,7 @@ class RunningStream(Protocol):
 
     @property
     def problem(self) -> VidrestoreError | None:
-        """Why it ended, if it ended for a reason."""
+        """Error that ended the stream, if any."""
         ...
 
     def running(self) -> bool:
@@ -66,7 +66,7 @@ class RunningStream(Protocol):
         ...
 
     def status(self) -> StreamStatus | None:
-        """Return what it does; None where nobody answers at present."""
+        """Return the status; None where the stream does not answer at present."""
         ...
 
     def preview(self) -> bytes | None:
@@ -82,7 +82,7 @@ class RunningStream(Protocol):
         ...
 
     def kill(self) -> None:
-        """Take back what is left of it; it has ended, or did not in time."""
+        """Free what is left of the stream, which has ended or did not end in time."""
         ...
 
 
@@ -122,15 +122,15 @@ class LocalStream:
         except VidrestoreError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001  a thread must not die in silence
-            told = redact(f"{type(error).__name__}: {error}")
-            self.problem = RestorationError(f"the stream failed: {told}; please report this")
+            reason = redact(f"{type(error).__name__}: {error}")
+            self.problem = RestorationError(f"the stream failed: {reason}; please report this")
 
     def running(self) -> bool:
         """Whether it is still under way."""
         return self._thread.is_alive()
 
     def status(self) -> StreamStatus:
-        """Return what it does."""
+        """Return the status."""
         return self._stream.status()
 
     def preview(self) -> bytes | None:
@@ -147,15 +147,15 @@ class LocalStream:
         return not self._thread.is_alive()
 
     def kill(self) -> None:
-        """Threads cannot be taken back."""
+        """Do nothing: threads cannot be killed."""
 
 
 class LocalStreamRunner:
     """Runs streams in this process; use as a context manager.
 
     Args:
-        config: of the face worker that all streams share.
-        on_event: told of every change of every stream.
+        config: options of the face worker that all streams share.
+        on_event: called with every change of every stream.
     """
 
     def __init__(self, config: RestoreConfig, on_event: OnEvent) -> None:

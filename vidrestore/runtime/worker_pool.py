@@ -20,7 +20,7 @@ _log = logging.getLogger("vidrestore.runtime")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task is."""
+    """Progress of a task."""
 
     frames: int = 0
     faces: int = 0
@@ -30,7 +30,7 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 class Task(Protocol):
-    """A piece of work that any worker can run, and another again when the first one dies; it can be pickled."""
+    """A piece of work that any worker can run, and another can repeat when the first one dies; it can be pickled."""
 
     @property
     def reports_progress(self) -> bool:
@@ -76,7 +76,7 @@ class TaskFailed:
     node: str
     seconds: float
     preempted: bool = False
-    """Whether the pool itself ended it to make room: the task is as good as before."""
+    """Whether the pool itself ended the task to make room; that does not count as a failed attempt."""
 
 
 Event: TypeAlias = TaskDone | TaskFailed
@@ -92,7 +92,7 @@ class PoolStatus:
     """Inference workers, which hold the networks."""
     nodes: int
     network_seconds: float = 0.0
-    """For which the networks of all inference workers have run so far."""
+    """Time for which the networks of all inference workers have run so far."""
 
 
 class WorkerPool(Protocol):
@@ -105,7 +105,7 @@ class WorkerPool(Protocol):
 
     @property
     def model_sha256(self) -> str:
-        """Of the weights in use."""
+        """SHA-256 of the weights in use."""
         ...
 
     @property
@@ -118,11 +118,11 @@ class WorkerPool(Protocol):
         ...
 
     def submit(self, worker: WorkerRef, task_id: int, task: Task) -> None:
-        """Hand a task to an idle worker; `poll` tells its fate under the same number."""
+        """Hand a task to an idle worker; `poll` returns its outcome under the same number."""
         ...
 
     def poll(self, seconds: float) -> list[Event]:
-        """Return what has ended since the last call; wait for something to end, at most so long."""
+        """Return what has ended since the last call; wait at most `seconds` for something to end."""
         ...
 
     def progress(self) -> dict[int, Progress]:
@@ -148,7 +148,7 @@ class LocalWorkerPool:
 
     Args:
         models: where detection and restoration run.
-        model_sha256: of the weights in use.
+        model_sha256: SHA-256 of the weights in use.
     """
 
     name = "local"
@@ -191,7 +191,7 @@ class LocalWorkerPool:
             return [TaskDone(task_id, future.result(), "here", time.monotonic() - self._since)]
         except VidrestoreError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001  as on Ray: what nobody foresaw costs a video, not the others
+        except Exception as error:  # noqa: BLE001  as on Ray: an unexpected error costs one video, not the others
             _log.debug("a task failed unexpectedly", exc_info=error)
             failure = WorkerError(f"a worker failed: {type(error).__name__}: {error}")
         return [TaskFailed(task_id, failure, worker_lost=False, node="here", seconds=time.monotonic() - self._since)]

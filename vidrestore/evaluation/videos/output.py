@@ -33,7 +33,7 @@ def write_comparison(comparison: VideoComparison, folder: Path, *, plots: bool =
         OutputError: a file cannot be written.
     """
     open_folder(folder, plots=plots)
-    comparison.write(folder / REPORT)
+    comparison.save(folder / REPORT)
     files.replace_text(folder / TABLE, markdown(comparison))
     written = [folder / REPORT, folder / TABLE]
     if plots:

@@ -181,10 +181,22 @@ class VideoComparison:
         """
         return from_json(cls, text, what="a comparison of videos")
 
-    def write(self, path: Path) -> None:
+    def __str__(self) -> str:
+        rows = [
+            f"{one.role} {one.name}: PSNR of faces {_figure(one.summary.psnr_faces)} dB, identity "
+            f"{_figure(one.summary.identity_cosine)}, warp error {_figure(one.summary.warp_error)}"
+            for one in self.films
+        ]
+        return "\n".join([f"{self.reference}: {self.frames} frames, {self.faces} faces", *rows])
+
+    def save(self, path: str | Path) -> None:
         """Write the JSON.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        replace_text(path, self.to_json())
+        replace_text(Path(path), self.to_json())
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"

@@ -1,9 +1,9 @@
-"""The colours and the light of the film, kept on the restored face.
+"""Colour lock: restored faces keep the colours and the light of the video.
 
-A network gives a face the colours of the faces that it learnt from, a little differently in every frame. What differs
-at low frequencies between the crop of the film and the restored one is measured in every frame. Its mean over some
-frames is the network's bias, which is undone in the share `strength`; how a single frame departs from that mean is
-flicker, which is undone in full. So the face follows the lamp that flickers in the film, and not the network.
+A network gives a face the colours of the faces that it learnt from, a little differently in every frame. Every frame's
+difference at low frequencies between the original crop and the restored one is measured. Its mean over neighbouring
+frames is the network's bias, of which the fraction `colour_lock` is removed; a single frame's departure from that mean
+is flicker, which is removed in full. So a face follows a lamp that flickers in the video, and not the network.
 """
 
 from collections.abc import Iterable
@@ -14,28 +14,29 @@ import numpy as np
 from vidrestore.types import Float32, UInt8
 
 _CELLS = 32
-"""Side of the small picture that low frequencies are kept in, whatever the size of the crop."""
+"""Side in pixels of the small image that holds the low frequencies, whatever the size of the crop."""
 _SIGMA_CELLS = 4.0
 """Standard deviation of the low-pass: an eighth of the crop's side."""
 
 
-def low_frequencies(picture: UInt8 | Float32) -> Float32:
-    """Low frequencies float32 [32, 32, 3] of a picture [S, S, 3], in its units."""
-    small = cv2.resize(picture, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
+def low_frequencies(image: UInt8 | Float32) -> Float32:
+    """Return the low frequencies, float32 [32, 32, 3], of an image [S, S, 3], in the image's units."""
+    small = cv2.resize(image, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(np.asarray(small, dtype=np.float32), (0, 0), _SIGMA_CELLS), dtype=np.float32)
 
 
 def enlarge(low: Float32, side: int) -> Float32:
-    """Low frequencies float32 [32, 32, 3] as a picture float32 [side, side, 3]."""
+    """Enlarge low frequencies, float32 [32, 32, 3], to an image float32 [side, side, 3]."""
     return np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def steady_difference(own: Float32, neighbours: Iterable[tuple[float, Float32]]) -> Float32:
-    """Weighted mean float32 [32, 32, 3] of what the film has more than the restored face, over neighbouring frames.
+    """Return the weighted mean, float32 [32, 32, 3], of original less restored colours over neighbouring frames.
 
     Args:
-        own: float32 [32, 32, 3], low frequencies of film less restored in the frame itself, whose weight is 1.
-        neighbours: weight and such a difference of each frame near. Equal differences give exactly `own`.
+        own: float32 [32, 32, 3], low frequencies of the original crop less those of the restored one, in the frame
+            itself, whose weight is 1.
+        neighbours: weight and such a difference of each neighbouring frame. Equal differences give exactly `own`.
     """
     departure, total = np.zeros_like(own), 1.0
     for weight, other in neighbours:

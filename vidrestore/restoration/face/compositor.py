@@ -1,4 +1,4 @@
-"""Putting restored faces back: in the region only, in the frame's own planes and depth, under a soft mask."""
+"""Blending restored faces into frames: in the face's region only, in the frame's own planes and bit depth."""
 
 import math
 from dataclasses import replace
@@ -19,9 +19,9 @@ _FACE = (
     FACE_CENTRE[0] + FACE_RADII[0],
     FACE_CENTRE[1] + FACE_RADII[1],
 )
-"""What of a crop the ellipse of `face_mask` reaches: left, top, right, bottom in sides of the crop."""
+"""Bounds of the ellipse of `face_mask`: left, top, right, bottom as fractions of the crop's side."""
 _ENLARGED = 4
-"""How far a crop is enlarged of which less than half a pixel falls on one of the frame."""
+"""Factor by which a crop is enlarged that has less than half a pixel for each pixel of the frame."""
 
 
 class Compositor:
@@ -34,7 +34,7 @@ class Compositor:
         self._config = config
 
     def __call__(self, item: FrameFaces[Restoration]) -> Frame:
-        """Return the frame with its faces restored; with no faces, or at strength 0, the very same frame."""
+        """Return the frame with its faces restored; without faces, or at strength 0, return the same object."""
         shown = [face for face in item.faces if face.weight * self._config.strength > 0]
         if not shown:
             return item.frame
@@ -63,7 +63,7 @@ class Compositor:
 
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
-    """A crop that is many times finer than the frame, averaged down to twice as fine at least, and the map to it."""
+    """Average a crop down that is many times finer than the frame, to at least twice as fine; return it and its map."""
     side = crop.shape[0]
     small = working_side(side, to_crop)
     if small == side:
@@ -73,36 +73,34 @@ def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
 
 
 def _render(
-    picture: Float32, to_crop: Float64, box: Box, steps: tuple[int, int], border: int, *, smooth: bool
+    image: Float32, to_crop: Float64, box: Box, steps: tuple[int, int], border: int, *, smooth: bool
 ) -> Float32:
-    """A crop (or mask) where it belongs in a region, on the grid of a plane; float32 [rows, columns(, 3)].
+    """Draw a crop or mask into a region of a frame, on the grid of a plane; return float32 [rows, columns(, 3)].
 
     A crop finer than the grid is drawn at a whole multiple of it first and then averaged down, so that little aliases
-    and nothing is blurred twice. One much coarser is enlarged first, cubically, and then drawn bilinearly: on average
-    that is within 0.06 levels of drawing it cubically (a photograph of a face), in a third of the time.
+    and nothing is blurred twice. A much coarser crop is enlarged first, cubically, and then drawn bilinearly: as good
+    as drawing it cubically, and faster.
 
     Args:
-        picture: float32 [S, S] or [S, S, 3].
+        image: float32 [S, S] or [S, S, 3].
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
-        box: of frame pixels.
+        box: the region, in frame pixels.
         steps: frame pixels, across and down, to a sample of the plane.
-        border: OpenCV's rule for what is beyond the crop.
-        smooth: whether to interpolate cubically, else bilinearly, as players do with chroma.
+        border: OpenCV's border mode beyond the crop.
+        smooth: whether to interpolate cubically; else bilinearly, as players do with chroma.
     """
     size = (-(-box.width // steps[0]), -(-box.height // steps[1]))
     matrix = to_region(to_crop, box) @ resized_to_original((1, 1), steps)
     across, down = np.linalg.norm(matrix[:, :2], axis=0)
     if smooth and max(across, down) < 1 / 2:
-        side = picture.shape[0]
-        picture = np.asarray(cv2.resize(picture, (side * _ENLARGED, side * _ENLARGED), interpolation=cv2.INTER_CUBIC))
+        side = image.shape[0]
+        image = np.asarray(cv2.resize(image, (side * _ENLARGED, side * _ENLARGED), interpolation=cv2.INTER_CUBIC))
         matrix = resized_to_original((1, 1), (_ENLARGED, _ENLARGED))[:2] @ np.vstack([matrix, [0, 0, 1]])
         smooth = False
     whole = math.ceil if smooth else round
     many = (size[0] * max(1, whole(across)), size[1] * max(1, whole(down)))
     flags = (cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    drawn = cv2.warpAffine(
-        picture, (matrix @ resized_to_original(many, size))[:2], many, flags=flags, borderMode=border
-    )
+    drawn = cv2.warpAffine(image, (matrix @ resized_to_original(many, size))[:2], many, flags=flags, borderMode=border)
     if many != size:
         drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
     return np.asarray(drawn, dtype=np.float32)
@@ -114,7 +112,7 @@ def face_mask(size: int, feather: float) -> Float32:
 
     Args:
         size: side of the crop in pixels.
-        feather: 0..1, the outer share of the radius over which the mask falls (smoothstep).
+        feather: 0..1, the outer fraction of the radius over which the mask falls (smoothstep).
 
     Returns:
         float32 [size, size], 0..1, read-only; exactly 0 on the crop's border.

@@ -14,7 +14,7 @@ _MARGIN = 3
 """Frame pixels around the crop that interpolation and chroma upsampling may touch."""
 
 _FINER = 2.0
-"""Pixels of a crop to one of the frame, at least, where there are as many."""
+"""Minimum number of crop pixels per frame pixel when a crop is halved."""
 
 
 class FaceCropper:
@@ -28,7 +28,7 @@ class FaceCropper:
         self._crop_size = crop_size
 
     def __call__(self, item: FrameFaces[FaceTrack]) -> FrameFaces[AlignedFace]:
-        """Cut out every face; a track that lies wholly outside the picture gives no crop."""
+        """Cut out every face; a track that lies wholly outside the frame gives no crop."""
         display = frame_to_display(item.frame)
         faces = (self._align(item.frame, track, display) for track in item.faces)
         return FrameFaces(item.frame, tuple(face for face in faces if face), item.shot, item.detector_ran)
@@ -59,9 +59,9 @@ def crop_bounds(
     Args:
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
         crop_size: side of the crop in pixels.
-        frame: clips the box; it comes out empty when crop and picture do not meet.
+        frame: clips the box, which is empty when crop and frame do not overlap.
         margin: frame pixels to add on each side.
-        part: of the crop that is meant: left, top, right, bottom in sides of the crop.
+        part: the part of the crop to cover: left, top, right, bottom as fractions of the crop's side.
     """
     left, top, right, bottom = (edge * crop_size - 0.5 for edge in part)
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
@@ -88,7 +88,7 @@ def warp_crop(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
         crop_size: side of the crop in pixels.
 
     Returns:
-        uint8 [crop_size, crop_size, 3] RGB; beyond the picture's edge its mirror image, as in the training data.
+        uint8 [crop_size, crop_size, 3] RGB; beyond the frame's edge it is mirrored, as in the training data.
     """
     scale = scale_factor(to_crop)
     if scale < 1:
@@ -110,17 +110,17 @@ def _warped(region: UInt8, to_crop: Float64, crop_size: int) -> UInt8:
 
 
 def scale_factor(matrix: Float64) -> float:
-    """Output pixels per input pixel of an affine map: the root of its determinant."""
+    """Return the output pixels per input pixel of an affine map: the root of its determinant."""
     return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
 
 
 def working_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
-    """Side of a crop after halving it while it stays twice as fine as the frame, and not below `least` pixels.
+    """Halve the side of a crop while it stays twice as fine as the frame and not below `least` pixels.
 
     Args:
-        side: of the crop now, in pixels.
+        side: side of the crop before, in pixels.
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
-        least: pixels of the smallest side that is asked for.
+        least: smallest side to return, in pixels.
     """
     fine = scale_factor(to_crop)
     while side >= 2 * least and fine >= 2 * _FINER:
@@ -129,6 +129,6 @@ def working_side(side: int, to_crop: Float64, *, least: int = 1) -> int:
 
 
 def resized_to_original(resized: tuple[int, int], original: tuple[int, int]) -> Float64:
-    """Pixels of a resized picture -> pixels of the original, float64 [3, 3]; sizes are (width, height)."""
+    """Return the map float64 [3, 3] from pixels of a resized image to those of the original; sizes (width, height)."""
     ratio_x, ratio_y = original[0] / resized[0], original[1] / resized[1]
     return np.array([[ratio_x, 0, (ratio_x - 1) / 2], [0, ratio_y, (ratio_y - 1) / 2], [0, 0, 1]])

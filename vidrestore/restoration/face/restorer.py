@@ -1,12 +1,11 @@
-"""The restorer: aligned crops in, restored crops out, on whatever hardware there is.
+"""The restorer: from aligned crops to restored crops, on a CPU or a GPU.
 
 The result of a crop does not depend on the other crops of its batch, nor on how crops are grouped, down to the
-last bit: a film restored on one machine equals the film restored on many of the same kind. Convolution libraries
-choose other kernels for other batch sizes, which changes last bits (measured: on a CPU in bf16, one value in
-twenty), but not for other content or another place in the batch. So the network always runs on one batch shape,
-and what is missing from it is filled up. Two exceptions were found: fp32 on CUDA, where the last place of a batch has
-other last bits, and fp32 on a CPU with AMX, where they follow the number of threads; bf16, the default on both, keeps
-to the rule.
+last bit: a video restored on one node equals the video restored on many nodes of the same kind. Convolution libraries
+choose other kernels for other batch sizes, which changes last bits, but not for other content or another place in the
+batch. So the network always runs on one batch shape, and short batches are padded. Two exceptions were found: fp32 on
+CUDA, where the last place of a batch has other last bits, and fp32 on a CPU with AMX, where they follow the number of
+threads; bf16, the default on both, has neither.
 """
 
 import logging
@@ -31,7 +30,7 @@ Network = Callable[..., Tensor]
 """[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
 
 _LEAST_CPU_THREADS = 2
-"""oneDNN's kernels for one thread give other last bits than those for two, three or more, which agree."""
+"""Minimum number of CPU threads: oneDNN's kernels for one thread give other last bits than those for two or more."""
 _AMPERE = (8, 0)
 """The first compute capability with bf16 arithmetic."""
 
@@ -54,12 +53,12 @@ class FaceRestorer:
         path = zoo.resolve(self.config.model)
         check_weights_size(path)
         self.model_sha256 = zoo.sha256_of(path)
-        """Of the file of weights, in hexadecimal."""
+        """SHA-256 of the file of weights, in hexadecimal."""
         network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
         self.crop_size = network.config.out_size
         """S: the side of the crops, in pixels."""
         self.batch_size = self.config.batch_size_gpu if self.device.type == "cuda" else self.config.batch_size_cpu
-        """Crops a pass now: halved when the device ran out of memory."""
+        """Number of crops per pass at present: halved when the device ran out of memory."""
         self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
         if self.device.type == "cuda" and not self.config.compile:
@@ -83,11 +82,11 @@ class FaceRestorer:
         return self._run(self._network, crops, _to_uint8)
 
     def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
-        """The style codes of any number of crops, float32 [N, D] each; also a batch stage. Raises as restoring does."""
+        """Return the style codes of each crop, float32 [N, D]; also a batch stage; raises as `__call__`."""
         return self._run(self._codes, crops, lambda codes: codes.cpu().numpy())
 
     def restore_coded(self, coded: Sequence[StyledCrop], /) -> list[UInt8]:
-        """Restore crops with given style codes instead of their own; also a batch stage. Raises as restoring does."""
+        """Restore crops with given style codes instead of their own; also a batch stage; raises as `__call__`."""
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:
             raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
@@ -100,7 +99,7 @@ class FaceRestorer:
         finish: Callable[[Tensor], Result],
         codes: Sequence[Float32] = (),
     ) -> list[Result]:
-        """One result per crop, in passes of `batch_size`; each is finished where the network runs."""
+        """Return one result per crop, in passes of `batch_size`; `finish` converts the results of a pass."""
         for index, crop in enumerate(crops):
             self._check(index, crop)
         results: list[Result] = []
@@ -121,7 +120,7 @@ class FaceRestorer:
         return results
 
     def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor:
-        """float32 [n, ...] on the device for n crops, at most `batch_size`."""
+        """Return float32 [n, ...] on the device for n crops, at most `batch_size`."""
         batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
         for slot, crop in zip(batch, crops, strict=False):
             slot[:] = crop
@@ -131,7 +130,7 @@ class FaceRestorer:
         return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()[: len(crops)]
 
     def _filled(self, codes: Sequence[Float32]) -> Tensor:
-        """[batch_size, N, D] on the device."""
+        """Return style codes padded to [batch_size, N, D], on the device."""
         batch = np.zeros((self.batch_size, *self._code_shape), np.float32)
         batch[: len(codes)] = codes
         return torch.from_numpy(batch).to(self.device, self.dtype)
@@ -171,7 +170,7 @@ class FaceRestorer:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What the network computes in: auto is bf16 where the device has arithmetic for it."""
+    """Return the dtype of the network; auto is bf16 where the device has arithmetic for it, else float32."""
     if precision == "auto":
         if device.type == "cuda":
             fast = torch.cuda.get_device_capability(device) >= _AMPERE
@@ -182,7 +181,7 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU multiplies bf16 itself (AVX512-BF16, AMX, or Arm's BF16); emulation is slower than fp32."""
+    """Return whether this CPU multiplies bf16 (AVX512-BF16, AMX, or Arm's BF16); emulation is slower than fp32."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
@@ -192,7 +191,7 @@ def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def _to_uint8(images_B3HW: Tensor) -> UInt8:
-    """Float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3], rounded."""
+    """Convert float [B, 3, H, W] in [-1, 1] to uint8 [B, H, W, 3], rounded."""
     levels = (images_B3HW.clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
     array: UInt8 = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array

@@ -1,7 +1,7 @@
 """Which faces to restore, and how strongly: the largest few, and none that would be more a guess than a face.
 
-What is too small, turned too far or hardly a face to the detector fades back to the input: better a soft profile than
-a stranger's.
+A face that is too small, turned too far or uncertain to the detector fades back to the input: a blurred profile is
+better than a stranger's.
 """
 
 from dataclasses import replace
@@ -11,17 +11,18 @@ from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.types import AlignedFace, FaceTrack, FrameFaces, Restoration, UInt8
 
 FACE_WIDTH = 0.55
-"""Width of a face, ear to ear, in sides of its aligned square: 2.2 times the eye distance of the template."""
+"""Width of a face, ear to ear, as a fraction of its aligned square: 2.2 times the eye distance of the template."""
 _LEAST_CHANGE = 1 / 16
 """Slower fades would hold back more frames than any other stage."""
 _HOLD = 1.25
-"""A face that is being restored gives up its place only to one that is this much larger."""
+"""Hysteresis: a face that is restored yields its place only to a face larger by this factor, so that equals do not
+alternate."""
 
 
 class FaceSelector:
-    """Keeps the wanted tracks of each frame; remembers whom it chose, so that two equals do not take turns.
+    """Keeps the wanted tracks of each frame; remembers its choice, so that two equal faces do not alternate.
 
-    With an `limits` the limit may fall from one frame to the next; a face that loses its place then fades, by
+    With `limits` the limit may fall from one frame to the next; a face that loses its place then fades, by
     `max_weight_step` a frame.
     """
 
@@ -30,10 +31,10 @@ class FaceSelector:
         self._effort = limits
         self._chosen: frozenset[int] = frozenset()
         self._presence: dict[int, float] = {}
-        """Of the faces of the frame before, where there is an effort."""
+        """Presence of the faces of the previous frame by track id, where there are limits."""
 
     def push(self, item: FrameFaces[FaceTrack]) -> tuple[FrameFaces[FaceTrack]]:
-        """Drop the faces that are too small, turned too far, too unsure or too many."""
+        """Drop faces that are too small, turned too far or too uncertain, and those above the limit."""
         good = [track for track in item.faces if restore_weight(track, self._config) > 0]
         most = self._most(len(good))
         if most < len(good) or self._config.max_faces:
@@ -47,7 +48,7 @@ class FaceSelector:
         return (FrameFaces(item.frame, tuple(kept), item.shot, item.detector_ran),)
 
     def flush(self) -> tuple[()]:
-        """Nothing is held back."""
+        """Return nothing: no frame is held back."""
         return ()
 
     def _most(self, faces: int) -> int:
@@ -56,7 +57,7 @@ class FaceSelector:
         return most if limit is None else min(most, limit)
 
     def _fade(self, good: list[FaceTrack], kept: list[FaceTrack]) -> list[FaceTrack]:
-        """The faces that are kept, and those that were until now, a little less present than before."""
+        """Return the faces that are kept, and those that were kept until now with less presence than before."""
         places = {track.id for track in kept}
         left = {track.id: self._presence.get(track.id, 0.0) - self._config.max_weight_step for track in good}
         faces = [
@@ -72,23 +73,23 @@ class FaceSelector:
 
 
 def face_width(track: FaceTrack) -> float:
-    """Width of a face in display pixels."""
+    """Return the width of a face in display pixels."""
     return track.size * FACE_WIDTH
 
 
 def restore_weight(track: FaceTrack, config: SelectionConfig) -> float:
-    """0..1: how far a face is one to restore; the product of smoothsteps of its width, its yaw and its score."""
+    """Return how far a face should be restored, 0..1: the product of smoothsteps of its width, yaw and score."""
     width = _rise(face_width(track), config.min_face_px, config.min_face_px * config.full_strength_ratio)
     turned = _rise(-abs(track.yaw), -config.max_yaw, -config.full_yaw)
     return width * turned * _rise(track.score, config.min_score, config.full_score)
 
 
 def with_blend_weight(face: AlignedFace, crop: UInt8, config: SelectionConfig) -> Restoration:
-    """Join a crop with its restored form and the weight of it in the blend: presence times `share`."""
+    """Join a crop with its restored form and its weight in the blend: presence times `restore_weight`."""
     return Restoration(face, crop, face.track.presence * restore_weight(face.track, config))
 
 
 def _rise(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high` on, smooth between; a step where they are equal."""
+    """Return 0 up to `low`, 1 from `high` on, a smoothstep between; a step where the two are equal."""
     part = float(value > low) if high <= low else min(1.0, max(0.0, (value - low) / (high - low)))
     return part * part * (3 - 2 * part)

@@ -1,8 +1,8 @@
-"""What is in front of a face stays in front of it: where the face is not seen, the film stays as it is.
+"""Occlusion: where something covers a face, the video stays as it is.
 
-A small network (`model.visibility`) says for every crop of the film where the face itself is seen. Its answers are
-averaged along the film's motion, so that the border of a hand does not flicker, and become a share of the mask that
-faces are pasted with.
+A small network (`models.visibility`) predicts for every original crop where the face itself is seen. Its predictions
+are averaged along the video's motion, so that the border of a hand does not flicker, and become a factor of the mask
+with which faces are blended into the frame.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from vidrestore.types import Float32, FlowField, UInt8
 
 
 def visibility_to_alpha(answer: UInt8, config: OcclusionConfig) -> Float32:
-    """float32 [64, 64], 0..1: how much of the restored face to show, from what `FaceVisibility` says (0..255)."""
+    """Convert the visibility of a face (0..255, from `FaceVisibility`) to an alpha mask float32 [64, 64], 0..1."""
     levels = np.arange(256, dtype=np.float32) / 255
     part = np.clip((levels - config.hidden) / (config.seen - config.hidden), 0, 1)
     shares: Float32 = (part * part * (3 - 2 * part)).astype(np.float32)[answer]
@@ -24,11 +24,11 @@ def visibility_to_alpha(answer: UInt8, config: OcclusionConfig) -> Float32:
 
 
 def smooth_visibility(own: Float32, neighbours: Sequence[tuple[float, FlowField, Float32]]) -> Float32:
-    """Weighted mean float32 [m, m] of shares over frames, along the film's motion.
+    """Return the weighted mean, float32 [m, m], of alphas over frames, along the video's motion.
 
     Args:
-        own: float32 [m, m], 0..1, of the frame itself, whose weight is 1.
-        neighbours: nearness, path to the neighbour's crop, and its share. Equal shares stay as they are.
+        own: alpha in the frame itself, whose weight is 1; float32 [m, m], 0..1.
+        neighbours: temporal weight, path to the neighbour's crop, and its alpha. Equal alphas stay as they are.
     """
     side = own.shape[0]
     change, total = np.zeros_like(own), np.ones_like(own)

@@ -1,11 +1,11 @@
-"""One face from several frames: each pixel the mean of what the neighbouring frames show at the same point.
+"""Temporal blend: each pixel of a face becomes the weighted mean of the same point in neighbouring frames.
 
-The neighbours are warped onto the frame along the film's own motion (`restoration.flow`). How much a pixel of a
-neighbour counts is a product of four: how near the frame is in time; whether the path there and back closes; whether
-the film shows the same pattern in both, by more than its noise explains; and whether the averaged pictures look alike
-there at low frequencies. The last two keep apart what is not the same: an open and a closed eye, a lip and a tooth, a
-hand before a cheek. Both leave brightness out, so that a lamp that flickers does not stop the blend. Where nothing
-agrees, the frame's own pixels remain.
+The neighbours are warped onto the frame along the video's own motion (`restoration.temporal.flow`). The weight of a
+neighbour's pixel is the product of four factors: how near the frame is in time; whether the path there and back
+closes; whether the video's patterns in both differ by no more than its noise; and whether the averaged images agree
+there at low frequencies. The last two separate what is not the same: an open and a closed eye, a lip and a tooth, a
+hand in front of a cheek. Both leave brightness out, so that a lamp that flickers does not stop the blend. Where
+nothing agrees, the frame's own pixels remain.
 """
 
 from collections.abc import Iterable
@@ -21,38 +21,40 @@ from vidrestore.restoration.temporal.window import Neighbour
 from vidrestore.types import Float32, Float64, UInt8
 
 _PATTERN_SIGMAS = (0.8, 4.0)
-"""Grid pixels: the film's patterns between these two scales are compared; finer is noise, coarser is light."""
+"""Standard deviations in grid pixels of the band in which the video's patterns are compared: what is finer is noise,
+what is coarser is light."""
 _PATTERN_WINDOW = 7
-"""Side in grid pixels of the square over which their differences are averaged."""
+"""Side in grid pixels of the square over which differences of patterns are averaged."""
 _NOISE_FACTOR = 1.5
-"""Multiple of the crop's median difference that passes as the film's noise."""
+"""Multiple of the crop's median difference that counts as the video's noise."""
 _MOST_NOISE_LEVELS = 6.0
-"""Grey levels of that median, at most: more says that most of the crop shows something else."""
+"""Upper limit of that median in grey levels: a larger one means that most of the crop shows something else."""
 _LEAST_SIDE = 128
-"""Pixels of the smallest crop that is worked at."""
+"""Smallest side in pixels to which a crop is halved for work over time."""
 _LOOK_SIGMA = 1.0
-"""Grid pixels: restored faces are compared without what is finer, for that is what flickers."""
+"""Standard deviation in grid pixels of the blur before restored faces are compared: finer detail flickers."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlendView:
-    """One picture of a face in one frame, and what is compared with its neighbours."""
+    """An image of a face in one frame, and its features that are compared with those of its neighbours."""
 
-    picture: UInt8 = field(repr=False)
-    """uint8 [S, S, 3] RGB: what is averaged, the film's crop or the restored one."""
+    image: UInt8 = field(repr=False)
+    """uint8 [S, S, 3] RGB: the image to average, the original crop or the restored one."""
     low: Float32 = field(repr=False)
-    """float32 [32, 32, 3] RGB: its low frequencies."""
+    """float32 [32, 32, 3] RGB: low frequencies of the image."""
     structure: Float32 = field(repr=False)
-    """float32 [S, S, 3] RGB around 0: the picture without its low frequencies, which are light and colour."""
+    """float32 [S, S, 3] RGB around 0: the image without its low frequencies, which are light and colour."""
     traits: Float32 = field(repr=False)
-    """float32 [g, g, 4]: three planes of the picture, RGB around 0, without fine detail and light; and the pattern of
-    the film, grey levels around 0, without noise and light."""
+    """float32 [g, g, 4]: three planes of the image, RGB around 0, without fine detail and light; and the pattern of
+    the video, grey levels around 0, without noise and light."""
 
 
 def working(crop: UInt8, to_crop: Float64) -> UInt8:
-    """A crop as finely as it is worked at over time: halved while it is over four times as fine as the film, to 128.
+    """Return a crop at its size for work over time: halved while over four times as fine as the frame, down to 128.
 
-    It stays twice as fine as the film, or the film's noise would lie too near what was halved away to be averaged.
+    It stays twice as fine as the frame: otherwise the video's noise would lie too near the frequencies that halving
+    removes, and could not be averaged.
 
     Args:
         crop: uint8 [S, S, 3] RGB.
@@ -65,7 +67,7 @@ def working(crop: UInt8, to_crop: Float64) -> UInt8:
 
 
 def changed(crop: UInt8, before: UInt8, after: Float32) -> Float32:
-    """A crop float32 [S, S, 3] with what was changed of its `working` form; exactly `after` where that is the crop."""
+    """Apply the change of a crop's `working` form to the crop, float32 [S, S, 3]; `after` where sizes are equal."""
     if before.shape == crop.shape:
         return after
     side = crop.shape[0]
@@ -73,26 +75,26 @@ def changed(crop: UInt8, before: UInt8, after: Float32) -> Float32:
     return np.asarray(cv2.add(change, crop, dtype=cv2.CV_32F), dtype=np.float32)
 
 
-def view_of(picture: UInt8, film: UInt8) -> BlendView:
-    """Prepare a picture of a face: what is averaged and the crop of the film, both uint8 [S, S, 3] RGB."""
-    levels = grid_grey(film).astype(np.float32)
+def view_of(image: UInt8, original: UInt8) -> BlendView:
+    """Compute the features of a face from the image to average and the original crop, both uint8 [S, S, 3] RGB."""
+    levels = grid_grey(original).astype(np.float32)
     finer, coarser = (cv2.GaussianBlur(levels, (0, 0), sigma) for sigma in _PATTERN_SIGMAS)
-    low, grid = low_frequencies(picture), levels.shape
-    structure = np.asarray(cv2.subtract(picture, enlarge(low, picture.shape[0]), dtype=cv2.CV_32F), dtype=np.float32)
-    small = cv2.resize(picture, grid, interpolation=cv2.INTER_AREA)
+    low, grid = low_frequencies(image), levels.shape
+    structure = np.asarray(cv2.subtract(image, enlarge(low, image.shape[0]), dtype=cv2.CV_32F), dtype=np.float32)
+    small = cv2.resize(image, grid, interpolation=cv2.INTER_AREA)
     level = cv2.subtract(small, cv2.resize(low, grid, interpolation=cv2.INTER_LINEAR), dtype=cv2.CV_32F)
     look = cv2.GaussianBlur(level, (0, 0), _LOOK_SIGMA)
-    return BlendView(picture, low, structure, np.asarray(cv2.merge([look, finer - coarser]), dtype=np.float32))
+    return BlendView(image, low, structure, np.asarray(cv2.merge([look, finer - coarser]), dtype=np.float32))
 
 
 class Blender:
-    """Averages pictures of a face over frames; keeps its working memory, so one thread at a time may use it.
+    """Averages images of a face over frames; reuses its buffers, so one thread at a time may use it.
 
-    Fresh arrays of this size come from the system page by page, which costs several times the arithmetic.
+    New arrays of this size come from the system page by page, which costs several times the arithmetic.
 
     Args:
-        texture_tolerance: grey levels of the film by which patterns may differ beyond noise; there a weight is 1/e.
-        colour_tolerance: levels by which the pictures may differ at low frequencies; there a weight is 1/e.
+        texture_tolerance: grey levels by which patterns of the video may differ beyond noise; there a weight is 1/e.
+        colour_tolerance: levels by which the images may differ at low frequencies; there a weight is 1/e.
     """
 
     def __init__(self, *, texture_tolerance: float, colour_tolerance: float) -> None:
@@ -101,26 +103,26 @@ class Blender:
         self._buffers: dict[int, _Buffers] = {}
 
     def mean(self, own: BlendView, neighbours: Iterable[Neighbour[BlendView]]) -> Float32:
-        """Mean float32 [S, S, 3] RGB of a picture over frames, with the low frequencies of the frame itself.
+        """Return the mean image over frames, float32 [S, S, 3] RGB, with the low frequencies of the frame itself.
 
         Args:
             own: the face in this frame, whose weight is 1 everywhere.
             neighbours: the face in other frames, in an order that does not vary: sums of floats depend on it.
 
         Returns:
-            Exactly `own.picture` in pixels where the neighbours equal it or none counts; valid until the next call.
+            Exactly `own.image` in pixels where the neighbours equal it or have no weight; valid until the next call.
         """
-        room = self._room(own.picture.shape[0], own.traits.shape[0])
+        room = self._room(own.image.shape[0], own.traits.shape[0])
         room.change[:] = 0
         room.total[:] = 1
         for near in neighbours:
             self._add(own, near, room)
         np.divide(room.change, cv2.merge([room.total] * 3, room.weight_planes), out=room.change)
-        mean = cv2.add(room.change, own.picture, room.change, dtype=cv2.CV_32F)
+        mean = cv2.add(room.change, own.image, room.change, dtype=cv2.CV_32F)
         return np.asarray(mean, dtype=np.float32)
 
     def _add(self, own: BlendView, near: Neighbour[BlendView], room: "_Buffers") -> None:
-        side, moved = own.picture.shape[0], room.moved
+        side, moved = own.image.shape[0], room.moved
         weights = self._small_weights(own, near, room)
         cv2.resize(weights, (side, side), room.weights, interpolation=cv2.INTER_LINEAR)
         places = sampling_grid(near.path.shift, side, out=room.places)
@@ -130,7 +132,14 @@ class Blender:
         cv2.add(room.total, room.weights, room.total)
 
     def _small_weights(self, own: BlendView, near: Neighbour[BlendView], room: "_Buffers") -> Float32:
-        """float32 [g, g], 0..1: how much each pixel of a neighbour counts."""
+        """Return the weight of each pixel of a neighbour, float32 [g, g], 0..1.
+
+        It is exp(-(pattern^2 + colour^2)) times the flow's trust and the frame's temporal weight.
+        """
+        # 1. Warp the neighbour's traits onto this frame and take the absolute differences.
+        # 2. Pattern: average the difference over a window, subtract the noise (estimated by the median), scale.
+        # 3. Colour: take the largest difference of the three channels, scale.
+        # 4. Multiply by the flow's confidence and the frame's temporal weight.
         traits, look, pattern = room.traits, room.look, room.pattern
         places = sampling_grid(near.path.shift, own.traits.shape[0], out=room.grid_places)
         cv2.absdiff(warp(_sized(near.features.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
@@ -146,7 +155,7 @@ class Blender:
         look += pattern
         np.exp(np.negative(look, out=look), out=look)
         confidence = near.path.confidence
-        if confidence.shape != look.shape:  # a face that is worked at more coarsely than its motion is known
+        if confidence.shape != look.shape:  # the face was halved below the grid of its flow
             confidence = np.asarray(cv2.resize(confidence, look.shape, interpolation=cv2.INTER_AREA), dtype=np.float32)
         look *= confidence
         look *= np.float32(near.temporal_weight)
@@ -160,7 +169,7 @@ class Blender:
 
 @dataclass(frozen=True, slots=True)
 class _Buffers:
-    """Working memory for pictures of one size; a crop of 512 has three that it may be worked at."""
+    """Buffers for images of one size; a crop of 512 px has three possible sizes."""
 
     change: Float32
     moved: Float32
@@ -180,9 +189,9 @@ class _Buffers:
         return cls(*(np.empty(shape, np.float32) for shape in large + small))
 
 
-def _sized(picture: Float32, side: int) -> Float32:
-    """As fine as the frame's own picture: the face may have grown or shrunk past a bound of `working`."""
-    if picture.shape[0] == side:
-        return picture
-    way = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=way), dtype=np.float32)
+def _sized(image: Float32, side: int) -> Float32:
+    """Resize to the frame's own size: the face may have grown or shrunk past a bound of `working`."""
+    if image.shape[0] == side:
+        return image
+    way = cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (side, side), interpolation=way), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Fine detail, as strong after averaging as before.
+"""Gain of fine detail, which keeps it as strong after averaging as before.
 
-A mean over frames loses contrast at fine scales: points are met to a fraction of a pixel only, and bilinear warping is
-a blur. What remains of the fine band is therefore scaled up, locally, until its energy is that of the frame's own crop.
+A mean over frames loses contrast at fine scales: motion is known to a fraction of a pixel only, and bilinear warping
+blurs. The rest of the fine band is therefore amplified, locally, until its energy is that of the frame's own crop.
 """
 
 import cv2
@@ -10,16 +10,16 @@ import numpy as np
 from vidrestore.types import Float32
 
 _SIGMA = 1.5
-"""Crop pixels of a face of 256: what a Gaussian of this width takes away is fine detail."""
+"""Standard deviation, in pixels of a crop of 256, of the Gaussian that separates fine detail."""
 _KERNEL = (9, 9)
 _WINDOW = 9
-"""Side of the square, in cells, over which energies are compared ..."""
+"""Side of the square, in cells, over which energies are compared. Small squares would follow the noise."""
 _CELL = 4
-"""... and side of a cell in pixels. Small squares would follow the noise."""
+"""Side of a cell in pixels."""
 _KEPT = 0.97
-"""The share of the energy that is aimed at: flicker has some too."""
+"""Fraction of the energy to restore: some of it was flicker."""
 _FLOOR = 0.25
-"""Squared levels of energy below which there is no detail to speak of: half a rounding step."""
+"""Energy in squared levels below which there is no detail: half a rounding step, squared."""
 
 
 def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
@@ -27,7 +27,7 @@ def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
 
     With the band b = x - blur(x) of the mean x, the result is x + a b. Its band is b + a (b - blur(b)), and `a` solves
     the quadratic equation that makes its local energy that of `own`. Never takes detail away: 0 <= a < `most_gain`.
-    Equal pictures come out exactly equal.
+    Equal images come out exactly equal.
     """
     band = _band(mean)
     grey = _grey(band)
@@ -41,16 +41,16 @@ def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
     return raised
 
 
-def _band(picture: Float32) -> Float32:
-    return np.asarray(picture - cv2.GaussianBlur(picture, _KERNEL, _SIGMA), dtype=np.float32)
+def _band(image: Float32) -> Float32:
+    return np.asarray(image - cv2.GaussianBlur(image, _KERNEL, _SIGMA), dtype=np.float32)
 
 
-def _grey(picture: Float32) -> Float32:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+def _grey(image: Float32) -> Float32:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
 
 def _energy(first: Float32, second: Float32 | None) -> Float32:
-    """Local mean float32 [S / 4, S / 4] of the product of two pictures, or of the square of one."""
+    """Return the local mean, float32 [S / 4, S / 4], of the product of two images, or of the square of one."""
     product = first * (first if second is None else second)
     cells = max(1, product.shape[0] // _CELL)
     small = cv2.resize(product, (cells, cells), interpolation=cv2.INTER_AREA)

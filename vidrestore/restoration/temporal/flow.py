@@ -1,13 +1,13 @@
-"""Where the points of a face crop were, or will be, in the crop of another frame.
+"""Optical flow between the crops of a face in different frames.
 
-Motion is read from the crops of the film, never from the restored ones: a network's flicker looks like motion. In the
-space of aligned crops a face hardly moves, so a coarse and cheap flow does: dense inverse search (DIS, Kroeger et al.
-2016) at no more than 128 x 128 with four-pixel cells finds what the finest settings find (mean distance to the flow
-of the undamaged film 0.3 px of 256 for both). Only neighbouring frames are searched: longer paths are composed, which
-leaves less flicker than a search over two frames (measured: 24 % less than before against 20 %), and trusts a path by
-the product of its steps' trust. Crops of 24 px are the smallest that DIS takes.
+Motion is estimated from the original crops, never from the restored ones: a network's flicker looks like motion. In the
+space of aligned crops a face hardly moves, so a coarse and cheap flow suffices: dense inverse search (DIS, Kroeger et
+al. 2016) at no more than 128 x 128 with four-pixel cells is as accurate as the finest settings. Only neighbouring
+frames are searched: longer paths are composed, which leaves less flicker than a search over two frames, and the trust
+of a path is the product of the trust of its steps. Measurements: docs/benchmarks/parts.md. Crops of 24 px are the
+smallest that DIS takes.
 
-All here is on a grid of g x g pixels laid over the crop, see `types.FlowField`.
+All coordinates are on a grid of g x g pixels laid over the crop, see `types.FlowField`.
 """
 
 from functools import lru_cache
@@ -18,29 +18,29 @@ import numpy as np
 from vidrestore.types import Float32, FlowField, FlowPair, UInt8
 
 _LONGEST_SIDE = 128
-"""Side of the grid in pixels, at most: half a 256 px crop."""
+"""Largest side of the grid in pixels: half a 256 px crop."""
 _FINEST_SCALE = 2
-"""Flow cells of 4 x 4 grid pixels: finer ones follow the noise of the film, at ten times the cost."""
+"""Finest scale of DIS, with cells of 4 x 4 grid pixels: finer ones follow the noise of the video and cost far more."""
 _RETURN_PIXELS = 1.0
-"""Grid pixels by which a point that goes there and back may miss its start; trust falls to 1/e here."""
+"""Distance in grid pixels between a point and its image there and back at which trust falls to 1/e."""
 
 
 def grid_side(side: int) -> int:
-    """Side of the grid for crops of a side: half of it, at most 128."""
+    """Return the side of the grid for crops of a given side: half of it, at most 128."""
     return min(_LONGEST_SIDE, side // 2)
 
 
 def grid_grey(crop: UInt8) -> UInt8:
-    """Grey picture uint8 [g, g] of a crop uint8 [S, S, 3] RGB, averaged down; what flow is computed from."""
+    """Average a crop uint8 [S, S, 3] RGB down to the grey image uint8 [g, g] from which flow is computed."""
     side = grid_side(crop.shape[0])
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def link(earlier: UInt8, later: UInt8) -> FlowPair:
-    """Find the motion between two grey pictures uint8 [g, g] of neighbouring frames.
+    """Find the motion between two grey images uint8 [g, g] of neighbouring frames, in both directions.
 
-    Two equal pictures give exactly no motion, with trust 1. Trust falls where the way there and back does not end
+    Two equal images give exactly no motion, with trust 1. Trust falls where the path there and back does not end
     where it began: there something is hidden in one of the two.
     """
     dis = _dense_inverse_search()
@@ -51,17 +51,17 @@ def link(earlier: UInt8, later: UInt8) -> FlowPair:
 
 
 def compose(first: FlowField, second: FlowField) -> FlowField:
-    """Go along `first` and from there along `second`; a path that leaves the crop has trust 0."""
+    """Compose two flows, `first` and from there `second`; a path that leaves the crop has trust 0."""
     places = sampling_grid(first.shift)
     return FlowField(first.shift + warp(second.shift, places), first.confidence * warp(second.confidence, places))
 
 
 def sampling_grid(shift: Float32, side: int | None = None, *, out: Float32 | None = None) -> Float32:
-    """Where every pixel's point lies in the other crop.
+    """Return where every pixel's point lies in the other crop.
 
     Args:
         shift: float32 [g, g, 2], see `types.FlowField`.
-        side: of the square of pixels to answer for; the grid's own when not given.
+        side: side of the square of pixels to return; that of the grid when not given.
         out: float32 [side, side, 2] to write to.
 
     Returns:
@@ -74,16 +74,14 @@ def sampling_grid(shift: Float32, side: int | None = None, *, out: Float32 | Non
     return np.add(shift, _coordinates(side or grid), out=out)
 
 
-def warp(
-    picture: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT, out: Float32 | None = None
-) -> Float32:
-    """Draw a picture float32 [h, w] or [h, w, c] at places float32 [h, w, 2] of its own pixels, bilinearly.
+def warp(image: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT, out: Float32 | None = None) -> Float32:
+    """Sample an image float32 [h, w] or [h, w, c] at places float32 [h, w, 2] in its own pixels, bilinearly.
 
-    Beyond its border the picture counts as zero, unless `border` names another of OpenCV's rules. `out` takes the
-    result, where it is given.
+    Beyond its border the image counts as zero, unless `border` is another of OpenCV's border modes. The result is
+    written to `out` where that is given.
     """
     # OpenCV's stubs know only coordinates in two planes; an empty array for the second is not taken as none.
-    drawn = cv2.remap(picture, places, None, cv2.INTER_LINEAR, out, border)  # type: ignore[call-overload]
+    drawn = cv2.remap(image, places, None, cv2.INTER_LINEAR, out, border)  # type: ignore[call-overload]
     return np.asarray(drawn, dtype=np.float32)
 
 
@@ -97,14 +95,14 @@ def _trust(there: Float32, back: Float32) -> Float32:
 def _dense_inverse_search() -> cv2.DISOpticalFlow:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(_FINEST_SCALE)
-    # Cells hand their motion to neighbours only within a stripe, and there are as many stripes as threads.
+    # DIS propagates motion between cells only within a stripe, and makes as many stripes as there are threads.
     dis.setUseSpatialPropagation(False)
     return dis
 
 
 @lru_cache(maxsize=8)
 def _coordinates(side: int) -> Float32:
-    """float32 [side, side, 2] of (x, y), read-only."""
+    """Return the coordinates (x, y) of every pixel, float32 [side, side, 2], read-only."""
     rows, columns = np.indices((side, side), dtype=np.float32)
     places = np.dstack([columns, rows])
     places.setflags(write=False)

@@ -1,9 +1,9 @@
-"""Restoring a face in some frames only: what the network changed there is carried along the motion to those between.
+"""Propagation: a face is restored in some frames only, and the network's change is carried along its motion to others.
 
-The network is most of the work. What it adds to a face (detail that the film lost) moves with the face; what the film
-itself shows of the moment (where eyes and mouth are, the light) is taken from each frame. So a stream need not wait for
-the network either: a face that can be followed goes on with what is known of it until the answer comes, which then is
-moved to where the face has got to.
+The network is most of the work. What it adds to a face (detail that the video lost) moves with the face; what the video
+shows of the moment (the position of eyes and mouth, the light) is taken from each frame. So a stream need not wait for
+the network either: a face that can be followed keeps its last known change until the result arrives, which is then
+moved to where the face is by that time.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,46 +21,50 @@ from vidrestore.restoration.temporal.flow import compose, grid_grey, link, sampl
 from vidrestore.types import AlignedFace, Float32, FlowField, FrameFaces, Restoration, UInt8
 
 SubmitCrops = Callable[[Sequence[UInt8]], Future[Sequence[UInt8]]]
-"""Sends crops to the network, which answers in the order of the questions; a crop itself stands for no answer."""
+"""Sends crops to the network, which answers in the same order; the crop itself means that there is no result."""
 
 _LEAST_TRUST = 0.5
-"""Mean trust of the flow below which a face is restored anew, due or not."""
+"""Mean trust of the flow below which a face is restored again, whether it is due or not."""
 _MOST_CHANGE = 12.0
-"""Grey levels by which the film may differ, on average, from the frame before moved here; likewise."""
+"""Mean difference in grey levels from the warped previous frame above which a face is restored again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedResidual:
-    """What is known of a face in the frame before."""
+    """The last known change of a face, in the coordinates of the previous frame."""
 
     crop: UInt8
     correction: Float32
     """float32 [S, S, 3]: restored crop minus crop."""
     age: int
-    """Frames since the network saw it."""
+    """Number of frames since the one that the network saw."""
 
 
 @dataclass(slots=True)
 class _PendingRequest:
-    """A face that the network looks at, and how it has moved since."""
+    """A face that the network is working on, and its motion since."""
 
     crop: UInt8
     path: FlowField | None = None
-    """From the latest frame's crop to this one; None in the frame of the question."""
+    """Flow from the latest frame's crop to this one; None in the frame of the request."""
     age: int = 0
 
 
 class ResidualPropagator:
-    """A stage that restores each face every so many frames, as `limits` says at the moment, and carries between.
+    """A stage that restores each face in every n-th frame, n being `limits.restore_every`, and propagates in between.
 
-    Causal, and holds nothing back; remembers one crop and its correction for each face of the frame before, and of the
-    faces that the network is asked about. Which of several faces are due is spread over the frames, and no question is
-    about more of them than that leaves to a frame: a slow network is asked less often, not for more at a time. Only a
-    face that cannot be followed (it is new, or moved too far) is waited for, or all of them where `restore_every` is 1.
+    Causal, without latency. Keeps one crop and its correction for each face of the previous frame, and for each face
+    that the network is working on. The faces are spread over the frames, and no request holds more faces than their
+    share of one frame: a slow network gets fewer requests, not larger ones. The stage waits only for a face that cannot
+    be followed (it is new, or moved too far), or for all faces where `restore_every` is 1.
+
+    Each frame takes four steps: follow known faces by optical flow and warp their corrections; restore those that
+    cannot be followed, and wait; send a request for those that are due, without waiting; take in a finished request,
+    whose corrections are warped along the motion since.
 
     Args:
-        ask: the network.
-        config: weighs what is restored.
+        ask: sends crops to the network.
+        config: decides the weight of each restored face.
         limits: `restore_every`; with 1 every face of every frame goes through the network.
     """
 
@@ -70,14 +74,14 @@ class ResidualPropagator:
         self._effort = limits
         self._before: dict[int, _CachedResidual] = {}
         self._asked: tuple[Future[Sequence[UInt8]], dict[int, _PendingRequest | None]] | None = None
-        """The network's answer to come and, by track and in its order, what it is about; None where that was lost."""
+        """The pending result and its faces by track, in the same order; None for a face that was lost."""
         self._shot: int | None = None
         self._frames = 0
         self.carried = 0
-        """Faces that were shown with what the network made of an earlier frame."""
+        """Number of faces shown with a correction from an earlier frame."""
 
     def push(self, item: FrameFaces[AlignedFace]) -> tuple[FrameFaces[Restoration]]:
-        """Take the faces of the next frame; give them restored."""
+        """Take the faces of the next frame; return them restored."""
         if item.shot != self._shot or self._effort.restore_every <= 1:
             self._before, self._asked, self._shot = {}, None, item.shot
         faces = {face.track.id: face for face in item.faces}
@@ -95,7 +99,7 @@ class ResidualPropagator:
         return (FrameFaces(item.frame, restored, item.shot, item.detector_ran),)
 
     def flush(self) -> tuple[()]:
-        """Nothing is held back."""
+        """Return nothing: no frame is held back."""
         return ()
 
     def _is_due(self, track: int) -> bool:
@@ -103,7 +107,7 @@ class ResidualPropagator:
         return self._before[track].age + 1 >= 2 * every or (self._frames + track) % every == 0
 
     def _step(self, face: AlignedFace) -> FlowField | None:
-        """From this frame's crop to the one before; None where the face moved beyond what can be followed."""
+        """Return the flow from this frame's crop to the previous one; None where the face cannot be followed."""
         before = self._before.get(face.track.id)
         if before is None:
             return None
@@ -115,7 +119,7 @@ class ResidualPropagator:
         return motion
 
     def _follow(self, steps: dict[int, FlowField]) -> None:
-        """Keep the way back to each face that the network is asked about."""
+        """Extend the path back to each face that the network is working on."""
         questions = self._asked[1] if self._asked else {}
         for track, question in questions.items():
             if question is None or track not in steps:
@@ -129,7 +133,7 @@ class ResidualPropagator:
         return _CachedResidual(face.crop, _moved(before.correction, step), before.age + 1)
 
     def _begin(self, due: list[AlignedFace], *, of: int) -> None:
-        """Ask about those of the faces due that waited longest, without waiting, unless an answer is still to come."""
+        """Send a request for the due faces that waited longest, without waiting, unless a request is still pending."""
         if not due or self._asked is not None:
             return
         due.sort(key=lambda face: self._before[face.track.id].age, reverse=True)
@@ -138,7 +142,7 @@ class ResidualPropagator:
         self._asked = self._ask([face.crop for face in chosen]), questions
 
     def _restored(self, faces: list[AlignedFace]) -> dict[int, _CachedResidual]:
-        """Ask about faces, and wait."""
+        """Restore faces, and wait for the result."""
         if not faces:
             return {}
         answers = self._ask([face.crop for face in faces]).result()
@@ -146,7 +150,7 @@ class ResidualPropagator:
         return {face.track.id: _CachedResidual(face.crop, _difference(answer, face.crop), 0) for face, answer in pairs}
 
     def _answered(self, faces: dict[int, AlignedFace]) -> dict[int, _CachedResidual]:
-        """What the network has found out of these faces since it was asked, where they are now."""
+        """Return the finished corrections of these faces, moved to where the faces are now."""
         if self._asked is None or not self._asked[0].done():
             return {}
         answers, questions = self._asked[0].result(), self._asked[1]
@@ -170,7 +174,7 @@ def _difference(restored: UInt8, crop: UInt8) -> Float32:
 
 
 def _moved(correction: Float32, path: FlowField) -> Float32:
-    """A correction float32 [S, S, 3] at the other end of a path, as far as that is trusted."""
+    """Warp a correction float32 [S, S, 3] along a path, weighted by the trust of the path."""
     side = correction.shape[0]
     confidence = cv2.resize(path.confidence, (side, side), interpolation=cv2.INTER_LINEAR)
     moved: Float32 = warp(correction, sampling_grid(path.shift, side)) * confidence[..., None]

@@ -1,11 +1,11 @@
-"""The same restored face from frame to frame: no flicker that the film itself does not have.
+"""Stabilisation: restored faces do not flicker from frame to frame more than the video itself.
 
-    film crop ──> flow between neighbours ──┐
-    restored crop ──────────────────────────┴─> blend along the motion ──> fine detail ──> colour lock ──> crop
+    original crop ──> flow between neighbours ──┐
+    restored crop ──────────────────────────────┴─> temporal blend ──> fine detail ──> colour lock ──> crop
 
-A network turns the noise of the film into wrinkles that come and go. Crops of one track lie in one nearly still space,
-so what it found at the same point of the face in the frames around can be averaged; Lai et al. 2018 and Lei et al. 2020
-train networks for this, here a bounded window of frames does.
+A network turns the noise of the video into wrinkles that come and go. Crops of one track lie in one nearly still space,
+so results at the same point of the face in neighbouring frames can be averaged. Lai et al. 2018 and Lei et al. 2020
+train networks for this; here a bounded window of frames suffices.
 """
 
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ from vidrestore.types import Float32, Restoration
 
 
 class Stabilizer(FaceWindow[Restoration, "_View"]):
-    """Replaces each restored crop, and what is shown of it, by a stabilised one; all else of a face stays as it is.
+    """Replaces each restored crop and its visibility by stabilised ones; nothing else of a face changes.
 
     Support and latency are those of `FaceWindow`. Equal crops come out equal, and without colour lock unchanged.
     Memory: per face `past + future + 1` views of 1.5 MB each at 256 px, flow included.
 
     Args:
-        config: how much is done.
-        lag: most frames that may be held back, for live video; as many as `config.frames` when not given.
+        config: options of the stage.
+        lag: maximum number of frames held back, for live video; `config.frames` when not given.
     """
 
     def __init__(self, config: StabilizerConfig | None = None, *, lag: int | None = None) -> None:
@@ -40,19 +40,19 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
         super().__init__(frames=config.frames, lag=lag, active=config.blend or config.colour_lock > 0)
 
     def features(self, face: Restoration) -> "_View":
-        """What of a face its neighbours are compared with, and the colour that the film has and it has not."""
-        crop, film = (working(crop, face.face.to_crop) for crop in (face.crop, face.face.crop))
-        view = view_of(crop, film)
-        return _View(view, low_frequencies(film) - view.low, face.face.visibility)
+        """Return the features of the restored crop, and its difference in colour from the video."""
+        crop, original = (working(crop, face.face.to_crop) for crop in (face.crop, face.face.crop))
+        view = view_of(crop, original)
+        return _View(view, low_frequencies(original) - view.low, face.face.visibility)
 
     def combine(self, face: Restoration, own: "_View", neighbours: list[Neighbour["_View"]]) -> Restoration:
-        """Blend along the motion, raise the detail again, and lock the colours."""
+        """Blend along the motion, restore the energy of fine detail, and lock the colours."""
         config = self._config
         difference = steady_difference(
             own.difference, [(near.temporal_weight, near.features.difference) for near in neighbours]
         )
         change = np.float32(config.colour_lock) * difference
-        result = restored = own.blend.picture.astype(np.float32)
+        result = restored = own.blend.image.astype(np.float32)
         if config.blend:
             others = [Neighbour(near.temporal_weight, near.path, near.features.blend) for near in neighbours]
             result = self._blender.mean(own.blend, others)
@@ -61,7 +61,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
             change += own.difference - difference
         return replace(
             face,
-            crop=to_uint8(changed(face.crop, own.blend.picture, result + enlarge(change, result.shape[0]))),
+            crop=to_uint8(changed(face.crop, own.blend.image, result + enlarge(change, result.shape[0]))),
             face=replace(face.face, visibility=_steady_share(own, neighbours)),
         )
 
@@ -70,7 +70,7 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
 class _View:
     blend: BlendView
     difference: Float32
-    """float32 [32, 32, 3] RGB: the film's low frequencies less those of the restored crop."""
+    """float32 [32, 32, 3] RGB: low frequencies of the original crop less those of the restored crop."""
     visibility: Float32 | None
     """float32 [m, m], 0..1, see `AlignedFace`."""
 

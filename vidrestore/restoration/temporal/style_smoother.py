@@ -1,8 +1,8 @@
-"""Steady style codes: GFP-GAN's W+ codes of a face, averaged over the frames around.
+"""Smoothing of style codes: GFP-GAN's W+ codes of a face are averaged over neighbouring frames.
 
-The codes say who is drawn and in what light; expression and pose come from the spatial conditions, which stay those of
-each frame (Wang et al. 2021, section 3.2). So codes may be averaged where pictures may not. Offline the mean reaches to
-both sides, live into the past.
+The codes hold identity and light; expression and pose come from the spatial conditions, which stay those of each frame
+(Wang et al. 2021, section 3.2). So codes may be averaged where images may not. The window reaches to both sides
+offline, and into the past for live video.
 """
 
 from dataclasses import replace
@@ -24,12 +24,12 @@ class StyleSmoother(FaceWindow[AlignedFace, Float32]):
         super().__init__(frames=config.frames, lag=lag, active=config.frames > 0)
 
     def features(self, face: AlignedFace) -> Float32:
-        """Its own codes."""
+        """Return the face's own style codes."""
         assert face.codes is not None, "the engine encodes faces before it smooths their codes"  # noqa: S101
         return face.codes
 
     def combine(self, face: AlignedFace, own: Float32, neighbours: list[Neighbour[Float32]]) -> AlignedFace:
-        """Average."""
+        """Replace the codes by their weighted mean."""
         change = np.zeros_like(own)
         for near in neighbours:
             change += np.float32(near.temporal_weight) * (near.features - own)

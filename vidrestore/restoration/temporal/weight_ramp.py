@@ -1,8 +1,8 @@
-"""Faces come and go softly: the weight of a face in the picture never jumps.
+"""Gradual weights: the blend weight of a face never jumps from frame to frame.
 
-Whatever makes a face fade (it appears, is lost, turns away, grows small or unsure), it does so over time where frames
-are many, but a film of few frames a second has none to spare, and a detector may change its mind at once. Here the
-weights are held below a cone of a stated slope around each of them.
+A face fades when it appears, is lost, turns away, becomes small or uncertain. At a high frame rate that takes many
+frames, but a video of few frames a second has none to spare, and detections may change abruptly. Here the slope of the
+weights over time is limited.
 """
 
 import math
@@ -17,30 +17,29 @@ from vidrestore.types import FrameFaces, Restoration
 class WeightRamp:
     """A stage after which no weight changes by more than `max_weight_step` between two frames of a shot.
 
-    The weight of frame t is the least of w(t + k) + |k| * `max_weight_step` over the window, where an absent face
-    counts 0: the largest weights below the wanted ones that change so slowly. Where a shot begins or ends nothing
-    fades. Support: `1 / max_weight_step` frames, less one, to both sides. With a shorter `lag` a face that sinks
-    without warning stays
-    above what it should be, until it is down; only one that is gone without warning is gone.
+    The weight of frame t is the minimum of w(t + k) + |k| * `max_weight_step` over the window, where an absent face
+    has weight 0: the largest weights below the requested ones with that slope. Nothing fades where a shot begins or
+    ends. Support: `1 / max_weight_step` frames, less one, to both sides. With a shorter `lag` the weight of a face that
+    falls without warning stays too high until the ramp is down; a face that disappears without warning is gone at once.
 
     Args:
-        config: `max_weight_step`.
-        lag: most frames that may be held back, for live video; as many as the window wants when not given.
+        config: holds `max_weight_step`.
+        lag: maximum number of frames held back, for live video; the reach of the window when not given.
     """
 
     def __init__(self, config: SelectionConfig, *, lag: int | None = None) -> None:
         self._slope = config.max_weight_step
         self.past = math.ceil(1 / self._slope) - 1
-        """Frames before a frame that have a say in it."""
+        """Number of frames before a frame that influence it."""
         self.future = self.past if lag is None else min(self.past, lag)
-        """Frames after a frame that have a say in it, and that it waits for."""
+        """Number of frames after a frame that influence it, and for which it waits."""
         self._shot: int | None = None
         self._moments: deque[_FrameState] = deque()
         self._waiting = 0
         self._shown: dict[int, float] = {}
 
     def push(self, item: FrameFaces[Restoration], /) -> Iterator[FrameFaces[Restoration]]:
-        """Take the faces of the next frame; give the frames whose window is complete."""
+        """Take the faces of the next frame; yield the frames whose window is complete."""
         if item.shot != self._shot:
             yield from self.flush()
             self._shot = item.shot
@@ -50,7 +49,7 @@ class WeightRamp:
             yield self._emit()
 
     def flush(self) -> Iterator[FrameFaces[Restoration]]:
-        """Give the frames held back, and forget everything."""
+        """Yield the frames held back, and drop all state."""
         while self._waiting:
             yield self._emit()
         self._moments.clear()
@@ -68,7 +67,7 @@ class WeightRamp:
         return replace(item, faces=faces)
 
     def _weight(self, track: int, now: int) -> float:
-        """What is held is the window: `past` frames before `now`, and as many after as are waited for."""
+        """Return a track's weight at `now`; the held frames are the window: `past` before, up to `future` after."""
         highest = min(
             moment.weights.get(track, 0.0) + abs(place - now) * self._slope
             for place, moment in enumerate(self._moments)
@@ -82,4 +81,4 @@ class WeightRamp:
 class _FrameState:
     item: FrameFaces[Restoration]
     weights: dict[int, float]
-    """Wanted, by track."""
+    """Requested weight by track id."""

@@ -1,7 +1,7 @@
-"""The same face in the frames around: what every stage that works over time looks at.
+"""The window over time: a face in neighbouring frames, as every temporal stage sees it.
 
-A window reaches a stated number of frames back and ahead, within one shot and as long as the track goes on without a
-gap. Nothing else has a say in what leaves it, so that a film cut anywhere, with so many frames of lead-in and lead-out,
+A window reaches a given number of frames back and ahead, within one shot and as long as the track continues without a
+gap. Nothing else influences its results, so that a video split anywhere, with that many frames of lead-in and lead-out,
 gives the same faces.
 """
 
@@ -19,17 +19,17 @@ Face = TypeVar("Face", AlignedFace, Restoration)
 View = TypeVar("View")
 
 MOST_FRAMES = 16
-"""TemporalSupport of a window in frames, to each side."""
+"""Largest reach of a window in frames, to each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour(Generic[View]):
-    """The face in a frame near."""
+    """The face in a neighbouring frame."""
 
     temporal_weight: float
-    """Above 0, below 1: falls with the square of the distance in time (Epanechnikov's kernel)."""
+    """Weight above 0 and below 1 that falls with the square of the distance in time (Epanechnikov's kernel)."""
     path: FlowField
-    """From the frame's crop to this one's."""
+    """Flow from the frame's own crop to the neighbour's crop."""
     features: View
 
 
@@ -39,25 +39,25 @@ class _FrameState(Generic[View]):
 
     features: View
     grey: UInt8 | None
-    """uint8 [g, g]: the film's crop, where the flow is found here."""
+    """uint8 [g, g]: the original crop in grey, where the flow is computed by this stage; else None."""
     link: FlowPair | None
-    """To the frame before, if the track is there."""
+    """Flow to the previous frame, if the track is there."""
 
 
 class FaceWindow(ABC, Generic[Face, View]):
-    """A stage that gives each face a new form, from what it was in the frames around.
+    """A stage that replaces each face by a combination of itself and its neighbours in time.
 
-    Support: the form that comes out is a function of the same track's faces in the `past` frames before and the
+    Support: the result is a function of the same track's faces in the `past` frames before and the
     `future` frames after, as far as shot and track reach; bit for bit, wherever the stream began.
 
-    Latency: frame t leaves when frame t + `future` was pushed, a shot began, or the stream was flushed.
+    Latency: frame t is returned when frame t + `future` was pushed, a shot began, or the stream was flushed.
 
     Memory: `future` frames, and per face `past + future + 1` views.
 
     Args:
         frames: reach to each side.
-        lag: most frames that may be held back, for live video; as many as `frames` when not given.
-        active: if not, everything passes through at once, untouched.
+        lag: maximum number of frames held back, for live video; `frames` when not given.
+        active: if false, everything passes through at once, unchanged.
     """
 
     def __init__(self, *, frames: int, lag: int | None, active: bool = True) -> None:
@@ -65,9 +65,9 @@ class FaceWindow(ABC, Generic[Face, View]):
             raise ConfigError(f"the lag is {lag} frames; use 0 or more")
         self._frames = frames
         self.past = frames if active else 0
-        """Frames before a frame that have a say in it."""
+        """Number of frames before a frame that influence it."""
         self.future = self.past if lag is None else min(self.past, lag)
-        """Frames after a frame that have a say in it, and that it waits for."""
+        """Number of frames after a frame that influence it, and for which it waits."""
         self._active = active
         self._shot: int | None = None
         self._waiting: deque[FrameFaces[Face]] = deque()
@@ -75,14 +75,14 @@ class FaceWindow(ABC, Generic[Face, View]):
 
     @abstractmethod
     def features(self, face: Face) -> View:
-        """What of a face is kept as long as the window reaches."""
+        """Return what to keep of a face as long as the window reaches."""
 
     @abstractmethod
     def combine(self, face: Face, own: View, neighbours: list[Neighbour[View]]) -> Face:
-        """The new form of a face; the neighbours before it come first, the nearest first, then those after it."""
+        """Return the new face; the neighbours before it come first, the nearest first, then those after it."""
 
     def push(self, item: FrameFaces[Face], /) -> Iterator[FrameFaces[Face]]:
-        """Take the faces of the next frame; give the frames whose window is complete."""
+        """Take the faces of the next frame; yield the frames whose window is complete."""
         if item.shot != self._shot:
             yield from self.flush()
             self._shot = item.shot
@@ -95,7 +95,7 @@ class FaceWindow(ABC, Generic[Face, View]):
             yield self._emit()
 
     def flush(self) -> Iterator[FrameFaces[Face]]:
-        """Give the frames held back, and forget everything."""
+        """Yield the frames held back, and drop all state."""
         while self._waiting:
             yield self._emit()
         self._moments.clear()
@@ -107,7 +107,7 @@ class FaceWindow(ABC, Generic[Face, View]):
         return moments
 
     def _moment(self, face: Face, before: dict[int, _FrameState[View]]) -> _FrameState[View]:
-        """The flow that an earlier stage found is used again; `frames` of 0 needs none."""
+        """Compute features and flow of a face; reuse an earlier stage's flow, and compute none for `frames` of 0."""
         joint, crop, grey = aligned(face).link, aligned(face).crop, None
         earlier = before.get(track_of(face))
         if joint is None and self._frames:
@@ -133,7 +133,7 @@ class FaceWindow(ABC, Generic[Face, View]):
         return self.combine(linked(face, moment.link), moment.features, neighbours)
 
     def _neighbours(self, track: int, now: int, moments: Iterable[int]) -> Iterator[Neighbour[View]]:
-        """Follow a track from moment to moment, away from `now`, until the window or the track ends."""
+        """Follow a track from frame to frame, away from `now`, until the window or the track ends."""
         path: FlowField | None = None
         for moment in moments:
             if not 0 <= moment < len(self._moments) or track not in self._moments[moment]:
@@ -147,17 +147,17 @@ class FaceWindow(ABC, Generic[Face, View]):
 
 
 def aligned(face: AlignedFace | Restoration) -> AlignedFace:
-    """The aligned face that a face is or was restored from."""
+    """Return the aligned face of a face that is or is not yet restored."""
     return face.face if isinstance(face, Restoration) else face
 
 
 def track_of(face: AlignedFace | Restoration) -> int:
-    """The identity of a face."""
+    """Return the track id of a face."""
     return aligned(face).track.id
 
 
 def linked(face: Face, joint: FlowPair | None) -> Face:
-    """The same face with its flow to the frame before."""
+    """Return the same face with its flow to the previous frame."""
     if isinstance(face, Restoration):
         return replace(face, face=replace(face.face, link=joint))
     return replace(face, link=joint)

@@ -19,18 +19,19 @@ from vidrestore.runtime.ray.own_ray import QUIETLY, own_ray
 _ray: Any = ray
 _CONNECT_SECONDS = 5.0
 _ours = ExitStack()
-"""Ends the Ray that was started here."""
+"""Stack that ends the Ray started by this process."""
 atexit.register(_ours.close)
 
 
 def connect(address: str | None, *, least_cpus: int = 2) -> bool:
-    """Join the cluster at an address, or start Ray on this machine where there is none given.
+    """Join the cluster at an address, or start Ray on this host where none is given.
 
     The current folder of the whole process changes meanwhile: workers must not import from it.
 
     Args:
         address: `auto`, `HOST:PORT` or `ray://...`; None starts Ray here.
-        least_cpus: of a Ray of our own. A face worker and a segment worker must fit even on a machine with one core.
+        least_cpus: minimum CPUs of a Ray of our own. A face worker and a segment worker must fit even on a host with
+            one core.
 
     Returns:
         Whether Ray was started here, and is to be ended by `disconnect`.
@@ -57,19 +58,19 @@ def disconnect() -> None:
 
 @contextmanager
 def fake_cluster(cpus: int, gpus: int) -> Iterator[None]:
-    """Return a Ray of this machine that believes in so many CPUs, for measurements; nothing may be connected."""
+    """Run Ray on this host with a pretended number of CPUs and GPUs, for measurements; nothing may be connected."""
     with own_ray(num_cpus=cpus, num_gpus=gpus):
         yield
 
 
 def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401  Ray's references carry no type
-    """Wait for a result, and raise what the actor raised as what it was.
+    """Wait for a result; an error of the actor is raised with its own type.
 
-    It waits on a future of Python's: an interrupt in Ray's own waiting would surface as a SystemError.
+    It waits on a future of Python's: an interrupt while Ray itself waits would surface as a SystemError.
 
     Raises:
         VidrestoreError: as raised in the actor.
-        WorkerError: the actor died or could not be scheduled, or failed in a way nobody foresaw.
+        WorkerError: the actor died or could not be scheduled, or failed unexpectedly.
     """
     try:
         return reference.future().result(timeout=timeout)
@@ -90,12 +91,12 @@ def fetch(reference: Any, timeout: float | None = None) -> Any:  # noqa: ANN401 
 
 
 def is_worker_lost(error: VidrestoreError) -> bool:
-    """Whether what `fetch` raised means that the worker died or was lost."""
+    """Return whether an error of `fetch` means that the worker died or was lost."""
     return isinstance(error.__cause__, RayActorError)
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the stack that Ray puts below it."""
+    """Return the message of an error, without the stack that Ray puts below it."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
@@ -115,7 +116,7 @@ def _init(address: str | None, least_cpus: int) -> None:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Knock at HOST:PORT first: Ray itself tries for minutes."""
+    """Try to connect to HOST:PORT first: Ray itself tries for minutes."""
     host, separator, port = (address or "").rpartition(":")
     if separator and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()

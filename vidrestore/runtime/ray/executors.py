@@ -24,7 +24,7 @@ _ray: Any = ray
 
 
 def actor_models(workers: Sequence[Actor], info: ModelInfo, *, in_flight: int) -> InferenceModels:
-    """Return the models of a restoration, which inference workers hold."""
+    """Return executors of a restoration that call the networks of inference workers."""
     return InferenceModels(
         ActorExecutor[UInt8, tuple[Detection, ...]](workers, "detect", in_flight=in_flight),
         ActorExecutor[UInt8, UInt8](workers, "restore", in_flight=in_flight),

@@ -1,4 +1,4 @@
-"""The inference workers of a cluster: started, described and stopped for whoever asks them, videos or live streams."""
+"""The inference workers of a cluster: started, described and stopped, for videos and live streams."""
 
 import logging
 import math
@@ -23,14 +23,14 @@ Actor = Any
 _ray: Any = ray
 _log = logging.getLogger("vidrestore.runtime")
 _RETRY_SECONDS = 30.0
-"""After which a face worker is begun again where one was of no use."""
+"""Time after which a face worker is started again where one failed to start."""
 
 
 class InferencePool:
     """Inference workers, and Ray itself where it was started for them.
 
     Args:
-        config: of every stage.
+        config: options of every stage.
         ray_config: where they run, and how many.
         most: workers to start where `ray_config` leaves it open.
         face_worker: the class of the actors.
@@ -48,7 +48,7 @@ class InferencePool:
         self._most = most
         self._face_worker = face_worker
         self._asked: dict[Actor, tuple[Any, float]] = {}
-        """Of each worker a future of its answer, and since when it is awaited."""
+        """Future of each worker's answer, and the time since when it is awaited."""
         self._seconds: dict[Actor, float] = {}
         self._coming: list[tuple[Actor, Any]] = []
         self._retry_at = 0.0
@@ -80,13 +80,13 @@ class InferencePool:
             fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
 
     def reconcile(self) -> None:
-        """Look after workers on a cluster whose machines come and go; call it every few seconds, it does not wait.
+        """Start and replace workers on a cluster whose nodes come and go; call it every few seconds, it does not wait.
 
-        Where there is room for more of them, more are started. One that does not answer for `start_timeout_seconds` is
-        given up: its machine is gone and no other has room, and what waits for it fails.
+        Where there is room for more workers, more are started. One that does not answer for `start_timeout_seconds` is
+        given up: its node is gone and no other has room, and calls that wait for it fail.
 
         Raises:
-            WorkerError: not one has had a place for so long.
+            WorkerError: no worker has been placed for that long.
         """
         now = time.monotonic()
         silent = [worker for worker in self.workers if not self._answers(worker, now)]
@@ -108,21 +108,21 @@ class InferencePool:
 
     @property
     def size(self) -> int:
-        """Workers, those that are coming among them."""
+        """Number of workers, including those that are starting."""
         return len(self.workers) + len(self._coming)
 
     def silent_seconds(self) -> float:
-        """For how long the most silent worker has not answered: it is starting, or waits for room to be started."""
+        """Longest time for which a worker has not answered, since it is starting or waits for room to start."""
         now = time.monotonic()
         waits = [now - since for answer, since in self._asked.values() if answer is not None and not answer.done()]
         return max(waits, default=0.0)
 
     def network_seconds(self) -> float:
-        """For which all networks have run so far, as the workers last told; one that is started anew begins again."""
+        """Return the time for which all networks have run, as last reported; a restarted worker counts from zero."""
         return sum(self._seconds.values())
 
     def _admit_ready(self) -> None:
-        """Let those begin that came later and have loaded what the others hold."""
+        """Admit workers that started later and have loaded the same as the others."""
         for worker, told in list(self._coming):
             if not told.done():
                 continue
@@ -142,7 +142,7 @@ class InferencePool:
             self._asked[worker] = worker.network_seconds.remote().future(), now
         elif answer.done():
             if isinstance(answer.exception(), ActorDiedError):
-                return False  # for good: where it may be started anew, Ray says that it is unavailable
+                return False  # for good: while it may be restarted, Ray says that it is unavailable
             if answer.exception() is None:
                 self._seconds[worker] = max(answer.result(), self._seconds.get(worker, 0.0))
             self._asked[worker] = worker.network_seconds.remote().future(), now
@@ -180,7 +180,7 @@ class InferencePool:
         references = [worker.describe.remote() for worker in self.workers]
         descriptions: list[ModelInfo] = [fetch(reference) for reference in references]
         if len(set(descriptions)) > 1:
-            message = f"inference workers hold different models ({descriptions}); put the same file on every machine"
+            message = f"inference workers hold different models ({descriptions}); put the same file on every node"
             raise WorkerError(message)
         self._info = descriptions[0]
         return descriptions[0]

@@ -1,6 +1,6 @@
-"""A Ray of our own on this machine, in which nobody else has a part.
+"""A private Ray on this host.
 
-Its sockets and logs lie in a private folder, its ports are on the loopback interface, whoever connects must show a
+Its sockets and logs lie in a private folder, its ports are on the loopback interface, every connection must show a
 random token that only its processes have in their environment, and its workers import nothing from the user's current
 folder.
 """
@@ -29,7 +29,7 @@ _ray: Any = ray
 _core: Any = _raylet
 _constants: Any = ray_constants
 _LONGEST_SOCKET = 107
-"""Bytes of a Unix socket's path that Linux takes."""
+"""Largest length in bytes of a Unix socket's path on Linux."""
 _BELOW = len("/vidrestore-12345678/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 _FILES = (
     "AWS_CA_BUNDLE",
@@ -45,18 +45,18 @@ _FILES = (
 )
 """Variables that name files: workers, which run in another folder, need absolute paths."""
 _REMOVALS = 5
-"""Ray's processes end a moment after it says so, and write their last lines meanwhile."""
+"""Attempts to remove the folder: Ray's processes still write to it for a moment after they are said to have ended."""
 
 
 @contextmanager
 def own_ray(**options: Any) -> Iterator[None]:  # noqa: ANN401  of ray.init
-    """Run Ray on this machine for as long as the context lasts; the process must not be connected to any.
+    """Run Ray on this host for as long as the context lasts; the process must not be connected to any.
 
     The current folder of the whole process changes while Ray starts, for Ray hands it to the workers as the first place
     to import from.
 
     Args:
-        options: of `ray.init`.
+        options: options of `ray.init`.
 
     Raises:
         WorkerError: No folder for temporary files has a path short enough for sockets.
@@ -70,7 +70,7 @@ def own_ray(**options: Any) -> Iterator[None]:  # noqa: ANN401  of ray.init
         empty, sessions = folder / "empty", folder / "ray"
         empty.mkdir()
         with contextlib.chdir(empty), _loopback_only():
-            # "local": with no address Ray would join whatever cluster it finds on this machine.
+            # "local": with no address Ray would join any cluster that it finds on this host.
             _ray.init(address="local", include_dashboard=False, _temp_dir=str(sessions), **QUIETLY, **options)
         yield
 
@@ -116,7 +116,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _token_of_its_own() -> Iterator[None]:
-    """Ray reads mode and token once a process: what it keeps is dropped before and after."""
+    """Set a token for Ray, which reads mode and token once per process: its copy is dropped before and after."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         with _environment(token):

@@ -26,10 +26,10 @@ from vidrestore.runtime.streams import OnEvent, StreamSpec
 _ray: Any = ray
 _ANSWER_SECONDS = 5.0
 _PREVIEW_SECONDS = 1.0
-"""A preview that comes later is of no use, and holds one of the few threads that submit."""
+"""Time to wait for a preview: a later one is of no use, and blocks one of the few threads that submit."""
 _MOST_EVENTS = 200
 _MOST_WORKERS = 64
-"""Face workers that are started where the configuration leaves it open: one for each GPU."""
+"""Maximum number of face workers where the configuration leaves it open; one per GPU is started."""
 
 
 class StreamWorker:
@@ -56,7 +56,7 @@ class StreamWorker:
         )
 
     def run(self) -> None:
-        """Run until it ends."""
+        """Run the stream until it ends."""
         self._stream.run()
 
     def stop(self) -> None:
@@ -64,7 +64,7 @@ class StreamWorker:
         self._stream.stop()
 
     def status(self) -> tuple[StreamStatus, list[str]]:
-        """Return what it does, and what happened since the last call."""
+        """Return the status, and the events since the last call."""
         events = [self._events.popleft() for _ in range(len(self._events))]
         return self._stream.status(), events
 
@@ -96,7 +96,7 @@ class RayStream:
         return not self._ended
 
     def status(self) -> StreamStatus | None:
-        """Return what it does; None while its process is dead or does not answer."""
+        """Return the status; None while the process is dead or does not answer."""
         try:
             status, events = fetch(self._worker.status.remote(), timeout=_ANSWER_SECONDS)
         except WorkerError:
@@ -109,10 +109,10 @@ class RayStream:
     def preview(self) -> bytes | None:
         """Return the latest frame before and after, as JPEG."""
         try:
-            picture: bytes | None = fetch(self._worker.preview.remote(), timeout=_PREVIEW_SECONDS)
+            image: bytes | None = fetch(self._worker.preview.remote(), timeout=_PREVIEW_SECONDS)
         except WorkerError:
             return None
-        return picture
+        return image
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -127,7 +127,7 @@ class RayStream:
         return finished
 
     def kill(self) -> None:
-        """End its process."""
+        """Kill the process of the stream."""
         _ray.kill(self._worker)
 
 
@@ -135,9 +135,9 @@ class RayStreamRunner:
     """Runs streams on Ray actors; use as a context manager, which stops what it started.
 
     Args:
-        config: of the face workers that all streams share.
+        config: options of the face workers that all streams share.
         ray_config: where the actors run.
-        on_event: told of every change of every stream.
+        on_event: called with every change of every stream.
 
     Raises:
         WorkerError: no cluster at the address, or no room in it.
@@ -181,10 +181,10 @@ class RayStreamRunner:
         deadline = time.monotonic() + _ANSWER_SECONDS  # for all of them: several may be gone
         for reference in asked:
             try:
-                told = fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
+                answer = fetch(reference, timeout=max(0.1, deadline - time.monotonic()))
             except WorkerError:
-                continue  # it is being started anew, and counts from zero
-            for work, (calls, items) in told.items():
+                continue  # it is being restarted, and counts from zero
+            for work, (calls, items) in answer.items():
                 before = found.get(work, (0, 0))
                 found[work] = (before[0] + calls, before[1] + items)
         return found

@@ -37,7 +37,7 @@ _STORAGE = "ray"
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What every worker is told; paths are absolute, for Ray Train changes the working directory."""
+    """Configuration of every worker; paths are absolute, since Ray Train changes the working directory."""
 
     config: TrainingConfig
     faces: Path
@@ -68,7 +68,7 @@ def train_on_ray(
 
     The workers share each batch, and average gradients over NCCL on GPUs and gloo on CPUs. All hosts must see `faces`,
     `folder` and the other files under the same paths: a shared file system. Worker 0 alone writes to `folder`, and
-    the others wait while it evaluates. When a worker dies, Ray starts the group anew from the last checkpoint.
+    the others wait while it evaluates. When a worker dies, Ray restarts the group from the last checkpoint.
 
     Args:
         config: The training; `batch` is that of all workers together.
@@ -77,11 +77,11 @@ def train_on_ray(
         what: Which of the two networks.
         workers: Processes.
         gpus_per_worker: None means one where the cluster has any, otherwise none.
-        address: Of a running cluster (`auto`, `HOST:PORT`); None starts Ray here and stops it afterwards.
-        prior: As of `train_restorer`.
-        start: As of `train_restorer` and `train_prior`.
-        retries: How often the group is begun anew after a worker died. What the job itself raises is not retried.
-        on_log: Hears of every line of the log, a moment after it was written.
+        address: Address of a running cluster (`auto`, `HOST:PORT`); None starts Ray here and stops it afterwards.
+        prior: As in `train_restorer`.
+        start: As in `train_restorer` and `train_prior`.
+        retries: How often the group is restarted after a worker died. Errors of the job itself are not retried.
+        on_log: Called with every line of the log, a moment after it was written.
 
     Returns:
         The weights, in `folder`.
@@ -143,23 +143,23 @@ def _with_absolute_files(config: TrainingConfig) -> TrainingConfig:
 def _gpus_of_each(wanted: float | None, workers: int, *, started_here: bool) -> float:
     there = float(_ray.cluster_resources().get("GPU", 0))
     share = float(min(1, there)) if wanted is None else float(wanted)
-    if started_here and share * workers > there:  # a cluster may grow, this machine will not
+    if started_here and share * workers > there:  # a cluster may grow, this host will not
         raise WorkerError(
-            f"{workers} workers with {share:g} GPUs each want more than the {there:g} of this machine; "
+            f"{workers} workers with {share:g} GPUs each want more than the {there:g} of this host; "
             "give fewer workers, or the address of a cluster"
         )
     return share
 
 
 def _watch(job: _Job, on_log: OnLog | None) -> Path:
-    """Wait for the end, and pass on what the log says meanwhile."""
+    """Wait for the end, and pass on new lines of the log meanwhile."""
     log = _Log(job.folder / "metrics.jsonl")
     finished = _ray.remote(_drive).options(num_cpus=0, max_retries=0).remote(job)
     try:
         done = finished.future()
         while not wait([done], timeout=_POLL_SECONDS).done:
-            log.tell_news(on_log)
-        log.tell_news(on_log)
+            log.report_new_lines(on_log)
+        log.report_new_lines(on_log)
         return Path(fetch(finished))
     except BaseException:
         _ray.cancel(finished, force=True)  # the group belongs to the task and ends with it
@@ -167,20 +167,20 @@ def _watch(job: _Job, on_log: OnLog | None) -> Path:
 
 
 class _Log:
-    """The lines that worker 0 adds to its log; those of steps done again after a restart are told once."""
+    """The lines that worker 0 adds to its log; those of steps repeated after a restart are passed on once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file, self._offset = -1, 0
-        self._told = (-1, False)
-        self.tell_news(None)
+        self._reported = (-1, False)
+        self.report_new_lines(None)
 
-    def tell_news(self, on_log: OnLog | None) -> None:
-        """Pass on whole lines that were not told yet."""
+    def report_new_lines(self, on_log: OnLog | None) -> None:
+        """Pass on whole lines that were not passed on yet."""
         try:
             with self._path.open("rb") as file:
                 if (number := os.fstat(file.fileno()).st_ino) != self._file:
-                    self._file, self._offset = number, 0  # a run that resumes writes the file anew
+                    self._file, self._offset = number, 0  # a run that resumes writes a new file
                 file.seek(self._offset)
                 news = file.read()
         except FileNotFoundError:
@@ -191,14 +191,14 @@ class _Log:
             values: dict[str, float] = json.loads(line)
             step = int(values.pop("step"))
             mark = (step, any(name.startswith("evaluation/") for name in values))
-            if mark > self._told:
-                self._told = mark
+            if mark > self._reported:
+                self._reported = mark
                 if on_log is not None:
                     on_log(step, values)
 
 
 def _drive(job: _Job) -> str:
-    """Ray Train's driver, in a task."""
+    """Run Ray Train's driver, in a task."""
     trainer = TorchTrainer(
         _work,
         train_loop_config={"job": job},
@@ -222,10 +222,10 @@ def _drive(job: _Job) -> str:
 
 
 class _StopAtOwnErrors(UserCallback):
-    """Ends the run at an error of ours: it would only come again. What is left to retry is a worker that died."""
+    """Callback that ends the run at an error of the job, which would recur; only lost workers are retried."""
 
     def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
-        """Raise the first worker's; Ray Train does not retry what a callback raises."""
+        """Raise the error of the first worker; Ray Train does not retry what a callback raises."""
         del run_context
         for _, error in sorted(worker_exceptions.items()):
             if isinstance(error, VidrestoreError):
@@ -243,9 +243,9 @@ def _translated(error: BaseException) -> VidrestoreError:
     return WorkerError(f"Ray could not run the training: {first_line(error)}")
 
 
-def _work(told: dict[str, _Job]) -> str:
-    """One worker of the group: its share of the job."""
-    job = told["job"]
+def _work(settings: dict[str, _Job]) -> str:
+    """Run one worker's share of the job."""
+    job = settings["job"]
     context = ray.train.get_context()
     _check_shared(job)
     # Ray hides no GPU from a worker that wants none, and gives each one thread.

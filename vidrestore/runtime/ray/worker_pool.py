@@ -19,13 +19,13 @@ _ray: Any = ray
 _COUNT_SECONDS = 2.0
 _IDLE_SECONDS = 20.0
 _PATIENCE_SECONDS = 15.0
-"""For which an inference worker may not answer before workers make room for it: starting takes some seconds."""
+"""Time without an answer of an inference worker after which workers make room for it: starting takes seconds."""
 _MAX_ANNOUNCED = 4096
 _MAX_INFERENCE_WORKERS = 1 << 16
 
 
 class _Autoscaler:
-    """Tells the cluster's autoscaler how many workers could be used; there is one on clusters that we join only."""
+    """Requests workers from the autoscaler of the cluster; only clusters that we join have one."""
 
     def __init__(self, ray_config: RayConfig, *, most: int) -> None:
         self._ray = ray_config
@@ -47,13 +47,13 @@ class _Autoscaler:
 class RayWorkerPool:
     """Workers on Ray; use as a context manager, which stops what it started.
 
-    As many as the cluster has room for beside the inference workers; an autoscaler is told how many could be used. Idle
-    workers are stopped, so that it can take nodes away. No worker waits for room as an actor of Ray: it would take the
-    place of an inference worker that died, and then wait for its answers. Where an inference worker finds no room
-    because a node is gone, workers give up theirs.
+    As many as the cluster has room for next to the inference workers; the number that could be used is reported to an
+    autoscaler. Idle workers are stopped, so that it can remove nodes. No worker waits for room as an actor of Ray: it
+    would take the place of an inference worker that died, and then wait for its answers. Where an inference worker
+    finds no room because a node is gone, workers give up theirs.
 
     Args:
-        config: of the inference workers, which all videos share.
+        config: options of the inference workers, which all videos share.
         ray_config: where the actors run.
         most: workers at most; 0 means as many as there is room for.
         stall_seconds: time without a frame after which a worker is taken for dead.
@@ -83,7 +83,7 @@ class RayWorkerPool:
         self._room = 1
         self._preempted_at = 0.0
         self._worker_cap = 0
-        """Workers that may be there while an inference worker finds no room; 0: all."""
+        """Maximum number of workers while an inference worker finds no room; 0: no limit."""
         try:
             self.reconcile(1)
             self._info = self._inference.describe()
@@ -94,12 +94,12 @@ class RayWorkerPool:
 
     @property
     def model_sha256(self) -> str:
-        """Of the weights in use."""
+        """SHA-256 of the weights in use."""
         return self._info.model_sha256
 
     @property
     def capacity(self) -> int:
-        """Workers that there is room for."""
+        """Number of workers that there is room for."""
         return self._room
 
     def idle_workers(self) -> list[WorkerRef]:
@@ -125,7 +125,7 @@ class RayWorkerPool:
         return {worker.task_id: worker.progress for worker in self._workers if worker.task_id is not None}
 
     def reconcile(self, pending: int) -> None:
-        """Start workers where there is room, stop idle ones, look after the inference workers."""
+        """Start workers where there is room, stop idle ones, and reconcile the inference workers."""
         now = time.monotonic()
         self._workers.check_heartbeats(now)
         if now - self._counted > _COUNT_SECONDS:
@@ -157,7 +157,7 @@ class RayWorkerPool:
         self._room = min(self._room, self._worker_cap)
 
     def _count_room(self) -> int:
-        """Count the workers that fit beside the inference workers."""
+        """Count the workers that fit next to the inference workers."""
         if self._most:
             return self._most
         cpus = float(_ray.cluster_resources().get("CPU", 0))

@@ -1,4 +1,4 @@
-"""The segment workers of a cluster: started, stopped, watched and reaped. Which are needed is decided above."""
+"""The segment workers of a cluster: started, stopped, watched and reaped. The worker pool decides how many."""
 
 import logging
 import socket
@@ -23,14 +23,14 @@ _ray: Any = ray
 _log = logging.getLogger("vidrestore.runtime")
 _PROGRESS_SECONDS = 1.0
 _START_FACTOR = 8
-"""Times as long as between two frames it may take until the first, and what reports no frames."""
+"""Factor on `stall_seconds` until the first frame, and for tasks that report no frames."""
 _RETRY_SECONDS = 30.0
-"""After which another worker is started where one failed to: a node without the package stays without it."""
+"""Time after which a worker is started where one failed to: a node without the package stays without it."""
 _NODE_DIGITS = 8
 
 
 class TaskWorker:
-    """Runs tasks; a second thread tells how far it is."""
+    """Runs tasks; a second thread answers questions about progress."""
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)
@@ -38,7 +38,7 @@ class TaskWorker:
         self._progress = Progress()
 
     def node(self) -> str:
-        """Return where it runs."""
+        """Return the node that it runs on."""
         return f"{socket.gethostname()}/{_ray.get_runtime_context().get_node_id()[:_NODE_DIGITS]}"
 
     def run(self, task: Task, inference_workers: list[Actor], info: ModelInfo, in_flight: int) -> tuple[Any, float]:
@@ -49,7 +49,7 @@ class TaskWorker:
         return result, time.perf_counter() - started
 
     def progress(self) -> Progress:
-        """Return how far the task is."""
+        """Return the progress of the task."""
         return self._progress
 
     def _note(self, progress: Progress) -> None:
@@ -63,22 +63,22 @@ class Worker:
     actor: Actor
     number: int
     arrival: Any
-    """A future of its node's name."""
+    """Future of the name of its node."""
     node: str = ""
-    """Empty until it is placed."""
+    """Name of its node, empty until it is placed."""
     task_id: int | None = None
     task: Task | None = None
     reference: Any = None
-    """Of the task's result."""
+    """Reference of the task's result."""
     result: Any = None
-    """One future of the reference: each new one would leave a callback behind."""
+    """Future of the reference, made once: each new one would leave a callback behind."""
     since: float = field(default_factory=time.monotonic)
-    """When its task, or its idleness, began."""
+    """Time when its task, or its idleness, began."""
     asked: Any = None
-    """A future of its progress."""
+    """Future of its progress."""
     progress: Progress = field(default_factory=Progress)
     moved: float = 0.0
-    """When its progress last changed."""
+    """Time when its progress last changed."""
     preempted: bool = False
     """Whether it was stopped to make room."""
 
@@ -115,7 +115,7 @@ class WorkerSet:
 
     @property
     def busy(self) -> int:
-        """Workers that run a task."""
+        """Number of workers that run a task."""
         return sum(worker.task_id is not None for worker in self._workers.values())
 
     def may_start(self, now: float) -> bool:
@@ -156,7 +156,7 @@ class WorkerSet:
         worker.progress, worker.asked = Progress(), None
 
     def collect(self, worker: Worker) -> Event:
-        """Take in what became of a worker's task; a worker that died is forgotten."""
+        """Return the outcome of a worker's task; a worker that died is forgotten."""
         task_id, node, began = worker.task_id, worker.node, worker.since
         assert task_id is not None, "it ran a task"  # noqa: S101
         worker.task_id, reference, worker.reference, worker.result = None, worker.reference, None, None
@@ -174,13 +174,13 @@ class WorkerSet:
         """Whether it lives: a task may also fail because an inference worker died."""
         try:
             _ray.get(worker.actor.progress.remote(), timeout=5)
-        except Exception:  # noqa: BLE001  whatever it is, there is no answer
+        except Exception:  # noqa: BLE001  any error means that there is no answer
             _ray.kill(worker.actor)
             return False
         return True
 
     def check_heartbeats(self, now: float) -> None:
-        """Collect what the workers report of their progress, and ask again; whoever stalls is killed."""
+        """Collect what the workers report of their progress, and ask again; kill workers that stall."""
         for worker in self._workers.values():
             if worker.task_id is None:
                 continue
