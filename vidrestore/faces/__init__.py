@@ -1,1 +1,1 @@
-"""Faces found, followed and turned upright."""
+"""Detection, tracking and alignment of faces."""

@@ -14,7 +14,7 @@ NetworkName = Literal["retinaface-mobile0.25", "retinaface-resnet50"]
 
 @dataclass(frozen=True, slots=True)
 class DetectorConfig(Options):
-    """The face detector, and what counts as a face."""
+    """The face detector and its thresholds."""
 
     name: Annotated[
         NetworkName,
@@ -120,7 +120,7 @@ class MotionConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class AssociationConfig(Options):
-    """When two detections may show the same face."""
+    """Limits within which two detections may show the same face."""
 
     gate: Annotated[
         float, Field(gt=0, lt=1, description="Fraction of true matches that the Mahalanobis gate lets through.")
@@ -144,7 +144,7 @@ class AssociationConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig(Options):
-    """When a face is believed, how long it is held, and how far the smoother sees."""
+    """Tracking: confirmation of faces, times that they are held, and the window of the smoother."""
 
     lookahead_seconds: Annotated[
         float,

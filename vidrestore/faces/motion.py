@@ -59,7 +59,7 @@ def observe(detection: Detection, *, seconds: float, ordinal: int, config: Motio
 
 
 class MotionFilter:
-    """The causal filter of one face: predicts where to look for it next."""
+    """The causal filter of one face, which predicts where it is next."""
 
     def __init__(self, first: Observation, config: MotionConfig) -> None:
         self._config = config

@@ -1,1 +1,1 @@
-"""The model server: networks loaded once, that answer the batches of many callers, in this process or another."""
+"""The model server: networks that are loaded once and serve batches of many callers, in this or another process."""

@@ -1,7 +1,7 @@
 """Encoder options that a manifest may set: those that change the frames of one video, and nothing else.
 
 Encoders write files, too: statistics for a second pass, logs, tables. A manifest comes with the videos, and often from
-whoever sent them.
+the people who sent them.
 """
 
 import re

@@ -342,10 +342,10 @@ def _below_restore(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size(path: str) -> int:
-    told = storage.local_status(path)
-    if not stat.S_ISREG(told.st_mode):
+    status = storage.local_status(path)
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is a folder, a pipe or a device; name a file")
-    return told.st_size
+    return status.st_size
 
 
 def _distinct(videos: list[InputVideo]) -> list[InputVideo]:

@@ -74,7 +74,7 @@ class SegmentDoneRow:
     frames: int
     """Written."""
     read: dict[str, int]
-    """What became of the source's packets and frames: counts by name; a name that is not known is ignored."""
+    """Counts of the source's packets and frames by name; an unknown name is ignored."""
     read_error: str | None
     counts: dict[str, int]
     stage_seconds: dict[str, float]

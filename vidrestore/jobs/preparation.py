@@ -67,8 +67,8 @@ def journal_notes(path: Path, journal: Journal, impossible: int) -> tuple[str, .
     if journal.foreign:
         notes.append(
             f"{journal.foreign} lines of the journal {path} are not signed with your key for this folder and were not "
-            "believed: somebody else, another machine or an earlier version wrote them, or the folder was moved; they "
-            "stay in the journal and count again with their key, or in their place; machines share a key through "
+            "believed: somebody else, another host or an earlier version wrote them, or the folder was moved; they "
+            "stay in the journal and count again with their key, or in their place; hosts share a key through "
             f"{KEY_VARIABLE}"
         )
     if journal.repaired:
@@ -97,8 +97,8 @@ def check_destinations(
         out: the output folder.
         overwrite: whether any file may be replaced.
         notes: what of the journal was not believed, which may be why.
-        is_noted: whether the journal notes what is given up; not where its own lines were not believed, for whoever
-            runs the job with the right key.
+        is_noted: whether the journal notes what is given up; not where its own lines were not believed, for a later
+            run with the right key.
     """
     for video in videos:
         if video.state is VideoState.FAILED:

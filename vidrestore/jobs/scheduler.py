@@ -1,4 +1,4 @@
-"""Which task is next, and what a failure means: the rules of a job, without a clock, a cluster or a disk."""
+"""Scheduling rules of a job: the next task, and the meaning of a failure; without a clock, a cluster or a disk."""
 
 import heapq
 from collections import defaultdict

@@ -42,8 +42,8 @@ class Signer:
 
     def sign(self, body: bytes) -> bytes:
         """Return the signature of a line, in hexadecimal."""
-        told = b"vidrestore job journal 2\n" + os.fsencode(self.job) + b"\n" + body
-        return hmac.new(self.key, told, hashlib.sha256).hexdigest()[:_DIGITS].encode()
+        signed = b"vidrestore job journal 2\n" + os.fsencode(self.job) + b"\n" + body
+        return hmac.new(self.key, signed, hashlib.sha256).hexdigest()[:_DIGITS].encode()
 
     def accepts(self, body: bytes, signature: bytes) -> bool:
         """Return whether a signature is of this job and this key."""

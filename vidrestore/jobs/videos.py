@@ -206,7 +206,7 @@ class VideoStates:
         video.counted = now
 
     def begun(self) -> bool:
-        """Whether any video is in progress."""
+        """Return whether any video is in progress."""
         return any(self.counts[state] for state in VideoState if state not in {VideoState.DONE, VideoState.FAILED})
 
 

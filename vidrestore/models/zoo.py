@@ -143,7 +143,7 @@ def resolve(name_or_path: str | Path, *, on_progress: Progress | None = None) ->
 
 
 def is_path(text: str) -> bool:
-    """Whether text means a file of weights rather than a name of the zoo: it has a slash or an extension."""
+    """Return whether text means a file of weights rather than a name of the zoo: it has a slash or an extension."""
     if any(entry.name == text for entry in entries()):
         return False
     return os.sep in text or _EXTENSION.fullmatch(Path(text).suffix) is not None

@@ -1,1 +1,1 @@
-"""Restoring aligned faces and putting them back."""
+"""Restoration of aligned faces, and blending into the frame."""

@@ -21,7 +21,7 @@ _TOLERANCES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DetectionConfig(Options):
-    """When and where faces are searched for."""
+    """Schedule and input size of detector runs."""
 
     preview_side: Annotated[
         int,
@@ -47,7 +47,7 @@ class DetectionConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class SelectionConfig(Options):
-    """Which faces are restored."""
+    """Selection of the faces to restore."""
 
     max_faces: Annotated[
         int, Field(ge=0, description="Number of faces to restore per frame, the largest first; 0: all.")
@@ -97,7 +97,7 @@ class SelectionConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class DenoiserConfig(Options):
-    """How far the network's input is averaged over time."""
+    """Averaging of the network's input over time."""
 
     frames: Annotated[
         int,
@@ -111,7 +111,7 @@ class DenoiserConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class OcclusionConfig(Options):
-    """How things in front of a face are kept."""
+    """Protection of things in front of a face."""
 
     enabled: Annotated[
         bool, Field(description="Detect what is in front of faces; if false, whole faces are restored.")
@@ -131,7 +131,7 @@ class OcclusionConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class StyleConfig(Options):
-    """How style codes are averaged over time."""
+    """Averaging of style codes over time."""
 
     frames: Annotated[
         int,
@@ -146,7 +146,7 @@ class StyleConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class RestorerConfig(Options):
-    """Which weights restore faces, and how they run."""
+    """Weights of the network that restores faces, and how it runs."""
 
     model: Annotated[
         str, Field(description="Model name (see `vidrestore models list`) or file of a clean GFP-GAN.")
@@ -186,7 +186,7 @@ class RestorerConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class StabilizerConfig(Options):
-    """How restored faces are kept steady over time; each part can be switched off alone."""
+    """Stabilisation of restored faces over time; each part can be switched off alone."""
 
     frames: Annotated[
         int,
@@ -219,7 +219,7 @@ class StabilizerConfig(Options):
 
 @dataclass(frozen=True, slots=True)
 class CompositorConfig(Options):
-    """How restored faces are blended into the frame."""
+    """Blending of restored faces into the frame."""
 
     strength: Annotated[
         float,

@@ -99,11 +99,11 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
     """
     frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
     batch = max(1, frames // 18)
-    look = replace(config.detection, frames_per_batch=min(config.detection.frames_per_batch, batch))
+    detection = replace(config.detection, frames_per_batch=min(config.detection.frames_per_batch, batch))
     most = max(1, frames // 2)
     return replace(
         config,
-        detection=look,
+        detection=detection,
         tracker=replace(config.tracker, lookahead=min(config.tracker.lookahead, most)),
         denoiser=replace(config.denoiser, frames=min(config.denoiser.frames, most)),
         style=replace(config.style, frames=min(config.style.frames, most)),
@@ -185,10 +185,12 @@ def restore_frames(
     """
     lags = _lags(config)
     _log.debug("restoring with %s, frames held back: %s", config, lags)
-    looks = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, limits, is_counted))
-    look = config.detection
-    found = map_faces(parts.detector, looks, batch_size=look.batch_size, longest=look.frames_per_batch)
-    detected = _in_display_pixels(recorder.timed("detect", found), look.preview_side)
+    previews = recorder.timed(
+        "preview", _previews(recorder.timed("decode", frames), config, recorder, limits, is_counted)
+    )
+    detection = config.detection
+    found = map_faces(parts.detector, previews, batch_size=detection.batch_size, longest=detection.frames_per_batch)
+    detected = _in_display_pixels(recorder.timed("detect", found), detection.preview_side)
     tracker = replace(config.tracker, lookahead=lags.tracker)
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
     selected = run(FaceSelector(config.selection, limits), tracked)
@@ -237,7 +239,7 @@ def _in_display_pixels(
 ) -> Iterator[FrameFaces[Detection]]:
     for item in items:
         factors = preview_scale(item.frame, longest_side=preview_side)
-        faces = tuple(scale(found, factors) for look in item.faces for found in look)
+        faces = tuple(scale(found, factors) for detections in item.faces for found in detections)
         yield FrameFaces(item.frame, faces, item.shot, item.detector_ran)
 
 

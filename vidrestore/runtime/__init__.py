@@ -1,4 +1,4 @@
-"""Where work runs: in this process, or on Ray."""
+"""Execution of work in this process or on Ray."""
 
 from vidrestore.logs import join_log
 from vidrestore.process import wait_passively

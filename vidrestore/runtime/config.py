@@ -12,7 +12,7 @@ Runtime = Literal["ray", "local"]
 
 @dataclass(frozen=True, slots=True)
 class RayConfig(Options):
-    """Where Ray's actors are and what they may use."""
+    """Ray cluster: its address, and the workers and resources on it."""
 
     address: Annotated[
         str | None,

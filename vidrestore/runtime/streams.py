@@ -62,7 +62,7 @@ class RunningStream(Protocol):
         ...
 
     def running(self) -> bool:
-        """Whether it is still under way."""
+        """Return whether the stream is still running."""
         ...
 
     def status(self) -> StreamStatus | None:
@@ -126,7 +126,7 @@ class LocalStream:
             self.problem = RestorationError(f"the stream failed: {reason}; please report this")
 
     def running(self) -> bool:
-        """Whether it is still under way."""
+        """Return whether the stream is still running."""
         return self._thread.is_alive()
 
     def status(self) -> StreamStatus:

@@ -37,7 +37,7 @@ class Task(Protocol):
         """Whether frames are reported while it runs: then a worker that reports none has stalled."""
         ...
 
-    def run(self, models: InferenceModels, on_progress: OnProgress) -> Any:  # noqa: ANN401  whoever submits a task knows
+    def run(self, models: InferenceModels, on_progress: OnProgress) -> Any:  # noqa: ANN401  the submitter of a task knows
         """Do the work; `models` are where detection and restoration run.
 
         Raises:

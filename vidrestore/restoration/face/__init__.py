@@ -1,1 +1,1 @@
-"""One face of one frame: chosen, cropped, restored and pasted back."""
+"""Stages for one face of one frame: selection, cropping, restoration and blending."""

@@ -1,4 +1,4 @@
-"""Which faces to restore, and how strongly: the largest few, and none that would be more a guess than a face.
+"""Selection of the faces to restore, and their strength: the largest few, and none that would be mostly a guess.
 
 A face that is too small, turned too far or uncertain to the detector fades back to the input: a blurred profile is
 better than a stranger's.
@@ -28,7 +28,7 @@ class FaceSelector:
 
     def __init__(self, config: SelectionConfig, limits: QualityLimits | None = None) -> None:
         self._config = config
-        self._effort = limits
+        self._limits = limits
         self._chosen: frozenset[int] = frozenset()
         self._presence: dict[int, float] = {}
         """Presence of the faces of the previous frame by track id, where there are limits."""
@@ -43,7 +43,7 @@ class FaceSelector:
             kept = [track for track in good if track.id in self._chosen]
         else:
             kept = good
-        if self._effort is not None:
+        if self._limits is not None:
             kept = self._fade(good, kept)
         return (FrameFaces(item.frame, tuple(kept), item.shot, item.detector_ran),)
 
@@ -53,7 +53,7 @@ class FaceSelector:
 
     def _most(self, faces: int) -> int:
         most = self._config.max_faces or faces
-        limit = self._effort.faces if self._effort else None
+        limit = self._limits.faces if self._limits else None
         return most if limit is None else min(most, limit)
 
     def _fade(self, good: list[FaceTrack], kept: list[FaceTrack]) -> list[FaceTrack]:

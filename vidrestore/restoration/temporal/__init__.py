@@ -1,1 +1,1 @@
-"""The same face over time: motion, denoising, stabilising and soft entries."""
+"""Stages for one face over time: motion, denoising, stabilisation and fading."""

@@ -31,7 +31,7 @@ _MOST_NOISE_LEVELS = 6.0
 """Upper limit of that median in grey levels: a larger one means that most of the crop shows something else."""
 _LEAST_SIDE = 128
 """Smallest side in pixels to which a crop is halved for work over time."""
-_LOOK_SIGMA = 1.0
+_COLOUR_SIGMA = 1.0
 """Standard deviation in grid pixels of the blur before restored faces are compared: finer detail flickers."""
 
 
@@ -83,8 +83,8 @@ def view_of(image: UInt8, original: UInt8) -> BlendView:
     structure = np.asarray(cv2.subtract(image, enlarge(low, image.shape[0]), dtype=cv2.CV_32F), dtype=np.float32)
     small = cv2.resize(image, grid, interpolation=cv2.INTER_AREA)
     level = cv2.subtract(small, cv2.resize(low, grid, interpolation=cv2.INTER_LINEAR), dtype=cv2.CV_32F)
-    look = cv2.GaussianBlur(level, (0, 0), _LOOK_SIGMA)
-    return BlendView(image, low, structure, np.asarray(cv2.merge([look, finer - coarser]), dtype=np.float32))
+    colour = cv2.GaussianBlur(level, (0, 0), _COLOUR_SIGMA)
+    return BlendView(image, low, structure, np.asarray(cv2.merge([colour, finer - coarser]), dtype=np.float32))
 
 
 class Blender:
@@ -99,7 +99,7 @@ class Blender:
 
     def __init__(self, *, texture_tolerance: float, colour_tolerance: float) -> None:
         self._pattern_levels = texture_tolerance
-        self._look_levels = colour_tolerance
+        self._colour_levels = colour_tolerance
         self._buffers: dict[int, _Buffers] = {}
 
     def mean(self, own: BlendView, neighbours: Iterable[Neighbour[BlendView]]) -> Float32:
@@ -140,7 +140,7 @@ class Blender:
         # 2. Pattern: average the difference over a window, subtract the noise (estimated by the median), scale.
         # 3. Colour: take the largest difference of the three channels, scale.
         # 4. Multiply by the flow's confidence and the frame's temporal weight.
-        traits, look, pattern = room.traits, room.look, room.pattern
+        traits, colour, pattern = room.traits, room.colour, room.pattern
         places = sampling_grid(near.path.shift, own.traits.shape[0], out=room.grid_places)
         cv2.absdiff(warp(_sized(near.features.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
         red, green, blue, change = cv2.split(traits)
@@ -148,18 +148,20 @@ class Blender:
         noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
         np.maximum(pattern - np.float32(noise), 0, out=pattern)
         pattern *= np.float32(1 / self._pattern_levels)
-        cv2.max(cv2.max(red, green, look), blue, look)
-        look *= np.float32(1 / self._look_levels)
+        cv2.max(cv2.max(red, green, colour), blue, colour)
+        colour *= np.float32(1 / self._colour_levels)
         np.multiply(pattern, pattern, out=pattern)
-        np.multiply(look, look, out=look)
-        look += pattern
-        np.exp(np.negative(look, out=look), out=look)
+        np.multiply(colour, colour, out=colour)
+        colour += pattern
+        np.exp(np.negative(colour, out=colour), out=colour)
         confidence = near.path.confidence
-        if confidence.shape != look.shape:  # the face was halved below the grid of its flow
-            confidence = np.asarray(cv2.resize(confidence, look.shape, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        look *= confidence
-        look *= np.float32(near.temporal_weight)
-        return look
+        if confidence.shape != colour.shape:  # the face was halved below the grid of its flow
+            confidence = np.asarray(
+                cv2.resize(confidence, colour.shape, interpolation=cv2.INTER_AREA), dtype=np.float32
+            )
+        colour *= confidence
+        colour *= np.float32(near.temporal_weight)
+        return colour
 
     def _room(self, side: int, grid: int) -> "_Buffers":
         if side not in self._buffers:
@@ -179,7 +181,7 @@ class _Buffers:
     places: Float32
     traits: Float32
     grid_places: Float32
-    look: Float32
+    colour: Float32
     pattern: Float32
 
     @classmethod

@@ -71,7 +71,7 @@ class ResidualPropagator:
     def __init__(self, ask: SubmitCrops, config: SelectionConfig, limits: QualityLimits) -> None:
         self._ask = ask
         self._config = config
-        self._effort = limits
+        self._limits = limits
         self._before: dict[int, _CachedResidual] = {}
         self._asked: tuple[Future[Sequence[UInt8]], dict[int, _PendingRequest | None]] | None = None
         """The pending result and its faces by track, in the same order; None for a face that was lost."""
@@ -82,7 +82,7 @@ class ResidualPropagator:
 
     def push(self, item: FrameFaces[AlignedFace]) -> tuple[FrameFaces[Restoration]]:
         """Take the faces of the next frame; return them restored."""
-        if item.shot != self._shot or self._effort.restore_every <= 1:
+        if item.shot != self._shot or self._limits.restore_every <= 1:
             self._before, self._asked, self._shot = {}, None, item.shot
         faces = {face.track.id: face for face in item.faces}
         steps = {track: self._step(face) for track, face in faces.items()}
@@ -103,7 +103,7 @@ class ResidualPropagator:
         return ()
 
     def _is_due(self, track: int) -> bool:
-        every = self._effort.restore_every
+        every = self._limits.restore_every
         return self._before[track].age + 1 >= 2 * every or (self._frames + track) % every == 0
 
     def _step(self, face: AlignedFace) -> FlowField | None:
@@ -137,7 +137,7 @@ class ResidualPropagator:
         if not due or self._asked is not None:
             return
         due.sort(key=lambda face: self._before[face.track.id].age, reverse=True)
-        chosen = due[: -(-of // self._effort.restore_every)]
+        chosen = due[: -(-of // self._limits.restore_every)]
         questions: dict[int, _PendingRequest | None] = {face.track.id: _PendingRequest(face.crop) for face in chosen}
         self._asked = self._ask([face.crop for face in chosen]), questions
 

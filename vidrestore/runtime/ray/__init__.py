@@ -1,1 +1,1 @@
-"""Where work runs on Ray: the only package that imports it."""
+"""Execution of work on Ray: the only package that imports it."""

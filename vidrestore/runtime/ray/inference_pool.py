@@ -123,16 +123,16 @@ class InferencePool:
 
     def _admit_ready(self) -> None:
         """Admit workers that started later and have loaded the same as the others."""
-        for worker, told in list(self._coming):
-            if not told.done():
+        for worker, info in list(self._coming):
+            if not info.done():
                 continue
-            self._coming.remove((worker, told))
-            if told.exception() is None and told.result() == self._info:
+            self._coming.remove((worker, info))
+            if info.exception() is None and info.result() == self._info:
                 self.workers.append(worker)
             else:
                 _ray.kill(worker)
-                problem = told.exception()
-                reason = first_line(problem) if problem else f"{told.result()} instead of {self._info}"
+                problem = info.exception()
+                reason = first_line(problem) if problem else f"{info.result()} instead of {self._info}"
                 _log.warning("inference worker failed to start; retrying in %d s: %s", _RETRY_SECONDS, reason)
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
 

@@ -86,7 +86,7 @@ class RayStream:
         self._ended = False
 
     def running(self) -> bool:
-        """Whether it is still under way."""
+        """Return whether the stream is still running."""
         if not self._ended and self._future.done():
             self._ended = True
             try:

@@ -119,7 +119,7 @@ class WorkerSet:
         return sum(worker.task_id is not None for worker in self._workers.values())
 
     def may_start(self, now: float) -> bool:
-        """Whether enough time has passed since a worker failed to start."""
+        """Return whether enough time has passed since a worker failed to start."""
         return now >= self._retry_at
 
     def start(self) -> Worker:
@@ -171,7 +171,7 @@ class WorkerSet:
         return TaskDone(task_id, result, node, seconds)
 
     def _answers(self, worker: Worker) -> bool:
-        """Whether it lives: a task may also fail because an inference worker died."""
+        """Return whether a worker is alive: a task may also fail because an inference worker died."""
         try:
             _ray.get(worker.actor.progress.remote(), timeout=5)
         except Exception:  # noqa: BLE001  any error means that there is no answer
@@ -195,7 +195,7 @@ class WorkerSet:
                 worker.asked = worker.actor.progress.remote().future()
 
     def _stalls(self, worker: Worker, now: float) -> bool:
-        """Whether it takes too long; before its first frame a segment may have a source to fetch."""
+        """Return whether a worker takes too long; before its first frame a segment may have a source to fetch."""
         has_begun = worker.task is not None and worker.task.reports_progress and worker.progress.frames
         return now - worker.moved > (self._stall if has_begun else _START_FACTOR * self._stall)
 
