@@ -276,6 +276,7 @@ def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) 
 
     An aligner goes by what it sees, and would take the whole lag out; no more than the motion can explain is taken.
     """
+    # The measured shift, less that of doubled lines, is cut to the farthest that the motion takes the still.
     height, width = twin.shape[:2]
     still = imaging.shrink(image[None], width=width, height=height)[0]
     lag = shift_between(still, twin) - (0, rise(parameters))

@@ -76,6 +76,7 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
         )
     if len(seconds) < LEAST_FRAMES:
         return ExpressionMatch(None, None, "too short")
+    # The direction in which the truth's profile changes most is the opening of mouth or eyes.
     wanted = _quick(truth, seconds)
     _, strengths, directions = np.linalg.svd(wanted, full_matrices=False)
     if strengths[0] < LEAST_LEVELS * np.sqrt(wanted.size):
