@@ -33,7 +33,7 @@ _EYE: Final = (0.045, 0.05, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class ExpressionMatch:
-    """How one feature of a track follows the truth."""
+    """Agreement of one feature of a track with the truth."""
 
     correlation: float | None
     """Pearson's, -1..1; 1 moves in time with the truth, 0 is unrelated or does not move."""

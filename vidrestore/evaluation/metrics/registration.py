@@ -18,7 +18,7 @@ from vidrestore.evaluation.metrics.temporal import warp_error
 from vidrestore.types import Float32, Float64
 
 _LONGEST_SIDE: Final = 640
-"""Pixels of the pictures that are laid on each other: a shift is found to a few hundredths of one of theirs."""
+"""Longer side in pixels at which pictures are registered: a shift is found to a few hundredths of such a pixel."""
 _FARTHEST: Final = 0.03
 """Share of the longer side; what is shifted by more was found by chance."""
 _LEAST_GAIN, _MOST_GAIN = 0.5, 2.0

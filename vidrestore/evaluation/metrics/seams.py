@@ -71,7 +71,7 @@ def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
         luma: float32 [S, S] of the aligned face, grey levels 0..255.
         others: one or more lumas of the same kind: the truth, whose edges are no seams; also the input, around whose
             own edges the face was pasted.
-        ring: of `ring_around` for a mask of the same size.
+        ring: result of `ring_around` for a mask of the same size.
 
     Raises:
         RestorationError: there are no others, or the pictures are not of one shape.

@@ -26,7 +26,7 @@ from vidrestore.config import Options
 
 @dataclass(frozen=True, slots=True)
 class LossWeights(Options):
-    """What each loss is multiplied by in the generator's total; the defaults are the paper's. Zero leaves one out."""
+    """Weights of the losses in the generator's total; the defaults are the paper's. Zero leaves one out."""
 
     l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     perceptual: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

@@ -30,7 +30,7 @@ _LEAST_HIDDEN_TURN = 1.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OccluderConfig(Options):
-    """How often and how much.
+    """Frequency and extent of occlusions.
 
     Raises:
         ConfigError: A value is out of its range.
