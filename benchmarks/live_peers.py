@@ -247,7 +247,7 @@ class Viewer(_Peer):
     """Plays a stream as another client would, over and over; use as a context manager.
 
     Args:
-        url: what to play.
+        url: address of the stream.
         transport: RTSP's transport.
     """
 

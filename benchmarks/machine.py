@@ -21,7 +21,7 @@ class Host:
     cores: int
     """Number of cores that this process may use."""
     bf16_flags: tuple[str, ...]
-    """Those of `avx512_bf16`, `amx_tile` and `amx_bf16` that the processor has."""
+    """Flags among `avx512_bf16`, `amx_tile` and `amx_bf16` that the processor has."""
     torch_capability: str
     """The instruction set that torch chose."""
     torch_threads: int

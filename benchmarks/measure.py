@@ -64,7 +64,7 @@ def measure(film: Path, config: BenchmarkConfig | None = None, *, on_step: OnSte
 
     Args:
         film: a video that shows faces at a constant frame rate.
-        config: how much is measured.
+        config: extent of the measurement.
         on_step: called with a description of the next step.
 
     Raises:

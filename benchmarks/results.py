@@ -65,7 +65,7 @@ class Row:
     stage_frames_per_second: dict[str, float]
     """Median speed of each stage over the runs; a stage that took no time is left out."""
     times_reference: dict[str, Quartiles]
-    """By name of a reference row: frames per second as a multiple of its own, taken round by round."""
+    """Frames per second as a multiple of each reference row's, by its name, taken round by round."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
 
     The ranks in warp error, landmark jitter, identity and feature flicker are added, and so count alike.
     """
+    # A frame's rank in a figure is its place from best to worst; the sums over the figures are compared.
     ranks: dict[int, int] = {}
     for name, sign in _RANKED.items():
         measured = [

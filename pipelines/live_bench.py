@@ -22,7 +22,7 @@ def main(
     film: Annotated[Path, typer.Argument(help="Video that the camera shows.")],
     *,
     width: Annotated[int, typer.Option(help="Width of the camera's picture.")] = 640,
-    height: Annotated[int, typer.Option(help="Likewise.")] = 360,
+    height: Annotated[int, typer.Option(help="Height of the camera's picture.")] = 360,
     rate: Annotated[int, typer.Option(help="Pictures a second.")] = 15,
     share: Annotated[float, typer.Option(help="Height of the video in the picture, up to 0.9.")] = 0.8,
     minutes: Annotated[float, typer.Option(help="Minutes that are measured.")] = 2.0,

@@ -57,7 +57,7 @@ def _shrunk(plane: NDArray[np.generic], width: int, height: int) -> NDArray[np.g
 
 
 def _unsampled_planes(picture: UInt8, like: Frame) -> Planes:
-    """Name the format of the frame's family and depth whose planes are all of the full size."""
+    """Convert a picture to planes of the frame's family and depth, all of the picture's size."""
     family, subsampled, depth = like.pixel_format.partition("p")
     unsampled = f"yuv444p{depth}" if family.startswith("yuv") and subsampled else like.pixel_format
     height, width = picture.shape[:2]

@@ -150,9 +150,9 @@ def train_prior(
     path = folder / PRIOR_FILE
     if machine.rank == 0:
         state = trainer.averaged.state_dict() | {MEAN_CODE: trainer.mean_code}
-        told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
-        save_safetensors(state, path, told)
-        save_safetensors(_critics(face=trainer.discriminator), folder / CRITICS_FILE, told)
+        metadata = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
+        save_safetensors(state, path, metadata)
+        save_safetensors(_critics(face=trainer.discriminator), folder / CRITICS_FILE, metadata)
     machine.wait()  # the next stage of every process reads these files
     return path
 
@@ -190,11 +190,11 @@ def train_restorer(
         done = run(trainer, config.run, folder, on_log=on_log)
     path = folder / RESTORER_FILE
     if machine.rank == 0:
-        told = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
+        metadata = {"steps": str(done), "faces": str(done * trainer.images_per_step)}
         halved = {name: tensor.half() for name, tensor in trainer.averaged.state_dict().items()}
-        save_safetensors(halved, path, told)
+        save_safetensors(halved, path, metadata)
         critics = _critics(face=trainer.discriminator, components=trainer.components)
-        save_safetensors(critics, folder / CRITICS_FILE, told)
+        save_safetensors(critics, folder / CRITICS_FILE, metadata)
     machine.wait()  # the next stage of every process reads these files
     return path
 

@@ -20,7 +20,7 @@ NARROWEST_SIGMA_PIXELS = 0.05
 
 
 def window_radius(largest_sigma_pixels: float) -> int:
-    """Pixels from the centre of the window to its edge, for kernels up to this sigma."""
+    """Return the pixels from the window's centre to its edge, for kernels up to this sigma."""
     return math.ceil(REACH * largest_sigma_pixels)
 
 

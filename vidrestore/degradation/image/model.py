@@ -31,7 +31,7 @@ Range = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DegradationConfig(Options):
-    """What is drawn for each sample. Lengths are in pixels at the image's own size; the defaults do nothing."""
+    """Ranges that samples are drawn from. Lengths are in pixels at the image's own size; the defaults do nothing."""
 
     blur_sigma_pixels: Range = (0.0, 0.0)
     """Standard deviation of the Gaussian; (0, 0) leaves the step out."""
@@ -40,9 +40,9 @@ class DegradationConfig(Options):
     downscale_ratio: Range = (1.0, 1.0)
     """Full side over small side, 1 to 16; (1, 1) leaves the step out."""
     downscale_modes: tuple[Mode, ...] = ("bilinear",)
-    """How images shrink, one drawn for each. The reference: bilinear without smoothing."""
+    """Modes for shrinking, one drawn for each image. The reference: bilinear without smoothing."""
     upscale_modes: tuple[Mode, ...] = ("bilinear",)
-    """How they are brought back to size."""
+    """Modes for resizing back, one drawn for each image."""
     noise_sigma_grey_levels: Range = (0.0, 0.0)
     """Standard deviation of the Gaussian noise, of 255; (0, 0) leaves the step out."""
     grey_noise_probability: float = 0.0
@@ -52,7 +52,7 @@ class DegradationConfig(Options):
     shift_probability: float = 0.0
     """Share of images whose channels are each shifted. The reference: 0.3."""
     shift_grey_levels: Range = (-20.0, 20.0)
-    """What a channel is shifted by, of 255."""
+    """Shift of a channel in grey levels of 255."""
     jitter_probability: float = 0.0
     """Share of images whose brightness, contrast, saturation and hue are changed. The reference: 0.3."""
     brightness: Range = (0.5, 1.5)
@@ -161,7 +161,7 @@ def preset(name: str) -> DegradationConfig:
 
 
 class DegradationParameters(NamedTuple):
-    """What happens to each sample of a batch: tensors [B] of one device, float32 where nothing else is said."""
+    """Drawn parameters of each sample of a batch: tensors [B] of one device, float32 unless noted otherwise."""
 
     sigma_x: Tensor
     """Sigma in pixels along the kernel's first axis; `sigma_y`, along the second, equals it for an isotropic kernel."""
@@ -180,7 +180,7 @@ class DegradationParameters(NamedTuple):
     quality: Tensor
     """Whole numbers, 1 to 100."""
     shift: Tensor
-    """[B, 3], of white = 1, zero where none."""
+    """Shift of each channel, [B, 3], as a share of white; zero where none."""
     brightness: Tensor
     """A factor, one where none, as the next two."""
     contrast: Tensor

@@ -18,7 +18,7 @@ MEDIA: Final = ("vhs", "film16", "webcam", "lowbitrate", "broadcast")
 INTERLACINGS: Final = ("weave", "double", "blend")
 ENLARGEMENTS: Final = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 SMALLEST_SIDE = 16
-"""Pixels: no clip may be smaller, and none is shrunk below it; the codecs work in blocks of 16."""
+"""Smallest side of a clip in pixels, also after shrinking; the codecs work in blocks of 16."""
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "scale": (1, 32),
@@ -39,7 +39,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class FilmConfig(Options):
-    """How far each damage goes: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
+    """Ranges of each damage: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
 
     scale: tuple[float, float] = (1, 4)
     """How many times smaller the face is in the video."""
@@ -71,7 +71,7 @@ class FilmConfig(Options):
         0.0
     )
     interlacings: tuple[str, ...] = INTERLACINGS
-    """What interlaced clips show, one of them at random: "weave" (both fields at once: combs), "double" (one field,
+    """Ways to show interlaced clips, one of them at random: "weave" (both fields at once: combs), "double" (one field,
     each line twice: stairs) or "blend" (lines averaged with their neighbours: ghosts)."""
     enlargements: tuple[str, ...] = ("bilinear", "bicubic")
     """Ways back to the full size, one of them at random."""
@@ -276,6 +276,7 @@ def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) 
 
     An aligner goes by what it sees, and would take the whole lag out; no more than the motion can explain is taken.
     """
+    # The measured shift, less that of doubled lines, is cut to the farthest that the motion takes the still.
     height, width = twin.shape[:2]
     still = imaging.shrink(image[None], width=width, height=height)[0]
     lag = shift_between(still, twin) - (0, rise(parameters))

@@ -36,12 +36,12 @@ class CodecConfig(Options):
     """One way of coding that a medium may use, and how far its settings go."""
 
     name: str = "h264"
-    """h264, mpeg2 or mpeg4 (Part 2, the codec of DivX and Xvid)."""
+    """Name of the codec: h264, mpeg2 or mpeg4 (Part 2, the codec of DivX and Xvid)."""
     quality: tuple[float, float] = (23, 45)
     """Lowest and highest; h264: the constant rate factor, 0..51; others: the quantiser scale, 2..31. Higher is worse.
     For the few frames of a clip, in which the control of a bit rate does not settle."""
     presets: tuple[str, ...] = ("veryfast", "medium")
-    """x264's efforts to choose from; the other codecs have none."""
+    """Presets of x264 to choose from; the other codecs have none."""
     group: tuple[int, int] = (12, 250)
     """Shortest and longest distance of intra frames, in frames."""
     b_frames: tuple[int, int] = (0, 3)

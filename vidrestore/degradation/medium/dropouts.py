@@ -27,7 +27,7 @@ _RATES = ("streaks", "dust", "scratches")
 
 @dataclass(frozen=True, slots=True)
 class DropoutConfig(Options):
-    """How often dropouts strike and how large they are: pairs are (lowest, highest)."""
+    """Frequency and size of dropouts: pairs are (lowest, highest)."""
 
     streaks: tuple[float, float] = (0, 0)
     """White streaks in a frame, on average: a worn tape."""

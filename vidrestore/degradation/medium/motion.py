@@ -39,6 +39,7 @@ def draw_motion(image: UInt8, frames: int, generator: np.random.Generator, *, ta
     """
     if frames < 1 or not -frames <= target < frames:
         raise ConfigError(f"the target is frame {target} of {frames}; give 1 frame or more, and a target among them")
+    # The velocity turns evenly, so that the path is a circle; the integral from the target frame is zero there.
     steps = np.arange(frames, dtype=np.float64) - target % frames
     speed = max(image.shape[:2]) * np.exp(generator.uniform(*np.log(_SPEED)))
     turn = generator.uniform(*_TURN) * generator.choice((-1, 1))

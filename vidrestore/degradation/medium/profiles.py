@@ -13,7 +13,7 @@ from vidrestore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class LookConfig(Options):
-    """How far the damage of a video may go."""
+    """Ranges of the damage of a video."""
 
     film: FilmConfig = field(default_factory=FilmConfig)
     """Damage to every frame, and how the video is coded."""

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a number is drawn for: each has its own stream, so that one damage more leaves the others as they were."""
+    """Purpose of a random number: each has its own stream, so that one damage more leaves the others as they were."""
 
     LOOK = 0
     GATE = 1

@@ -103,6 +103,8 @@ def scratches_at(seed: int, index: int, *, starts: float, lasting: tuple[int, in
     """
     if not starts:
         return
+    # Scratches are drawn per epoch from the epoch's own generator. A scratch of this frame began at most `lasting[1]`
+    # frames ago: only the epochs since then are drawn.
     for epoch in range(max(0, index - lasting[1] + 1) // _EPOCH, index // _EPOCH + 1):
         generator = rng_for(seed, Purpose.SCRATCHES, epoch)
         for _ in range(int(generator.poisson(starts * _EPOCH))):

@@ -8,7 +8,7 @@ _FAINTEST, _BRIGHTEST = 0.6, 1.0
 """Strength of a streak at its start, as a share of the way to white."""
 _WHITE = 250
 _RAGGED = 0.25
-"""How far a streak's strength goes up and down along it, at most."""
+"""Largest variation of a streak's strength along it."""
 _TALL_SHARE = 0.3
 """Share of the streaks that take two lines: the hole in the coating is wider than a track."""
 _FADE = (0.15, 0.6)

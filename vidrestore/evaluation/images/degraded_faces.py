@@ -57,10 +57,10 @@ def damage(
 
     Args:
         truth_BCHW: uint8 [B, 3, S, S] RGB on the CPU.
-        names: of the B faces.
+        names: names of the B faces.
         strength: the name of the damage.
         seed: other damage of the same strength.
-        degrade: what `degrade_as` gave.
+        degrade: a result of `degrade_as`.
     """
     pairs = [
         degrade(face[None].float() / 255, _generator(f"{seed}/{strength}/{name}"))

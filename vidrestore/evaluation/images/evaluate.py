@@ -31,12 +31,12 @@ OnProgress = Callable[[int, int, str], None]
 
 STRENGTHS = ("clean", "light", "medium", "heavy", "protocol")
 _CODED_BLOCK = 16
-"""Pixels; the JPEG step of the damage takes sides that this divides."""
+"""Block side in pixels: the JPEG step of the damage takes multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig(Options):
-    """What is evaluated; together with the folder it determines every image that a candidate sees.
+    """Options of an evaluation; together with the folder it determines every image that a candidate sees.
 
     Raises:
         ConfigError: a value is out of range.
@@ -54,7 +54,8 @@ class EvaluationConfig(Options):
         ),
     ] = "held-out"
     count: Annotated[
-        int | None, Field(ge=1, description="At most so many faces, a fixed choice among all names; None takes all.")
+        int | None,
+        Field(ge=1, description="Most faces that are evaluated, a fixed choice among all names; None takes all."),
     ] = None
     seed: Annotated[int, Field(ge=0, description="Seed of the damage.")] = 0
     size: Annotated[int, Field(ge=1, description="Side of the pictures in pixels.")] = 256
@@ -102,10 +103,10 @@ def evaluate(
     """Damage the faces of a folder, let every candidate restore them, and compare with the truth.
 
     Args:
-        folder: of aligned square faces, as `vidrestore align` makes it.
+        folder: folder of aligned square faces, as `vidrestore align` makes it.
         candidates: each with its own name.
-        judges: what compares.
-        config: which faces and which damage.
+        judges: models that compare.
+        config: options: faces and damage.
         on_progress: called after every batch of a candidate.
 
     Raises:

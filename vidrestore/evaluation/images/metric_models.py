@@ -32,7 +32,7 @@ class Truth:
     features: tuple[Tensor, ...] = field(repr=False)
     """Maps of the feature network, each [B, C, h, w]."""
     embeddings: Tensor = field(repr=False)
-    """[B, D] of the identity network."""
+    """Embeddings of the identity network, [B, D]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Measured:
     """
 
     psnr: tuple[float, ...]
-    """dB, infinite for identical images."""
+    """PSNR in dB, infinite for identical images."""
     ssim: tuple[float, ...]
     feature_distance: tuple[float, ...]
     identity_cosine: tuple[float, ...]

@@ -64,7 +64,7 @@ class EvaluationReport:
     """Everything that one evaluation measured; the same faces, seed, host and models give the same report."""
 
     folder: str
-    """Where the faces came from."""
+    """Folder of the faces."""
     part: str
     """Part of the folder: `held-out` or `all`."""
     faces: int

@@ -32,9 +32,9 @@ def evaluate_models(
     """Evaluate models together with the baselines, at the size of the smallest of them.
 
     Args:
-        folder: of aligned square faces.
+        folder: folder of aligned square faces.
         models: names of the zoo, or paths.
-        config: which faces and which damage; its size and the strengths of its grids are set here.
+        config: options: faces and damage; its size and the strengths of its grids are set here.
         restorer: device, precision and batch of the models; the metric models work on the same device.
         on_progress: called after every batch of a candidate.
 

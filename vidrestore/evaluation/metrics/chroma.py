@@ -25,7 +25,7 @@ _IRIS_RADIUS: Final = 0.09
 _MOUTH_HEIGHT: Final = 0.16
 _CHEEK_RADIUS: Final = 0.14
 _CHEEK_OFFSET: Final = 0.08
-"""How far a cheek's disc is moved outwards from the line between eye and corner of the mouth."""
+"""Distance by which a cheek's disc is moved outwards from the line between eye and corner of the mouth."""
 _WHITE_D65: Final = (0.95047, 1.0, 1.08883)
 _RGB_TO_XYZ: Final = (
     (0.4124564, 0.3575761, 0.1804375),
@@ -57,7 +57,7 @@ def chroma_errors(restored_B3HW: Tensor, truth_B3HW: Tensor, landmarks: Sequence
     Args:
         restored_B3HW: uint8 RGB.
         truth_B3HW: of the same shape and device.
-        landmarks: of the B truths, float32 [5, 2], pixels (x, y); None where unknown: such a face is left out.
+        landmarks: landmarks of the B truths, float32 [5, 2], pixels (x, y); None where unknown: the face is left out.
     """
     known = [index for index, points in enumerate(landmarks) if points is not None]
     if not known:

@@ -33,7 +33,7 @@ _EYE: Final = (0.045, 0.05, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class ExpressionMatch:
-    """How one feature of a track follows the truth."""
+    """Agreement of one feature of a track with the truth."""
 
     correlation: float | None
     """Pearson's, -1..1; 1 moves in time with the truth, 0 is unrelated or does not move."""
@@ -76,6 +76,7 @@ def match_expression(profiles: Float32, truth: Float32, seconds: Float64) -> Exp
         )
     if len(seconds) < LEAST_FRAMES:
         return ExpressionMatch(None, None, "too short")
+    # The direction in which the truth's profile changes most is the opening of mouth or eyes.
     wanted = _quick(truth, seconds)
     _, strengths, directions = np.linalg.svd(wanted, full_matrices=False)
     if strengths[0] < LEAST_LEVELS * np.sqrt(wanted.size):

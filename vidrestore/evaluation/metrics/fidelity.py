@@ -14,11 +14,11 @@ from torch import Tensor
 from vidrestore.errors import RestorationError
 
 PSNR_CEILING_DECIBELS: Final = 100.0
-"""What identical images count for in a mean: one level off in one sample of a 256 px face is 101 dB."""
+"""PSNR that identical images count with in a mean: one level off in one sample of a 256 px face is 101 dB."""
 
 _SSIM_SIGMA: Final = 1.5
 _SSIM_RADIUS: Final = 5
-"""Pixels; a window of 11 x 11, as in Wang et al. 2004."""
+"""Radius of the window in pixels: 11 x 11, as in Wang et al. 2004."""
 _SSIM_LUMINANCE, _SSIM_CONTRAST = 0.01**2, 0.03**2
 _LUMA: Final = (0.299, 0.587, 0.114)
 """ITU-R BT.601, on R'G'B'."""

@@ -13,7 +13,7 @@ from vidrestore.types import Float32, UInt8
 _SLACK_SHARE, _SLACK_SQUARED_PIXELS = 0.01, 0.5
 """Tolerances of the check of Sundberg et al. 2011, with which Ruder et al. 2016 and Lai et al. 2018 find occlusions."""
 SHORTEST_SIDE: Final = 16
-"""Pixels; smaller pictures do not hold the patches that the flow matches."""
+"""Shortest side in pixels; smaller pictures do not hold the patches that the flow matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Motion:
     to_before: Float32 = field(repr=False)
     """float32 [h, w, 2], (x, y) in pixels: what is at p now was at p + to_before[p]. Exactly 0 where nothing moved."""
     visible: Region = field(repr=False)
-    """Where what is seen now was seen before: within the picture, and flow forth and back agree."""
+    """Pixels that were visible before as well: within the picture, and flow forth and back agree."""
 
 
 def motion_between(before: UInt8, now: UInt8) -> Motion:

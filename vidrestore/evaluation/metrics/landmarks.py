@@ -138,6 +138,7 @@ class _Look:
 @lru_cache(maxsize=4)
 def _looks(side: int) -> tuple[_Look, ...]:
     """Return the looks at crops of so many pixels; the first is at the crop as it is."""
+    # Each pose turns and scales about the middle, then shifts; its mirrored twin mirrors the crop first.
     middle = (side - 1) / 2
     looks = []
     for degrees, scale, *shift in _POSES:

@@ -18,7 +18,7 @@ from vidrestore.evaluation.metrics.temporal import warp_error
 from vidrestore.types import Float32, Float64
 
 _LONGEST_SIDE: Final = 640
-"""Pixels of the pictures that are laid on each other: a shift is found to a few hundredths of one of theirs."""
+"""Longer side in pixels at which pictures are registered: a shift is found to a few hundredths of such a pixel."""
 _FARTHEST: Final = 0.03
 """Share of the longer side; what is shifted by more was found by chance."""
 _LEAST_GAIN, _MOST_GAIN = 0.5, 2.0
@@ -43,7 +43,7 @@ class Registration:
     gain: float
     """Gain of the light: video luma = gain * truth luma + offset."""
     offset: float
-    """Grey levels."""
+    """Offset of the light in grey levels."""
     found: bool = True
     """Whether shift and light could both be measured; otherwise they count as none."""
 
@@ -57,7 +57,7 @@ class Sway:
     gain: float
     """Gain of the light: luma before = gain * luma now + offset."""
     offset: float
-    """Grey levels."""
+    """Offset of the light in grey levels."""
 
     def taken_out(self, now: Float32, before: Float32) -> tuple[Float32, Float32, Region]:
         """Return both frames of a video as if it had not swayed, and where they can be compared.
@@ -173,6 +173,7 @@ def _shift(film: Float32, truth: Float32) -> Float64 | None:
 
 def _light(film: Float32, truth: Float32) -> tuple[float, float] | None:
     """Fit gain and offset from the truth to the video; None where they cannot be measured or are another picture's."""
+    # A least-squares line through the pixels that neither picture clips: gain = covariance / variance of the truth.
     lit, dark = _grainless(film), _grainless(truth)
     unclipped: Region = np.logical_and.reduce([(one >= _DARKEST) & (one <= _BRIGHTEST) for one in (lit, dark)])
     if not measurable(unclipped):

@@ -42,6 +42,8 @@ def ring_around(mask: Float32) -> Ring:
     inside = (mask >= 0.5).astype(np.uint8)  # noqa: PLR2004  the contour
     if mask.ndim != 2 or not inside.any() or inside.all():  # noqa: PLR2004  [S, S]
         raise RestorationError(f"the mask {list(mask.shape)} lies wholly on one side of 0.5; it has no border")
+    # The signed distance to the contour gives the ring (|distance| < half), its normals (the gradient) and the levels
+    # of its cells; the angle around the mask's centre gives their sectors.
     outwards = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     distance = np.asarray(outwards - cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
     half = RING_SHARE * mask.shape[0]
@@ -69,7 +71,7 @@ def seam_energy(luma: Float32, others: Sequence[Float32], ring: Ring) -> float:
         luma: float32 [S, S] of the aligned face, grey levels 0..255.
         others: one or more lumas of the same kind: the truth, whose edges are no seams; also the input, around whose
             own edges the face was pasted.
-        ring: of `ring_around` for a mask of the same size.
+        ring: result of `ring_around` for a mask of the same size.
 
     Raises:
         RestorationError: there are no others, or the pictures are not of one shape.
@@ -90,6 +92,7 @@ def _sector_energies(luma: Float32, ring: Ring) -> Float64:
     """Return the energy of each sector, float64 [18], (grey levels per pixel)^2."""
     smooth = np.asarray(cv2.GaussianBlur(luma, (0, 0), _BLUR_SHARE * luma.shape[0]), np.float32)
     down, across = _slopes(smooth)
+    # Slope along the normal, averaged over each cell before it is squared: only what runs along the ring remains.
     slope = across[ring.rows, ring.columns] * ring.normals[:, 0] + down[ring.rows, ring.columns] * ring.normals[:, 1]
     count = _SECTORS * _LEVELS
     pixels = np.bincount(ring.cells, minlength=count)

@@ -21,7 +21,7 @@ STILL_LEVELS: Final = 2.0
 STILL_PIXELS: Final = 0.25
 """Pixels by which the truth may move where it counts as still."""
 _AROUND: Final = (5, 5)
-"""Pixels around a still one must be still too: an edge that moves changes only itself."""
+"""Window in pixels around a still pixel that must be still too: an edge that moves changes only itself."""
 
 
 def luma(picture: UInt8) -> Float32:

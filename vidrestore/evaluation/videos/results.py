@@ -36,7 +36,7 @@ class FrameFigures:
     """Second difference of the landmarks' offsets in this frame and the two before, per cent of the eye distance;
     where the input's whole picture lies does not count."""
     temporal_feature_distance: float | None
-    """How much more or less a face changes since the frame before than it should, to MobileNetV2; 0 is best."""
+    """Excess or lack of a face's change since the frame before, in MobileNetV2's features; 0 is best."""
     identity_cosine: float | None
     """Cosine with the embedding of the truth's face, -1..1."""
     seam_energy: float | None
@@ -100,7 +100,7 @@ class Summary:
     eyes_correlation: float | None
     eyes_gain: float | None
     frames_measured: dict[str, int]
-    """For each figure of `FrameFigures`, in how many frames it could be measured."""
+    """For each figure of `FrameFigures`, the number of frames in which it could be measured."""
     landmarks_missed: int
     """Faces that the detector did not find in their crops: none, or only a neighbour's."""
     expressions_unmeasured: dict[str, int]
@@ -125,7 +125,7 @@ class VideoFigures:
 
 @dataclass(frozen=True, slots=True)
 class InputSway:
-    """What the input's whole picture does that the truth's does not: its gate weaves, its lamp flickers.
+    """Movement of the input's whole picture that the truth lacks: its gate weaves, its lamp flickers.
 
     Every restoration that keeps pictures in their place does the same: it is taken out of warp error, jitter and
     flicker of all videos but the reference.

@@ -151,8 +151,8 @@ class FaceBatches:
         faces: the set, usually `open_face_folder(...).training`.
         batch: faces of a step and rank.
         seed: determines the order and the mirroring.
-        device: where batches go.
-        rank: which share of each step this process takes, 0 to world - 1.
+        device: device of the batches.
+        rank: index of this process's share of each step, 0 to world - 1.
         world: processes that share each step.
         flip: whether faces are mirrored at random, half of them, landmarks included.
         cache: where the pictures are kept: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few

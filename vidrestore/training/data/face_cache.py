@@ -29,7 +29,7 @@ class FaceCache(Protocol):
     """Gives the pictures of a step, and may prepare those of the next ones."""
 
     def pictures(self, step: int, /) -> Tensor:
-        """uint8 [B, 3, size, size] RGB, on the device."""
+        """Return the pictures of a step, uint8 [B, 3, size, size] RGB, on the device."""
         ...
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class LoadedFaces:
         paths: pictures of the set.
         size: side of a picture in pixels.
         indices_at: step -> indices of its pictures.
-        device: where batches go.
+        device: device of the batches.
         on_device: whether the set lies there too.
     """
 
@@ -77,7 +77,7 @@ class LoadedFaces:
                 self._set[start : start + len(chunk)].copy_(torch.from_numpy(faces))
 
     def pictures(self, step: int, /) -> Tensor:
-        """uint8 [B, 3, size, size] RGB, on the device."""
+        """Return the pictures of a step, uint8 [B, 3, size, size] RGB, on the device."""
         indices = torch.from_numpy(self._indices_at(step))
         if self._on_device:
             return self._set.index_select(0, send(indices, self._device))
@@ -107,7 +107,7 @@ class FacesOnDisk:
         self._ahead = LookAhead(self._pool, self._submit, steps=_LOOK_AHEAD_STEPS)
 
     def pictures(self, step: int, /) -> Tensor:
-        """uint8 [B, 3, size, size] RGB, on the device."""
+        """Return the pictures of a step, uint8 [B, 3, size, size] RGB, on the device."""
         return send(torch.from_numpy(np.stack(self._ahead.at(step))), self._device)
 
     def close(self) -> None:

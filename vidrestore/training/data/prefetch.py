@@ -15,7 +15,7 @@ class LookAhead:
     Args:
         pool: Does the work; closed with this.
         submit: Hands a step's pictures to the pool.
-        steps: How many steps are made ahead: as many steps' pictures are held, and those of one more.
+        steps: Number of steps that are made ahead: as many steps' pictures are held, and those of one more.
     """
 
     def __init__(self, pool: Executor, submit: Callable[[int], list[Future[UInt8]]], *, steps: int) -> None:

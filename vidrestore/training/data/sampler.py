@@ -38,6 +38,7 @@ class DrawingOrder:
 
     def indices_at(self, step: int) -> Indices:
         """Return the faces of this rank at a step; within an epoch no face is drawn twice, over all ranks."""
+        # Place in the endless sequence of epochs; a batch may reach from one epoch into the next.
         first = (step * self.world + self.rank) * self.batch
         epochs, places = np.divmod(np.arange(first, first + self.batch), self.faces)
         shares = (_shuffled(self.seed, int(epoch), self.faces)[places[epochs == epoch]] for epoch in np.unique(epochs))

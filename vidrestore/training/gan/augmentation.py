@@ -28,7 +28,7 @@ _LUMA = 1 / math.sqrt(3)
 
 @dataclass(frozen=True, slots=True)
 class AugmentationConfig(Options):
-    """How hard the discriminator's view is changed.
+    """Options of the discriminator's augmentation.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -42,7 +42,7 @@ class AugmentationConfig(Options):
     )
     initial: Annotated[float, Field(ge=0, le=1, description="p at the first step.")] = 0.0
     maximum: Annotated[
-        float, Field(ge=0, le=1, description="Where p stops: beyond, made faces start to look augmented.")
+        float, Field(ge=0, le=1, description="Largest p: beyond, made faces start to look augmented.")
     ] = 0.8
     interval_steps: Annotated[int, Field(ge=1, description="Steps between two changes of p.")] = 4
 
@@ -71,7 +71,7 @@ class AdaptiveAugmentation:
 
         Args:
             mean_sign: Scalar in [-1, 1], the mean sign of the logits of `images` real faces.
-            images: How many faces were judged, those of other processes included.
+            images: Number of judged faces, those of other processes included.
             step: Number of the step, from 0.
         """
         self._signs += torch.stack((mean_sign.detach() * images, torch.full_like(mean_sign, float(images))))

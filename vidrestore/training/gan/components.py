@@ -14,7 +14,7 @@ from torch import Tensor
 EYE_HALF = 0.38
 """Half the side of an eye's box as a share of the face's scale: holds the eye and its brow."""
 EYE_RISE = 0.08
-"""How far an eye's box is moved up towards the brow, as a share of the face's scale."""
+"""Shift of an eye's box up towards the brow, as a share of the face's scale."""
 MOUTH_HALF = 0.5
 """Half the side of the mouth's box as a share of the face's scale; an open mouth included."""
 MOUTH_MARGIN = 1.15

@@ -19,7 +19,7 @@ from vidrestore.degradation.image.model import LUMA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JitterConfig(Options):
-    """How far faces are changed; each amount is uniform up to its bound, in both directions.
+    """Amounts by which faces are changed; each amount is uniform up to its bound, in both directions.
 
     Raises:
         ConfigError: A value is out of its range.

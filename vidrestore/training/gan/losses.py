@@ -26,7 +26,7 @@ from vidrestore.config import Options
 
 @dataclass(frozen=True, slots=True)
 class LossWeights(Options):
-    """What each loss is multiplied by in the generator's total; the defaults are the paper's. Zero leaves one out."""
+    """Weights of the losses in the generator's total; the defaults are the paper's. Zero leaves one out."""
 
     l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
     perceptual: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -172,6 +172,7 @@ def path_length(images_BCHW: Tensor, codes: Tensor, mean: float | Tensor, *, noi
     Returns:
         The penalty, mean of (length - mean) squared, and the lengths, float32 [B] without gradient.
     """
+    # The gradient of (image * noise) is J^T noise; its norm estimates how far a unit step in W moves the image.
     scaled = noise.float() / math.sqrt(images_BCHW.shape[-2] * images_BCHW.shape[-1])
     (gradient,) = torch.autograd.grad((images_BCHW.float() * scaled).sum(), codes, create_graph=True)
     squares = gradient.float().square().sum(dim=-1)

@@ -34,7 +34,7 @@ _PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_LOOK = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class PriorConfig(Options):
-    """How the prior is trained; the defaults are StyleGAN2-ADA's for 256 px.
+    """Options of the prior's training; the defaults are StyleGAN2-ADA's for 256 px.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -86,7 +86,7 @@ class PriorTrainer:
 
     Args:
         network: The shape of the GFP-GAN whose decoder this becomes.
-        config: How to train.
+        config: Options of the training.
         faces: Batches of real faces; they define the batch size.
         machine: Device and processes of the training.
     """

@@ -35,12 +35,12 @@ from vidrestore.types import UInt8
 _PURPOSE_STEP = 11
 COMPONENTS = ("left_eye", "right_eye", "mouth")
 _AREA_CELL, _COMPONENT_CELL = 16, 2
-"""Pixels: sides of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
+"""Sides in pixels of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestorerConfig(Options):
-    """How GFP-GAN is trained.
+    """Options of GFP-GAN's training.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -119,7 +119,7 @@ class RestorerTrainer:
 
     Args:
         network: Shape of the network.
-        config: How to train.
+        config: Options of the training.
         faces: Batches of real faces; they define the batch size.
         judges: The fixed networks that compare: perceptual features and identity.
         machine: Device and processes of the training.

@@ -55,7 +55,7 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunConfig(Options):
-    """How long to train, and how often to evaluate.
+    """Length of a training, and intervals of its evaluations.
 
     Raises:
         ConfigError: A value is out of its range.

@@ -27,7 +27,7 @@ from vidrestore.training.occluders.sprite_shapes import (
 from vidrestore.types import Float32
 
 _KNUCKLES: Final[tuple[Point, ...]] = ((-0.25, 0.08), (-0.08, 0.02), (0.09, 0.05), (0.25, 0.14))
-"""Where index, middle, ring and little finger start."""
+"""Start of index, middle, ring and little finger."""
 _LENGTHS: Final = (0.62, 0.70, 0.64, 0.5)
 _PHALANGES: Final = (0.45, 0.31, 0.24)
 """Lengths of the phalanges as shares of a finger's length."""

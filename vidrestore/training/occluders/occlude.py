@@ -30,7 +30,7 @@ _LEAST_HIDDEN_TURN = 1.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OccluderConfig(Options):
-    """How often and how much.
+    """Frequency and extent of occlusions.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -122,6 +122,7 @@ def _behind(
         motion_probability=config.motion_probability,
         motion_pixels=config.motion_pixels,
     )
+    # An occluder that hides too much of the ellipse is multiplied by zero, together with its shadow.
     share = (soft[:, 3] * face_ellipse(side, device=images.device)).sum((1, 2)) / face_ellipse(side).sum().item()
     shown = _each(chosen_B & (share < config.largest_share)).float()
     shadow = _drop_shadow(bank, index, matrix, side, drawn) * shown

@@ -20,9 +20,9 @@ Colour = tuple[float, float, float]
 
 _AXIS: Final = ((np.arange(SIDE, dtype=np.float32) + 0.5) * (2 / SIDE) - 1).astype(np.float32)
 X: Final = np.broadcast_to(_AXIS[None, :], (SIDE, SIDE))
-"""x of each pixel of a plane."""
+"""Coordinate x of each pixel of a plane."""
 Y: Final = np.broadcast_to(_AXIS[:, None], (SIDE, SIDE))
-"""y, downwards."""
+"""Coordinate y of each pixel of a plane, downwards."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -90,7 +90,7 @@ def gather_faces(
     Args:
         source: a folder, a photograph or a pattern, as for `find_photographs`.
         destination: the folder; it is made where it is missing. The source itself only with `config.keep`.
-        config: which faces, and in what form.
+        config: selection and form of the faces.
         detector: takes the place of the one that the configuration describes.
         on_progress: called with the photographs done and all photographs.
 

@@ -57,6 +57,8 @@ class PhotographFaces:
         return [_unique([_in_photograph(face, look) for look in of_item for face in next(found)]) for of_item in looks]
 
     def _looks(self, photograph: UInt8) -> list[_Look]:
+        # A small preview with a margin shows large faces; a second, larger one is needed only where the smallest wanted
+        # face would be too small in the first.
         longer = max(photograph.shape[:2])
         near = min(longer, _NEAR_SIDE)
         looks = [_with_margin(_preview(photograph, near / longer), side=near + 2 * int(near * _MARGIN))]
