@@ -7,6 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from vidrestore.errors import RestorationError
 from vidrestore.types import Float32, Float64
@@ -44,8 +45,8 @@ def ring_around(mask: Float32) -> Ring:
         raise RestorationError(f"the mask {list(mask.shape)} lies wholly on one side of 0.5; it has no border")
     # The signed distance to the contour gives the ring (|distance| < half), its normals (the gradient) and the levels
     # of its cells; the angle around the mask's centre gives their sectors.
-    outwards = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance = np.asarray(outwards - cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    # OpenCV's own transform, in several threads, does not give the same last bits twice.
+    distance = (distance_transform_edt(1 - inside) - distance_transform_edt(inside)).astype(np.float32)
     half = RING_SHARE * mask.shape[0]
     rows, columns = np.nonzero(np.abs(distance) < half)
     smooth = np.asarray(cv2.GaussianBlur(distance, (0, 0), 2.0), np.float32)
