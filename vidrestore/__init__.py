@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidrestore.api import LiveStream as LiveStream
     from vidrestore.api import Restorer as Restorer
-    from vidrestore.api import compare_videos as compare_videos
     from vidrestore.api import degrade_video as degrade_video
     from vidrestore.api import open_video as open_video
     from vidrestore.api import restore_image as restore_image
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from vidrestore.errors import TrainingError as TrainingError
     from vidrestore.errors import VidrestoreError as VidrestoreError
     from vidrestore.errors import WorkerError as WorkerError
+    from vidrestore.evaluation.videos.compare import compare_videos as compare_videos
     from vidrestore.evaluation.videos.config import ComparisonConfig as ComparisonConfig
     from vidrestore.evaluation.videos.results import VideoComparison as VideoComparison
     from vidrestore.face_model import FaceModel as FaceModel
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": "LiveStream Restorer compare_videos degrade_video open_video restore_image restore_video restore_videos "
-    "to_rgb",
+    "api": "LiveStream Restorer degrade_video open_video restore_image restore_video restore_videos to_rgb",
     "degradation.report": "DegradeReport",
     "degradation.video": "DegradeConfig",
     "errors": "ConfigError InputError Interrupted ModelError OutputError RestorationError StorageError TrainingError "
     "VidrestoreError WorkerError",
+    "evaluation.videos.compare": "compare_videos",
     "evaluation.videos.config": "ComparisonConfig",
     "evaluation.videos.results": "VideoComparison",
     "face_model": "FaceModel",

@@ -1,4 +1,4 @@
-"""The public functions: restore, degrade and compare, over the parts that do the work.
+"""The public functions over the parts that do the work.
 
 `import vidrestore` exports them without importing this module before one is used.
 """
@@ -14,15 +14,12 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from vidrestore.config import update
+from vidrestore.config import given, update
 from vidrestore.degradation import video as degradation
 from vidrestore.degradation.medium.profiles import look_preset
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError, InputError
-from vidrestore.evaluation.videos import compare
-from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.results import VideoComparison
 from vidrestore.face_model import FaceModel
 from vidrestore.inference.local import load_models
 from vidrestore.jobs import restore as jobs
@@ -34,7 +31,7 @@ from vidrestore.live.status import StreamStatus
 from vidrestore.media.colour import Box, region_to_rgb
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder, RestoreReport
-from vidrestore.restoration.config import RestoreConfig
+from vidrestore.restoration.config import FACE_COUNTS, RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory
@@ -47,9 +44,6 @@ Faces: TypeAlias = int | Literal["all", "largest"]
 """How many faces of a frame are restored, the largest first."""
 OnProgress: TypeAlias = Callable[[JobProgress], None]
 Job = TypeVar("Job", bound=JobConfig)
-
-_ALIGNMENT = 16
-"""Pixels; any multiple of what chroma subsampling asks for."""
 
 
 def restore_video(
@@ -347,8 +341,7 @@ def open_video(path: str | Path) -> VideoReader:
 
 def to_rgb(frame: Frame) -> UInt8:
     """Return a frame as uint8 [height, width, 3], R'G'B', as it is stored: not rotated, pixels as they are."""
-    width, height = (-(-side // _ALIGNMENT) * _ALIGNMENT for side in (frame.width, frame.height))
-    return region_to_rgb(frame, Box(0, 0, min(width, frame.width), min(height, frame.height)))
+    return region_to_rgb(frame, Box(0, 0, frame.width, frame.height))
 
 
 def degrade_video(
@@ -377,27 +370,6 @@ def degrade_video(
     return degradation.degrade_video(source, destination, chosen)
 
 
-def compare_videos(
-    reference: str | Path,
-    tests: Sequence[str | Path],
-    *,
-    degraded: str | Path | None = None,
-    config: ComparisonConfig | None = None,
-) -> VideoComparison:
-    """Measure how well and how steadily the faces in videos were restored, against the video as it should be.
-
-    Args:
-        reference: the truth.
-        tests: one or more videos with the same frames.
-        degraded: what they were restored from, for a row of its own.
-        config: all options.
-
-    Raises:
-        InputError: a video cannot be read, or differs in size, number of frames or timestamps.
-    """
-    return compare.compare_videos(reference, tests, degraded=degraded, config=config)
-
-
 def _job(
     config: Job,
     pipeline: dict[str, Any],
@@ -410,7 +382,8 @@ def _job(
         if runtime == "ray" or address:
             raise ConfigError("a model of your own runs in this process; leave out runtime and address")
         runtime = "local"
-    return update(config, _given(restore=pipeline, ray=_given(address=address), runtime=runtime, overwrite=overwrite))
+    chosen = {"restore": pipeline, "ray": {"address": address}, "runtime": runtime, "overwrite": overwrite}
+    return update(config, given(chosen))
 
 
 def _pipeline(
@@ -420,21 +393,18 @@ def _pipeline(
     device: str | None,
     lossless: bool | None = None,  # noqa: FBT001  None: as the configuration says
 ) -> dict[str, Any]:
-    count = {"all": 0, "largest": 1}.get(faces, faces) if isinstance(faces, str) else faces
+    count = FACE_COUNTS.get(faces, faces) if isinstance(faces, str) else faces
     if isinstance(count, str):
         raise ConfigError(f"faces is {faces!r}; use all, largest or a number")
     name = None if isinstance(model, FaceModel) or model is None else str(model)
-    return _given(
-        restorer=_given(model=name, device=device),
-        detector=_given(device=device),
-        compositor=_given(strength=strength),
-        selection=_given(max_faces=count),
-        encode=_given(lossless=lossless),
-    )
-
-
-def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {name: value for name, value in values.items() if value is not None and value != {}}
+    chosen: dict[str, Any] = {
+        "restorer": {"model": name, "device": device},
+        "detector": {"device": device},
+        "compositor": {"strength": strength},
+        "selection": {"max_faces": count},
+        "encode": {"lossless": lossless},
+    }
+    return given(chosen)
 
 
 def _load(model: Model | None, config: RestoreConfig) -> InferenceModels:

@@ -170,6 +170,12 @@ def update(config: C, values: Mapping[str, Any], *, where: str = "") -> C:
     return replaced  # type: ignore[no-any-return]
 
 
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop options that are None, and tables that are then empty: what a caller did not give stays as configured."""
+    nested = {name: given(value) if isinstance(value, dict) else value for name, value in options.items()}
+    return {name: value for name, value in nested.items() if value not in (None, {})}
+
+
 def read_toml(config: C, path: Path) -> C:
     """Apply a TOML file to a configuration.
 

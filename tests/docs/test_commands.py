@@ -289,10 +289,8 @@ def test_python_uses_public_names(block: Block) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "vr"
     }
-    public = getattr(vidrestore, "__all__", None)
-    if public is None:
-        pytest.skip("vidrestore exports nothing yet")
-    assert used <= set(public), f"{block}: vidrestore has no {', '.join(sorted(used - set(public)))}"
+    public = set(vidrestore.__all__)
+    assert used <= public, f"{block}: vidrestore has no {', '.join(sorted(used - public))}"
 
 
 @pytest.mark.nightly

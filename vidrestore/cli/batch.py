@@ -25,9 +25,9 @@ from vidrestore.cli.options import (
     batch_option,
 )
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import fail, given, remark, say, show_table, warn, warn_all
+from vidrestore.cli.terminal import fail, remark, say, show_table, warn, warn_all
 from vidrestore.cli.zoo import fetch_needed
-from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.config import apply_settings, given, read_toml, update
 from vidrestore.errors import InputError, Interrupted
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.jobs import JobSummary, VideoLine, clean_job, find_job, list_jobs

@@ -7,9 +7,9 @@ import typer
 
 from vidrestore.cli.options import Device, Quiet, batch_option
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import given, say, warn
+from vidrestore.cli.terminal import say, warn
 from vidrestore.cli.zoo import fetch_weights
-from vidrestore.config import update
+from vidrestore.config import given, update
 from vidrestore.models import zoo
 from vidrestore.training.photographs.build_dataset import GatheringConfig, gather_faces
 from vidrestore.training.photographs.build_record import GatheringReport

@@ -7,8 +7,8 @@ import typer
 
 from vidrestore.cli.options import Device, Quiet
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import given, say, show_table
-from vidrestore.config import update
+from vidrestore.cli.terminal import say, show_table
+from vidrestore.config import given, update
 from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.output import open_folder, write_comparison

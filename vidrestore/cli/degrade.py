@@ -7,8 +7,8 @@ import typer
 
 from vidrestore.cli.options import Codec, Lossless, Overwrite, Quiet, Report, Strict, warn_former_flag
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import given, say, warn_all
-from vidrestore.config import apply_settings, update
+from vidrestore.cli.terminal import say, warn_all
+from vidrestore.config import apply_settings, given, update
 from vidrestore.degradation.medium.profiles import LOOK_NAMES, look_preset
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig, degrade_video

@@ -7,9 +7,9 @@ import typer
 
 from vidrestore.cli.options import Device, Quiet, help_of, warn_former_flag
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import given, say, show_table
+from vidrestore.cli.terminal import say, show_table
 from vidrestore.cli.zoo import fetch_weights
-from vidrestore.config import update
+from vidrestore.config import given, update
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.evaluation.images.evaluate import EvaluationConfig
 from vidrestore.evaluation.images.results import EvaluationReport

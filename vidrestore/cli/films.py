@@ -29,9 +29,9 @@ from vidrestore.cli.options import (
     Strict,
 )
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import cell, fail, given, out, say, say_json, warn_all
+from vidrestore.cli.terminal import cell, fail, out, say, say_json, warn_all
 from vidrestore.cli.zoo import fetch_needed
-from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.config import apply_settings, given, read_toml, update
 from vidrestore.errors import Interrupted
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.progress import JobProgress

@@ -5,10 +5,11 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from vidrestore.cli.terminal import parse_faces, warn
+from vidrestore.cli.terminal import warn
 from vidrestore.config import to_toml_value, walk
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.live.config import StreamConfig
+from vidrestore.restoration.config import FACE_COUNTS
 
 _BATCH, _STREAM = BatchConfig(), StreamConfig()
 
@@ -21,6 +22,15 @@ def help_of(path: str, config: object = _BATCH, *, default: str | None = None) -
     text = option.description
     sentence = text if text.endswith("...") else text.removesuffix(".")
     return text if known else f"{sentence} (default: {shown})."
+
+
+def _parse_faces(text: str) -> int:
+    """Parse `all`, `largest` or a number, as the count that the configuration wants."""
+    if text in FACE_COUNTS:
+        return FACE_COUNTS[text]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither 'all' nor 'largest' nor a positive number")
 
 
 def warn_former_flag(former: str, now: str) -> None:
@@ -37,7 +47,7 @@ Strength: TypeAlias = Annotated[float | None, typer.Option(help=help_of("restore
 Faces: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        parser=parse_faces, metavar="all|largest|N", help="Number of faces to restore per frame (default: all)."
+        parser=_parse_faces, metavar="all|largest|N", help="Number of faces to restore per frame (default: all)."
     ),
 ]
 MinFace: TypeAlias = Annotated[float | None, typer.Option(metavar="PX", help=help_of("restore.selection.min_face_px"))]

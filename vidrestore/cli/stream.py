@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vidrestore.cli.options import Address, Codec, Device, Faces, Model, Report, StreamCrf, StreamPreset, stream_option
-from vidrestore.cli.terminal import cell, err, given, say
+from vidrestore.cli.terminal import cell, err, say
 from vidrestore.cli.zoo import fetch_needed
-from vidrestore.config import apply_settings, update
+from vidrestore.config import apply_settings, given, update
 from vidrestore.errors import ConfigError, VidrestoreError
 from vidrestore.files import replace_text
 from vidrestore.live.addresses import parse_source, parse_target

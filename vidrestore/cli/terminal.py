@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import IO, Any, NoReturn, TextIO, cast
+from typing import IO, NoReturn, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -123,23 +123,6 @@ def show_table(title: str, head: Sequence[str], body: Iterable[Sequence[str]]) -
 def cell(text: str, *, style: str = "") -> Text:
     """Foreign text for a table of rich, which would read a `str` as markup."""
     return Text(printable(text, most=_MOST_OF_A_CELL), style=style)
-
-
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Drop the options that the user did not give, so that those of a configuration file hold."""
-    nested = {name: given(value) if isinstance(value, dict) else value for name, value in options.items()}
-    return {name: value for name, value in nested.items() if value not in (None, {})}
-
-
-def parse_faces(text: str) -> int:
-    """Parse `all`, `largest` or a number, as the count that the configuration wants."""
-    words = {"all": 0, "largest": 1}
-    if text in words:
-        return words[text]
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    message = f"{text!r} is neither 'all' nor 'largest' nor a positive number"
-    raise typer.BadParameter(message)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -12,8 +12,8 @@ import typer
 
 from vidrestore.cli.options import Address, Config, Quiet, Settings, warn_former_flag
 from vidrestore.cli.progress import ProgressBar, live_progress
-from vidrestore.cli.terminal import fail, given, say
-from vidrestore.config import apply_settings, read_toml, update
+from vidrestore.cli.terminal import fail, say
+from vidrestore.config import apply_settings, given, read_toml, update
 from vidrestore.errors import ConfigError, Interrupted, OutputError
 from vidrestore.files import replace_bytes, replace_text
 from vidrestore.models.devices import choose_device

@@ -10,6 +10,8 @@ from vidrestore.faces.config import DetectorConfig, TrackerConfig
 from vidrestore.media.config import EncodeConfig, ShotConfig
 from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
 
+FACE_COUNTS: Final = {"all": 0, "largest": 1}
+"""Words for `selection.max_faces`, for people."""
 MAX_LAG: Final = 8
 """Most frames of lag; more would make no stage steadier."""
 _FRAMES: Final = "; 0 treats each frame alone."
