@@ -10,6 +10,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from vidrestore.types import FrameFaces
@@ -59,6 +60,24 @@ class Inline(Executor[In, Out]):
     def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
         """Run each batch when its result is asked for."""
         return map(self._stage, batches)
+
+
+class Threaded(Executor[In, Out]):
+    """Runs a batch stage in a thread of its own; reads one batch ahead, so that making it overlaps with the stage."""
+
+    def __init__(self, stage: BatchStage[In, Out]) -> None:
+        self._stage = stage
+
+    def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
+        """Run each batch while the next is made."""
+        with ThreadPoolExecutor(1, thread_name_prefix="stage") as thread:
+            pending: deque[Future[Sequence[Out]]] = deque()
+            for batch in batches:
+                pending.append(thread.submit(self._stage, batch))
+                if len(pending) > 1:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
 
 
 def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:

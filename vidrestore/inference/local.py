@@ -4,10 +4,11 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.worker import ModelInfo
 from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.clips.restorer import ClipRestorer, works_in_clips
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.restoration.pipeline import InferenceModels
-from vidrestore.stages import Inline
+from vidrestore.stages import Inline, Threaded
 
 
 def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
@@ -17,7 +18,7 @@ def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
         VidrestoreError: the weights are unknown, missing or corrupt.
     """
     keep_freed_memory()
-    restorer = FaceRestorer(config.restorer)
+    restorer, visibility = FaceRestorer(config.restorer), FaceVisibility(config.restorer.device)
     parts = InferenceModels(
         Inline(FaceDetector(config.detector)),
         Inline(restorer),
@@ -25,6 +26,7 @@ def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
         batch_size=restorer.batch_size,
         encoder=Inline(restorer.encode),
         styled_restorer=Inline(restorer.restore_coded),
-        visibility=Inline(FaceVisibility(config.restorer.device)),
+        clips=Threaded(ClipRestorer(restorer, visibility, config)) if works_in_clips(restorer) else None,
+        visibility=Inline(visibility),
     )
-    return parts, ModelInfo(restorer.crop_size, restorer.batch_size, restorer.model_sha256)
+    return parts, ModelInfo.of(restorer)

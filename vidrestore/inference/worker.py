@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
 
@@ -13,6 +13,8 @@ from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.batcher import DynamicBatcher
 from vidrestore.models.visibility import FaceVisibility
+from vidrestore.restoration.clips.clip import FaceClip, RestoredClip
+from vidrestore.restoration.clips.restorer import ClipRestorer, works_in_clips
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.stages import BatchStage
@@ -29,6 +31,13 @@ class ModelInfo:
     crop_size: int
     batch_size: int
     model_sha256: str
+    restores_clips: bool = False
+    """Whether it takes clips of crops (see `restoration.clips`)."""
+
+    @classmethod
+    def of(cls, restorer: FaceRestorer) -> Self:
+        """Describe a restorer."""
+        return cls(restorer.crop_size, restorer.batch_size, restorer.model_sha256, works_in_clips(restorer))
 
 
 class InferenceWorker:
@@ -79,8 +88,17 @@ class InferenceWorker:
         return self._joining(FaceDetector(self._config.detector), full=self._config.detection.batch_size)
 
     @cached_property
+    def _visibility(self) -> FaceVisibility:
+        return FaceVisibility(self._config.restorer.device)
+
+    @cached_property
     def _see(self) -> DynamicBatcher[UInt8, UInt8]:
-        return self._joining(FaceVisibility(self._config.restorer.device), full=self._restorer.batch_size)
+        return self._joining(self._visibility, full=self._restorer.batch_size)
+
+    @cached_property
+    def _restore_clips(self) -> DynamicBatcher[FaceClip, RestoredClip]:
+        # a clip fills the device by itself: clips are joined where they wait, but none waits for others
+        return self._joining(ClipRestorer(self._restorer, self._visibility, self._config), full=1)
 
     def _joining(
         self, stage: BatchStage[In, Out], *, full: int, threads: ThreadPoolExecutor | None = None
@@ -94,11 +112,11 @@ class InferenceWorker:
     async def describe(self) -> ModelInfo:
         """Load what is not loaded yet, downloading it if necessary, and describe it."""
         _ = self._restore, self._detect, self._see
-        return ModelInfo(self._restorer.crop_size, self._restorer.batch_size, self._restorer.model_sha256)
+        return ModelInfo.of(self._restorer)
 
     async def batches(self) -> dict[str, tuple[int, int]]:
         """Return calls of each network so far, and items in them."""
-        loaded = {name: self.__dict__.get(name) for name in ("_detect", "_see", "_restore")}
+        loaded = {name: self.__dict__.get(name) for name in ("_detect", "_see", "_restore", "_restore_clips")}
         return {name.strip("_"): (one.calls, one.items) for name, one in loaded.items() if one is not None}
 
     async def network_seconds(self) -> float:
@@ -117,6 +135,10 @@ class InferenceWorker:
     async def see(self, crops: list[UInt8]) -> Sequence[UInt8]:
         """Predict where faces are seen."""
         return await self._see(crops)
+
+    async def restore_clips(self, clips: list[FaceClip]) -> Sequence[RestoredClip]:
+        """Restore clips of crops."""
+        return await self._restore_clips(clips)
 
     async def encode(self, crops: list[UInt8]) -> Sequence[Float32]:
         """Compute the style codes of crops."""

@@ -16,7 +16,7 @@ from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.signing import KEY_VARIABLE
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 
-_NOT_RESULT = {"restorer": {"device", "batch_size_cpu", "batch_size_gpu"}, "detector": {"device"}}
+_NOT_RESULT = {"restorer": {"device", "batch_size_cpu", "batch_size_gpu", "clip_frames"}, "detector": {"device"}}
 """Options of place and speed that do not affect the result: a change of them invalidates nothing."""
 _PART = re.compile(r"[0-9a-f]{40}\.mp4")
 _SCRATCH = re.compile(r"\.order-[a-z0-9_]{8}")

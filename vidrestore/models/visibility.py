@@ -155,16 +155,34 @@ class FaceVisibility:
                 seen += list(self._pass(chunk)[: len(chunk)])
         return seen
 
+    def see_images(self, crops_B3SS: Tensor, /) -> Tensor:
+        """Predict the visibility of crops that are on the device already.
+
+        Args:
+            crops_B3SS: uint8 [B, 3, S, S] RGB on `device`, S a multiple of 128, in inference mode.
+
+        Returns:
+            uint8 [B, 64, 64], there.
+        """
+        seen = [crops_B3SS.new_zeros((0, MASK_SIDE, MASK_SIDE))]
+        for part in torch.split(crops_B3SS, self._filled):
+            batch = part.new_zeros((self._batch_size, 3, CROP_SIDE, CROP_SIDE))
+            batch[: len(part)] = F.avg_pool2d(part.float(), part.shape[-1] // CROP_SIDE).round()
+            seen.append(self._levels(batch)[: len(part)])
+        return torch.cat(seen)
+
     def _pass(self, crops: Sequence[UInt8]) -> UInt8:
         """Return uint8 [batch, 64, 64], of which the first belong to the crops."""
         batch = np.zeros((self._batch_size, CROP_SIDE, CROP_SIDE, 3), np.uint8)
         for slot, crop in zip(batch, crops, strict=False):
             slot[:] = cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_AREA)
-        faces_BHW3 = torch.from_numpy(batch).to(self.device)
-        faces_B3HW = faces_BHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
-        seen_BHW = torch.sigmoid(self._logits(faces_B3HW))[:, 0]
-        levels: UInt8 = (seen_BHW * 255).round().to(torch.uint8).cpu().numpy()
+        levels: UInt8 = self._levels(torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)).cpu().numpy()
         return levels
+
+    def _levels(self, faces_B3HW: Tensor) -> Tensor:
+        """Map a whole batch of uint8 [batch, 3, 128, 128] to uint8 [batch, 64, 64]."""
+        seen_BHW = torch.sigmoid(self._logits(faces_B3HW.float() / 127.5 - 1))[:, 0]
+        return (seen_BHW * 255).round().to(torch.uint8)
 
 
 def load_visibility(path: Path = WEIGHTS) -> VisibilityNetwork:

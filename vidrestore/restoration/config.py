@@ -169,8 +169,28 @@ class RestorerConfig(Options):
         ),
     ] = 1
     batch_size_gpu: Annotated[
-        int, Field(ge=1, description="Crops per pass on CUDA: more are faster, fewer are ready sooner.")
-    ] = 8
+        int | None,
+        Field(
+            ge=1,
+            description="Crops per pass on CUDA: more are faster, fewer are ready sooner. none: 16 of 512 px, or as "
+            "many pixels of other sizes.",
+        ),
+    ] = None
+    backend: Annotated[
+        Literal["auto", "torch", "opencv"],
+        Field(
+            description="Where the work over time runs: torch on the restorer's device, a clip of crops at a time; "
+            "opencv on the CPU, frame by frame. auto: torch on CUDA. Live streams and averaged style codes use opencv."
+        ),
+    ] = "auto"
+    clip_frames: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Frames after which clips of crops are handed to torch. Their neighbours are computed twice, "
+            "so longer clips are faster and take more memory; the result is the same.",
+        ),
+    ] = 60
     compile: Annotated[
         bool,
         Field(

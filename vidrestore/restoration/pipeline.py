@@ -25,6 +25,7 @@ from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.segments import TemporalSupport
 from vidrestore.media.shots import ShotDetector
 from vidrestore.report import Recorder
+from vidrestore.restoration.clips.clip import ClipCutter, FaceClip, RestoredClip
 from vidrestore.restoration.config import (
     OcclusionConfig,
     RestoreConfig,
@@ -104,6 +105,7 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
     return replace(
         config,
         detection=detection,
+        restorer=replace(config.restorer, clip_frames=min(config.restorer.clip_frames, batch)),
         tracker=replace(config.tracker, lookahead=min(config.tracker.lookahead, most)),
         denoiser=replace(config.denoiser, frames=min(config.denoiser.frames, most)),
         style=replace(config.style, frames=min(config.style.frames, most)),
@@ -136,6 +138,16 @@ def reach(config: RestoreConfig) -> TemporalSupport:
     )
 
 
+def takes_clips(config: RestoreConfig) -> bool:
+    """Return whether faces may be restored in clips: not where frames must come out sooner, or style codes vary."""
+    return config.lag is None and not config.style.frames
+
+
+def clip_context(config: RestoreConfig) -> int:
+    """Return how many crops before and after a clip its restoration depends on."""
+    return Denoiser(config.denoiser).past + Stabilizer(config.stabilizer).past
+
+
 @dataclass(frozen=True, slots=True)
 class InferenceModels:
     """The networks, which may run in other processes, and what the pipeline must know of them."""
@@ -154,6 +166,8 @@ class InferenceModels:
     """uint8 [S, S, 3] RGB crops -> style codes float32 [N, D]; needed where `style.frames` is above 0."""
     styled_restorer: Executor[StyledCrop, UInt8] | None = None
     """Crops with style codes -> restored crops; needed where `style.frames` is above 0."""
+    clips: Executor[FaceClip, RestoredClip] | None = None
+    """Clips of crops -> finished crops: the work over time too; None: frame by frame, with OpenCV."""
     visibility: Executor[UInt8, UInt8] | None = None
     """uint8 [S, S, 3] RGB crops -> uint8 [64, 64], 0..255: where the face is seen; None: everywhere."""
 
@@ -195,6 +209,13 @@ def restore_frames(
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
     selected = run(FaceSelector(config.selection, limits), tracked)
     aligned = recorder.timed("align", _counted(map(FaceCropper(parts.crop_size), selected), recorder, is_counted))
+    if parts.clips is not None and limits is None and takes_clips(config):
+        cutter = ClipCutter(
+            parts.clips, length=config.restorer.clip_frames, context=clip_context(config), config=config.selection
+        )
+        finished = recorder.timed("restore", cutter.run(aligned))
+        ramped = run(WeightRamp(config.selection, lag=lags.fader), finished)
+        return recorder.timed("composite", map(Compositor(config.compositor), ramped))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     if overlap:
         clean = recorder.timed("wait", run_ahead(clean))

@@ -13,16 +13,16 @@ import numpy as np
 
 from vidrestore.types import Float32, UInt8
 
-_CELLS = 32
+CELLS = 32
 """Side in pixels of the small image that holds the low frequencies, whatever the size of the crop."""
-_SIGMA_CELLS = 4.0
+SIGMA_CELLS = 4.0
 """Standard deviation of the low-pass: an eighth of the crop's side."""
 
 
 def low_frequencies(image: UInt8 | Float32) -> Float32:
     """Return the low frequencies, float32 [32, 32, 3], of an image [S, S, 3], in the image's units."""
-    small = cv2.resize(image, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(np.asarray(small, dtype=np.float32), (0, 0), _SIGMA_CELLS), dtype=np.float32)
+    small = cv2.resize(image, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(np.asarray(small, dtype=np.float32), (0, 0), SIGMA_CELLS), dtype=np.float32)
 
 
 def enlarge(low: Float32, side: int) -> Float32:

@@ -25,12 +25,14 @@ from vidrestore.models.devices import choose_device
 from vidrestore.restoration.config import RestorerConfig
 from vidrestore.types import Float32, StyledCrop, UInt8
 
-Result = TypeVar("Result", UInt8, Float32)
+Result = TypeVar("Result")
 Network = Callable[..., Tensor]
 """[B, 3, S, S] RGB in [-1, 1] (and style codes [B, N, D], or none) -> images of that shape and range, or codes."""
 
 _LEAST_CPU_THREADS = 2
 """Minimum number of CPU threads: oneDNN's kernels for one thread give other last bits than those for two or more."""
+PASS_PIXELS = 16 * 512 * 512
+"""Pixels of the crops of a pass on CUDA, where `batch_size_gpu` leaves it open: larger passes are hardly faster."""
 _AMPERE = (8, 0)
 """The first compute capability with bf16 arithmetic."""
 
@@ -57,7 +59,9 @@ class FaceRestorer:
         network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
         self.crop_size = network.config.out_size
         """S: the side of the crops, in pixels."""
-        self.batch_size = self.config.batch_size_gpu if self.device.type == "cuda" else self.config.batch_size_cpu
+        self.batch_size = self.config.batch_size_cpu
+        if self.device.type == "cuda":
+            self.batch_size = self.config.batch_size_gpu or max(1, PASS_PIXELS // self.crop_size**2)
         """Number of crops per pass at present: halved when the device ran out of memory."""
         self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
@@ -79,32 +83,64 @@ class FaceRestorer:
             RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
                 the device has no memory for a single crop.
         """
-        return self._run(self._network, crops, _to_uint8)
+        parts = self._run(self._network, self._checked(crops), lambda images: _to_uint8(images).cpu().numpy())
+        return [image.copy() for part in parts for image in part]
+
+    def restore_images(self, crops_B3SS: Tensor, /) -> Tensor:
+        """Restore crops that are on the device already.
+
+        Args:
+            crops_B3SS: uint8 [B, 3, S, S] RGB on `device`, in inference mode.
+
+        Returns:
+            uint8 [B, 3, S, S] RGB, there.
+
+        Raises:
+            RestorationError: as `__call__`.
+        """
+        parts = self._run(self._network, crops_B3SS.permute(0, 2, 3, 1), _to_uint8)
+        return torch.cat([crops_B3SS[:0], *(part.permute(0, 3, 1, 2) for part in parts)])
 
     def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
         """Return the style codes of each crop, float32 [N, D]; also a batch stage; raises as `__call__`."""
-        return self._run(self._codes, crops, lambda codes: codes.cpu().numpy())
+        parts = self._run(self._codes, self._checked(crops), lambda codes: codes.cpu().numpy())
+        return [code.copy() for part in parts for code in part]
 
     def restore_coded(self, coded: Sequence[StyledCrop], /) -> list[UInt8]:
         """Restore crops with given style codes instead of their own; also a batch stage; raises as `__call__`."""
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:
             raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
-        return self._run(self._network, [one.crop for one in coded], _to_uint8, [one.codes for one in coded])
+        crops = self._checked([one.crop for one in coded])
+        codes = [one.codes for one in coded]
+        parts = self._run(self._network, crops, lambda images: _to_uint8(images).cpu().numpy(), codes)
+        return [image.copy() for part in parts for image in part]
+
+    def check(self, crops: Sequence[UInt8]) -> None:
+        """Raise a RestorationError unless every crop is uint8 [S, S, 3]."""
+        wanted = (self.crop_size, self.crop_size, 3)
+        for index, crop in enumerate(crops):
+            if crop.dtype != np.uint8 or crop.shape != wanted:
+                raise RestorationError(
+                    f"crop {index} is {crop.dtype} {list(crop.shape)}; {self.config.model} wants uint8 {list(wanted)} "
+                    "RGB"
+                )
+
+    def _checked(self, crops: Sequence[UInt8]) -> Sequence[UInt8]:
+        self.check(crops)
+        return crops
 
     def _run(
         self,
         network: Network,
-        crops: Sequence[UInt8],
+        crops: Tensor | Sequence[UInt8],
         finish: Callable[[Tensor], Result],
         codes: Sequence[Float32] = (),
     ) -> list[Result]:
-        """Return one result per crop, in passes of `batch_size`; `finish` converts the results of a pass."""
-        for index, crop in enumerate(crops):
-            self._check(index, crop)
+        """Return the results of each pass of at most `batch_size` crops, as `finish` converts them."""
         results: list[Result] = []
-        while len(results) < len(crops):
-            done = len(results)
+        done = 0
+        while done < len(crops):
             chunk = slice(done, done + self.batch_size)
             try:
                 with torch.inference_mode():
@@ -116,18 +152,27 @@ class FaceRestorer:
             if finished is None:
                 self._halve()
             else:
-                results += [one.copy() for one in finished]
+                results.append(finished)
+                done = chunk.stop
         return results
 
-    def _pass(self, network: Network, crops: Sequence[UInt8], codes: Sequence[Float32]) -> Tensor:
-        """Return float32 [n, ...] on the device for n crops, at most `batch_size`."""
-        batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
-        for slot, crop in zip(batch, crops, strict=False):
-            slot[:] = crop
-        faces_BHW3 = torch.from_numpy(batch).to(self.device)
+    def _pass(self, network: Network, crops: Tensor | Sequence[UInt8], codes: Sequence[Float32]) -> Tensor:
+        """Return float32 [n, ...] on the device for at most `batch_size` crops; a tensor is there already."""
+        faces_BHW3 = self._padded(crops) if isinstance(crops, Tensor) else self._uploaded(crops)
         faces_B3HW = faces_BHW3.permute(0, 3, 1, 2)  # NHWC in memory: channels_last without a copy
         given = [self._filled(codes)] if len(codes) else []
         return network((faces_B3HW.float() / 127.5 - 1).to(self.dtype), *given).float()[: len(crops)]
+
+    def _uploaded(self, crops: Sequence[UInt8]) -> Tensor:
+        batch = np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8)
+        for slot, crop in zip(batch, crops, strict=False):
+            slot[:] = crop
+        return torch.from_numpy(batch).to(self.device)
+
+    def _padded(self, crops_BSS3: Tensor) -> Tensor:
+        batch = crops_BSS3.new_zeros((self.batch_size, self.crop_size, self.crop_size, 3))
+        batch[: len(crops_BSS3)] = crops_BSS3
+        return batch
 
     def _filled(self, codes: Sequence[Float32]) -> Tensor:
         """Return style codes padded to [batch_size, N, D], on the device."""
@@ -145,13 +190,6 @@ class FaceRestorer:
         _log.warning("%s ran out of memory: going on with batches of %d", self.device, self.batch_size)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _check(self, index: int, crop: UInt8) -> None:
-        wanted = (self.crop_size, self.crop_size, 3)
-        if crop.dtype != np.uint8 or crop.shape != wanted:
-            raise RestorationError(
-                f"crop {index} is {crop.dtype} {list(crop.shape)}; {self.config.model} wants uint8 {list(wanted)} RGB"
-            )
 
     def _check_finite(self, results: Tensor, *, first: int) -> None:
         broken = (~torch.isfinite(results)).flatten(1).sum(dim=1).tolist()
@@ -190,8 +228,7 @@ def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _to_uint8(images_B3HW: Tensor) -> UInt8:
+def _to_uint8(images_B3HW: Tensor) -> Tensor:
     """Convert float [B, 3, H, W] in [-1, 1] to uint8 [B, H, W, 3], rounded."""
     levels = (images_B3HW.clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
-    array: UInt8 = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return array
+    return levels.permute(0, 2, 3, 1).contiguous()

@@ -20,18 +20,18 @@ from vidrestore.restoration.temporal.flow import grid_grey, sampling_grid, warp
 from vidrestore.restoration.temporal.window import Neighbour
 from vidrestore.types import Float32, Float64, UInt8
 
-_PATTERN_SIGMAS = (0.8, 4.0)
+PATTERN_SIGMAS = (0.8, 4.0)
 """Standard deviations in grid pixels of the band in which the video's patterns are compared: what is finer is noise,
 what is coarser is light."""
-_PATTERN_WINDOW = 7
+PATTERN_WINDOW = 7
 """Side in grid pixels of the square over which differences of patterns are averaged."""
-_NOISE_FACTOR = 1.5
+NOISE_FACTOR = 1.5
 """Multiple of the crop's median difference that counts as the video's noise."""
-_MOST_NOISE_LEVELS = 6.0
+MOST_NOISE_LEVELS = 6.0
 """Upper limit of that median in grey levels: a larger one means that most of the crop shows something else."""
-_LEAST_SIDE = 128
+LEAST_SIDE = 128
 """Smallest side in pixels to which a crop is halved for work over time."""
-_COLOUR_SIGMA = 1.0
+COLOUR_SIGMA = 1.0
 """Standard deviation in grid pixels of the blur before restored faces are compared: finer detail flickers."""
 
 
@@ -60,7 +60,7 @@ def working(crop: UInt8, to_crop: Float64) -> UInt8:
         crop: uint8 [S, S, 3] RGB.
         to_crop: float64 [2, 3], frame pixels -> crop pixels.
     """
-    side = working_side(crop.shape[0], to_crop, least=_LEAST_SIDE)
+    side = working_side(crop.shape[0], to_crop, least=LEAST_SIDE)
     if side == crop.shape[0]:
         return crop
     return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -78,12 +78,12 @@ def changed(crop: UInt8, before: UInt8, after: Float32) -> Float32:
 def view_of(image: UInt8, original: UInt8) -> BlendView:
     """Compute the features of a face from the image to average and the original crop, both uint8 [S, S, 3] RGB."""
     levels = grid_grey(original).astype(np.float32)
-    finer, coarser = (cv2.GaussianBlur(levels, (0, 0), sigma) for sigma in _PATTERN_SIGMAS)
+    finer, coarser = (cv2.GaussianBlur(levels, (0, 0), sigma) for sigma in PATTERN_SIGMAS)
     low, grid = low_frequencies(image), levels.shape
     structure = np.asarray(cv2.subtract(image, enlarge(low, image.shape[0]), dtype=cv2.CV_32F), dtype=np.float32)
     small = cv2.resize(image, grid, interpolation=cv2.INTER_AREA)
     level = cv2.subtract(small, cv2.resize(low, grid, interpolation=cv2.INTER_LINEAR), dtype=cv2.CV_32F)
-    colour = cv2.GaussianBlur(level, (0, 0), _COLOUR_SIGMA)
+    colour = cv2.GaussianBlur(level, (0, 0), COLOUR_SIGMA)
     return BlendView(image, low, structure, np.asarray(cv2.merge([colour, finer - coarser]), dtype=np.float32))
 
 
@@ -144,8 +144,8 @@ class Blender:
         places = sampling_grid(near.path.shift, own.traits.shape[0], out=room.grid_places)
         cv2.absdiff(warp(_sized(near.features.traits, own.traits.shape[0]), places, out=traits), own.traits, traits)
         red, green, blue, change = cv2.split(traits)
-        cv2.blur(change, (_PATTERN_WINDOW, _PATTERN_WINDOW), pattern)
-        noise = _NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), _MOST_NOISE_LEVELS)
+        cv2.blur(change, (PATTERN_WINDOW, PATTERN_WINDOW), pattern)
+        noise = NOISE_FACTOR * min(float(np.median(pattern[::4, ::4])), MOST_NOISE_LEVELS)
         np.maximum(pattern - np.float32(noise), 0, out=pattern)
         pattern *= np.float32(1 / self._pattern_levels)
         cv2.max(cv2.max(red, green, colour), blue, colour)

@@ -9,16 +9,17 @@ import numpy as np
 
 from vidrestore.types import Float32
 
-_SIGMA = 1.5
+SIGMA = 1.5
 """Standard deviation, in pixels of a crop of 256, of the Gaussian that separates fine detail."""
-_KERNEL = (9, 9)
-_WINDOW = 9
+TAPS = 9
+"""Side of its kernel in pixels."""
+WINDOW = 9
 """Side of the square, in cells, over which energies are compared. Small squares would follow the noise."""
-_CELL = 4
+CELL = 4
 """Side of a cell in pixels."""
-_KEPT = 0.97
+KEPT = 0.97
 """Fraction of the energy to restore: some of it was flicker."""
-_FLOOR = 0.25
+FLOOR = 0.25
 """Energy in squared levels below which there is no detail: half a rounding step, squared."""
 
 
@@ -32,8 +33,8 @@ def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
     band = _band(mean)
     grey = _grey(band)
     inner = _band(grey)
-    missing = np.float32(_KEPT) * _energy(_band(_grey(own)), None) - _energy(grey, None)
-    cross, square = _energy(grey, inner), _energy(inner, None) + np.float32(_FLOOR)
+    missing = np.float32(KEPT) * _energy(_band(_grey(own)), None) - _energy(grey, None)
+    cross, square = _energy(grey, inner), _energy(inner, None) + np.float32(FLOOR)
     cross = np.maximum(cross, 0)
     share = (np.sqrt(cross * cross + square * np.maximum(missing, 0)) - cross) / square
     gain = cv2.resize(np.minimum(share, np.float32(most_gain)), mean.shape[:2], interpolation=cv2.INTER_LINEAR)
@@ -42,7 +43,7 @@ def match_detail(mean: Float32, own: Float32, *, most_gain: float) -> Float32:
 
 
 def _band(image: Float32) -> Float32:
-    return np.asarray(image - cv2.GaussianBlur(image, _KERNEL, _SIGMA), dtype=np.float32)
+    return np.asarray(image - cv2.GaussianBlur(image, (TAPS, TAPS), SIGMA), dtype=np.float32)
 
 
 def _grey(image: Float32) -> Float32:
@@ -52,6 +53,6 @@ def _grey(image: Float32) -> Float32:
 def _energy(first: Float32, second: Float32 | None) -> Float32:
     """Return the local mean, float32 [S / 4, S / 4], of the product of two images, or of the square of one."""
     product = first * (first if second is None else second)
-    cells = max(1, product.shape[0] // _CELL)
+    cells = max(1, product.shape[0] // CELL)
     small = cv2.resize(product, (cells, cells), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.blur(small, (_WINDOW, _WINDOW)), dtype=np.float32)
+    return np.asarray(cv2.blur(small, (WINDOW, WINDOW)), dtype=np.float32)

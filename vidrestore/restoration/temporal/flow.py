@@ -21,7 +21,7 @@ _LONGEST_SIDE = 128
 """Largest side of the grid in pixels: half a 256 px crop."""
 _FINEST_SCALE = 2
 """Finest scale of DIS, with cells of 4 x 4 grid pixels: finer ones follow the noise of the video and cost far more."""
-_RETURN_PIXELS = 1.0
+RETURN_PIXELS = 1.0
 """Distance in grid pixels between a point and its image there and back at which trust falls to 1/e."""
 
 
@@ -88,7 +88,7 @@ def warp(image: Float32, places: Float32, *, border: int = cv2.BORDER_CONSTANT, 
 def _trust(there: Float32, back: Float32) -> Float32:
     miss = there + warp(back, sampling_grid(there), border=cv2.BORDER_REPLICATE)
     across, down = cv2.split(miss)
-    confidence: Float32 = np.exp((across * across + down * down) / np.float32(-(_RETURN_PIXELS**2)))
+    confidence: Float32 = np.exp((across * across + down * down) / np.float32(-(RETURN_PIXELS**2)))
     return confidence
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import ray
 
 from vidrestore.inference.worker import ModelInfo
+from vidrestore.restoration.clips.clip import FaceClip, RestoredClip
 from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.ray.connection import fetch
 from vidrestore.runtime.ray.inference_pool import Actor
@@ -32,6 +33,9 @@ def actor_models(workers: Sequence[Actor], info: ModelInfo, *, in_flight: int) -
         batch_size=info.batch_size,
         encoder=ActorExecutor[UInt8, Float32](workers, "encode", in_flight=in_flight),
         styled_restorer=ActorExecutor[StyledCrop, UInt8](workers, "restore_coded", in_flight=in_flight),
+        clips=ActorExecutor[FaceClip, RestoredClip](workers, "restore_clips", in_flight=in_flight)
+        if info.restores_clips
+        else None,
         visibility=ActorExecutor[UInt8, UInt8](workers, "see", in_flight=in_flight),
     )
 

@@ -1,0 +1,16 @@
+"""Low frequencies of colour and light, for many faces at once: the arithmetic of `restoration.face.colour_match`."""
+
+from torch import Tensor
+
+from vidrestore.restoration.clips import ops
+from vidrestore.restoration.face.colour_match import CELLS, SIGMA_CELLS
+
+
+def low_frequencies(images_B3SS: Tensor) -> Tensor:
+    """Return the low frequencies, float32 [B, 3, 32, 32], of images float32."""
+    return ops.gaussian_blur(ops.shrink(images_B3SS, CELLS), SIGMA_CELLS)
+
+
+def enlarge_low(low: Tensor, side: int) -> Tensor:
+    """Enlarge low frequencies, float32 [B, 3, 32, 32], to images float32 [B, 3, side, side]."""
+    return ops.enlarge(low, side)
