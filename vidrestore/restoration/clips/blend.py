@@ -4,14 +4,13 @@ What is compared and how it is weighed is described there; this is the same arit
 frames of a pass, S side of the images, G side of the grid.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vidrestore.restoration.clips import ops
-from vidrestore.restoration.clips.colour import enlarge_low, low_frequencies
+from vidrestore.restoration.clips.colour import low_frequencies
 from vidrestore.restoration.temporal.blend import (
     COLOUR_SIGMA,
     MOST_NOISE_LEVELS,
@@ -22,84 +21,80 @@ from vidrestore.restoration.temporal.blend import (
 from vidrestore.restoration.temporal.flow import grid_side
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
-    """Features of many images of faces, as in `restoration.temporal.blend.BlendView`."""
+class Views(NamedTuple):
+    """Features of images of faces, as in `restoration.temporal.blend.BlendView`; K x B of them for neighbours."""
 
     images: Tensor
-    """uint8 [N, 3, S, S] RGB, the images to average."""
+    """uint8 [B, 3, S, S] RGB, the images to average."""
     low: Tensor
-    """float32 [N, 3, 32, 32]."""
+    """float32 [B, 3, 32, 32]."""
     traits: Tensor
-    """float32 [N, 4, G, G]: three planes of colour and one of the video's pattern."""
+    """float32 [B, 4, G, G]: three planes of colour and one of the video's pattern."""
 
-    @property
-    def side(self) -> int:
-        """S."""
-        return self.images.shape[-1]
-
-    def structure(self, frames: Tensor) -> Tensor:
-        """Return images [B, 3, S, S] without their low frequencies."""
-        return self.images[frames].float() - enlarge_low(self.low[frames], self.side)
+    def at(self, frames: Tensor) -> "Views":
+        """Return those of some frames, int64 [B] or [K, B]."""
+        return Views(self.images[frames], self.low[frames], self.traits[frames])
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The neighbours of many frames at one distance in time."""
+class Window(NamedTuple):
+    """The neighbours of B frames at K distances in time, those before first and the nearest first."""
 
     frames: Tensor
-    """int64 [B], index of each neighbour; any where there is none."""
+    """int64 [K, B], index of each neighbour; any where there is none."""
     weight: Tensor
-    """float32 [B, 1, 1, 1]: the temporal weight; 0 where there is none."""
+    """float32 [K, B, 1, 1, 1]: the temporal weight; 0 where there is none."""
     shift: Tensor
-    """float32 [B, 2, g, g], grid pixels, flow to the neighbour."""
+    """float32 [K, B, 2, g, g], grid pixels, flow to the neighbour."""
     confidence: Tensor
-    """float32 [B, 1, g, g], 0..1."""
+    """float32 [K, B, 1, g, g], 0..1."""
 
 
-def traits_of(images_B3SS: Tensor, low: Tensor, originals_B3SS: Tensor) -> Tensor:
-    """Return the traits, float32 [B, 4, G, G], of images and the original crops that they come from, float32."""
-    grid = grid_side(images_B3SS.shape[-1])
-    levels = ops.shrink(ops.grey(originals_B3SS), grid)
+def views_of(images: Tensor, originals: Tensor) -> Views:
+    """Compute the features of images and of the original crops that they come from, both uint8 [B, 3, S, S]."""
+    grid = grid_side(images.shape[-1])
+    levels = ops.shrink(ops.grey(originals.float()), grid)
     finer, coarser = (ops.gaussian_blur(levels, sigma) for sigma in PATTERN_SIGMAS)
-    level = ops.shrink(images_B3SS, grid) - enlarge_low(low, grid)
-    return torch.cat([ops.gaussian_blur(level, COLOUR_SIGMA), finer - coarser], dim=1)
+    low = low_frequencies(images.float())
+    level = ops.shrink(images.float(), grid) - ops.enlarge(low, grid)
+    return Views(images, low, torch.cat([ops.gaussian_blur(level, COLOUR_SIGMA), finer - coarser], dim=1))
 
 
-def views_of(images: Tensor, originals: Tensor, *, chunk: int) -> Views:
-    """Compute the features of images and their original crops, both uint8 [N, 3, S, S], `chunk` at a time."""
-    low, traits = [], []
-    for first in range(0, len(images), chunk):
-        image = images[first : first + chunk].float()
-        low.append(low_frequencies(image))
-        traits.append(traits_of(image, low[-1], originals[first : first + chunk].float()))
-    return Views(images, torch.cat(low), torch.cat(traits))
+def blend(own: Views, others: Views, window: Window, texture_tolerance: float, colour_tolerance: float) -> Tensor:
+    """Return the mean images over time, float32 [B, 3, S, S].
+
+    Args:
+        own: the features of B frames.
+        others: those of their neighbours, [K, B, ...].
+        window: where the neighbours are.
+        texture_tolerance: see `restoration.temporal.blend.Blender`.
+        colour_tolerance: likewise.
+    """
+    structure, side = _structure(own.images, own.low), own.images.shape[-1]
+    change, total = torch.zeros_like(structure), torch.ones_like(structure[:, :1])
+    for images, low, traits, weight, shift, confidence in zip(
+        *others, window.weight, window.shift, window.confidence, strict=True
+    ):
+        agreement = _agreement(own.traits, traits, shift, texture_tolerance, colour_tolerance)
+        weights = ops.enlarge(agreement * ops.shrink(confidence, agreement.shape[-1]) * weight, side)
+        moved = ops.warp(_structure(images, low), ops.positions(shift, side), replicate=True)
+        change = change + (moved - structure) * weights
+        total = total + weights
+    return own.images.float() + change / total
 
 
-def blend(
-    views: Views, frames: Tensor, neighbours: Iterable[Neighbours], *, texture_tolerance: float, colour_tolerance: float
-) -> Tensor:
-    """Return the mean images over time, float32 [B, 3, S, S], of the frames int64 [B]."""
-    own, traits, side = views.structure(frames), views.traits[frames], views.side
-    change, total = torch.zeros_like(own), torch.ones_like(own[:, :1])
-    for near in neighbours:
-        weights = _weights(traits, views.traits[near.frames], near, texture_tolerance, colour_tolerance)
-        weights = ops.enlarge(weights, side)
-        moved = ops.warp(views.structure(near.frames), ops.positions(near.shift, side), replicate=True)
-        change += (moved - own) * weights
-        total += weights
-    return views.images[frames].float() + change / total
+def _structure(images: Tensor, low: Tensor) -> Tensor:
+    """Return images [B, 3, S, S] without their low frequencies."""
+    return images.float() - ops.enlarge(low, images.shape[-1])
 
 
-def _weights(own: Tensor, other: Tensor, near: Neighbours, texture_tolerance: float, colour_tolerance: float) -> Tensor:
-    grid = own.shape[-1]
-    difference = (ops.warp(other, ops.positions(near.shift, grid)) - own).abs()
+def _agreement(own: Tensor, other: Tensor, shift: Tensor, texture_tolerance: float, colour_tolerance: float) -> Tensor:
+    """Return how far a neighbour shows the same, float32 [B, 1, G, G], 0..1."""
+    difference = (ops.warp(other, ops.positions(shift, own.shape[-1])) - own).abs()
     pattern = ops.box_blur(difference[:, 3:], PATTERN_WINDOW)
     noise = NOISE_FACTOR * _median(pattern[:, :, ::4, ::4]).clamp(max=MOST_NOISE_LEVELS)
     pattern = (pattern - noise).clamp(min=0) / texture_tolerance
     colour = difference[:, :3].amax(dim=1, keepdim=True) / colour_tolerance
-    agreement = torch.exp(-(pattern.square() + colour.square()))
-    return agreement * ops.shrink(near.confidence, grid) * near.weight
+    return torch.exp(-(pattern.square() + colour.square()))
 
 
 def _median(values_B1HW: Tensor) -> Tensor:

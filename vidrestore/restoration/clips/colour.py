@@ -11,6 +11,7 @@ def low_frequencies(images_B3SS: Tensor) -> Tensor:
     return ops.gaussian_blur(ops.shrink(images_B3SS, CELLS), SIGMA_CELLS)
 
 
-def enlarge_low(low: Tensor, side: int) -> Tensor:
-    """Enlarge low frequencies, float32 [B, 3, 32, 32], to images float32 [B, 3, side, side]."""
-    return ops.enlarge(low, side)
+def mean_over_time(own: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean of values [B, ...] and of neighbours' [K, B, ...], weighted by the distance in time alone."""
+    total = 1 + weights.sum(dim=0)
+    return own + (weights * (others - own)).sum(dim=0) / total
