@@ -108,7 +108,7 @@ def test_the_password_is_in_no_argument_of_the_process(packets: list[Packet], li
     muxer = RemoteMuxer(target, {"video": packets[0].track}, origin=0, transport="tcp", stall_seconds=2)
     arguments = psutil.Process(muxer._process.pid).cmdline()
     muxer._end()
-    assert any("muxer_process" in part for part in arguments)
+    assert any("remote_muxer" in part for part in arguments)
     assert not any("hunter2" in part for part in arguments)
 
 

@@ -13,13 +13,12 @@ from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target
 from vidrestore.live.audio import AacSound, holds
 from vidrestore.live.backoff import Backoff
-from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.config import OutputConfig
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
-from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.packets import CodecParameters, Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
+from vidrestore.live.timings import Histogram
 from vidrestore.redaction import redact
 
 OutputState = Literal["waiting", "connecting", "live", "ended"]

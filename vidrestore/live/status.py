@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.sink import SinkCounts
 from vidrestore.live.source import SourceCounts
+from vidrestore.live.timings import Histogram
 
 StreamState = Literal["starting", "connecting", "live", "waiting", "ended", "failed"]
 

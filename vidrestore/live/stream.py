@@ -24,14 +24,13 @@ from vidrestore.live.config import (
 )
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.frame_queue import DropOldestQueue
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.packets import Packet
 from vidrestore.live.quality import QualityController
 from vidrestore.live.sink import Finished, Sink
 from vidrestore.live.source import LiveSource
-from vidrestore.live.stage_times import StageTimes
 from vidrestore.live.status import StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
+from vidrestore.live.timings import Histogram, StageTimes
 from vidrestore.media.geometry import make_preview
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vidrestore.degradation.medium.clip import degrade_still, film_preset
 from vidrestore.errors import WorkerError
-from vidrestore.safe_path import spawn_context
+from vidrestore.process import spawn_context
 from vidrestore.training.data.face_reading import read_face
 from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.data.prefetch import LookAhead
