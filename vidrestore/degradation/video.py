@@ -5,6 +5,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -16,16 +17,17 @@ from vidrestore.degradation.medium.clip import SMALLEST_SIDE
 from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, look_preset, sample_profile
 from vidrestore.degradation.medium.whole_video import through_medium
 from vidrestore.degradation.report import DegradeReport
-from vidrestore.degradation.timing_check import rounded_times
 from vidrestore.errors import InputError
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.inspection import inspect_to_rewrite
+from vidrestore.media.opening import open_source, video_stream
 from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import ReadStatistics, VideoReader
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.remux.plan import RemuxPlan
 from vidrestore.media.rewrite import check_rewrite, mux_complete, refuse_losses, rewrite_warnings
+from vidrestore.media.timestamps import time_base_of
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import installed_versions
 from vidrestore.types import Frame, UInt8
@@ -174,3 +176,27 @@ def _notices(info: VideoInfo) -> list[str]:
     if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
         notices.append(f"the video is HDR ({transfer}), unlike any such medium: its code values were damaged as SDR's")
     return notices
+
+
+def rounded_times(times: "array[int]", time_base: Fraction, destination: Path, *, shift: Fraction) -> list[str]:
+    """Report, in at most one sentence, that a container could not hold the times exactly.
+
+    Args:
+        times: times of the source's frames, in units of `time_base`, growing; 8 bytes a frame.
+        time_base: seconds.
+        destination: a whole file.
+        shift: seconds by which everything in it is later.
+    """
+    with open_source(destination) as container:
+        stream = video_stream(destination, container)
+        unit = time_base_of(stream)
+        there = array("q", sorted(packet.pts or 0 for packet in container.demux(stream) if packet.size))
+    assert len(there) == len(times), "joining counted the frames"  # noqa: S101
+    offsets = (abs(one * unit - other * time_base - shift) for one, other in zip(there, times, strict=True))
+    wrong, most = 0, Fraction(0)
+    for offset in filter(None, offsets):
+        wrong, most = wrong + 1, max(most, offset)
+    if not wrong:
+        return []
+    rounded = f"{wrong} of {len(times)} frames have their time rounded, by up to {float(most) * 1000:.3g} ms"
+    return [f"{rounded}: {destination.suffix} counts in units of {unit} s; .mp4 and .mov keep times exactly"]

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideData
 
 from vidrestore.media.pixel_formats import Layout, is_rgb
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 from vidrestore.types import Colour
 
 UNSPECIFIED = 2

@@ -19,8 +19,7 @@ from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, op
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.pixel_formats import Layout, layout_of, views
 from vidrestore.media.probe import VideoInfo, colour_of, declared_end, describe, rotation_of
-from vidrestore.media.time_base import time_base_of, to_fraction
-from vidrestore.media.timestamps import GrowingTimestamps
+from vidrestore.media.timestamps import GrowingTimestamps, time_base_of, to_fraction
 from vidrestore.types import Frame
 
 _log = logging.getLogger(__name__)

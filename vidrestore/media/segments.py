@@ -15,7 +15,7 @@ from vidrestore.errors import InputError
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.media.probe import declared_end
 from vidrestore.media.reader import SegmentRange
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 
 _NEAR = 0.25
 """Share of a segment's length by which a border may move to a better place."""

@@ -25,7 +25,7 @@ from vidrestore.media.remux.output import open_output
 from vidrestore.media.remux.parts import EncodedSegments, read_parts
 from vidrestore.media.remux.plan import Action, RemuxPlan, check_remux
 from vidrestore.media.remux.subtitles import SubtitleConverter
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import time_base_of
 
 _MILLISECOND = Fraction(1, 1000)
 _BEFORE_ALL = Fraction(-(2**62))

@@ -12,8 +12,7 @@ from av.container import InputContainer
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.opening import open_source
-from vidrestore.media.remux.decode_times import Ticks, VideoTimes, packet_times
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import Ticks, VideoTimes, packet_times, time_base_of
 from vidrestore.media.writer import ORIGIN
 
 _FAR = 100
