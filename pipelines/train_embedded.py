@@ -26,8 +26,8 @@ from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.trainer import RestorerConfig
 from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
 from vidrestore.training.loop.log import last_step
+from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import RunConfig
-from vidrestore.training.loop.schedule import ScheduleConfig
 from vidrestore.training.recipes import training_preset
 
 # First the distances to the truth alone; adversarial losses come last, and start from the prior's discriminator.

@@ -25,8 +25,8 @@ from vidrestore.training.gan.trainer import COMPONENTS, RestorerConfig, Restorer
 from vidrestore.training.gan.validation import LossModels
 from vidrestore.training.loop import log as journal_module
 from vidrestore.training.loop.distributed import DistributedContext
+from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import Checkpoints, RunConfig, run
-from vidrestore.training.loop.schedule import ScheduleConfig
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ from vidrestore.evaluation.images.metric_models import Measured, MetricModels, p
 from vidrestore.evaluation.images.results import ContenderInfo, EvaluationReport, StrengthResult
 from vidrestore.report import installed_versions
 from vidrestore.training.data.dataset import FaceFolder, open_face_folder
-from vidrestore.training.data.face_reading import read_face
+from vidrestore.training.data.image_file import read_face
 from vidrestore.types import Float32, UInt8
 
 Part = Literal["held-out", "all"]

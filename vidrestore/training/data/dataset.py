@@ -21,7 +21,7 @@ from vidrestore.errors import ConfigError, InputError
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import TABLE_NAME, read_landmarks
 from vidrestore.training.data.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
-from vidrestore.training.data.image_header import IMAGE_SUFFIXES, image_size
+from vidrestore.training.data.image_file import IMAGE_SUFFIXES, image_size
 from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.data.people_table import PEOPLE_NAME, read_people
 from vidrestore.training.data.sampler import DrawingOrder, Indices

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vidrestore.degradation.medium.clip import degrade_still, film_preset
 from vidrestore.errors import WorkerError
 from vidrestore.process import spawn_context
-from vidrestore.training.data.face_reading import read_face
+from vidrestore.training.data.image_file import read_face
 from vidrestore.training.data.medium_mix import FilmShareConfig
 from vidrestore.training.data.prefetch import LookAhead
 from vidrestore.training.data.sampler import Indices

@@ -23,10 +23,8 @@ from vidrestore.training.data.dataset import FaceBatches
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.ema import average_into, averaged_copy
-from vidrestore.training.loop.equalized import equalized_groups
-from vidrestore.training.loop.image_grid import tiled, to_levels
-from vidrestore.training.loop.optimizer_step import OptimizerStep
+from vidrestore.training.loop.log import tiled, to_levels
+from vidrestore.training.loop.optimizer import OptimizerStep, average_into, averaged_copy, equalized_groups
 from vidrestore.types import Float64, UInt8
 
 _PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_LOOK = 1, 2, 3

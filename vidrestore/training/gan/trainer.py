@@ -26,10 +26,14 @@ from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.validation import LossModels, Validation
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.ema import average_into, averaged_copy, decay_of_half_life
-from vidrestore.training.loop.equalized import equalized_groups
-from vidrestore.training.loop.optimizer_step import OptimizerStep
-from vidrestore.training.loop.schedule import ScheduleConfig
+from vidrestore.training.loop.optimizer import (
+    OptimizerStep,
+    ScheduleConfig,
+    average_into,
+    averaged_copy,
+    decay_of_half_life,
+    equalized_groups,
+)
 from vidrestore.types import UInt8
 
 _PURPOSE_STEP = 11
