@@ -25,13 +25,11 @@ from starlette.routing import Route
 from vidrestore.errors import OutputError
 from vidrestore.live.status import StreamStatus
 from vidrestore.server.connections import BoundedProtocol, Connections
-from vidrestore.server.file_handles import highest_page_handle, page_share
 from vidrestore.server.guard import Guard
 from vidrestore.server.logs import LOG
 from vidrestore.server.prometheus import metrics_text
 from vidrestore.server.service import Service
-from vidrestore.server.shared_answer import SharedAnswer
-from vidrestore.server.web_counts import WebCounts
+from vidrestore.server.web_limits import SharedAnswer, WebCounts, highest_page_handle, page_share
 
 _END_SECONDS = 5.0
 _LAST_RESPONSES_SECONDS = 2
