@@ -13,12 +13,10 @@ from vidrestore.errors import ConfigError
 from vidrestore.evaluation.images.metric_models import MetricModels, load_judges
 from vidrestore.evaluation.videos.aligned_reader import AlignedReader, losses
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.global_motion import SwayRecorder
 from vidrestore.evaluation.videos.meter import VideoMeter
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
-from vidrestore.evaluation.videos.reference_steps import Step, step_from
-from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures
-from vidrestore.evaluation.videos.summary import summarise
+from vidrestore.evaluation.videos.reference_steps import Step, SwayRecorder, step_from
+from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures, summarise
 from vidrestore.evaluation.videos.tracks import TrackRecorder
 from vidrestore.evaluation.videos.views import View, Viewer
 from vidrestore.media.reader import VideoReader

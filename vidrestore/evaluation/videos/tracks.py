@@ -6,9 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from vidrestore.evaluation.metrics.deviation import cosine_deviation, identity_spread
 from vidrestore.evaluation.metrics.expression import match_expression
-from vidrestore.evaluation.metrics.identity import cosines
+from vidrestore.evaluation.metrics.identity import cosine_deviation, cosines, identity_spread
 from vidrestore.evaluation.videos.results import TrackFigures
 from vidrestore.evaluation.videos.views import View
 from vidrestore.types import Float32

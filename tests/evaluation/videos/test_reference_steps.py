@@ -13,10 +13,10 @@ from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.meter import VideoMeter
+from vidrestore.evaluation.videos.output import remarks
 from vidrestore.evaluation.videos.reference_faces import scene_of
 from vidrestore.evaluation.videos.reference_steps import step_from
 from vidrestore.evaluation.videos.results import Summary, VideoComparison
-from vidrestore.evaluation.videos.table import remarks
 from vidrestore.evaluation.videos.views import Faces, Viewer
 from vidrestore.faces.alignment import TEMPLATE, place, transform
 from vidrestore.media.geometry import frame_to_display
