@@ -137,7 +137,7 @@ precision = "fp32"
 compile = false
 identity = "mobileface"
 network = {out_size = 64, num_style_feat = 16, channel_multiplier = 1, num_mlp = 2, narrow = 0.03125}
-films = {share = 0.5, workers = 1}
+medium_mix = {share = 0.5, workers = 1}
 """
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from vidrestore.config import Options
 from vidrestore.degradation.frame_sizes import enlarge_picture, shrink_frame
 from vidrestore.degradation.medium.clip import SMALLEST_SIDE
-from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, look_preset, sample_profile
+from vidrestore.degradation.medium.profiles import DegradationProfile, ProfileConfig, profile_preset, sample_profile
 from vidrestore.degradation.medium.whole_video import through_medium
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.errors import InputError
@@ -41,9 +41,9 @@ OnFrame = Callable[[int, VideoInfo], None]
 class DegradeConfig(Options):
     """Which damage, and how its result is stored."""
 
-    look: LookConfig = field(default_factory=lambda: look_preset("mixed"))
+    profile: ProfileConfig = field(default_factory=lambda: profile_preset("mixed"))
     seed: Annotated[
-        int, Field(ge=0, description="0 or more; the look and the damage of every frame follow from it.")
+        int, Field(ge=0, description="The damage of every frame follows from it.")
     ] = 0
     encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(crf=10))
     """Much finer than what a video is restored to: what is measured is to be the damage, not this encoding."""
@@ -71,7 +71,7 @@ def degrade_video(
         on_frame: called after each frame.
 
     Returns:
-        Report of what was done, including the look that was drawn and all that could not be kept.
+        Report of what was done, including the profile that was drawn and all that could not be kept.
 
     Raises:
         VidrestoreError: one line that says what came, what was wanted and what to do.
@@ -84,10 +84,10 @@ def degrade_video(
     _check_picture(info)
     encode = _repeatable(config.encode)
     plan = check_rewrite(source, destination, info, encode)
-    look = sample_profile(config.look, seed=config.seed)
+    profile = sample_profile(config.profile, seed=config.seed)
     with scratch_dir(destination) as folder:
         part = folder / "video"
-        times, read, notes = _degrade(source, part, look, replace(config, encode=encode), on_frame)
+        times, read, notes = _degrade(source, part, profile, replace(config, encode=encode), on_frame)
         refuse_losses(read.losses(), source, strict=config.strict)
         joined, rounded = _join(part, source, destination, plan, info, times, strict=config.strict)
     warnings = [*rewrite_warnings(read, _notices(info), notes, joined), *rounded]
@@ -97,14 +97,14 @@ def degrade_video(
         frames=len(times),
         seconds=time.perf_counter() - started,
         seed=config.seed,
-        look=look,
+        profile=profile,
         streams={name: getattr(joined, name) for name in ("copied", "converted", "left_out")},
         warnings=tuple(warnings),
         versions=installed_versions(),
     )
 
 
-def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: int) -> Iterator[Frame]:
+def degrade_frames(frames: Iterable[Frame], profile: DegradationProfile, *, seed: int) -> Iterator[Frame]:
     """Damage a stream of frames: as many come out, in order, of the same size, format and times.
 
     Lazy; holds what `through_medium` holds, in the video's small size, and as many times.
@@ -113,7 +113,7 @@ def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: i
         InputError: a frame is interlaced.
     """
     waiting: deque[Frame] = deque()
-    scale = look.film.scale
+    scale = profile.medium.scale
 
     def pictures() -> Iterator[UInt8]:
         for frame in frames:
@@ -122,17 +122,17 @@ def degrade_frames(frames: Iterable[Frame], look: DegradationProfile, *, seed: i
             waiting.append(replace(frame, planes=()))
             yield shrink_frame(frame, scale=scale)
 
-    for picture in through_medium(pictures(), look, seed=seed):
-        yield enlarge_picture(picture, waiting.popleft(), look.film)
+    for picture in through_medium(pictures(), profile, seed=seed):
+        yield enlarge_picture(picture, waiting.popleft(), profile.medium)
 
 
 def _degrade(
-    source: Path, part: Path, look: DegradationProfile, config: DegradeConfig, on_frame: OnFrame | None
+    source: Path, part: Path, profile: DegradationProfile, config: DegradeConfig, on_frame: OnFrame | None
 ) -> tuple["array[int]", ReadStatistics, tuple[str, ...]]:
     """Write the degraded video; return the times of its frames, what was read and what the encoder does not keep."""
     times = array("q")
     with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
-        for frame in degrade_frames(reader, look, seed=config.seed):
+        for frame in degrade_frames(reader, profile, seed=config.seed):
             writer.write(frame)
             times.append(frame.pts)
             if on_frame:

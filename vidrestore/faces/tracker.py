@@ -65,7 +65,7 @@ class Tracker:
         self._config = config or TrackerConfig()
         self._held: deque[FrameFaces[Detection]] = deque()
         self._tracks: list[_Track] = []
-        self._looks: deque[int] = deque()
+        self._runs: deque[int] = deque()
         self._shot: int | None = None
         self._clock = Clock()
         self._next_ordinal = 0
@@ -86,7 +86,7 @@ class Tracker:
             yield self._emit()
         self._held.append(item)
         if item.detector_ran:
-            self._look(item)
+            self._associate(item)
         self._next_ordinal += 1
         if len(self._held) > self._config.lookahead:
             yield self._emit()
@@ -96,7 +96,7 @@ class Tracker:
         while self._held:
             yield self._emit()
         self._tracks.clear()
-        self._looks.clear()
+        self._runs.clear()
         self._clock = Clock(self._next_ordinal)
         self._shot_start = self._next_ordinal
 
@@ -105,8 +105,8 @@ class Tracker:
         """Ordinal of the oldest frame held back."""
         return self._next_ordinal - len(self._held)
 
-    def _look(self, item: FrameFaces[Detection]) -> None:
-        self._looks.append(self._next_ordinal)
+    def _associate(self, item: FrameFaces[Detection]) -> None:
+        self._runs.append(self._next_ordinal)
         seconds = float(item.frame.seconds)
         observations = [*self._observations(item, seconds)]
         living = [track for track in self._tracks if self._is_alive(track, seconds)]
@@ -165,8 +165,8 @@ class Tracker:
         """Drop what cannot influence frame `ordinal` or a later one."""
         self._clock.forget(ordinal, span=self._history, frames=self._config.history)
         oldest = self._clock.first
-        while self._looks and self._looks[0] < oldest:
-            self._looks.popleft()
+        while self._runs and self._runs[0] < oldest:
+            self._runs.popleft()
         for track in self._tracks:
             while len(track.hits) > 1 and track.hits[0].ordinal < oldest:
                 track.hits.popleft()
@@ -177,7 +177,7 @@ class Tracker:
     def _strength(self, track: _Track, ordinal: int) -> int:
         hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
         return (
-            presence_weight(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.confirmed else 0
+            presence_weight(hits, self._runs, ordinal, clock=self._clock, rules=self._rules) if track.confirmed else 0
         )
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
@@ -189,7 +189,7 @@ class Tracker:
             size=float(np.exp(mean[0])),
             score=average([hit.score for hit in track.hits], times, seconds),
             covariance=np.diag(variance),
-            time_since_update=time_since_update(hits, self._looks, ordinal),
+            time_since_update=time_since_update(hits, self._runs, ordinal),
             presence=track.strength / self._rules.fade,
             yaw=average([hit.yaw for hit in track.hits], times, seconds),
         )

@@ -114,8 +114,8 @@ class VideoReader:
     InputError when `path` is not a readable video; `info` is known from then on.
 
     With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
-    It is for videos whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
-    to where it should, the video is decoded from its beginning.
+    It is for videos whose packets all have a time of their own (`segments.index_video`). Where a container does not
+    seek to where it should, the video is decoded from its beginning.
 
     Videos of more than `max_pixels` pixels per frame are refused; such frames in the middle of a video of smaller ones
     are never decoded, and counted. Without `frame_threads` fewer frames are in memory, and decoding is slower.

@@ -47,7 +47,7 @@ class TemporalSupport:
     future_frames: int = 0
 
 
-def index_film(path: Path) -> VideoIndex:
+def index_video(path: Path) -> VideoIndex:
     """Read the times of all packets of a video stream; nothing is decoded.
 
     A video is not cut where its packets do not state when every frame is shown, and where something of it is missing:

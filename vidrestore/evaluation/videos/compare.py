@@ -80,7 +80,7 @@ def compare_videos(
             min_face=config.min_face,
             crop_size=config.crop_size,
             input_sway=run.sway.figures() if degraded is not None else None,
-            films=tuple(run.films([(truth, "reference"), *rows])),
+            videos=tuple(run.videos([(truth, "reference"), *rows])),
             notes=(
                 *losses(truth, reader.statistics),
                 *(note for video in others for note in losses(video.path, video.statistics)),
@@ -121,7 +121,7 @@ class _Run:
         self._before = step
         self._count(scene, views[0])
 
-    def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
+    def videos(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
         """Return the figures of each video."""
         names = _names([path for path, _ in rows])
         measured = zip(names, rows, self._meters, self.tracks.figures, strict=True)

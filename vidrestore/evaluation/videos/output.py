@@ -59,7 +59,7 @@ def tables(comparison: VideoComparison) -> list[Table]:
             ("video", *(heading for heading, _, _ in columns)),
             tuple(
                 (video.label, *(cell(value(video.summary), digits) for _, value, digits in columns))
-                for video in comparison.films
+                for video in comparison.videos
             ),
         )
         for title, columns in titles
@@ -78,7 +78,7 @@ def setting(comparison: VideoComparison) -> str:
 
 def remarks(comparison: VideoComparison) -> list[str]:
     """List what was taken out, and what could not be measured or read, a line each."""
-    lines = [line for video in comparison.films for line in _remarks(video, comparison.films)]
+    lines = [line for video in comparison.videos for line in _remarks(video, comparison.videos)]
     return [*_sway(comparison.input_sway), *lines, *comparison.notes]
 
 

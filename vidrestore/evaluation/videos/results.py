@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import AliasChoices, Field
 
 from vidrestore.evaluation.metrics.expression import ExpressionMatch
 from vidrestore.files import replace_text
@@ -174,8 +176,8 @@ class VideoComparison:
     """Side in pixels of the aligned faces."""
     input_sway: InputSway | None
     """Sway of the input; None without an input."""
-    films: tuple[VideoFigures, ...]
-    """The reference, the input if one was given, and the tests in their order."""
+    videos: Annotated[tuple[VideoFigures, ...], Field(validation_alias=AliasChoices("videos", "films"))]
+    """The reference, the input if one was given, and the tests in their order; before this release: `films`."""
     notes: tuple[str, ...]
     """Descriptions of what could not be read of the videos."""
     versions: dict[str, str]
@@ -197,7 +199,7 @@ class VideoComparison:
         rows = [
             f"{one.role} {one.name}: PSNR of faces {_figure(one.summary.psnr_faces)} dB, identity "
             f"{_figure(one.summary.identity_cosine)}, warp error {_figure(one.summary.warp_error)}"
-            for one in self.films
+            for one in self.videos
         ]
         return "\n".join([f"{self.reference}: {self.frames} frames, {self.faces} faces", *rows])
 

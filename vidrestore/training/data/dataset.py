@@ -22,13 +22,13 @@ from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import TABLE_NAME, read_landmarks
 from vidrestore.training.data.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
 from vidrestore.training.data.image_file import IMAGE_SUFFIXES, image_size
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.data.people_table import PEOPLE_NAME, read_people
 from vidrestore.training.data.sampler import DrawingOrder, Indices
 from vidrestore.types import Float32
 
 if TYPE_CHECKING:
-    from vidrestore.training.data.medium_feed import FilmFeed
+    from vidrestore.training.data.medium_feed import MediumFeed
 
 _MIRRORED: Final = [1, 0, 2, 4, 3]
 """For each landmark of a face, its index in the mirror image: eyes and mouth corners change sides."""
@@ -157,7 +157,7 @@ class FaceBatches:
         flip: whether faces are mirrored at random, half of them, landmarks included.
         cache: where the pictures are kept: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few
             steps ahead). Batches are the same.
-        films: draws the first faces of each batch a second time, with video damage, in processes of its own.
+        medium_mix: draws the first faces of each batch a second time, with video damage, in processes of its own.
 
     Raises:
         ConfigError: batch, rank, world or cache is impossible.
@@ -175,7 +175,7 @@ class FaceBatches:
         world: int = 1,
         flip: bool = True,
         cache: Cache = "device",
-        films: FilmShareConfig | None = None,
+        medium_mix: MediumMixConfig | None = None,
     ) -> None:
         if not len(faces):
             raise InputError(f"no faces of {faces.folder} were left to draw from; add faces, or change held_out_share")
@@ -183,9 +183,9 @@ class FaceBatches:
         self._device = torch.device(device)
         self._order = DrawingOrder(len(faces), batch=batch, seed=seed, rank=rank, world=world, flip=flip)
         self._cache = self._open(cache)
-        self.films = films
+        self.medium_mix = medium_mix
         """The source of video damage, if there is any."""
-        self._feed = self._open_feed(films, rank=rank, seed=seed) if films is not None else None
+        self._feed = self._open_feed(medium_mix, rank=rank, seed=seed) if medium_mix is not None else None
 
     @property
     def faces(self) -> FaceFolder:
@@ -238,13 +238,13 @@ class FaceBatches:
     def _paths(self) -> list[Path]:
         return [self._faces.folder / name for name in self._faces.names]
 
-    def _open_feed(self, films: FilmShareConfig, *, rank: int, seed: int) -> "FilmFeed":
-        from vidrestore.training.data.medium_feed import FilmFeed  # noqa: PLC0415  PyAV is needed for video damage only
+    def _open_feed(self, medium_mix: MediumMixConfig, *, rank: int, seed: int) -> "MediumFeed":
+        from vidrestore.training.data.medium_feed import MediumFeed  # noqa: PLC0415  PyAV is needed for video damage only
 
         order = self._order
-        return FilmFeed(
+        return MediumFeed(
             self._paths(),
-            films,
+            medium_mix,
             size=self._faces.size,
             batch=order.batch,
             indices_at=order.indices_at,

@@ -166,7 +166,7 @@ class RestorerTrainer:
 
         self._restore = machine.compiled(self.network.forward_with_pyramid)
         self._judge = machine.compiled(self.discriminator.forward)
-        self._look = machine.compiled(judges.perceptual.forward)
+        self._perceive = machine.compiled(judges.perceptual.forward)
         self._recognise = machine.compiled(judges.identity.forward)
         self._teach_components = machine.compiled(self._component_generator_loss)
         self._judge_components = machine.compiled(self._component_discriminator_loss)
@@ -250,9 +250,9 @@ class RestorerTrainer:
         if weights.perceptual or weights.style:
             layers = self.judges.perceptual.weights
             with self.machine.autocast():
-                seen = self._look(restored)
+                seen = self._perceive(restored)
                 with torch.no_grad():
-                    wanted = self._look(truth)
+                    wanted = self._perceive(truth)
             logged["perceptual"] = weights.perceptual * losses.perceptual(seen, wanted, layers)
             if weights.style:
                 logged["style"] = weights.style * losses.style(seen, wanted, layers)
@@ -357,7 +357,8 @@ class RestorerTrainer:
                 "network": asdict(self.network.config),
                 "config": asdict(self.config),
                 "faces": len(self._faces.faces),
-                "films": self._faces.films and asdict(replace(self._faces.films, workers=0)),  # they change no pixel
+                # how many workers draw it changes no pixel
+                "medium_mix": self._faces.medium_mix and asdict(replace(self._faces.medium_mix, workers=0)),
                 "images_per_step": self.images_per_step,
             },
             "generator": self._generator.state_dict(),
