@@ -42,9 +42,7 @@ class DegradeConfig(Options):
     """Which damage, and how its result is stored."""
 
     profile: ProfileConfig = field(default_factory=lambda: profile_preset("mixed"))
-    seed: Annotated[
-        int, Field(ge=0, description="The damage of every frame follows from it.")
-    ] = 0
+    seed: Annotated[int, Field(ge=0, description="The damage of every frame follows from it.")] = 0
     encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(crf=10))
     """Much finer than what a video is restored to: what is measured is to be the damage, not this encoding."""
     overwrite: Annotated[bool, Field(description="Whether an existing destination may be replaced.")] = False

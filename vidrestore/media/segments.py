@@ -12,8 +12,8 @@ import av
 from av.stream import Discard
 
 from vidrestore.errors import InputError
+from vidrestore.media.losses import declared_end
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
-from vidrestore.media.probe import declared_end
 from vidrestore.media.reader import SegmentRange
 from vidrestore.media.timestamps import time_base_of, to_fraction
 
