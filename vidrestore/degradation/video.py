@@ -23,9 +23,7 @@ from vidrestore.media.inspection import inspect_to_rewrite
 from vidrestore.media.opening import open_source, video_stream
 from vidrestore.media.output import atomic_output, check_destination, scratch_dir
 from vidrestore.media.probe import VideoInfo
-from vidrestore.media.reader import ReadStatistics, VideoReader
-from vidrestore.media.remux.mux import RemuxReport
-from vidrestore.media.remux.plan import RemuxPlan
+from vidrestore.media.reader import VideoReader
 from vidrestore.media.rewrite import check_rewrite, mux_complete, refuse_losses, rewrite_warnings
 from vidrestore.media.timestamps import time_base_of
 from vidrestore.media.writer import VideoWriter
@@ -84,15 +82,26 @@ def degrade_video(
     plan = check_rewrite(source, destination, info, encode)
     profile = sample_profile(config.profile, seed=config.seed)
     with scratch_dir(destination) as folder:
-        part = folder / "video"
-        times, read, notes = _degrade(source, part, profile, replace(config, encode=encode), on_frame)
+        part, times = folder / "video", array("q")
+        with VideoReader(source) as reader, VideoWriter(part, reader.info, encode) as writer:
+            for frame in degrade_frames(reader, profile, seed=config.seed):
+                writer.write(frame)
+                times.append(frame.pts)
+                if on_frame:
+                    on_frame(len(times), reader.info)
+        read, frames = reader.statistics, len(times)
         refuse_losses(read.losses(), source, strict=config.strict)
-        joined, rounded = _join(part, source, destination, plan, info, times, strict=config.strict)
-    warnings = [*rewrite_warnings(read, _notices(info), notes, joined), *rounded]
+        with atomic_output(destination) as result:
+            joined = mux_complete([part], source, result, frames=frames, strict=config.strict, plan=plan, info=info)
+            rounded = _rounded_times(times, info.time_base, result, shift=joined.shift)
+    notices = list(info.notes)
+    if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
+        notices.append(f"the video is HDR ({transfer}), unlike any such medium: its code values were damaged as SDR's")
+    warnings = [*rewrite_warnings(read, notices, writer.notes, joined), *rounded]
     return DegradeReport(
         source=str(source),
         destination=str(destination),
-        frames=len(times),
+        frames=frames,
         seconds=time.perf_counter() - started,
         seed=config.seed,
         profile=profile,
@@ -124,28 +133,6 @@ def degrade_frames(frames: Iterable[Frame], profile: DegradationProfile, *, seed
         yield enlarge_picture(picture, waiting.popleft(), profile.medium)
 
 
-def _degrade(
-    source: Path, part: Path, profile: DegradationProfile, config: DegradeConfig, on_frame: OnFrame | None
-) -> tuple["array[int]", ReadStatistics, tuple[str, ...]]:
-    """Write the degraded video; return the times of its frames, what was read and what the encoder does not keep."""
-    times = array("q")
-    with VideoReader(source) as reader, VideoWriter(part, reader.info, config.encode) as writer:
-        for frame in degrade_frames(reader, profile, seed=config.seed):
-            writer.write(frame)
-            times.append(frame.pts)
-            if on_frame:
-                on_frame(len(times), reader.info)
-    return times, reader.statistics, writer.notes
-
-
-def _join(
-    part: Path, source: Path, destination: Path, plan: RemuxPlan, info: VideoInfo, times: "array[int]", *, strict: bool
-) -> tuple[RemuxReport, list[str]]:
-    with atomic_output(destination) as result:
-        joined = mux_complete([part], source, result, frames=len(times), strict=strict, plan=plan, info=info)
-        return joined, rounded_times(times, info.time_base, result, shift=joined.shift)
-
-
 def _check_picture(info: VideoInfo) -> None:
     if info.interlaced:
         raise InputError(_interlaced(str(info.path)))
@@ -169,14 +156,7 @@ def _repeatable(encode: EncodeConfig) -> EncodeConfig:
     return replace(encode, options=("mbtree=0", *encode.options))
 
 
-def _notices(info: VideoInfo) -> list[str]:
-    notices = list(info.notes)
-    if transfer := _HDR_TRANSFERS.get(info.colour.transfer):
-        notices.append(f"the video is HDR ({transfer}), unlike any such medium: its code values were damaged as SDR's")
-    return notices
-
-
-def rounded_times(times: "array[int]", time_base: Fraction, destination: Path, *, shift: Fraction) -> list[str]:
+def _rounded_times(times: "array[int]", time_base: Fraction, destination: Path, *, shift: Fraction) -> list[str]:
     """Report, in at most one sentence, that a container could not hold the times exactly.
 
     Args:

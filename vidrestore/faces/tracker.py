@@ -106,46 +106,46 @@ class Tracker:
         return self._next_ordinal - len(self._held)
 
     def _associate(self, item: FrameFaces[Detection]) -> None:
+        """Give the detections of a frame to the tracks; those that are left begin tracks of their own."""
+        config = self._config
         self._runs.append(self._next_ordinal)
         seconds = float(item.frame.seconds)
-        observations = [*self._observations(item, seconds)]
+        observations: list[Observation] = []
+        for detection in item.faces:
+            try:
+                observation = observe(detection, seconds=seconds, ordinal=self._next_ordinal, config=config.motion)
+            except RestorationError:
+                self.rejected += 1
+            else:
+                observations.append(observation)
         living = [track for track in self._tracks if self._is_alive(track, seconds)]
         for track in living:
             track.filter.predict(seconds)
             track.missed_detections += 1
-        pairs = associate([track.filter for track in living], observations, config=self._config.association)
+        pairs = associate([track.filter for track in living], observations, config=config.association)
         for row, column in pairs:
             living[row].found(observations[column])
-            living[row].confirmed |= observations[column].score >= self._config.new_track_score
+            living[row].confirmed |= observations[column].score >= config.new_track_score
         taken = {column for _, column in pairs}
-        self._start_tracks(
-            [observation for index, observation in enumerate(observations) if index not in taken], living
-        )
-
-    def _observations(self, item: FrameFaces[Detection], seconds: float) -> Iterator[Observation]:
-        for detection in item.faces:
-            try:
-                yield observe(detection, seconds=seconds, ordinal=self._next_ordinal, config=self._config.motion)
-            except RestorationError:
-                self.rejected += 1
+        for index, observation in enumerate(observations):
+            if index in taken:
+                continue
+            # a second detection of a face that another track has begins none
+            found_now = [track.hits[-1].pose for track in living if not track.missed_detections]
+            boxes = face_boxes([observation.pose])
+            if found_now and box_iou(boxes, face_boxes(found_now)).max() > config.duplicate_overlap:
+                continue
+            motion = MotionFilter(observation, config.motion)
+            confirmed = observation.score >= config.new_track_score
+            track = _Track(self._next_id, motion, deque([observation]), confirmed)
+            self._next_id += 1
+            self._tracks.append(track)
+            living.append(track)
 
     def _is_alive(self, track: _Track, seconds: float) -> bool:
         if track.hit_count < self._config.min_hits and track.missed_detections >= _MAX_TENTATIVE_MISSES:
             return False
         return abs(seconds - track.hits[-1].seconds) <= self._config.max_lost_seconds
-
-    def _start_tracks(self, observations: list[Observation], living: list[_Track]) -> None:
-        overlap = self._config.duplicate_overlap
-        for observation in observations:
-            found_now = [track.hits[-1].pose for track in living if not track.missed_detections]
-            if found_now and box_iou(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
-                continue
-            motion = MotionFilter(observation, self._config.motion)
-            confirmed = observation.score >= self._config.new_track_score
-            track = _Track(self._next_id, motion, deque([observation]), confirmed)
-            self._next_id += 1
-            self._tracks.append(track)
-            living.append(track)
 
     def _emit(self) -> FrameFaces[FaceTrack]:
         ordinal = self._due
@@ -155,7 +155,9 @@ class Tracker:
         step = self._rules.fade if fresh else self._clock[ordinal] - self._clock[ordinal - 1]
         self._forget(ordinal, seconds)
         for track in self._tracks:
-            track.strength = min(track.strength + step, self._strength(track, ordinal))
+            hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
+            weight = presence_weight(hits, self._runs, ordinal, clock=self._clock, rules=self._rules)
+            track.strength = min(track.strength + step, weight if track.confirmed else 0)
         present = [track for track in self._tracks if track.strength]
         faces = [self._snapshot(track, ordinal, seconds) for track in present]
         kept = _distinct(faces, [len(track.hits) for track in present], overlap=self._config.duplicate_overlap)
@@ -173,12 +175,6 @@ class Tracker:
         self._tracks = [
             track for track in self._tracks if track.hits[-1].ordinal >= oldest or self._is_alive(track, seconds)
         ]
-
-    def _strength(self, track: _Track, ordinal: int) -> int:
-        hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
-        return (
-            presence_weight(hits, self._runs, ordinal, clock=self._clock, rules=self._rules) if track.confirmed else 0
-        )
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
         hits, times = [hit.ordinal for hit in track.hits], [hit.seconds for hit in track.hits]

@@ -18,7 +18,7 @@ from vidrestore.evaluation.videos.reference_faces import Scene, scenes
 from vidrestore.evaluation.videos.reference_steps import Step, SwayRecorder, step_from
 from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures, summarise
 from vidrestore.evaluation.videos.tracks import TrackRecorder
-from vidrestore.evaluation.videos.views import View, Viewer
+from vidrestore.evaluation.videos.views import Viewer
 from vidrestore.media.reader import VideoReader
 from vidrestore.models.devices import choose_device
 from vidrestore.report import installed_versions
@@ -119,7 +119,10 @@ class _Run:
         if self._has_input:
             self.sway.take(step)
         self._before = step
-        self._count(scene, views[0])
+        self.counts["frames"] += 1
+        self.counts["frames_without_faces"] += not views[0].ids
+        self.counts["faces"] += len(views[0].ids)
+        self.counts["faces_too_small"] += scene.too_small
 
     def videos(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
         """Return the figures of each video."""
@@ -128,12 +131,6 @@ class _Run:
         for name, (path, role), meter, tracks in measured:
             summary = summarise(meter.figures, tracks)
             yield VideoFigures(name, str(path), role, summary, tuple(tracks), tuple(meter.figures))
-
-    def _count(self, scene: Scene, truth: View) -> None:
-        self.counts["frames"] += 1
-        self.counts["frames_without_faces"] += not truth.ids
-        self.counts["faces"] += len(truth.ids)
-        self.counts["faces_too_small"] += scene.too_small
 
 
 def _rows(tests: Sequence[Path | str], degraded: Path | str | None) -> list[tuple[Path, Role]]:

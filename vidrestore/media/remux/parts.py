@@ -83,7 +83,8 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
 
 
 def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> "tuple[array[int], int]":
-    origin = _origin(container.metadata)
+    comment = container.metadata.get("comment", "")
+    origin = int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
     times = array("q")
     duration = 0
     scale = time_base_of(stream) / time_base
@@ -93,11 +94,6 @@ def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fr
             times.append(round(packet.pts * scale) + origin)
             duration = round((packet.duration or 0) * scale)
     return times, duration
-
-
-def _origin(metadata: dict[str, str]) -> int:
-    comment = metadata.get("comment", "")
-    return int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
 
 
 def _last_duration(shown: Ticks, packet_duration: int, end_pts: int | None) -> int:

@@ -24,7 +24,7 @@ from vidrestore.training.data.face_cache import Cache, FaceCache, FacesOnDisk, L
 from vidrestore.training.data.image_file import IMAGE_SUFFIXES, image_size
 from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.data.people_table import PEOPLE_NAME, read_people
-from vidrestore.training.data.sampler import DrawingOrder, Indices
+from vidrestore.training.data.sampler import DrawingOrder
 from vidrestore.types import Float32
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def open_face_folder(folder: Path, *, size: int, held_out_share: float = 0.05) -
         )
     sides = _sides(folder, names, size=size)
     landmarks, found = _landmarks(folder, names, sides, size=size)
-    return FaceFolder(folder, tuple(names), _people(folder, names), landmarks, found, sides, size, held_out_share)
+    known = read_people(folder / PEOPLE_NAME) if (folder / PEOPLE_NAME).exists() else {}
+    people = tuple(known.get(PurePosixPath(name).stem, name) for name in names)
+    return FaceFolder(folder, tuple(names), people, landmarks, found, sides, size, held_out_share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +230,10 @@ class FaceBatches:
         if mirrored.any():
             mask = send(torch.from_numpy(mirrored), self._device)
             images = torch.where(mask[:, None, None, None], images.flip(-1), images)
-        points = np.where(mirrored[:, None, None], self._mirror(indices), self._faces.landmarks[indices])
+        points = self._faces.landmarks[indices]
+        flipped = points[:, _MIRRORED]
+        flipped[..., 0] = self._faces.size - 1 - flipped[..., 0]
+        points = np.where(mirrored[:, None, None], flipped, points)
         names = tuple(self._faces.names[index] for index in indices)
         shown = None
         if twins and self._feed is not None:
@@ -264,11 +269,6 @@ class FaceBatches:
             )
         raise ConfigError(f"cache is {cache!r}; use 'device', 'memory' or 'disk'")
 
-    def _mirror(self, indices: Indices) -> Float32:
-        points: Float32 = self._faces.landmarks[indices][:, _MIRRORED]
-        points[..., 0] = self._faces.size - 1 - points[..., 0]
-        return points
-
 
 def _lot(name: str) -> float:
     """Hash a name to 0..1, uniformly; without folder and extension, so that a set may be moved and converted."""
@@ -301,11 +301,6 @@ def _sides(folder: Path, names: list[str], *, size: int) -> NDArray[np.int64]:
             f"such as {', '.join(wrong[:3])}; cut faces out with `vidrestore align`, or take these away"
         )
     return np.array([width for width, _ in sizes], dtype=np.int64)
-
-
-def _people(folder: Path, names: list[str]) -> tuple[str, ...]:
-    known = read_people(folder / PEOPLE_NAME) if (folder / PEOPLE_NAME).exists() else {}
-    return tuple(known.get(PurePosixPath(name).stem, name) for name in names)
 
 
 def _landmarks(
