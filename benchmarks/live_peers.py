@@ -19,11 +19,10 @@ from av.stream import Stream
 
 from vidrestore.errors import OutputError
 from vidrestore.live.addresses import parse_target
-from vidrestore.live.codec_parameters import CodecParameters
-from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.packets import CodecParameters, Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import time_base_of
 from vidrestore.types import UInt8
 
 BITS = 20

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from benchmarks.live_peers import Camera, Draw, Viewer, Viewing
 from benchmarks.rtsp_relay import RtspRelay
-from vidrestore.safe_path import spawn_context
+from vidrestore.process import spawn_context
 
 _START_SECONDS = 60.0
 

@@ -14,7 +14,7 @@ from benchmarks.machine import Checkout, Host, describe_checkout, describe_machi
 from benchmarks.reference import ReferenceFlow
 from benchmarks.worst_frames import draw_frames, worst_frames
 from vidrestore.config import update
-from vidrestore.degradation.medium.profiles import look_preset
+from vidrestore.degradation.medium.profiles import profile_preset
 from vidrestore.degradation.video import DegradeConfig, degrade_video
 from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.results import Summary, VideoComparison
@@ -144,7 +144,7 @@ def measure_steadiness(
 def _scene(video: Path, preset: str, place: Path, ways: Sequence[Way], weights: Path, on_step: Step) -> Scene:
     on_step(f"{video.name}, {preset}")
     damaged = place / "damaged.mp4"
-    degrade_video(video, damaged, DegradeConfig(look=look_preset(preset), overwrite=True))
+    degrade_video(video, damaged, DegradeConfig(profile=profile_preset(preset), overwrite=True))
     made = {way.name: place / f"{number}.mp4" for number, way in enumerate(ways)}
     for way in ways:
         on_step(f"  {way.name}")
@@ -158,7 +158,7 @@ def _scene(video: Path, preset: str, place: Path, ways: Sequence[Way], weights: 
 
 def _draw_worst(video: Path, damaged: Path, made: Mapping[str, Path], found: VideoComparison, path: Path) -> None:
     """Draw the worst ten frames of the last offline way, next to the results of the common flow and a live stream."""
-    tests = dict(zip(made, (one for one in found.films if one.role == "test"), strict=True))
+    tests = dict(zip(made, (one for one in found.videos if one.role == "test"), strict=True))
     if ALL in tests:
         shown = {name: made[name] for name in (REFERENCE, ALL, LIVE) if name in made}
         draw_frames(path, video, {DAMAGED: damaged, **shown}, worst_frames(tests[ALL]))
@@ -173,8 +173,8 @@ def _restore(way: Way, damaged: Path, destination: Path, weights: Path) -> None:
 
 
 def _rows(found: VideoComparison, names: Sequence[str]) -> dict[str, Summary]:
-    tests = [video for video in found.films if video.role == "test"]
-    roles = {video.role: video.summary for video in found.films}
+    tests = [video for video in found.videos if video.role == "test"]
+    roles = {video.role: video.summary for video in found.videos}
     rows = {"truth": roles["reference"], DAMAGED: roles["input"]}
     return rows | {name: video.summary for name, video in zip(names, tests, strict=True)}
 

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.machine import Checkout, Host, describe_checkout, describe_machine
 from vidrestore.files import replace_text
+from vidrestore.process import spawn_context
 from vidrestore.report_json import to_json
-from vidrestore.safe_path import spawn_context
 from vidrestore.training.job import TrainingConfig, machine_of, restorer_trainer
 
 _GIBIBYTE = 2**30

@@ -10,5 +10,5 @@ if __name__ == "__main__":
     damaged, restored = folder / "damaged.mp4", folder / "restored.mp4"
     vidrestore.degrade_video(truth, damaged, preset="vhs", seed=3)
     vidrestore.restore_video(damaged, restored, runtime="local")
-    for video in vidrestore.compare_videos(truth, [restored], degraded=damaged).films:
+    for video in vidrestore.compare_videos(truth, [restored], degraded=damaged).videos:
         print(f"{video.role}: PSNR of faces {video.summary.psnr_faces:.2f} dB")

@@ -1,4 +1,4 @@
-"""Follow the faces of a film, as CSV on standard output: `python examples/track_faces.py film.mp4 > faces.csv`."""
+"""Follow the faces of a video, as CSV on standard output: `python examples/track_faces.py video.mp4 > faces.csv`."""
 
 import sys
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ from benchmarks.results import Benchmark
 from benchmarks.table import footnotes, tables, update_readme
 from vidrestore.cli.terminal import run_to_exit, say, show_table
 from vidrestore.config import update
-from vidrestore.demo import make_archival_film
+from vidrestore.demo import make_archival_video
 
 
 def main(
@@ -55,7 +55,7 @@ def main(
 def demo_film(folder: Path) -> Path:
     """Make the demonstration's damaged video."""
     damaged = folder / "archival.mp4"
-    make_archival_film(damaged, folder / "truth.mkv")
+    make_archival_video(damaged, folder / "truth.mkv")
     return damaged
 
 

@@ -19,15 +19,15 @@ import typer
 from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.degradation.image.model import preset
 from vidrestore.models import zoo
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.gan.jitter import JitterConfig
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.trainer import RestorerConfig
 from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
 from vidrestore.training.loop.log import last_step
+from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import RunConfig
-from vidrestore.training.loop.schedule import ScheduleConfig
 from vidrestore.training.recipes import training_preset
 
 # First the distances to the truth alone; adversarial losses come last, and start from the prior's discriminator.
@@ -82,9 +82,11 @@ REFINE = replace(
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
     "prior": replace(COMMON, run=RunConfig(steps=10_000)),
-    "restorer": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=REBUILD, run=RunConfig(steps=10_000)),
-    "fine-tune": replace(COMMON, batch=128, films=FilmShareConfig(), restorer=FINISH, run=RunConfig(steps=3_000)),
-    "renew": replace(COMMON, batch=128, films=FilmShareConfig(share=0.25), restorer=RENEW, run=RunConfig(steps=7_000)),
+    "restorer": replace(COMMON, batch=128, medium_mix=MediumMixConfig(), restorer=REBUILD, run=RunConfig(steps=10_000)),
+    "fine-tune": replace(COMMON, batch=128, medium_mix=MediumMixConfig(), restorer=FINISH, run=RunConfig(steps=3_000)),
+    "renew": replace(
+        COMMON, batch=128, medium_mix=MediumMixConfig(share=0.25), restorer=RENEW, run=RunConfig(steps=7_000)
+    ),
     "refine": replace(COMMON, restorer=REFINE, run=RunConfig(steps=1_120)),
 }
 EDITIONS = {"first": ("prior", "restorer", "fine-tune"), "second": ("renew", "refine")}

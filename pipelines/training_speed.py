@@ -15,7 +15,7 @@ from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.training.recipes import training_preset
 
 EMBEDDED = replace(
-    STAGES["fine-tune"], films=None
+    STAGES["fine-tune"], medium_mix=None
 )  # all damage on the device: video damage would measure the CPU's cores
 WAYS = {
     "embedded, bf16, compiled": EMBEDDED,

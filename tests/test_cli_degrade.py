@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.degradation.medium.profiles import LOOK_NAMES
+from vidrestore.degradation.medium.profiles import PROFILE_NAMES
 from vidrestore.media.reader import probe
 
 pytestmark = pytest.mark.integration
@@ -15,17 +15,17 @@ MakeFilm = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_a_film_is_degraded_and_the_look_is_recorded(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_film_is_degraded_and_the_damage_is_recorded(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
     code, out, err = run(
         "degrade", make_portrait_film(), destination, "--medium", "vhs", "--seed", 3, "--report", report,
-        "--set", "look.film.scale=[2, 2]", "--set", "look.dropouts.streaks=[4, 4]",
+        "--set", "profile.medium.scale=[2, 2]", "--set", "profile.dropouts.streaks=[4, 4]",
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "12 frames, vhs with seed 3: 2.00 times smaller" in out
     drawn = json.loads(report.read_text())
     assert (drawn["frames"], drawn["seed"]) == (12, 3)
-    assert (drawn["look"]["film"]["scale"], drawn["look"]["dropouts"]["streaks"]) == (2, 4)
+    assert (drawn["profile"]["medium"]["scale"], drawn["profile"]["dropouts"]["streaks"]) == (2, 4)
     assert sorted(tmp_path.iterdir()) == [destination, report]
 
 
@@ -42,9 +42,9 @@ def test_lossless_stores_the_damage_itself(run: Run, make_portrait_film: MakeFil
         (["--medium", "betamax"], "betamax"),
         (["--crf", "99"], "crf is 99"),
         (["--codec", "libx263"], "did you mean 'libx26"),
-        (["--set", "look.film.sclae=[2, 2]"], "did you mean 'scale'"),
-        (["--set", "look.film.scale=[4, 2]"], "film.scale"),
-        (["--set", "look.dropouts.dust=[-1, 2]"], "dropouts.dust"),
+        (["--set", "profile.medium.sclae=[2, 2]"], "did you mean 'scale'"),
+        (["--set", "profile.medium.scale=[4, 2]"], "medium.scale"),
+        (["--set", "profile.dropouts.dust=[-1, 2]"], "dropouts.dust"),
         (["--report", "nowhere/report.json"], "cannot be written"),
     ],
 )
@@ -60,7 +60,7 @@ def test_an_impossible_wish_is_refused_in_one_line(
 
 def test_an_unknown_preset_names_the_known_ones(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
     _, _, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", "--medium", "betamax")
-    assert all(name in err for name in LOOK_NAMES)
+    assert all(name in err for name in PROFILE_NAMES)
 
 
 def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from skimage.data import astronaut
 
 from support.ports import free_port
 from vidrestore.models import zoo
-from vidrestore.safe_path import module_command, spawn_context
+from vidrestore.process import module_command, spawn_context
 
 pytestmark = pytest.mark.integration
 
@@ -137,7 +137,7 @@ precision = "fp32"
 compile = false
 identity = "mobileface"
 network = {out_size = 64, num_style_feat = 16, channel_multiplier = 1, num_mlp = 2, narrow = 0.03125}
-films = {share = 0.5, workers = 1}
+medium_mix = {share = 0.5, workers = 1}
 """
 
 
@@ -160,7 +160,7 @@ def test_children_of_the_spawn_context_and_of_modules_run_nothing_of_it(
 ) -> None:
     monkeypatch.chdir(hostile)
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    with subprocess.Popen(module_command("vidrestore.live.muxer_process"), stdin=subprocess.PIPE) as muxer:
+    with subprocess.Popen(module_command("vidrestore.live.remote_muxer"), stdin=subprocess.PIPE) as muxer:
         assert muxer.stdin is not None
         muxer.stdin.close()
         assert muxer.wait(60) == 0

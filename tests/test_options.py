@@ -21,6 +21,7 @@ from vidrestore.errors import ConfigError
 from vidrestore.former_options import FORMER_OPTIONS, FormerOptionWarning
 from vidrestore.jobs.config import BatchConfig, JobConfig
 from vidrestore.live.config import StreamConfig
+from vidrestore.training.job import TrainingConfig
 
 Run = Callable[..., tuple[int, str, str]]
 HEAVY = {"torch", "torchvision", "av", "ray", "cv2", "scipy", "numpy", "pydantic", "fsspec", "scenedetect", "requests"}
@@ -132,7 +133,8 @@ def test_the_schema_knows_every_option_and_no_other() -> None:
     [(kind, old, new) for kind, names in FORMER_OPTIONS.items() for old, new in names.items()],
 )
 def test_former_names_of_options_are_understood_with_a_warning(kind: str, former: str, now: str) -> None:
-    found = [(path, root) for root in ROOTS for path, one in module.parts(root) if one.__name__ == kind]
+    roots = [*ROOTS, DegradeConfig(), TrainingConfig()]
+    found = [(path, root) for root in roots for path, one in module.parts(root) if one.__name__ == kind]
     assert found, f"no command has a {kind}"
     path, root = found[0]
     full = f"{path}.{now}" if path else now

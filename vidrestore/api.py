@@ -16,7 +16,7 @@ import numpy as np
 
 from vidrestore.config import given, update
 from vidrestore.degradation import video as degradation
-from vidrestore.degradation.medium.profiles import look_preset
+from vidrestore.degradation.medium.profiles import profile_preset
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError, InputError
@@ -366,7 +366,7 @@ def degrade_video(
     Raises:
         VidrestoreError: one line that says what came, what was wanted and what to do.
     """
-    chosen = config or DegradeConfig(look=look_preset(preset), seed=seed, overwrite=overwrite)
+    chosen = config or DegradeConfig(profile=profile_preset(preset), seed=seed, overwrite=overwrite)
     return degradation.degrade_video(source, destination, chosen)
 
 

@@ -38,7 +38,7 @@ _SHOWN = (0.1, 0.45, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
-class DemoFilm:
+class DemoVideo:
     """A video of the demonstration and what became of it."""
 
     before: Path
@@ -51,8 +51,8 @@ class DemoFilm:
 class Demo:
     """Everything that a demonstration leaves."""
 
-    archival: DemoFilm
-    carphone: DemoFilm
+    archival: DemoVideo
+    carphone: DemoVideo
     truth: Path
     picture: Path
     likeness_before: "Likeness"
@@ -88,7 +88,7 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
         folder.mkdir(parents=True, exist_ok=True)
     job = replace(job, overwrite=True)
     truth, damaged = folder / "archival_truth.mkv", folder / "archival.mp4"
-    make_archival_film(damaged, truth, frames=frames)
+    make_archival_video(damaged, truth, frames=frames)
     carphone = folder / "carphone.mp4"
     with translate_write_errors(carphone):
         shutil.copyfile(_carphone(), carphone)
@@ -99,7 +99,7 @@ def run_demo(folder: Path, job: JobConfig, on_progress: OnProgress | None = None
     return Demo(videos[0], videos[1], truth, picture, before, after)
 
 
-def make_archival_film(damaged: Path, truth: Path, *, frames: int = FRAMES) -> None:
+def make_archival_video(damaged: Path, truth: Path, *, frames: int = FRAMES) -> None:
     """Make a video of the portrait: 640x360, 25 frames per second, by default 4 seconds, with audio.
 
     Args:
@@ -116,12 +116,12 @@ def make_archival_film(damaged: Path, truth: Path, *, frames: int = FRAMES) -> N
     _write(damaged, _damage(_drift(portrait, frames)), codec="libx264", options={"crf": "30", "preset": "medium"})
 
 
-def _restore(video: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoFilm:
+def _restore(video: Path, job: JobConfig, on_progress: OnProgress | None) -> DemoVideo:
     after = video.with_name(f"{video.stem}_restored.mp4")
     report = restore_video(video, after, job, on_progress=on_progress)
     report_path = video.with_name(f"{video.stem}_report.json")
     report.save(report_path)
-    return DemoFilm(video, after, report, report_path)
+    return DemoVideo(video, after, report, report_path)
 
 
 def _portrait() -> UInt8:

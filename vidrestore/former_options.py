@@ -25,6 +25,9 @@ FORMER_OPTIONS: Final[dict[str, dict[str, str]]] = {
         "least_score": "min_score",
         "most_change": "max_weight_step",
     },
+    "DegradeConfig": {"look": "profile"},
+    "ProfileConfig": {"film": "medium"},
+    "TrainingConfig": {"films": "medium_mix"},
     "DenoiserConfig": {"pattern_levels": "texture_tolerance", "look_levels": "colour_tolerance"},
     "StabilizerConfig": {
         "pattern_levels": "texture_tolerance",

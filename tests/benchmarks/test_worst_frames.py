@@ -3,8 +3,7 @@
 from dataclasses import fields, replace
 
 from benchmarks.worst_frames import worst_frames
-from vidrestore.evaluation.videos.results import FrameFigures, VideoFigures
-from vidrestore.evaluation.videos.summary import summarise
+from vidrestore.evaluation.videos.results import FrameFigures, VideoFigures, summarise
 
 NOTHING = FrameFigures(**{one.name: None for one in fields(FrameFigures)} | {"index": 0, "landmarks_missed": 0})
 

@@ -1,4 +1,4 @@
-"""Films and looks for the tests of this folder."""
+"""Films and profiles for the tests of this folder."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from vidrestore.degradation.medium.clip import FilmConfig
+from vidrestore.degradation.medium.clip import MediumConfig
 from vidrestore.degradation.medium.codec import CodecConfig
 from vidrestore.degradation.medium.dropouts import DropoutConfig
-from vidrestore.degradation.medium.profiles import DegradationProfile, LookConfig, sample_profile
+from vidrestore.degradation.medium.profiles import DegradationProfile, ProfileConfig, sample_profile
 
 NONE = (0, 0)
-CLEAN = LookConfig(
-    FilmConfig(
+CLEAN = ProfileConfig(
+    MediumConfig(
         scale=(1, 1),
         blur_sigma=NONE,
         flicker=NONE,
@@ -31,12 +31,12 @@ CLEAN = LookConfig(
 
 
 @pytest.fixture(scope="session")
-def clean_look() -> Callable[..., DegradationProfile]:
-    """A look without damage but what is named: parameters of the film, or `dropouts`."""
+def clean_profile() -> Callable[..., DegradationProfile]:
+    """A profile without damage but what is named: parameters of the medium, or `dropouts`."""
 
-    def make(*, dropouts: DropoutConfig | None = None, **film: object) -> DegradationProfile:
-        look = sample_profile(replace(CLEAN, dropouts=dropouts or DropoutConfig()), seed=0)
-        return replace(look, film=replace(look.film, **film))
+    def make(*, dropouts: DropoutConfig | None = None, **medium: object) -> DegradationProfile:
+        profile = sample_profile(replace(CLEAN, dropouts=dropouts or DropoutConfig()), seed=0)
+        return replace(profile, medium=replace(profile.medium, **medium))
 
     return make
 

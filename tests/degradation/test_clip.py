@@ -10,12 +10,12 @@ from skimage.data import astronaut
 from vidrestore.degradation.medium import codec
 from vidrestore.degradation.medium.clip import (
     MEDIA,
-    FilmConfig,
-    FilmParameters,
+    MediumConfig,
+    MediumParameters,
     degrade_clip,
     degrade_still,
     draw,
-    film_preset,
+    medium_preset,
     still_to_clip,
 )
 from vidrestore.degradation.medium.codec import CodecConfig, CodecParameters, compress
@@ -24,7 +24,7 @@ from vidrestore.degradation.medium.motion import shift_between
 from vidrestore.errors import ConfigError, RestorationError
 
 NONE = (0, 0)
-CLEAN = FilmConfig(
+CLEAN = MediumConfig(
     scale=(1, 1),
     blur_sigma=NONE,
     flicker=NONE,
@@ -41,7 +41,7 @@ def seeded(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def drawn(config: FilmConfig, **changes: object) -> FilmParameters:
+def drawn(config: MediumConfig, **changes: object) -> MediumParameters:
     return replace(draw(config, seeded()), **changes)
 
 
@@ -110,7 +110,7 @@ def test_higher_quality_numbers_are_worse(face: np.ndarray, name: str) -> None:
 
 @pytest.mark.parametrize("preset", [*MEDIA, "mixed"])
 def test_the_same_seed_gives_the_same_bytes(face: np.ndarray, preset: str) -> None:
-    config = film_preset(preset)
+    config = medium_preset(preset)
     first, again, other = (degrade_still(face, config, seeded(seed)) for seed in (7, 7, 8))
     assert first.shape == face.shape
     assert first.dtype == np.uint8
@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_bytes(face: np.ndarray, preset: str) -> No
 @pytest.mark.parametrize("preset", MEDIA)
 def test_a_clip_keeps_its_shape_and_repeats(face: np.ndarray, preset: str) -> None:
     clip, _ = still_to_clip(face[:100], 4, seeded())
-    parameters = draw(film_preset(preset), seeded(3))
+    parameters = draw(medium_preset(preset), seeded(3))
     damaged = degrade_clip(clip, parameters, seeded(1))
     assert damaged.shape == clip.shape
     assert np.array_equal(damaged, degrade_clip(clip, parameters, seeded(1)))
@@ -233,7 +233,7 @@ def test_shifts_are_seen(face: np.ndarray) -> None:
 def test_a_degraded_still_stays_in_its_place(face: np.ndarray, preset: str) -> None:
     large = cv2.resize(face, (256, 256), interpolation=cv2.INTER_CUBIC)
     generator = seeded(11)
-    shifts = np.array([phase_shift(large, degrade_still(large, film_preset(preset), generator)) for _ in range(16)])
+    shifts = np.array([phase_shift(large, degrade_still(large, medium_preset(preset), generator)) for _ in range(16)])
     assert np.hypot(*shifts.mean(axis=0)) < 0.3
     # the median, for the estimate itself fails on the most damaged
     assert np.median(np.hypot(*shifts.T)) < 0.3
@@ -249,7 +249,7 @@ def test_fields_do_not_shift_a_still(face: np.ndarray, interlacing: str) -> None
 
 def test_parameters_and_configuration_pickle() -> None:
     for name in (*MEDIA, "mixed"):
-        config = film_preset(name)
+        config = medium_preset(name)
         assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301  its own
         parameters = draw(config, seeded())
         assert pickle.loads(pickle.dumps(parameters)) == parameters  # noqa: S301
@@ -258,22 +258,22 @@ def test_parameters_and_configuration_pickle() -> None:
 
 def test_mixed_draws_every_medium() -> None:
     generator = seeded()
-    drawn_codecs = {draw(film_preset("mixed"), generator).codec.name for _ in range(60)}
+    drawn_codecs = {draw(medium_preset("mixed"), generator).codec.name for _ in range(60)}
     assert drawn_codecs == {"h264", "mpeg2", "mpeg4"}
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: film_preset("betamax"), ["betamax", "vhs", "mixed"]),
-        (lambda: FilmConfig(scale=(4, 2)), ["scale", "(4, 2)"]),
-        (lambda: FilmConfig(scale=(0.5, 2)), ["scale", "within 1 to"]),
-        (lambda: FilmConfig(grain_strength=(0, float("nan"))), ["grain_strength"]),
-        (lambda: FilmConfig(interlace_probability=1.5), ["interlace_probability", "1.5"]),
-        (lambda: FilmConfig(interlacings=("yadif",)), ["yadif", "weave"]),
-        (lambda: FilmConfig(enlargements=()), ["enlargements", "bicubic"]),
-        (lambda: FilmConfig(codecs=()), ["codecs"]),
-        (lambda: FilmConfig(mix=("mixed",)), ["mix", "film16"]),
+        (lambda: medium_preset("betamax"), ["betamax", "vhs", "mixed"]),
+        (lambda: MediumConfig(scale=(4, 2)), ["scale", "(4, 2)"]),
+        (lambda: MediumConfig(scale=(0.5, 2)), ["scale", "within 1 to"]),
+        (lambda: MediumConfig(grain_strength=(0, float("nan"))), ["grain_strength"]),
+        (lambda: MediumConfig(interlace_probability=1.5), ["interlace_probability", "1.5"]),
+        (lambda: MediumConfig(interlacings=("yadif",)), ["yadif", "weave"]),
+        (lambda: MediumConfig(enlargements=()), ["enlargements", "bicubic"]),
+        (lambda: MediumConfig(codecs=()), ["codecs"]),
+        (lambda: MediumConfig(mix=("mixed",)), ["mix", "film16"]),
         (lambda: CodecConfig("vp9"), ["vp9", "mpeg2"]),
         (lambda: CodecConfig("mpeg2", quality=(1, 40)), ["quality", "31"]),
         (lambda: CodecConfig(presets=("hasty",)), ["hasty", "medium"]),

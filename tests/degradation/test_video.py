@@ -15,7 +15,7 @@ import pytest
 from support import film_factory as films
 from vidrestore.degradation import video
 from vidrestore.degradation.medium.clip import MEDIA
-from vidrestore.degradation.medium.profiles import LOOK_NAMES, DegradationProfile, look_preset, sample_profile
+from vidrestore.degradation.medium.profiles import PROFILE_NAMES, DegradationProfile, profile_preset, sample_profile
 from vidrestore.degradation.video import DegradeConfig, degrade_frames, degrade_video
 from vidrestore.errors import ConfigError, InputError, OutputError, VidrestoreError
 from vidrestore.media.config import EncodeConfig
@@ -26,13 +26,13 @@ from vidrestore.types import Colour, Frame
 Read = Callable[[Path], list[tuple[Fraction, np.ndarray]]]
 Decibels = Callable[[Path, Path], list[float]]
 MakeFilm = Callable[..., Path]
-MakeLook = Callable[..., DegradationProfile]
+MakeProfile = Callable[..., DegradationProfile]
 LOSSLESS = EncodeConfig(lossless=True)
 VARIABLE = (0, 512, 1100, 1101, 2500, 2512, 4000, 4777, 5000, 9000, 9100, 9200)
 
 
 def config(preset: str = "lowbitrate", **changes: Any) -> DegradeConfig:
-    return replace(DegradeConfig(look=look_preset(preset)), **changes)
+    return replace(DegradeConfig(profile=profile_preset(preset)), **changes)
 
 
 def sound(path: Path) -> list[tuple[Fraction, bytes]]:
@@ -41,7 +41,7 @@ def sound(path: Path) -> list[tuple[Fraction, bytes]]:
         return [(packet.pts * packet.time_base, bytes(packet)) for packet in packets if packet.size]
 
 
-@pytest.mark.parametrize("preset", LOOK_NAMES)
+@pytest.mark.parametrize("preset", PROFILE_NAMES)
 def test_every_preset_keeps_frames_times_size_and_sound_and_damages_the_picture(
     make_portrait_film: MakeFilm, tmp_path: Path, read: Read, decibels: Decibels, preset: str
 ) -> None:
@@ -147,7 +147,9 @@ def test_any_format_depth_and_size_comes_back_as_it_was(
 @pytest.mark.parametrize(
     "pixel_format", ["yuv420p", "yuv422p12le", "yuv444p", "yuv410p", "gray", "gray10le", "gbrp", "gbrp16le", "rgb24"]
 )
-def test_without_damage_every_sample_stays_where_it_was(clean_look: MakeLook, pixel_format: str, scale: float) -> None:
+def test_without_damage_every_sample_stays_where_it_was(
+    clean_profile: MakeProfile, pixel_format: str, scale: float
+) -> None:
     info = films.make_info(pixel_format, width=71, height=59)
     (frame,) = films.make_frames(info, [0])
     peak = (1 << bit_depth(pixel_format)) - 1
@@ -156,35 +158,35 @@ def test_without_damage_every_sample_stays_where_it_was(clean_look: MakeLook, pi
         rows, columns = (np.linspace(0, 1, side) for side in plane.shape[:2])
         slope = 0.42 + 0.1 * np.add.outer(rows, columns / 2).reshape(*plane.shape[:2], *[1] * (plane.ndim - 2))
         planes.append(np.broadcast_to(slope * peak, plane.shape).astype(plane.dtype))
-    (damaged,) = degrade_frames([replace(frame, planes=tuple(planes))], clean_look(scale=scale), seed=0)
+    (damaged,) = degrade_frames([replace(frame, planes=tuple(planes))], clean_profile(scale=scale), seed=0)
     for seen, wanted in zip(damaged.planes, planes, strict=True):
         assert (seen.shape, seen.dtype) == (wanted.shape, wanted.dtype)
         # to 8 bits in RGB and back, and through a codec
         assert np.abs(seen.astype(float) - wanted).mean() < 0.012 * peak
 
 
-def test_ten_bits_in_full_range_keep_their_levels(clean_look: MakeLook) -> None:
+def test_ten_bits_in_full_range_keep_their_levels(clean_profile: MakeProfile) -> None:
     colour = Colour(matrix=9, primaries=9, transfer=14, full_range=True)
     info = films.make_info("yuv420p10le", colour=colour)
     (frame,) = films.make_frames(info, [0])
     planes = tuple(
         np.full(plane.shape, value, np.uint16) for plane, value in zip(frame.planes, (900, 400, 600), strict=True)
     )
-    (damaged,) = degrade_frames([replace(frame, planes=planes)], clean_look(), seed=0)
+    (damaged,) = degrade_frames([replace(frame, planes=planes)], clean_profile(), seed=0)
     for plane, value in zip(damaged.planes, (900, 400, 600), strict=True):
         assert plane.dtype == np.uint16
         assert abs(plane.mean() - value) < 10
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_streaks_lie_along_the_lines_that_a_viewer_sees(clean_look: MakeLook, rotation: int) -> None:
-    look = clean_look()
-    look = replace(look, dropouts=replace(look.dropouts, streaks=5.0, streak_lengths=(0.5, 0.6)))
+def test_streaks_lie_along_the_lines_that_a_viewer_sees(clean_profile: MakeProfile, rotation: int) -> None:
+    profile = clean_profile()
+    profile = replace(profile, dropouts=replace(profile.dropouts, streaks=5.0, streak_lengths=(0.5, 0.6)))
     (frame,) = films.make_frames(films.make_info(width=96, height=96), [0])
     grey = tuple(
         np.full(plane.shape, value, np.uint8) for plane, value in zip(frame.planes, (90, 128, 128), strict=True)
     )
-    (damaged,) = degrade_frames([replace(frame, planes=grey, rotation=rotation)], look, seed=1)
+    (damaged,) = degrade_frames([replace(frame, planes=grey, rotation=rotation)], profile, seed=1)
     bright = damaged.planes[0] > 120
     along_rows, along_columns = bright.sum(axis=1).max(), bright.sum(axis=0).max()
     assert max(along_rows, along_columns) > 2 * min(along_rows, along_columns)
@@ -205,9 +207,9 @@ def grey_frames(count: int, taken: list[int], alive: "list[weakref.ref[np.ndarra
 def test_a_film_streams_through_and_is_never_held(preset: str) -> None:
     taken: list[int] = []
     alive: list[weakref.ref[np.ndarray]] = []
-    look = sample_profile(look_preset(preset), seed=2)
+    profile = sample_profile(profile_preset(preset), seed=2)
     most = held = 0
-    for given, frame in enumerate(degrade_frames(grey_frames(160, taken, alive), look, seed=2)):
+    for given, frame in enumerate(degrade_frames(grey_frames(160, taken, alive), profile, seed=2)):
         assert (frame.index, frame.pts) == (given, given * 512)
         most, held = max(most, len(taken) - given), max(held, sum(plane() is not None for plane in alive))
     assert len(taken) == 160
@@ -266,11 +268,11 @@ def test_what_cannot_be_a_truth_is_refused_before_work(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_fields_in_mid_film_are_refused_too(clean_look: MakeLook) -> None:
+def test_fields_in_mid_film_are_refused_too(clean_profile: MakeProfile) -> None:
     frames = films.make_frames(films.make_info(), [0, 512, 1024])
     frames[1] = replace(frames[1], interlaced=True)
     with pytest.raises(InputError, match="frame 1 is interlaced"):
-        list(degrade_frames(frames, clean_look(), seed=0))
+        list(degrade_frames(frames, clean_profile(), seed=0))
 
 
 def test_a_destination_that_is_there_needs_overwrite(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
@@ -306,9 +308,9 @@ def test_the_codec_forgets_with_its_bits(make_portrait_film: MakeFilm, tmp_path:
     source = make_portrait_film()
     means = []
     for bits in (2.0, 0.3, 0.03):
-        look = look_preset("lowbitrate")
-        codecs = tuple(replace(codec, bits_per_pixel=(bits, bits)) for codec in look.film.codecs)
-        film = replace(look.film, scale=(2, 2), codecs=codecs[:1])
-        degrade_video(source, tmp_path / "out.mp4", config(look=replace(look, film=film), overwrite=True))
+        profile = profile_preset("lowbitrate")
+        codecs = tuple(replace(codec, bits_per_pixel=(bits, bits)) for codec in profile.medium.codecs)
+        medium = replace(profile.medium, scale=(2, 2), codecs=codecs[:1])
+        degrade_video(source, tmp_path / "out.mp4", config(profile=replace(profile, medium=medium), overwrite=True))
         means.append(np.mean(decibels(tmp_path / "out.mp4", source)))
     assert all(more > less + 0.3 for more, less in pairwise(means))

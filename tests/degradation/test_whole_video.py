@@ -13,12 +13,12 @@ from skimage.data import astronaut
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, add_dropouts, draw_dropouts
 from vidrestore.degradation.medium.motion import shift_between
-from vidrestore.degradation.medium.profiles import DegradationProfile, look_preset, sample_profile
+from vidrestore.degradation.medium.profiles import DegradationProfile, profile_preset, sample_profile
 from vidrestore.degradation.medium.surface import scratches_at
 from vidrestore.degradation.medium.whole_video import exposed, through_medium
 from vidrestore.errors import ConfigError
 
-MakeLook = Callable[..., DegradationProfile]
+MakeProfile = Callable[..., DegradationProfile]
 GREY = np.full((120, 160, 3), 128, np.uint8)
 QUIET = draw_dropouts(DropoutConfig(), np.random.default_rng(0))
 
@@ -29,30 +29,32 @@ def face() -> np.ndarray:
     return cv2.resize(astronaut()[20:220, 120:320], (128, 128), interpolation=cv2.INTER_AREA)
 
 
-def test_flicker_has_the_deviation_that_was_asked_for(clean_look: MakeLook) -> None:
-    film = clean_look(flicker=0.05).film
-    means = np.array([exposed(GREY, film, seed=1, index=index).mean() for index in range(300)]) / 128
+def test_flicker_has_the_deviation_that_was_asked_for(clean_profile: MakeProfile) -> None:
+    medium = clean_profile(flicker=0.05).medium
+    means = np.array([exposed(GREY, medium, seed=1, index=index).mean() for index in range(300)]) / 128
     assert abs(means.mean() - 1) < 0.01
     assert abs(means.std() - 0.05) < 0.008
 
 
-def test_gate_weave_has_the_deviation_that_was_asked_for(face: np.ndarray, clean_look: MakeLook) -> None:
-    film = clean_look(gate_weave=0.5).film
-    shifts = np.array([shift_between(face, exposed(face, film, seed=1, index=index)) for index in range(200)])
+def test_gate_weave_has_the_deviation_that_was_asked_for(face: np.ndarray, clean_profile: MakeProfile) -> None:
+    medium = clean_profile(gate_weave=0.5).medium
+    shifts = np.array([shift_between(face, exposed(face, medium, seed=1, index=index)) for index in range(200)])
     assert np.abs(shifts.mean(axis=0)).max() < 0.12
     np.testing.assert_allclose(shifts.std(axis=0), 0.5, rtol=0.2)
 
 
-def test_without_damage_a_frame_is_exposed_as_it_was(face: np.ndarray, clean_look: MakeLook) -> None:
-    assert np.array_equal(exposed(face, clean_look().film, seed=3, index=7), face)
+def test_without_damage_a_frame_is_exposed_as_it_was(face: np.ndarray, clean_profile: MakeProfile) -> None:
+    assert np.array_equal(exposed(face, clean_profile().medium, seed=3, index=7), face)
 
 
 @pytest.mark.parametrize("preset", MEDIA)
 def test_a_frame_is_damaged_by_seed_and_index_alone(face: np.ndarray, preset: str) -> None:
-    look = sample_profile(look_preset(preset), seed=4)
+    profile = sample_profile(profile_preset(preset), seed=4)
 
     def frame(seed: int, index: int) -> np.ndarray:
-        return add_dropouts(exposed(face, look.film, seed=seed, index=index), look.dropouts, seed=seed, index=index)
+        return add_dropouts(
+            exposed(face, profile.medium, seed=seed, index=index), profile.dropouts, seed=seed, index=index
+        )
 
     later = frame(4, 9)
     frame(4, 1)
@@ -116,13 +118,13 @@ def test_scratches_are_there_through_all_their_frames_and_no_others(seed: int, i
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_woven_fields_come_from_two_frames(clean_look: MakeLook, interlaced: bool) -> None:  # noqa: FBT001
-    look = clean_look(interlacing="weave")
-    codec = replace(look.film.codec, interlaced=interlaced)
-    look = replace(look, film=replace(look.film, codec=codec))
+def test_woven_fields_come_from_two_frames(clean_profile: MakeProfile, interlaced: bool) -> None:  # noqa: FBT001
+    profile = clean_profile(interlacing="weave")
+    codec = replace(profile.medium.codec, interlaced=interlaced)
+    profile = replace(profile, medium=replace(profile.medium, codec=codec))
     levels = (40, 80, 120, 160)
     clip = [np.full((64, 64, 3), level, np.uint8) for level in levels]
-    woven = [picture[..., 0].mean(axis=1) for picture in through_medium(clip, look, seed=0)]
+    woven = [picture[..., 0].mean(axis=1) for picture in through_medium(clip, profile, seed=0)]
     for index in (1, 2, 3):
         assert woven[index][::2].mean() == pytest.approx(levels[index], abs=4)
         assert woven[index][1::2].mean() == pytest.approx(levels[index - 1], abs=4)

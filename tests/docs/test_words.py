@@ -15,7 +15,10 @@ FORBIDDEN = re.compile(
     r"\b(told|anew|beside|likewise|rungs?|crews?|foreman|foremen|blameless|persuasion|whoever is|in vain)\b",
     re.IGNORECASE,
 )
-FILM = re.compile(r"(?<!photographic )(?<!16 mm )(?<!of )\bfilms?\b(?! (?:grain|stock|scan))", re.IGNORECASE)
+FILM = re.compile(
+    r"(?<!photographic )(?<!16 mm )(?<!of )(?<!old )(?<![\"`])\bfilms?\b(?!,? (?:grain|stock|scan|tape)|-)",
+    re.IGNORECASE,
+)
 """The user's file is a video; film is the photographic medium."""
 NOT_PROSE = re.compile(
     r"^( *)```.*?^\1```$|`[^`\n]+`|<!-- (\w+) -->.*?<!-- /\2 -->|\]\([^)]*\)", re.MULTILINE | re.DOTALL
@@ -53,13 +56,29 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def names(path: Path) -> set[str]:
+    """Names of functions, classes, parameters, variables and fields of a module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.arg(arg=name) | ast.Name(id=name) | ast.Attribute(attr=name):
+                found.add(name)
+    return found
+
+
+def modules(part: Path) -> list[Path]:
+    return sorted(part.rglob("*.py")) if part.is_dir() else [part]
+
+
 def forbidden(part: Path) -> list[str]:
-    modules = sorted(part.rglob("*.py")) if part.is_dir() else [part]
     return [
         f"{path.relative_to(ROOT)}:{line}: {match[0]}"
-        for path in modules
+        for path in modules(part)
         for line, text in texts(path)
-        for match in FORBIDDEN.finditer(text)
+        for words in (FORBIDDEN, FILM)
+        for match in words.finditer(text)
     ]
 
 
@@ -74,3 +93,12 @@ PARTS = sorted(
 def test_texts_of_the_code_use_no_forbidden_word(part: Path) -> None:
     words = forbidden(part)
     assert not words, "\n".join(words)
+
+
+NAMES_NOT_YET = {"probe_film"}
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_names_in_the_code_call_the_users_file_a_video(part: Path) -> None:
+    films = {name for path in modules(part) for name in names(path) if "film" in name.lower()}
+    assert films <= NAMES_NOT_YET

@@ -25,7 +25,7 @@ def shares(hits: Sequence[int], *, coast: int = 0, fade: float = 0, lookahead: i
 
 
 @pytest.mark.parametrize(
-    ("hits", "looks", "ordinal", "expected"),
+    ("hits", "runs", "ordinal", "expected"),
     [
         ([3, 4, 5], EVERY, 4, True),
         ([3, 4, 5], EVERY, 2, False),
@@ -42,10 +42,10 @@ def shares(hits: Sequence[int], *, coast: int = 0, fade: float = 0, lookahead: i
         ([], EVERY, 4, False),
     ],
 )
-def test_presence(hits: Sequence[int], looks: Sequence[int], ordinal: int, *, expected: bool) -> None:
+def test_presence(hits: Sequence[int], runs: Sequence[int], ordinal: int, *, expected: bool) -> None:
     rules = TrackLifecycleRules(3, nanoseconds(4), 0, 1, nanoseconds(12), 12)
 
-    assert presence_weight(hits, looks, ordinal, clock=clock(), rules=rules) == expected
+    assert presence_weight(hits, runs, ordinal, clock=clock(), rules=rules) == expected
 
 
 def test_coasting_ends_after_its_time() -> None:
@@ -81,6 +81,6 @@ def test_the_clock_forgets_by_time_and_by_number() -> None:
     assert (by_number.first, len(by_number)) == (6, 6)
 
 
-def test_misses_count_looks_in_vain() -> None:
+def test_misses_count_runs_without_the_face() -> None:
     assert [time_since_update([3], EVERY, ordinal) for ordinal in (2, 3, 5)] == [0, 0, 2]
     assert [time_since_update([3], THIRD, ordinal) for ordinal in (5, 6, 8, 9)] == [0, 1, 1, 2]

@@ -114,15 +114,15 @@ def test_a_face_that_starts_to_move_is_followed() -> None:
     assert adaptive < 1.5
 
 
-def test_a_frame_between_two_looks_moves_as_its_neighbours_do() -> None:
+def test_a_frame_between_two_detections_moves_as_its_neighbours_do() -> None:
     """Noise apart, a face that sways is nowhere torn, whichever frames it was searched in."""
     times = np.arange(60) / 30
     truth = 50 + 10 * np.sin(np.pi * times)
-    looks = [
+    detections = [
         Observation(times[at], np.array([4.6, 0.0, truth[at], 80.0]), np.array([1e-5, 1e-5, 0.1, 0.1]), 0.9, at)
         for at in range(0, 60, 2)
     ]
-    places = [smooth(looks, times[at], ordinal=at, config=CONFIG)[0][2] for at in range(60)]
+    places = [smooth(detections, times[at], ordinal=at, config=CONFIG)[0][2] for at in range(60)]
     assert np.abs(np.diff(places - truth, 2))[5:-5].mean() < 0.02
 
 

@@ -264,7 +264,7 @@ def test_poses_do_not_depend_on_what_lies_beyond_the_window(lookahead: int, ever
         )
 
 
-def test_the_yaw_is_that_of_the_looks_without_their_jitter() -> None:
+def test_the_yaw_is_that_of_the_detections_without_their_jitter() -> None:
     def nose_moved(items: Film) -> Film:
         """The nose a tenth of a face to the right, as of a head that is turned."""
         moved = []
@@ -316,7 +316,7 @@ def test_a_clock_that_starts_again_begins_new_tracks() -> None:
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
-def test_frames_between_looks_are_interpolated(every: int) -> None:
+def test_frames_between_detector_runs_are_interpolated(every: int) -> None:
     result = tracked(film([moving(100, 150)], every=every, noise=0.001))
 
     found = landmarks_of(result)
@@ -346,7 +346,7 @@ def test_memory_is_bounded_by_the_window() -> None:
         list(tracker.push(item))
 
         assert len(tracker._held) <= 4
-        assert len(tracker._looks) <= 15
+        assert len(tracker._runs) <= 15
         assert len(tracker._clock) <= 15
         assert all(len(track.hits) <= 15 for track in tracker._tracks)
     assert len(tracker._tracks) == 1
@@ -380,13 +380,13 @@ def test_impossible_options_are_refused(options: dict[str, int]) -> None:
 
 
 def looked_at(rate: int, hidden: Callable[[int], bool], *, seconds: float = 4, cuts: Sequence[int] = ()) -> Film:
-    """A still face in frames of any rate, looked for 12 times a second; `hidden` says in which looks it is missed."""
+    """A still face in frames of any rate, searched 12 times a second; `hidden` says in which runs it is missed."""
     items = film([still()], frames=int(seconds * rate), ticks=range(0, 90000 * 9, 90000 // rate), cuts=cuts, noise=0)
-    result, last, looks = [], 0, 0
+    result, last, runs = [], 0, 0
     for index, item in enumerate(items):
         detector_ran = index == 0 or index in cuts or Fraction(index + 1 - last, rate) > Fraction(1, 12)
-        faces = item.faces if detector_ran and not hidden(looks) else ()
-        last, looks = (index, looks + 1) if detector_ran else (last, looks)
+        faces = item.faces if detector_ran and not hidden(runs) else ()
+        last, runs = (index, runs + 1) if detector_ran else (last, runs)
         result.append(FrameFaces(item.frame, faces, item.shot, detector_ran))
     return result
 

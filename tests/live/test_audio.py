@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from vidrestore.live.audio import AacSound, holds
-from vidrestore.live.codec_parameters import CodecParameters
-from vidrestore.live.packets import Packet
+from vidrestore.live.packets import CodecParameters, Packet
 from vidrestore.live.stream import LiveStream
 from vidrestore.live.timeline import SECOND
 

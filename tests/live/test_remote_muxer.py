@@ -1,6 +1,8 @@
 """A connection in a process of its own."""
 
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import psutil
 import pytest
 
 from vidrestore.errors import OutputError
+from vidrestore.live import remote_muxer
 from vidrestore.live.addresses import parse_target
 from vidrestore.live.encoder import LiveEncoder
 from vidrestore.live.packets import Packet
@@ -108,8 +111,30 @@ def test_the_password_is_in_no_argument_of_the_process(packets: list[Packet], li
     muxer = RemoteMuxer(target, {"video": packets[0].track}, origin=0, transport="tcp", stall_seconds=2)
     arguments = psutil.Process(muxer._process.pid).cmdline()
     muxer._end()
-    assert any("muxer_process" in part for part in arguments)
+    assert any("remote_muxer" in part for part in arguments)
     assert not any("hunter2" in part for part in arguments)
+
+
+def test_signals_that_go_to_all_processes_end_no_connection(
+    packets: list[Packet], listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = remote_muxer._start_process
+
+    def start_and_signal() -> subprocess.Popen[bytes]:
+        process = start()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)  # before it has loaded anything
+        return process
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    monkeypatch.setattr(remote_muxer, "_start_process", start_and_signal)
+    target = parse_target(f"tcp://127.0.0.1:{listener[1]}")
+    muxer = RemoteMuxer(target, {"video": packets[0].track}, origin=packets[0].dts, transport="tcp", stall_seconds=5)
+    muxer.mux(packets[0])
+    muxer._process.send_signal(signal.SIGTERM)
+    muxer.mux(packets[1])
+    muxer.close()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before, "this process takes them as ever"
 
 
 def test_a_process_that_dies_is_an_error_of_the_output(packets: list[Packet], listener: tuple[str, int]) -> None:

@@ -18,9 +18,9 @@ from support.live_sources import take
 from vidrestore.errors import ConfigError, InputError, OutputError
 from vidrestore.live.addresses import parse_target
 from vidrestore.live.certificates import trusted_file
-from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.config import SourceConfig
 from vidrestore.live.muxers import connection_options
+from vidrestore.live.packets import CodecParameters
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.source_errors import SourceRefused
 

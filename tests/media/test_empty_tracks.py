@@ -16,7 +16,7 @@ from vidrestore.media.gaps import longest_gap, may_have_long_gaps, refuse_long_g
 from vidrestore.media.inspection import inspect
 from vidrestore.media.remux.mux import RemuxReport, join
 from vidrestore.media.remux.plan import check_remux
-from vidrestore.media.segments import index_film
+from vidrestore.media.segments import index_video
 from vidrestore.restoration.config import VideoRestoreConfig
 
 RESULTS = ("mp4", "mov", "mkv", "ts")
@@ -96,7 +96,7 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
     film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1_000_000), gap=2_500_000_000)
     assert may_have_long_gaps(inspect(film))
     with pytest.raises(InputError, match=r"a gap of 2,500 s between frames; in its units .* at most 2,147 s"):
-        refuse_long_gaps(film, index_film(film))
+        refuse_long_gaps(film, index_video(film))
     order = PlanTask(
         str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), VideoRestoreConfig(), 100.0, None
     )
@@ -108,10 +108,10 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
 def test_longest_gap_that_is_allowed_keeps_all_times(suffix: str, unit: Fraction, tmp_path: Path) -> None:
     gap = longest_gap(unit) - 4 * max(1, round(Fraction(1, 25) / unit))
     film = film_with_gap(tmp_path / f"film.{suffix}", unit=unit, gap=gap)
-    refuse_long_gaps(film, index_film(film))
+    refuse_long_gaps(film, index_video(film))
     for container in RESULTS:
         assert restored(film, tmp_path / f"result.{container}").frames == 5
-    there, here = index_film(tmp_path / "result.mp4"), index_film(film)
+    there, here = index_video(tmp_path / "result.mp4"), index_video(film)
     assert [time * there.time_base for time in there.times] == [time * here.time_base for time in here.times]
 
 

@@ -18,7 +18,7 @@ from vidrestore.media.encoding import plan_encoding
 from vidrestore.media.inspection import InspectionLimits, inspect, inspect_and_index
 from vidrestore.media.pixel_formats import frame_bytes
 from vidrestore.media.reader import VideoReader, probe
-from vidrestore.media.segments import index_film
+from vidrestore.media.segments import index_video
 from vidrestore.media.writer import VideoWriter
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import within_budget
@@ -45,7 +45,7 @@ def sample_table_bomb(path: Path, samples: int) -> Path:
 def test_inspection_says_what_probe_and_index_say(tmp_path: Path) -> None:
     film = films.make_film(tmp_path / "film.mp4", frames=30, audio="aac", chapters=2)
     assert inspect(film) == probe(film)
-    assert inspect_and_index(film) == (probe(film), index_film(film))
+    assert inspect_and_index(film) == (probe(film), index_video(film))
 
 
 def test_index_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
@@ -224,4 +224,4 @@ def test_encoders_take_the_shorter_look_ahead(codec: str, tmp_path: Path, monkey
         with VideoWriter(path, info, EncodeConfig(codec=codec, preset=preset)) as writer:
             for frame in frames:
                 writer.write(frame)
-        assert len(index_film(path).times) == 20
+        assert len(index_video(path).times) == 20

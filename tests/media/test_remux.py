@@ -18,9 +18,9 @@ from vidrestore.media.opening import open_source
 from vidrestore.media.output import CONTAINERS
 from vidrestore.media.probe import VideoInfo
 from vidrestore.media.reader import VideoReader, probe
-from vidrestore.media.remux.decode_times import packet_times
 from vidrestore.media.remux.mux import RemuxReport, join
 from vidrestore.media.remux.plan import Action, check_remux
+from vidrestore.media.timestamps import packet_times
 from vidrestore.media.writer import VideoWriter
 from vidrestore.types import Colour
 

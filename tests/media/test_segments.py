@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support import film_factory as films
 from vidrestore.media.reader import SegmentRange, VideoReader
-from vidrestore.media.segments import TemporalSupport, VideoIndex, index_film, plan_spans
+from vidrestore.media.segments import TemporalSupport, VideoIndex, index_video, plan_spans
 from vidrestore.types import Frame
 
 REACH = TemporalSupport(0.2, 3, 0.1, 2)
@@ -48,7 +48,7 @@ def test_spans_together_are_the_film(tmp_path: Path, kind: str) -> None:
         options["pts"] = [int(step) for step in steps]
     source = films.make_film(tmp_path / f"film.{kind}", frames=90, **options)
     whole = frames_of(source)
-    index = index_film(source)
+    index = index_video(source)
     assert index.unsplittable_reason is None
     assert list(index.times) == [frame.pts for frame in whole]
     spans = plan_spans(index, REACH, frames_per_segment=17)
@@ -68,7 +68,7 @@ def test_spans_together_are_the_film(tmp_path: Path, kind: str) -> None:
 
 def test_statistics_are_of_what_counts(tmp_path: Path) -> None:
     source = films.make_film(tmp_path / "film.mp4", frames=60, options={"g": "6"})
-    spans = plan_spans(index_film(source), REACH, frames_per_segment=20)
+    spans = plan_spans(index_video(source), REACH, frames_per_segment=20)
     counted = 0
     for span in spans:
         with VideoReader(source, span) as reader:
@@ -86,7 +86,7 @@ def test_a_film_whose_times_step_back_stays_whole(tmp_path: Path) -> None:
     early = films.make_film(tmp_path / "early.ts", frames=60, time_base=Fraction(1, 90000))
     both = tmp_path / "both.ts"
     both.write_bytes(late.read_bytes() + early.read_bytes())
-    index = index_film(both)
+    index = index_video(both)
     assert index.unsplittable_reason in {"its times step back", "some of its packets are damaged"}
     assert plan_spans(index, REACH, frames_per_segment=20) == (SegmentRange(),)
     assert len(frames_of(both)) == 120
@@ -104,7 +104,7 @@ def test_borders_prefer_the_start_of_a_shot(tmp_path: Path) -> None:
             picture.pts = number
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-    index = index_film(source)
+    index = index_video(source)
     _, second = plan_spans(index, REACH, frames_per_segment=60)
     assert second.start == index.times[57]
 
@@ -116,7 +116,7 @@ def test_a_damaged_film_stays_whole(tmp_path: Path, damage: str, says: str | Non
     source = films.make_film(tmp_path / "film.mkv", frames=200, options={"g": "10"}, time_base=Fraction(1, 1000))
     if damage == "cut":
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    index = index_film(source)
+    index = index_video(source)
     spans = plan_spans(index, REACH, frames_per_segment=20)
     if says:
         assert index.unsplittable_reason is not None

@@ -9,7 +9,7 @@ from benchmarks import steadiness
 from benchmarks.steadiness import ALL, DAMAGED, LIVE, REFERENCE, WAYS, Steadiness, measure_steadiness, table
 from pipelines import steadiness as pipeline
 from vidrestore.config import update
-from vidrestore.demo import make_archival_film
+from vidrestore.demo import make_archival_video
 from vidrestore.restoration.config import RestoreConfig
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,7 @@ CHOSEN = (REFERENCE, "+ tracked, smoothed alignment", ALL)
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("truth")
-    make_archival_film(folder / "damaged.mp4", folder / "truth.mkv")
+    make_archival_video(folder / "damaged.mp4", folder / "truth.mkv")
     return folder / "truth.mkv"
 
 

@@ -9,7 +9,7 @@ import torch
 from pipelines import train_embedded
 from vidrestore.models.checkpoint import load_gfpgan, save_safetensors
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.job import CRITICS_FILE, PRIOR_FILE, RESTORER_FILE
 
 pytestmark = pytest.mark.integration
@@ -20,8 +20,8 @@ def tiny_stages(tiny: GFPGANConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, config in train_embedded.STAGES.items():
         restorer = replace(config.restorer, adversarial_from_step=1)
         prior = replace(config.prior, samples_for_distance=4)
-        films = config.films and FilmShareConfig(share=0.5, preset="film16", frames=2, workers=1)
-        stage = replace(config, network=tiny, batch=2, held_out_share=0.3, compile=False, films=films)
+        medium_mix = config.medium_mix and MediumMixConfig(share=0.5, preset="film16", frames=2, workers=1)
+        stage = replace(config, network=tiny, batch=2, held_out_share=0.3, compile=False, medium_mix=medium_mix)
         stage = replace(stage, restorer=restorer, prior=prior)
         monkeypatch.setitem(train_embedded.STAGES, name, stage)
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from vidrestore.server.connections import network_of
-from vidrestore.server.rate import Rates
 
 pytestmark = pytest.mark.integration
 
@@ -137,24 +136,6 @@ def everything(connection: socket.socket) -> bytes:
     except (TimeoutError, ConnectionResetError):
         pass
     return found
-
-
-def test_a_rate_allows_a_burst_and_then_so_many_a_second() -> None:
-    now = [100.0]
-    rates = Rates(2.0, 3, clock=lambda: now[0])
-    assert [rates.take("a") for _ in range(5)] == [True, True, True, False, False]
-    assert rates.take("b"), "each key has its own"
-    now[0] += 0.5
-    assert [rates.take("a") for _ in range(2)] == [True, False]
-    now[0] += 100
-    assert [rates.reserve("a") for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
-
-
-def test_what_is_kept_of_addresses_is_bounded() -> None:
-    rates = Rates(1.0, 1)
-    for number in range(5000):
-        rates.count(str(number))
-    assert len(rates._due) == 4096
 
 
 def test_one_subscriber_counts_as_one() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from support.waiting import until
 from vidrestore.live.status import StreamStatus
-from vidrestore.server import connections, file_handles
+from vidrestore.server import connections, web_limits
 from vidrestore.server.service import Service
-from vidrestore.server.web_counts import WebCounts
+from vidrestore.server.web_limits import Rates, WebCounts
 
 pytestmark = pytest.mark.integration
 
@@ -201,25 +201,43 @@ def is_answered(page: Any) -> bool:
 
 
 def test_the_page_takes_no_handle_of_the_reserve(serve_page: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_handles, "_file_limit", lambda: 4)
+    monkeypatch.setattr(web_limits, "_file_limit", lambda: 4)
     with serve_page() as page, page.connect(HALF + b"\r\n") as connection:
         assert ended(connection, seconds=3)
 
 
 def test_shares_of_handles(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, share, highest in ((256, 32, 192), (1024, 64, 768), (20000, 64, 19744)):
-        monkeypatch.setattr(file_handles, "_file_limit", lambda limit=limit: limit)
-        assert (file_handles.page_share(64), file_handles.highest_page_handle()) == (share, highest)
+        monkeypatch.setattr(web_limits, "_file_limit", lambda limit=limit: limit)
+        assert (web_limits.page_share(64), web_limits.highest_page_handle()) == (share, highest)
 
 
 def test_the_limit_on_files_is_raised() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     try:
-        file_handles.raise_file_limit()
+        web_limits.raise_file_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(hard, 65536)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_rate_allows_a_burst_and_then_so_many_a_second() -> None:
+    now = [100.0]
+    rates = Rates(2.0, 3, clock=lambda: now[0])
+    assert [rates.take("a") for _ in range(5)] == [True, True, True, False, False]
+    assert rates.take("b"), "each key has its own"
+    now[0] += 0.5
+    assert [rates.take("a") for _ in range(2)] == [True, False]
+    now[0] += 100
+    assert [rates.reserve("a") for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+
+
+def test_what_is_kept_of_addresses_is_bounded() -> None:
+    rates = Rates(1.0, 1)
+    for number in range(5000):
+        rates.count(str(number))
+    assert len(rates._due) == 4096
 
 
 def test_a_flood_is_a_line_a_minute() -> None:

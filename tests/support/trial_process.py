@@ -16,7 +16,7 @@ from vidrestore.media.gaps import refuse_long_gaps
 from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.remux.mux import join
 from vidrestore.media.remux.plan import check_remux
-from vidrestore.media.segments import index_film
+from vidrestore.media.segments import index_video
 from vidrestore.media.writer import VideoWriter
 
 _MEMORY = 2 * 2**30
@@ -29,7 +29,7 @@ def trial(film: Path, result: Path) -> tuple[str, str]:
     part = result.with_name("part")
     try:
         probe(film)
-        refuse_long_gaps(film, index_film(film))
+        refuse_long_gaps(film, index_video(film))
         plan = check_remux(film, result)
         with VideoReader(film) as reader, VideoWriter(part, reader.info, _QUICK) as writer:
             for frame in reader:

@@ -16,8 +16,7 @@ from vidrestore.faces.config import DetectorConfig
 from vidrestore.faces.landmark_table import read_landmarks
 from vidrestore.training.data.dataset import open_face_folder
 from vidrestore.training.photographs.build_dataset import GatheringConfig, gather_faces
-from vidrestore.training.photographs.cropping import cut_face
-from vidrestore.training.photographs.detection import PhotographFaces
+from vidrestore.training.photographs.faces import PhotographFaces, cut_face
 from vidrestore.training.photographs.sources import find_photographs, read_photograph
 from vidrestore.types import Detection, UInt8
 

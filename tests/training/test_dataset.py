@@ -15,7 +15,7 @@ from vidrestore.errors import ConfigError, InputError
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import FaceLandmarks, read_landmarks, write_landmarks
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
-from vidrestore.training.data.image_header import image_size
+from vidrestore.training.data.image_file import image_size
 
 SIZE = 32
 CACHES = ["device", "memory", "disk"]

@@ -1,4 +1,4 @@
-"""Faces that films damaged, drawn ahead by other processes."""
+"""Faces that a medium damaged, drawn ahead by other processes."""
 
 import subprocess
 import sys
@@ -13,17 +13,17 @@ import torch
 
 from vidrestore.errors import ConfigError, InputError, WorkerError
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.types import Float64
 
 pytestmark = pytest.mark.integration
 
-FILMS = FilmShareConfig(share=0.5, preset="film16", frames=3, workers=1)
+MIX = MediumMixConfig(share=0.5, preset="film16", frames=3, workers=1)
 
 
 @pytest.fixture
 def batches(faces: FaceFolder) -> Iterator[FaceBatches]:
-    with FaceBatches(faces, batch=4, seed=3, device="cpu", films=FILMS) as found:
+    with FaceBatches(faces, batch=4, seed=3, device="cpu", medium_mix=MIX) as found:
         yield found
 
 
@@ -50,7 +50,9 @@ def test_a_step_has_the_same_twins_whenever_it_is_asked_for(batches: FaceBatches
     assert again is not None
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
-    with FaceBatches(faces, batch=4, seed=3, device="cpu", films=replace(FILMS, workers=2), cache="memory") as others:
+    with FaceBatches(
+        faces, batch=4, seed=3, device="cpu", medium_mix=replace(MIX, workers=2), cache="memory"
+    ) as others:
         other = others.batch_at(5).twins
         assert other is not None
         assert torch.equal(first, other)
@@ -60,7 +62,7 @@ def twins_of(faces: FaceFolder, *, seed: int = 3, rank: int = 0) -> torch.Tensor
     """Of one face alone, never mirrored: only the damage can differ."""
     alone = replace(faces, names=faces.names[:1], landmarks=faces.landmarks[:1], sides=faces.sides[:1])
     options = {"seed": seed, "rank": rank, "world": 2, "flip": False}
-    with FaceBatches(alone, batch=1, device="cpu", films=replace(FILMS, share=1), **options) as batches:  # type: ignore[arg-type]
+    with FaceBatches(alone, batch=1, device="cpu", medium_mix=replace(MIX, share=1), **options) as batches:  # type: ignore[arg-type]
         twins = batches.batch_at(0).twins
         assert twins is not None
         return twins
@@ -85,7 +87,7 @@ def test_a_process_that_dies_is_told_as_such(batches: FaceBatches) -> None:
     for process in batches._feed._pool._processes.values():
         process.kill()
         process.join()
-    with pytest.raises(WorkerError, match=r"draws video damage died.*films\.workers"):
+    with pytest.raises(WorkerError, match=r"draws video damage died.*medium_mix\.workers"):
         batches.batch_at(1000)
 
 
@@ -95,11 +97,11 @@ def test_processes_end_with_the_one_that_wants_them_even_if_it_is_killed(faces: 
         "import sys, time\n"
         "from pathlib import Path\n"
         "from vidrestore.training.data.dataset import FaceBatches, open_face_folder\n"
-        "from vidrestore.training.data.medium_mix import FilmShareConfig\n"
+        "from vidrestore.training.data.medium_mix import MediumMixConfig\n"
         "if __name__ == '__main__':\n"
-        "    films = FilmShareConfig(share=0.5, frames=2, workers=1)\n"
+        "    medium_mix = MediumMixConfig(share=0.5, frames=2, workers=1)\n"
         "    faces = open_face_folder(Path(sys.argv[1]), size=64)\n"
-        "    batches = FaceBatches(faces, batch=4, seed=0, device='cpu', films=films)\n"
+        "    batches = FaceBatches(faces, batch=4, seed=0, device='cpu', medium_mix=medium_mix)\n"
         "    batches.batch_at(0)\n"
         "    print(*batches._feed._pool._processes, flush=True)\n"
         "    time.sleep(60)\n"
@@ -119,7 +121,7 @@ def test_a_batch_has_no_twins_unless_they_are_asked_for(faces: FaceFolder) -> No
 
 def test_a_picture_that_cannot_be_read_stops_the_training_with_its_name(faces: FaceFolder) -> None:
     gone = replace(faces, names=("gone.png", *faces.names[1:]))
-    with FaceBatches(faces, batch=4, seed=3, device="cpu", cache="memory", films=FILMS) as batches:
+    with FaceBatches(faces, batch=4, seed=3, device="cpu", cache="memory", medium_mix=MIX) as batches:
         assert batches._feed is not None
         batches._feed._paths = [gone.folder / "gone.png"] * len(gone)
         with pytest.raises(InputError, match=r"gone\.png cannot be read"):
@@ -128,12 +130,12 @@ def test_a_picture_that_cannot_be_read_stops_the_training_with_its_name(faces: F
 
 @pytest.mark.parametrize(("share", "batch", "count"), [(0.15, 64, 10), (0.6, 1, 1), (1.0, 8, 8)])
 def test_a_share_is_whole_faces(share: float, batch: int, count: int) -> None:
-    assert FilmShareConfig(share=share).count(batch) == count
+    assert MediumMixConfig(share=share).count(batch) == count
 
 
 def test_a_share_of_less_than_half_a_face_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"films\.share is 0\.15 of the 3 faces .* give 0\.33 or more"):
-        FilmShareConfig().count(3)
+    with pytest.raises(ConfigError, match=r"medium_mix\.share is 0\.15 of the 3 faces .* give 0\.33 or more"):
+        MediumMixConfig().count(3)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,9 @@ def test_a_share_of_less_than_half_a_face_is_refused() -> None:
 )
 def test_an_impossible_feed_is_refused_by_name(changed: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        FilmShareConfig(**changed)  # type: ignore[arg-type]
+        MediumMixConfig(**changed)  # type: ignore[arg-type]
 
 
 def test_an_unknown_medium_is_refused_before_the_training_starts(faces: FaceFolder) -> None:
     with pytest.raises(ConfigError, match="'beta' is unknown; give one of vhs"):
-        FaceBatches(faces, batch=4, seed=3, device="cpu", films=replace(FILMS, preset="beta"))
+        FaceBatches(faces, batch=4, seed=3, device="cpu", medium_mix=replace(MIX, preset="beta"))

@@ -44,7 +44,7 @@ def test_work_that_a_broken_pool_lost_is_not_awaited_for_ever(monkeypatch: pytes
         def submit(self, *_: object, **__: object) -> Future[UInt8]:  # type: ignore[override]
             raise BrokenProcessPool
 
-    monkeypatch.setattr(prefetch, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(prefetch, "_CHECK_SECONDS", 0.05)
     ahead = LookAhead(Broken(1), lambda _: [Future()], steps=1)
     with pytest.raises(BrokenProcessPool):
         ahead.at(0)

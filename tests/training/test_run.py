@@ -234,6 +234,18 @@ def test_another_runs_configuration_is_told_by_the_entries_that_differ() -> None
     assert not list(_differing(wanted, wanted))
 
 
+def test_a_checkpoint_of_the_release_before_is_read_by_its_former_names(
+    tmp_path: Path, machine: DistributedContext
+) -> None:
+    class Mixed(Counter):
+        def state_dict(self) -> dict[str, Any]:
+            return super().state_dict() | {"signature": {self.kind: {"share": 0.15}}}
+
+    run(Mixed(machine, kind="films"), RunConfig(steps=1), tmp_path)
+    run(Mixed(machine, kind="medium_mix"), RunConfig(steps=2), tmp_path)
+    assert lines_of(tmp_path)[-1]["step"] == 2
+
+
 def test_of_many_entries_that_differ_the_first_are_named_and_the_rest_counted(
     tmp_path: Path, machine: DistributedContext
 ) -> None:

@@ -15,7 +15,7 @@ from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, TrainingError
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.gan.components import component_boxes, crop_components
@@ -25,8 +25,8 @@ from vidrestore.training.gan.trainer import COMPONENTS, RestorerConfig, Restorer
 from vidrestore.training.gan.validation import LossModels
 from vidrestore.training.loop import log as journal_module
 from vidrestore.training.loop.distributed import DistributedContext
+from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import Checkpoints, RunConfig, run
-from vidrestore.training.loop.schedule import ScheduleConfig
 
 pytestmark = pytest.mark.integration
 
@@ -293,8 +293,8 @@ def test_crops_follow_faces_that_are_jittered(make_restorer: Make, batches: Face
 
 
 def test_what_a_film_damaged_is_held_against_the_face_as_it_was(make_restorer: Make, faces: FaceFolder) -> None:
-    films = FilmShareConfig(share=0.5, preset="lowbitrate", frames=2, workers=1)
-    with FaceBatches(faces, batch=4, seed=0, device="cpu", films=films) as fed:
+    medium_mix = MediumMixConfig(share=0.5, preset="lowbitrate", frames=2, workers=1)
+    with FaceBatches(faces, batch=4, seed=0, device="cpu", medium_mix=medium_mix) as fed:
         trainer = make_restorer(jitter=JitterConfig(probability=1, shift=0.1), faces=fed)
         batch, example = fed.batch_at(0), example_of(trainer)
         assert batch.twins is not None
@@ -302,7 +302,7 @@ def test_what_a_film_damaged_is_held_against_the_face_as_it_was(make_restorer: M
         assert torch.allclose(example.truth[:2], batch.images[:2] / 127.5 - 1, atol=1e-6)
         assert torch.equal(example.boxes["mouth"][0][:2], component_boxes(batch.landmarks[:2], 64).mouth)
         assert not torch.allclose(example.truth[2:], batch.images[2:] / 127.5 - 1, atol=0.1)
-        assert trainer.state_dict()["signature"]["films"]["preset"] == "lowbitrate"
+        assert trainer.state_dict()["signature"]["medium_mix"]["preset"] == "lowbitrate"
 
 
 def test_the_told_names_are_the_same_at_every_step(make_restorer: Make) -> None:

@@ -20,7 +20,7 @@ import typer
 from vidrestore import __version__
 from vidrestore.cli import terminal
 from vidrestore.cli.lazy import LazyGroup
-from vidrestore.safe_path import enable_safe_path
+from vidrestore.process import enable_safe_path
 
 app = typer.Typer(
     name="vidrestore",

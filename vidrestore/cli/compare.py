@@ -11,9 +11,8 @@ from vidrestore.cli.terminal import say, show_table
 from vidrestore.config import given, update
 from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.output import open_folder, write_comparison
+from vidrestore.evaluation.videos.output import NOTES, open_folder, remarks, setting, tables, write_comparison
 from vidrestore.evaluation.videos.results import VideoComparison
-from vidrestore.evaluation.videos.table import NOTES, remarks, setting, tables
 
 
 def compare(

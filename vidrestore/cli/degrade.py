@@ -9,7 +9,7 @@ from vidrestore.cli.options import Codec, Lossless, Overwrite, Quiet, Report, St
 from vidrestore.cli.progress import ProgressBar, live_progress
 from vidrestore.cli.terminal import say, warn_all
 from vidrestore.config import apply_settings, given, update
-from vidrestore.degradation.medium.profiles import LOOK_NAMES, look_preset
+from vidrestore.degradation.medium.profiles import PROFILE_NAMES, profile_preset
 from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig, degrade_video
 from vidrestore.media.probe import VideoInfo
@@ -24,7 +24,8 @@ def degrade(
     medium: Annotated[
         str,
         typer.Option(
-            metavar="|".join(LOOK_NAMES), help="Medium whose damage is simulated; mixed: one of the others at random."
+            metavar="|".join(PROFILE_NAMES),
+            help="Medium whose damage is simulated; mixed: one of the others at random.",
         ),
     ] = "mixed",
     preset: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -40,7 +41,7 @@ def degrade(
     lossless: Lossless = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set any option, such as look.film.scale=[2,2]."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set any option, such as profile.medium.scale=[2,2]."),
     ] = None,
     report: Report = None,
     strict: Strict = False,
@@ -60,7 +61,7 @@ def degrade(
         "strict": strict or None,
         "overwrite": overwrite or None,
     }
-    config = apply_settings(update(DegradeConfig(look=look_preset(medium)), given(chosen)), settings or [])
+    config = apply_settings(update(DegradeConfig(profile=profile_preset(medium)), given(chosen)), settings or [])
     if report:
         check_report(report, apart_from=(source, destination), overwrite=overwrite)
     with live_progress("degrading", _show, quiet=quiet) as on_frame:
@@ -74,11 +75,11 @@ def degrade(
 
 def _summarise(done: DegradeReport, medium: str) -> None:
     warn_all(done.warnings)
-    look = done.look.film
-    fields = f"interlaced ({look.interlacing})" if look.interlacing else "progressive"
+    drawn = done.profile.medium
+    fields = f"interlaced ({drawn.interlacing})" if drawn.interlacing else "progressive"
     say(
-        f"{done.destination}: {done.frames} frames, {medium} with seed {done.seed}: {look.scale:.2f} times smaller, "
-        f"{fields}, {look.codec.name}, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
+        f"{done.destination}: {done.frames} frames, {medium} with seed {done.seed}: {drawn.scale:.2f} times smaller, "
+        f"{fields}, {drawn.codec.name}, {done.seconds:.1f} s ({done.frames_per_second:.1f} fps)"
     )
 
 

@@ -123,7 +123,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make two damaged videos, restore them, and draw a before/after image."""
-    from vidrestore.demo import DemoFilm, run_demo  # noqa: PLC0415  the demonstration's parts are optional
+    from vidrestore.demo import DemoVideo, run_demo  # noqa: PLC0415  the demonstration's parts are optional
 
     job = update(JobConfig(), given({"runtime": runtime}))
     started = time.perf_counter()
@@ -132,7 +132,7 @@ def demo(
     if quiet:
         return
 
-    def line(video: DemoFilm) -> str:
+    def line(video: DemoVideo) -> str:
         done = video.report
         counts = f"{done.frames_written} frames, {done.faces_restored} faces"
         return f"{video.before} -> {video.after}: {counts}, {done.seconds:.1f} s"

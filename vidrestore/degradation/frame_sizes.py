@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradation.medium.clip import ENLARGEMENTS, SMALLEST_SIDE, FilmParameters, rise
+from vidrestore.degradation.medium.clip import ENLARGEMENTS, SMALLEST_SIDE, MediumParameters, rise
 from vidrestore.degradation.medium.imaging import enlarge
 from vidrestore.media.colour import Box, alpha_blend, code_values, planes_to_rgb
 from vidrestore.media.pixel_formats import EIGHT_BITS, bit_depth, plane_shapes
@@ -29,7 +29,7 @@ def shrink_frame(frame: Frame, *, scale: float) -> UInt8:
     return np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
 
 
-def enlarge_picture(picture: UInt8, like: Frame, parameters: FilmParameters) -> Frame:
+def enlarge_picture(picture: UInt8, like: Frame, parameters: MediumParameters) -> Frame:
     """Enlarge uint8 [h, w, 3] RGB, upright, to a frame of the size, format, depth, colours and time of `like`.
 
     Luma and chroma are each enlarged to their own plane: in two steps chroma would be softened twice.

@@ -18,8 +18,8 @@ class DegradeReport:
     seconds: float
     """Wall-clock time from the call to the renamed result."""
     seed: int
-    look: DegradationProfile
-    """The drawn look: the damage of all frames."""
+    profile: DegradationProfile
+    """What was drawn: the damage of all frames."""
     streams: dict[str, tuple[str, ...]]
     """The other streams, by what became of them: `copied`, `converted`, `left_out`."""
     warnings: tuple[str, ...]

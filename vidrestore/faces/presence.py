@@ -68,14 +68,14 @@ class TrackLifecycleRules:
     """Maximum number of frames that the window reaches ahead; longer gaps are not filled either."""
 
 
-def time_since_update(hits: Sequence[int], looks: Sequence[int], ordinal: int) -> int:
+def time_since_update(hits: Sequence[int], runs: Sequence[int], ordinal: int) -> int:
     """Count the detector runs without the face since its last detection, up to and including frame `ordinal`."""
     found = hits[: bisect_right(hits, ordinal)]
-    return bisect_right(looks, ordinal) - bisect_right(looks, found[-1]) if found else 0
+    return bisect_right(runs, ordinal) - bisect_right(runs, found[-1]) if found else 0
 
 
 def presence_weight(
-    hits: Sequence[int], looks: Sequence[int], ordinal: int, *, clock: Clock, rules: TrackLifecycleRules
+    hits: Sequence[int], runs: Sequence[int], ordinal: int, *, clock: Clock, rules: TrackLifecycleRules
 ) -> int:
     """Return how fully a face is present in frame `ordinal`: 0 where it is absent, `rules.fade` where it is in full.
 
@@ -86,42 +86,42 @@ def presence_weight(
 
     Args:
         hits: ordinals of the frames in the window with a detection of the face, rising.
-        looks: ordinals of the frames in the window with a detector run, rising; they contain the hits.
+        runs: ordinals of the frames in the window with a detector run, rising; they contain the hits.
         ordinal: the frame in question.
         clock: times of all frames of the window, and of no earlier ones.
         rules: the rules of presence.
     """
-    if not hits or len(hits) < min(rules.min_hits, len(looks)):
+    if not hits or len(hits) < min(rules.min_hits, len(runs)):
         return 0
     # Before the first detection: absent, unless no detector run preceded it in the window.
     following = bisect_right(hits, ordinal)
-    if following == 0 and looks[0] != hits[0]:
+    if following == 0 and runs[0] != hits[0]:
         return 0
     # Walk over gaps that are filled, to the last detection before the face ends; no fade if that is far enough ahead.
     at, now = max(following - 1, 0), clock[ordinal]
-    while at + 1 < len(hits) and _is_filled(hits[at], hits[at + 1], looks, clock, rules):
+    while at + 1 < len(hits) and _is_filled(hits[at], hits[at + 1], runs, clock, rules):
         at += 1
         if clock[hits[at]] - now >= rules.fade:
             return rules.fade
     # No detector run failed after it: the face has no end in the window.
     last = hits[at]
-    failed = bisect_right(looks, last)
-    if failed == len(looks):
+    failed = bisect_right(runs, last)
+    if failed == len(runs):
         return rules.fade
     end = max(clock[last + 1], clock[last] + rules.coast)
     if end <= now:
         return 0
     # Go back to the last frame whose window did not show the failed run yet: the fade cannot begin before it.
     unaware = ordinal
-    while unaware > clock.first and end - clock[unaware] < rules.fade and _sees(unaware, looks[failed], clock, rules):
+    while unaware > clock.first and end - clock[unaware] < rules.fade and _sees(unaware, runs[failed], clock, rules):
         unaware -= 1
     # At the first frame of a shot nothing was shown before: a face that ends soon after begins in full.
     return min(rules.fade, (end - now) * rules.fade // min(rules.fade, end - clock[unaware]))
 
 
-def _is_filled(before: int, after: int, looks: Sequence[int], clock: Clock, rules: TrackLifecycleRules) -> bool:
+def _is_filled(before: int, after: int, runs: Sequence[int], clock: Clock, rules: TrackLifecycleRules) -> bool:
     """Return whether a face that was detected in two frames, and not between them, counts as present between them."""
-    if bisect_right(looks, after - 1) == bisect_right(looks, before):
+    if bisect_right(runs, after - 1) == bisect_right(runs, before):
         return True
     return clock[after] - clock[before + 1] <= rules.max_gap and after - before - 1 <= rules.lookahead_frames
 

@@ -65,7 +65,7 @@ class Tracker:
         self._config = config or TrackerConfig()
         self._held: deque[FrameFaces[Detection]] = deque()
         self._tracks: list[_Track] = []
-        self._looks: deque[int] = deque()
+        self._runs: deque[int] = deque()
         self._shot: int | None = None
         self._clock = Clock()
         self._next_ordinal = 0
@@ -86,7 +86,7 @@ class Tracker:
             yield self._emit()
         self._held.append(item)
         if item.detector_ran:
-            self._look(item)
+            self._associate(item)
         self._next_ordinal += 1
         if len(self._held) > self._config.lookahead:
             yield self._emit()
@@ -96,7 +96,7 @@ class Tracker:
         while self._held:
             yield self._emit()
         self._tracks.clear()
-        self._looks.clear()
+        self._runs.clear()
         self._clock = Clock(self._next_ordinal)
         self._shot_start = self._next_ordinal
 
@@ -105,47 +105,47 @@ class Tracker:
         """Ordinal of the oldest frame held back."""
         return self._next_ordinal - len(self._held)
 
-    def _look(self, item: FrameFaces[Detection]) -> None:
-        self._looks.append(self._next_ordinal)
+    def _associate(self, item: FrameFaces[Detection]) -> None:
+        """Give the detections of a frame to the tracks; those that are left begin tracks of their own."""
+        config = self._config
+        self._runs.append(self._next_ordinal)
         seconds = float(item.frame.seconds)
-        observations = [*self._observations(item, seconds)]
+        observations: list[Observation] = []
+        for detection in item.faces:
+            try:
+                observation = observe(detection, seconds=seconds, ordinal=self._next_ordinal, config=config.motion)
+            except RestorationError:
+                self.rejected += 1
+            else:
+                observations.append(observation)
         living = [track for track in self._tracks if self._is_alive(track, seconds)]
         for track in living:
             track.filter.predict(seconds)
             track.missed_detections += 1
-        pairs = associate([track.filter for track in living], observations, config=self._config.association)
+        pairs = associate([track.filter for track in living], observations, config=config.association)
         for row, column in pairs:
             living[row].found(observations[column])
-            living[row].confirmed |= observations[column].score >= self._config.new_track_score
+            living[row].confirmed |= observations[column].score >= config.new_track_score
         taken = {column for _, column in pairs}
-        self._start_tracks(
-            [observation for index, observation in enumerate(observations) if index not in taken], living
-        )
-
-    def _observations(self, item: FrameFaces[Detection], seconds: float) -> Iterator[Observation]:
-        for detection in item.faces:
-            try:
-                yield observe(detection, seconds=seconds, ordinal=self._next_ordinal, config=self._config.motion)
-            except RestorationError:
-                self.rejected += 1
+        for index, observation in enumerate(observations):
+            if index in taken:
+                continue
+            # a second detection of a face that another track has begins none
+            found_now = [track.hits[-1].pose for track in living if not track.missed_detections]
+            boxes = face_boxes([observation.pose])
+            if found_now and box_iou(boxes, face_boxes(found_now)).max() > config.duplicate_overlap:
+                continue
+            motion = MotionFilter(observation, config.motion)
+            confirmed = observation.score >= config.new_track_score
+            track = _Track(self._next_id, motion, deque([observation]), confirmed)
+            self._next_id += 1
+            self._tracks.append(track)
+            living.append(track)
 
     def _is_alive(self, track: _Track, seconds: float) -> bool:
         if track.hit_count < self._config.min_hits and track.missed_detections >= _MAX_TENTATIVE_MISSES:
             return False
         return abs(seconds - track.hits[-1].seconds) <= self._config.max_lost_seconds
-
-    def _start_tracks(self, observations: list[Observation], living: list[_Track]) -> None:
-        overlap = self._config.duplicate_overlap
-        for observation in observations:
-            found_now = [track.hits[-1].pose for track in living if not track.missed_detections]
-            if found_now and box_iou(face_boxes([observation.pose]), face_boxes(found_now)).max() > overlap:
-                continue
-            motion = MotionFilter(observation, self._config.motion)
-            confirmed = observation.score >= self._config.new_track_score
-            track = _Track(self._next_id, motion, deque([observation]), confirmed)
-            self._next_id += 1
-            self._tracks.append(track)
-            living.append(track)
 
     def _emit(self) -> FrameFaces[FaceTrack]:
         ordinal = self._due
@@ -155,7 +155,9 @@ class Tracker:
         step = self._rules.fade if fresh else self._clock[ordinal] - self._clock[ordinal - 1]
         self._forget(ordinal, seconds)
         for track in self._tracks:
-            track.strength = min(track.strength + step, self._strength(track, ordinal))
+            hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
+            weight = presence_weight(hits, self._runs, ordinal, clock=self._clock, rules=self._rules)
+            track.strength = min(track.strength + step, weight if track.confirmed else 0)
         present = [track for track in self._tracks if track.strength]
         faces = [self._snapshot(track, ordinal, seconds) for track in present]
         kept = _distinct(faces, [len(track.hits) for track in present], overlap=self._config.duplicate_overlap)
@@ -165,20 +167,14 @@ class Tracker:
         """Drop what cannot influence frame `ordinal` or a later one."""
         self._clock.forget(ordinal, span=self._history, frames=self._config.history)
         oldest = self._clock.first
-        while self._looks and self._looks[0] < oldest:
-            self._looks.popleft()
+        while self._runs and self._runs[0] < oldest:
+            self._runs.popleft()
         for track in self._tracks:
             while len(track.hits) > 1 and track.hits[0].ordinal < oldest:
                 track.hits.popleft()
         self._tracks = [
             track for track in self._tracks if track.hits[-1].ordinal >= oldest or self._is_alive(track, seconds)
         ]
-
-    def _strength(self, track: _Track, ordinal: int) -> int:
-        hits = [hit.ordinal for hit in track.hits if hit.ordinal >= self._clock.first]
-        return (
-            presence_weight(hits, self._looks, ordinal, clock=self._clock, rules=self._rules) if track.confirmed else 0
-        )
 
     def _snapshot(self, track: _Track, ordinal: int, seconds: float) -> FaceTrack:
         hits, times = [hit.ordinal for hit in track.hits], [hit.seconds for hit in track.hits]
@@ -189,7 +185,7 @@ class Tracker:
             size=float(np.exp(mean[0])),
             score=average([hit.score for hit in track.hits], times, seconds),
             covariance=np.diag(variance),
-            time_since_update=time_since_update(hits, self._looks, ordinal),
+            time_since_update=time_since_update(hits, self._runs, ordinal),
             presence=track.strength / self._rules.fade,
             yaw=average([hit.yaw for hit in track.hits], times, seconds),
         )

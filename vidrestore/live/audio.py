@@ -12,8 +12,7 @@ import av
 import numpy as np
 
 from vidrestore.errors import OutputError
-from vidrestore.live.codec_parameters import CodecParameters
-from vidrestore.live.packets import Packet
+from vidrestore.live.packets import CodecParameters, Packet
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.remux.plan import why_not_held
 from vidrestore.types import Float32

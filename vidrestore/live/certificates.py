@@ -11,7 +11,7 @@ import certifi
 
 _SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 """Files in which Debian, Fedora and openSUSE keep the system's authorities."""
-_LOOK_SECONDS = 3.0
+_PROBE_SECONDS = 3.0
 TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
 
 
@@ -39,7 +39,7 @@ def certificate_problem(host: str, port: int, ca_file: str = "") -> str | None:
         return f"the certificates in {trusted_file(ca_file)} cannot be read: {error.strerror or error}"
     try:
         with (
-            socket.create_connection((host, port), timeout=_LOOK_SECONDS) as line,
+            socket.create_connection((host, port), timeout=_PROBE_SECONDS) as line,
             context.wrap_socket(line, server_hostname=host),
         ):
             return None
@@ -63,12 +63,12 @@ def _machine_file() -> str:
 def _whose(host: str, port: int) -> str:
     """Say for whom a certificate that is not trusted was issued, and by whom."""
     with suppress(OSError, ValueError):
-        pem = ssl.get_server_certificate((host, port), timeout=_LOOK_SECONDS)
+        pem = ssl.get_server_certificate((host, port), timeout=_PROBE_SECONDS)
         context = ssl.create_default_context(cadata=pem)  # trusts this one alone, so that Python reads it
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         with (
-            socket.create_connection((host, port), timeout=_LOOK_SECONDS) as line,
+            socket.create_connection((host, port), timeout=_PROBE_SECONDS) as line,
             context.wrap_socket(line) as session,
         ):
             found = session.getpeercert() or {}

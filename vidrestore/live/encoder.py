@@ -8,8 +8,7 @@ from typing import Any
 import av
 
 from vidrestore.errors import OutputError
-from vidrestore.live.codec_parameters import CodecParameters
-from vidrestore.live.packets import Packet
+from vidrestore.live.packets import CodecParameters, Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.coded_picture import CodedPictures, configure_encoder

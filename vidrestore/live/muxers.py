@@ -19,8 +19,7 @@ from vidrestore.errors import OutputError
 from vidrestore.files import is_own_file
 from vidrestore.live.addresses import Target
 from vidrestore.live.certificates import TLS_SCHEMES, tls_options
-from vidrestore.live.codec_parameters import CodecParameters
-from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.packets import CodecParameters, Kind, Packet
 from vidrestore.live.timeline import SECOND
 from vidrestore.redaction import redact
 

@@ -13,13 +13,12 @@ from vidrestore.errors import OutputError
 from vidrestore.live.addresses import Target
 from vidrestore.live.audio import AacSound, holds
 from vidrestore.live.backoff import Backoff
-from vidrestore.live.codec_parameters import CodecParameters
 from vidrestore.live.config import OutputConfig
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.muxers import Muxer, Recording, hls_muxer
-from vidrestore.live.packets import Kind, Packet
+from vidrestore.live.packets import CodecParameters, Kind, Packet
 from vidrestore.live.remote_muxer import RemoteMuxer
 from vidrestore.live.timeline import SECOND
+from vidrestore.live.timings import Histogram
 from vidrestore.redaction import redact
 
 OutputState = Literal["waiting", "connecting", "live", "ended"]
@@ -164,28 +163,29 @@ class Output:
         if packet.kind == "video" or holds(container, packet.track):
             return [packet]
         if self._aac is None or self._aac[0] != packet.track.key:
-            self._aac = packet.track.key, self._coder(packet.track)
+            lacks = f"{self.target} has no place for {packet.track.codec} audio"
+            coder: AacSound | None = None
+            try:
+                coder = AacSound(packet.track)
+            except OutputError as error:
+                self._soundless = self.counts.left_out = f"{lacks}, and {error.message}"
+                self._tell(self._soundless)
+            else:
+                self._soundless = ""
+                self._tell(f"{lacks}: it is written as AAC")
+            self._aac = packet.track.key, coder
         coder = self._aac[1]
         coded = coder.take(packet) if coder else None
         self.counts.packets_dropped += coded is None
         return coded or []
 
-    def _coder(self, track: CodecParameters) -> AacSound | None:
-        lacks = f"{self.target} has no place for {track.codec} audio"
-        try:
-            coder = AacSound(track)
-        except OutputError as error:
-            self._soundless = self.counts.left_out = f"{lacks}, and {error.message}"
-            self._tell(self._soundless)
-            return None
-        self._soundless = ""
-        self._tell(f"{lacks}: it is written as AAC")
-        return coder
-
     def _write(self, packet: Packet) -> None:
-        if self._is_new(packet):
-            self._demand_key_frame()
-            self._end()  # another codec: what is written so far is completed
+        known = self._tracks.get(packet.kind)
+        if known is not packet.track:
+            self._tracks[packet.kind] = packet.track
+            if self._muxer is not None and (known is None or known.key != packet.track.key):
+                self._demand_key_frame()
+                self._end()  # another codec: what is written so far is completed
         if self._muxer is not None:
             self._mux(self._muxer, packet)
         elif beginning := self._beginning(packet):
@@ -231,17 +231,25 @@ class Output:
         held, self._held = self._held, []
         return [*held, packet]
 
-    def _is_new(self, packet: Packet) -> bool:
-        """Remember a packet's track; return whether the open muxer does not know it."""
-        known = self._tracks.get(packet.kind)
-        if known is packet.track:
-            return False
-        self._tracks[packet.kind] = packet.track
-        return self._muxer is not None and (known is None or known.key != packet.track.key)
-
     def _open(self, first: Packet) -> Muxer | Recording | RemoteMuxer:
         self.counts.state = "connecting"
-        self._muxer = muxer = self._opened(first.dts)
+        config, target, tracks = self._config, self.target, dict(self._tracks)
+        muxer: Muxer | Recording | RemoteMuxer
+        if target.kind == "recording":
+            muxer = Recording(target, tracks, origin=first.dts, seconds=config.record_seconds)
+        elif target.kind == "hls":
+            muxer = hls_muxer(target, tracks, origin=first.dts)
+        else:
+            muxer = RemoteMuxer(
+                target,
+                tracks,
+                origin=first.dts,
+                transport=config.transport,
+                stall_seconds=config.stall_seconds,
+                verify=config.verify,
+                ca_file=config.ca_file,
+            )
+        self._muxer = muxer
         self._backoff.succeeded()
         self.counts.state = "live"
         self.counts.opened += 1
@@ -250,22 +258,6 @@ class Output:
             self._tell(self.counts.left_out)
         self._tell(f"{self.target} is open")
         return muxer
-
-    def _opened(self, origin: int) -> Muxer | Recording | RemoteMuxer:
-        config, target, tracks = self._config, self.target, dict(self._tracks)
-        if target.kind == "recording":
-            return Recording(target, tracks, origin=origin, seconds=config.record_seconds)
-        if target.kind == "hls":
-            return hls_muxer(target, tracks, origin=origin)
-        return RemoteMuxer(
-            target,
-            tracks,
-            origin=origin,
-            transport=config.transport,
-            stall_seconds=config.stall_seconds,
-            verify=config.verify,
-            ca_file=config.ca_file,
-        )
 
     def _end(self) -> None:
         muxer, self._muxer = self._muxer, None

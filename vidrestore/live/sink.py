@@ -11,12 +11,12 @@ from vidrestore.errors import RestorationError, VidrestoreError
 from vidrestore.live.addresses import Target
 from vidrestore.live.config import OutputConfig, SinkConfig
 from vidrestore.live.encoder import LiveEncoder
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.no_signal_frame import no_signal_frame
 from vidrestore.live.output import Output
 from vidrestore.live.packets import Packet
 from vidrestore.live.pictures import TICKS
 from vidrestore.live.timeline import SECOND
+from vidrestore.live.timings import Histogram
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
 from vidrestore.types import Frame

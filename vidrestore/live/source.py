@@ -26,7 +26,7 @@ from vidrestore.live.source_options import source_options
 from vidrestore.live.timeline import SECOND, Timeline
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.probe import VideoInfo, codec_context
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 from vidrestore.types import Frame
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from vidrestore.errors import ConfigError, RestorationError, VidrestoreError
-from vidrestore.faces.config import DetectorConfig, TrackerConfig
 from vidrestore.live.addresses import Source, Target
 from vidrestore.live.backoff import Backoff
 from vidrestore.live.certificates import TLS_SCHEMES
@@ -24,36 +23,23 @@ from vidrestore.live.config import (
 )
 from vidrestore.live.fallback import GuardCounts
 from vidrestore.live.frame_queue import DropOldestQueue
-from vidrestore.live.latency_histogram import Histogram
 from vidrestore.live.packets import Packet
 from vidrestore.live.quality import QualityController
 from vidrestore.live.sink import Finished, Sink
 from vidrestore.live.source import LiveSource
-from vidrestore.live.stage_times import StageTimes
-from vidrestore.live.status import StreamState, StreamStatus
+from vidrestore.live.status import StreamMeter, StreamState, StreamStatus
 from vidrestore.live.timeline import SECOND
+from vidrestore.live.timings import StageTimes
 from vidrestore.media.geometry import make_preview
 from vidrestore.media.probe import VideoInfo
 from vidrestore.redaction import redact
-from vidrestore.restoration.config import RestoreConfig, RestorerConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.types import Frame
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
-_RECENT = 10
-"""Number of judgements, of one second each, over which rates and latencies are computed."""
 _JPEG_QUALITY = 80
 _CORES_FOR_TWO = 4
-
-
-def _live_restore() -> RestoreConfig:
-    return RestoreConfig(
-        detector=DetectorConfig(batch_size_gpu=2),
-        tracker=TrackerConfig(coast_seconds=0.3),
-        restorer=RestorerConfig(batch_size_gpu=2),
-        lag=0,
-    )
 
 
 def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) -> tuple[str, ...]:
@@ -65,19 +51,6 @@ def warnings(source: Source, targets: Sequence[Target], config: StreamConfig) ->
         for place, verifies, part in ways
         if not verifies and place.url.partition("://")[0].lower() in TLS_SCHEMES
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _FrameState:
-    """Counts at one second, from which rates are computed."""
-
-    at: int
-    frames_in: int
-    pictures_out: int
-    dropped: int
-    idle: int
-    network_seconds: float
-    latency: Histogram
 
 
 class LiveStream:
@@ -109,14 +82,10 @@ class LiveStream:
             raise ConfigError(f"stream {name!r} has no destination")
         self.name = name
         self._config = config
-        look = replace(config.restore.detection, batch_size=1, frames_per_batch=1)
-        self._restore = replace(config.restore, detection=look)
+        one_by_one = replace(config.restore.detection, batch_size=1, frames_per_batch=1)
+        self._restore = replace(config.restore, detection=one_by_one)
         self._parts = replace(parts, batch_size=1, frames_per_batch=1)
-        self._workers = workers
         self._tell = on_event
-        self._began = time.monotonic_ns()
-        self._source_address = source
-        self._warnings = warnings(source, targets, config)
         self.source = LiveSource(source, config.source, max_pixels=config.restore.max_pixels, on_event=on_event)
         self._handover: DropOldestQueue[Finished] = DropOldestQueue(
             frames=config.waiting_frames,
@@ -132,24 +101,27 @@ class LiveStream:
             now=time.monotonic_ns,
             on_event=on_event,
         )
-        shown = [str(target) for target in targets]
-        repeats = [shown[:number].count(name) for number, name in enumerate(shown)]
-        names = [f"{name} ({before + 1})" if before else name for name, before in zip(shown, repeats, strict=True)]
-        self._outputs = dict(zip(names, self.sink.outputs, strict=True))
-        """Outputs by their addresses without secrets, in which those of two stream keys are alike."""
         self._recorder = StageTimes()
         cores = len(os.sched_getaffinity(0))
         self._overlaps = cores >= _CORES_FOR_TWO if config.overlap is None else config.overlap
         self._quality = QualityController(config.quality)
+        self._meter = StreamMeter(
+            name,
+            str(source),
+            source=self.source,
+            queue=self._handover,
+            sink=self.sink,
+            recorder=self._recorder,
+            quality=self._quality,
+            workers=workers,
+            warnings=warnings(source, targets, config),
+        )
         self._inside: deque[Finished] = deque()
         """Frames in the engine, oldest first."""
         self._stopping = threading.Event()
         self._problem: VidrestoreError | None = None
-        self._engine_failures = 0
         self._engine_rest = Backoff(BackoffConfig(), random.Random())  # noqa: S311  jitter is no secret
-        self._idle = 0
         self._state: StreamState = "starting"
-        self._moments: deque[_FrameState] = deque(maxlen=_RECENT + 1)
         self._pair: tuple[Frame, Frame] | None = None
         self._preview: tuple[tuple[Frame, Frame], int, bytes | None] | None = None
 
@@ -161,7 +133,7 @@ class LiveStream:
         """
         threads = [
             threading.Thread(target=self._guarded(work), name=f"{self.name} {word}", daemon=True)
-            for word, work in (("source", self._read), ("engine", self._restore_all))
+            for word, work in (("source", lambda: self.source.run(self)), ("engine", self._restore_all))
         ]
         for thread in threads:
             thread.start()
@@ -191,40 +163,10 @@ class LiveStream:
                 return
             if (seconds := time.monotonic() - judged) >= 1:
                 judged += seconds
-                self._judge(seconds)
-
-    def _judge(self, seconds: float) -> None:
-        """Judge the last second: how fast it went, and whether to spend less or more on a frame."""
-        now = self._measure()
-        before = self._moments[-1] if self._moments else replace(now, frames_in=0, dropped=0, idle=0, network_seconds=0)
-        self._moments.append(now)
-        busy = 1 - (now.idle - before.idle) / (seconds * SECOND)
-        received, dropped = now.frames_in - before.frames_in, now.dropped - before.dropped
-        level = self._quality.level
-        self._quality.judge(
-            seconds=seconds,
-            received=received,
-            dropped=dropped,
-            busy=busy,
-            faces=self._recorder.tracks_in_frame,
-            network=(now.network_seconds - before.network_seconds) / seconds,
-        )
-        _log.debug("%s: %d frames in, %d dropped, load %.2f, level %d", self.name, received, dropped, busy, level)
-        if self._quality.level != level:
-            self._tell(f"quality level {self._quality.level}: {self._quality.name}")
-
-    def _measure(self) -> _FrameState:
-        sink = self.sink.counts
-        latency = self.sink.outputs[0].counts.latency.copy()
-        return _FrameState(
-            time.monotonic_ns(),
-            self._handover.received,
-            sink.frames + sink.held,
-            self._handover.dropped,
-            self._idle,
-            self._recorder.seconds["network"],
-            latency,
-        )
+                level = self._quality.level
+                self._meter.judge(seconds)
+                if self._quality.level != level:
+                    self._tell(f"quality level {self._quality.level}: {self._quality.name}")
 
     def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:
@@ -239,9 +181,6 @@ class LiveStream:
                 self._handover.close()
 
         return guarded
-
-    def _read(self) -> None:
-        self.source.run(self)
 
     def picture(self, frame: Frame, info: VideoInfo, arrived: int) -> None:
         """Take a frame from the source."""
@@ -270,7 +209,7 @@ class LiveStream:
             except ConfigError:
                 raise  # it would only come again
             except Exception as error:  # noqa: BLE001  whatever broke, the stream goes on; it is counted and reported
-                self._engine_failures += 1
+                self._meter.engine_failures += 1
                 self._tell(f"engine error, restarting: {type(error).__name__}: {error}")
                 _log.debug("engine error of stream %s", self.name, exc_info=error)
                 traceback.clear_frames(error.__traceback__)  # ends its other thread, which may still take frames
@@ -283,7 +222,7 @@ class LiveStream:
         while not self._handover.ended:
             started = time.monotonic_ns()
             taken = self._handover.take(timeout=_TICK_SECONDS)
-            self._idle += time.monotonic_ns() - started
+            self._meter.idle += time.monotonic_ns() - started
             if taken is not None:
                 self._inside.append(taken)
                 yield taken.frame
@@ -305,52 +244,9 @@ class LiveStream:
 
     def status(self) -> StreamStatus:
         """Return what the stream does at present."""
-        now = self._measure()
-        moments = list(self._moments)
-        before = moments[0] if moments else replace(now, frames_in=0, pictures_out=0, at=self._began)
-        seconds = max(1e-9, (now.at - before.at) / SECOND)
-        sink, recorder, latency = self.sink.counts, self._recorder, self.sink.outputs[0].counts.latency.copy()
-        recent = latency.since(before.latency) if moments else latency
-        quantiles = {f"p{share}": recent.quantile(share / 100) for share in (50, 95, 99)}
-        stages = recorder.snapshot() | {"encode": self.sink.encoding.copy()}
-        for parallel in ("decode", "wait", "network"):  # waits between parts, and work that is parallel to the stages
-            stages.pop(parallel, None)
-        return StreamStatus(
-            name=self.name,
-            source=str(self._source_address),
-            state=self._current_state(),
-            seconds=(now.at - self._began) / SECOND,
-            rate_in=(now.frames_in - before.frames_in) / seconds,
-            rate_out=(now.pictures_out - before.pictures_out) / seconds,
-            frames_in=now.frames_in,
-            frames_out=sink.frames,
-            dropped={
-                "overflow": self._handover.overflowed,
-                "outdated": self._handover.outdated,
-                "late": sink.late,
-                "lost": sink.lost,
-            },
-            waiting=len(self._handover) + len(self._inside) + len(self.sink),
-            faces=recorder.counts["faces"],
-            faces_propagated=recorder.counts["faces_propagated"],
-            quality_level=self._quality.level,
-            quality=self._quality.name,
-            steps_down=self._quality.steps_down,
-            steps_up=self._quality.steps_up,
-            source_counts=replace(self.source.counts),
-            sink_counts=replace(sink),
-            outputs={name: replace(output.counts) for name, output in self._outputs.items()},
-            latency=latency,
-            stages=stages,
-            queues={"engine": len(self._handover), "encoder": len(self.sink)}
-            | {f"output {name}": len(output) for name, output in self._outputs.items()},
-            worker_failures=self._workers.failures,
-            answers_replaced=self._workers.replaced,
-            engine_failures=self._engine_failures,
-            problem=(self._problem.message if self._problem else "") or self.source.counts.last_problem,
-            warnings=self._warnings,
-            latency_now={name: value for name, value in quantiles.items() if value is not None},
+        counts, problem = self.source.counts, self._problem.message if self._problem else ""
+        return self._meter.status(
+            state=self._state if self._state in {"ended", "failed"} else counts.state,
+            problem=problem or counts.last_problem,
+            inside=len(self._inside),
         )
-
-    def _current_state(self) -> StreamState:
-        return self._state if self._state in {"ended", "failed"} else self.source.counts.state

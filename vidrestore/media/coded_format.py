@@ -21,10 +21,6 @@ _CODED_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 """Luma-chroma matrices that swscale knows, as ITU-T H.273 numbers them."""
 
 
-def _accepted(codec: str) -> list[str]:
-    return [one.name for one in Codec(codec, "w").video_formats or []]
-
-
 def _divides(pixel_format: str, info: VideoInfo, codec: str) -> bool:
     if codec not in _WHOLE_CHROMA_ONLY or is_rgb(pixel_format) or chroma_size(pixel_format) == (0, 0):
         return True
@@ -37,11 +33,12 @@ def choose_pixel_format(info: VideoInfo, codec: str, *, asked: str | None) -> st
 
     Raises ConfigError when the encoder does not know what is asked for, OutputError when it cannot hold the frames.
     """
-    accepted = _accepted(codec)
+    accepted = [one.name for one in Codec(codec, "w").video_formats or []]
     if asked is not None:
         return _asked_format(asked, accepted, info, codec)
     wanted = _wanted(info.pixel_format, codec)
-    candidates = [name for name in accepted if _comparable(name, wanted) and _divides(name, info, codec)]
+    known = [name for name in accepted if name in NATIVE_FORMATS or name == _PACKED_FOR_FFV1]
+    candidates = [name for name in known if is_rgb(name) == is_rgb(wanted) and _divides(name, info, codec)]
     if not candidates:
         raise OutputError(
             f"{codec} cannot hold {info.width}x{info.height} frames of {info.pixel_format} "
@@ -69,11 +66,6 @@ def _wanted(native: str, codec: str) -> str:
     chroma = "444" if codec == "prores_ks" else "420"
     depth = bit_depth(native)
     return f"yuv{chroma}p" if depth == EIGHT_BITS else f"yuv{chroma}p{depth}le"
-
-
-def _comparable(name: str, wanted: str) -> bool:
-    known = name in NATIVE_FORMATS or name == _PACKED_FOR_FFV1
-    return known and is_rgb(name) == is_rgb(wanted)
 
 
 def _loss(wanted: str, name: str) -> tuple[bool, int, int, int, int]:

@@ -84,7 +84,7 @@ def inspect(path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: Inspectio
 def inspect_and_index(
     path: str | Path, *, max_pixels: int = MAX_PIXELS, limits: InspectionLimits | None = None
 ) -> tuple[VideoInfo, VideoIndex]:
-    """Return what `reader.probe` and `segments.index_film` report of a file of which nothing is known yet.
+    """Return what `reader.probe` and `segments.index_video` report of a file of which nothing is known yet.
 
     Raises:
         InputError: as these two do, and when it takes too much memory or time.

@@ -11,7 +11,7 @@ from vidrestore.errors import InputError, VidrestoreError
 from vidrestore.media.inspection import Inspection, Request
 from vidrestore.media.opening import needs_too_much_memory
 from vidrestore.media.reader import probe
-from vidrestore.media.segments import index_film
+from vidrestore.media.segments import index_video
 
 _IDLE_SECONDS = 30.0
 _PAGE = resource.getpagesize()
@@ -34,7 +34,7 @@ def _answer(request: Request) -> tuple[Inspection | VidrestoreError, bool]:
     _limit(request)
     try:
         info = probe(request.path, max_pixels=request.max_pixels, frame_threads=False)
-        return Inspection(info, index_film(Path(request.path)) if request.wants_index else None), True
+        return Inspection(info, index_video(Path(request.path)) if request.wants_index else None), True
     except VidrestoreError as error:
         return error, not isinstance(error.__cause__, MemoryError)
     except MemoryError:

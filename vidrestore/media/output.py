@@ -76,7 +76,9 @@ def atomic_output(destination: Path) -> Iterator[Path]:
     The file has the same extension. It is synced to disk before it is moved, and removed on any exception, also on
     KeyboardInterrupt: a destination is complete or untouched. OutputError on failures of the disk.
     """
-    handle, name = _reserve(destination)
+    with translate_write_errors(destination):
+        suffix = f".part{destination.suffix}"
+        handle, name = tempfile.mkstemp(prefix=f".{destination.stem}.", suffix=suffix, dir=destination.parent)
     os.close(handle)
     part = Path(name)
     try:
@@ -120,12 +122,6 @@ def _why_not(path: Path, error: Exception) -> str:
         return f"{path} is on a read-only disk; write elsewhere"
     reason = getattr(error, "strerror", None) or str(error)
     return f"{path} could not be written: {reason}; check the disk and the permissions"
-
-
-def _reserve(destination: Path) -> tuple[int, str]:
-    with translate_write_errors(destination):
-        suffix = f".part{destination.suffix}"
-        return tempfile.mkstemp(prefix=f".{destination.stem}.", suffix=suffix, dir=destination.parent)
 
 
 def result_mode(destination: Path) -> int:

@@ -1,7 +1,5 @@
 """The description of a video that is known before its frames are read."""
 
-import io
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +12,10 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideData
 
 from vidrestore.media.pixel_formats import Layout, is_rgb
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 from vidrestore.types import Colour
 
 UNSPECIFIED = 2
-_TIMED = frozenset({"video", "audio", "subtitle", "data"})
-_SEGMENT = bytes.fromhex("18538067")
-"""Id of the element that holds the whole of a Matroska file, after its header."""
-_LONGEST_HEADER = 4096
-"""Bytes."""
 _TITLES = ("title", "name", "filename")
 """Keys under which containers keep the title of a stream."""
 LIMITED_RANGE = 1
@@ -212,52 +205,6 @@ def _duration(container: InputContainer, stream: av.VideoStream) -> Fraction | N
     if stream.duration:
         return stream.duration * time_base_of(stream)
     return Fraction(container.duration, av.time_base) if container.duration else None
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """The length of the video that a file promises without counting its frames."""
-
-    end: Fraction
-    """Time in seconds when the last frame leaves the screen."""
-    certain: bool
-    """Whether it is stated for the video itself, and not for the file as a whole."""
-
-
-def declared_end(path: Path, container: InputContainer, stream: av.VideoStream) -> Promise | None:
-    """Return what a Matroska or WebM file promises; None for others, whose length FFmpeg takes from what is there."""
-    if "matroska" not in container.format.name:
-        return None
-    if (own := _seconds_of(stream.metadata.get("DURATION", ""))) is not None:
-        return Promise(own, certain=True)
-    if not container.duration:
-        return None
-    others = any(other.type in _TIMED and other.index != stream.index for other in container.streams)
-    if others and not _is_cut_off(path):
-        # audio may go on after the last frame
-        return None
-    return Promise(Fraction(container.duration, av.time_base), certain=False)
-
-
-def _seconds_of(duration: str) -> Fraction | None:
-    """Parse Matroska's tag, such as "00:00:02.400000000"; return seconds."""
-    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", duration.strip("\0 "), re.ASCII)
-    return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Return whether a Matroska file is shorter than its segment says."""
-    with path.open("rb") as file:
-        head = file.read(_LONGEST_HEADER)
-        length = file.seek(0, io.SEEK_END)
-    start = head.find(_SEGMENT) + len(_SEGMENT)
-    if start < len(_SEGMENT) or start >= len(head) or not head[start]:
-        return False
-    # the zero bits before the first one say how many bytes follow; all ones mean that the length is not known
-    width = 9 - head[start].bit_length()
-    mask = (1 << 7 * width) - 1
-    size = int.from_bytes(head[start : start + width], "big") & mask
-    return size != mask and start + width + size > length
 
 
 def _notes(source: str, layout: Layout) -> tuple[str, ...]:

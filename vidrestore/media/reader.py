@@ -5,7 +5,6 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -15,27 +14,23 @@ from av.container import InputContainer
 from av.video.reformatter import Interpolation
 
 from vidrestore.errors import InputError
+from vidrestore.media.losses import LossEstimator, declared_end
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
-from vidrestore.media.pixel_formats import Layout, layout_of, views
-from vidrestore.media.probe import VideoInfo, colour_of, declared_end, describe, rotation_of
-from vidrestore.media.time_base import time_base_of, to_fraction
-from vidrestore.media.timestamps import GrowingTimestamps
+from vidrestore.media.pixel_formats import layout_of, views
+from vidrestore.media.probe import VideoInfo, colour_of, describe, rotation_of
+from vidrestore.media.timestamps import GrowingTimestamps, time_base_of, to_fraction
 from vidrestore.types import Frame
 
 _log = logging.getLogger(__name__)
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _FULL = 2
-_ROUNDED = Fraction(2, 1000)
-"""Seconds by which the length in an edit list may be off: it has a coarse unit of its own."""
 _AHEAD_BYTES = 2**29
 """Memory for the frames that a decoder works at ahead of time, one per thread; up to 4K all threads fit."""
 _BYTES_PER_PIXEL = 3
 _MOST_THREADS = 16
 """Threads that FFmpeg takes by itself at most."""
-_FRAMES_SHORT = Fraction(3, 2)
-_SECONDS_SHORT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +110,8 @@ class VideoReader:
     InputError when `path` is not a readable video; `info` is known from then on.
 
     With a `span` only its frames come out, the same as they would without, and the statistics are of those that count.
-    It is for videos whose packets all have a time of their own (`segments.index_film`). Where a container does not seek
-    to where it should, the video is decoded from its beginning.
+    It is for videos whose packets all have a time of their own (`segments.index_video`). Where a container does not
+    seek to where it should, the video is decoded from its beginning.
 
     Videos of more than `max_pixels` pixels per frame are refused; such frames in the middle of a video of smaller ones
     are never decoded, and counted. Without `frame_threads` fewer frames are in memory, and decoding is slower.
@@ -145,12 +140,22 @@ class VideoReader:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             container = self._open(stack)
-            self._pictures = self._decode(container, self._stream)
-            self._first = self._first_picture()
-            self._layout = self._layout_of(self._first)
-            self._timestamps = self._clock(self._stream)
-            self.info = self._describe(container)
-            self._declared_end = declared_end(self._path, container, self._stream)
+            stream = self._stream
+            self._pictures = self._decode(container, stream)
+            first = self._first = self._first_picture()
+            try:
+                self._layout = layout_of(first.format.name)
+            except ValueError as error:
+                raise InputError(f"{self._path} decodes to frames that cannot be read: {error}") from error
+            time_base, begin = time_base_of(stream), stream.start_time or 0
+            rate = to_fraction(stream.average_rate) or to_fraction(stream.guessed_rate)
+            step = round(1 / (rate * time_base)) if rate else 1
+            self._timestamps = GrowingTimestamps(time_base, first=begin, step=step)
+            start = self._timestamps.next(first.pts, first.dts, first.duration)
+            self.info = describe(self._path, container, stream, first, self._layout, start)
+            promise = declared_end(self._path, container, stream)
+            end = None if stream.duration is None else begin + stream.duration
+            self._losses = LossEstimator(self.info, self._timestamps, promise=promise, stream_end=end)
             self._resources = stack.pop_all()
             if self._span is not None and self._span.begin is not None:
                 self._go_to(container, self._span.begin, self._span.seek)
@@ -188,7 +193,7 @@ class VideoReader:
             yield self._frame(self._first, self.info.start_pts)
         for picture in self._pictures:
             yield self._frame(picture, self._timestamps.next(picture.pts, picture.dts, picture.duration))
-        self._missing = self._missing_of_count(self.info.frames) if self.info.frames else self._missing_of_length()
+        self._missing = self._losses.missing(frames=self._frames, empty=self._empty, undecodable=self._undecodable)
 
     def _within(self, span: SegmentRange) -> Iterator[Frame]:
         """Yield the frames of a span; `_frames` counts those that count."""
@@ -232,42 +237,6 @@ class VideoReader:
     def _refuse_larger(self, width: int, height: int) -> None:
         if is_too_large(width, height, max_pixels=self._max_pixels):
             raise InputError(f"{self._path} {why_too_large(width, height, max_pixels=self._max_pixels)}")
-
-    def _missing_of_count(self, promised: int) -> int:
-        """Return the frames missing from the container's count; MP4's includes the frames that an edit list cuts."""
-        lacking = promised - self._frames - self._empty
-        counted = lacking - self._undecodable
-        if self._stream.duration is not None:
-            end = (self._stream.start_time or 0) + self._stream.duration
-            tail = max(0, round((end - self._timestamps.end) / self._step()))
-            # within the length that is left nothing distinguishes a lost frame from a cut one
-            counted = min(lacking, tail) if self._is_edited(promised) else max(counted, min(lacking, tail))
-        return max(0, counted)
-
-    def _is_edited(self, promised: int) -> bool:
-        """Return whether an edit list makes the video shorter than the frames that the container counts."""
-        rate, duration = self.info.average_rate, self.info.duration
-        if "mp4" not in self.info.container or not rate or duration is None:
-            return False
-        return duration + _ROUNDED < promised / rate
-
-    def _missing_of_length(self) -> int:
-        """Estimate missing frames from the promised length; the last may stay as long as any before it, unsaid."""
-        if self._declared_end is None:
-            return 0
-        step = self._step() * self.info.time_base
-        longest = self._timestamps.longest * self.info.time_base
-        shortfall = self._declared_end.end - self._timestamps.end * self.info.time_base
-        least = step * _FRAMES_SHORT if self._declared_end.certain else _SECONDS_SHORT
-        return round(shortfall / step) if shortfall > max(least, longest) else 0
-
-    def _step(self) -> Fraction:
-        """Return the time between two frames in the stream's unit: by the average rate where the frames bear it out."""
-        mean = self._timestamps.mean_step
-        rate = self.info.average_rate
-        promised = 1 / (rate * self.info.time_base) if rate else mean
-        # one long frame makes FFmpeg guess absurd rates for Matroska
-        return promised if mean / 2 <= promised <= mean * 2 else mean
 
     def _decode(self, container: InputContainer, stream: av.VideoStream) -> Generator[av.VideoFrame]:
         packets = container.demux(stream)
@@ -329,23 +298,6 @@ class VideoReader:
                 f"{self._path} has a video stream, but not one frame can be decoded{because}; is it damaged?"
             )
         return picture
-
-    def _layout_of(self, picture: av.VideoFrame) -> Layout:
-        try:
-            return layout_of(picture.format.name)
-        except ValueError as error:
-            raise InputError(f"{self._path} decodes to frames that cannot be read: {error}") from error
-
-    def _clock(self, stream: av.VideoStream) -> GrowingTimestamps:
-        time_base = time_base_of(stream)
-        rate = to_fraction(stream.average_rate) or to_fraction(stream.guessed_rate)
-        step = round(1 / (rate * time_base)) if rate else 1
-        return GrowingTimestamps(time_base, first=stream.start_time or 0, step=step)
-
-    def _describe(self, container: InputContainer) -> VideoInfo:
-        first = self._first
-        start = self._timestamps.next(first.pts, first.dts, first.duration)
-        return describe(self._path, container, self._stream, first, self._layout, start)
 
     def _frame(self, picture: av.VideoFrame, pts: int) -> Frame:
         counts = self._counts(pts)

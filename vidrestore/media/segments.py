@@ -12,10 +12,10 @@ import av
 from av.stream import Discard
 
 from vidrestore.errors import InputError
+from vidrestore.media.losses import declared_end
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
-from vidrestore.media.probe import declared_end
 from vidrestore.media.reader import SegmentRange
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 
 _NEAR = 0.25
 """Share of a segment's length by which a border may move to a better place."""
@@ -47,7 +47,7 @@ class TemporalSupport:
     future_frames: int = 0
 
 
-def index_film(path: Path) -> VideoIndex:
+def index_video(path: Path) -> VideoIndex:
     """Read the times of all packets of a video stream; nothing is decoded.
 
     A video is not cut where its packets do not state when every frame is shown, and where something of it is missing:

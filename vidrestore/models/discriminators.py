@@ -6,7 +6,7 @@ GFP-GAN (2021), section 3.3, for the local discriminators of facial components. 
 published checkpoint is loaded into them, so their parameter names are their own.
 
 Weights start with the standard deviation that StyleGAN2's equalised learning rate gives them at run time; the rate
-itself belongs to the optimiser (`training.equalized`).
+itself belongs to the optimiser (`training.loop.optimizer`).
 
 Shape suffixes: B batch, C channels, H and W space, G groups, F features.
 """

@@ -14,8 +14,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from vidrestore.server.rate import Rates
-from vidrestore.server.web_counts import Reason, WebCounts
+from vidrestore.server.web_limits import Rates, Reason, WebCounts
 
 _EXCHANGE_SECONDS = 10.0
 """Time limit from a connection's start, or from the response before, until the response is complete."""

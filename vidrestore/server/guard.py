@@ -14,8 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidrestore.redaction import redact
 from vidrestore.server.connections import network_of
-from vidrestore.server.rate import Rates
-from vidrestore.server.web_counts import Reason, WebCounts
+from vidrestore.server.web_limits import Rates, Reason, WebCounts
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

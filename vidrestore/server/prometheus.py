@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vidrestore.live.latency_histogram import BOUNDS, Histogram
 from vidrestore.live.output import OutputCounts
 from vidrestore.live.status import StreamStatus
+from vidrestore.live.timings import BOUNDS, Histogram
 from vidrestore.printable import printable
 from vidrestore.server.service import Service
-from vidrestore.server.web_counts import REASONS, WebCounts
+from vidrestore.server.web_limits import REASONS, WebCounts
 
 _Row = tuple[str, str, Callable[[StreamStatus], Any]]
 """Name of a family, its meaning, and its value for a stream."""

@@ -10,11 +10,11 @@ from vidrestore.errors import ConfigError, Interrupted, VidrestoreError
 from vidrestore.redaction import redact
 from vidrestore.runtime.ray.streams import RayStreamRunner
 from vidrestore.runtime.streams import LocalStreamRunner, StreamRunner
-from vidrestore.server.file_handles import raise_file_limit
 from vidrestore.server.logs import LOG, show_secret
 from vidrestore.server.service import Service
 from vidrestore.server.settings import ServiceConfig
 from vidrestore.server.web_config import TOKEN_VARIABLE, WebConfig, random_token
+from vidrestore.server.web_limits import raise_file_limit
 
 Watch = Callable[[Service], AbstractContextManager[object]]
 

@@ -72,7 +72,7 @@ class Service:
                 self._start(spec)
             while not self._stopped:
                 self._apply_reload()
-                if not self._look():
+                if not self._update():
                     break
                 time.sleep(_TICK_SECONDS)
         finally:
@@ -118,15 +118,20 @@ class Service:
         with self._lock:
             self._entries[spec.name] = entry
 
-    def _look(self) -> bool:
+    def _update(self) -> bool:
         """Update the status of every stream; return whether any is under way, or will be again."""
         alive = False
         for entry in list(self._entries.values()):
             status = entry.running.status()
             with self._lock:
-                entry.status = status or _silent(entry.status)
-                if status is not None and (not entry.history or time.time() - entry.history[-1].time >= 1):
-                    entry.history.append(_point(status))
+                if status is not None:
+                    entry.status, now, latency = status, time.time(), status.latency_now
+                    if not entry.history or now - entry.history[-1].time >= 1:
+                        rates, quantiles = (status.rate_in, status.rate_out), (latency.get("p50"), latency.get("p95"))
+                        entry.history.append(Point(now, *rates, *quantiles, status.quality_level))
+                elif entry.status is not None:
+                    silent = "its process does not answer"
+                    entry.status = replace(entry.status, state="waiting", rate_in=0.0, rate_out=0.0, problem=silent)
             alive |= entry.running.running() or self._revive(entry)
         return alive
 
@@ -189,17 +194,3 @@ class Service:
             problem = entry.running.problem
             if problem is not None and entry.spec.name not in self.problems:
                 self.problems[entry.spec.name] = problem
-
-
-def _silent(status: StreamStatus | None) -> StreamStatus | None:
-    """Return the status of a stream whose process does not answer."""
-    if status is None:
-        return None
-    return replace(status, state="waiting", rate_in=0.0, rate_out=0.0, problem="its process does not answer")
-
-
-def _point(status: StreamStatus) -> Point:
-    latency = status.latency_now
-    return Point(
-        time.time(), status.rate_in, status.rate_out, latency.get("p50"), latency.get("p95"), status.quality_level
-    )

@@ -25,13 +25,11 @@ from starlette.routing import Route
 from vidrestore.errors import OutputError
 from vidrestore.live.status import StreamStatus
 from vidrestore.server.connections import BoundedProtocol, Connections
-from vidrestore.server.file_handles import highest_page_handle, page_share
 from vidrestore.server.guard import Guard
 from vidrestore.server.logs import LOG
 from vidrestore.server.prometheus import metrics_text
 from vidrestore.server.service import Service
-from vidrestore.server.shared_answer import SharedAnswer
-from vidrestore.server.web_counts import WebCounts
+from vidrestore.server.web_limits import SharedAnswer, WebCounts, highest_page_handle, page_share
 
 _END_SECONDS = 5.0
 _LAST_RESPONSES_SECONDS = 2
@@ -109,17 +107,14 @@ class _Pages:
         return JSONResponse({"healthy": healthy, "streams": len(statuses), "live": live}, 200 if healthy else 503)
 
     async def preview(self, request: Request) -> Response:
-        shared = self._preview_of(request.path_params["name"])
-        picture = await shared.get() if shared else None
-        return Response(picture, media_type="image/jpeg") if picture else PlainTextResponse("no preview yet", 404)
-
-    def _preview_of(self, name: str) -> SharedAnswer[bytes | None] | None:
+        name = request.path_params["name"]
         names = {status.name for status in self._service.statuses()}
         self._previews = {one: shared for one, shared in self._previews.items() if one in names}
         if name in names and name not in self._previews:
             ask = partial(self._service.preview, name)
             self._previews[name] = SharedAnswer(ask, self._preview_threads, seconds=_PREVIEW_SECONDS)
-        return self._previews.get(name)
+        picture = await self._previews[name].get() if name in self._previews else None
+        return Response(picture, media_type="image/jpeg") if picture else PlainTextResponse("no preview yet", 404)
 
     def _describe(self) -> bytes:
         data = [_described(self._service, status) for status in self._service.statuses()]

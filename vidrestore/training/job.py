@@ -20,7 +20,7 @@ from vidrestore.models.identity import load_identity
 from vidrestore.models.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
 from vidrestore.training.data.face_cache import Cache
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.gan.initialization import MEAN_CODE, read_prior
 from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
@@ -61,8 +61,8 @@ class TrainingConfig(Options):
     cache: Annotated[
         Cache, Field(description='Where decoded faces are kept: "device" and "memory" for what fits there.')
     ] = "disk"
-    films: FilmShareConfig | None = None
-    """Film damage for a share of the restorer's faces, drawn by separate processes."""
+    medium_mix: MediumMixConfig | None = None
+    """Damage of a video medium for a share of the restorer's faces, drawn by separate processes."""
     perceptual: Annotated[
         str,
         Field(
@@ -215,16 +215,16 @@ def restorer_trainer(
         identity=load_identity(config.identity).to(machine.device),
     )
     with ExitStack() as stack:
-        held_out, looked_at = None, found.held_out.at_most(config.evaluated_faces)
-        if len(looked_at):
-            shown = min(len(looked_at), 32)
+        held_out, evaluated = None, found.held_out.at_most(config.evaluated_faces)
+        if len(evaluated):
+            shown = min(len(evaluated), 32)
             held_out = stack.enter_context(
-                FaceBatches(looked_at, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
+                FaceBatches(evaluated, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
             )
         trainer = RestorerTrainer(
             config.network,
             config.restorer,
-            stack.enter_context(_batches(config, found.training, machine, films=config.films)),
+            stack.enter_context(_batches(config, found.training, machine, medium_mix=config.medium_mix)),
             judges,
             machine,
             prior=None if prior is None else read_prior(prior),
@@ -296,7 +296,7 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _batches(
-    config: TrainingConfig, faces: FaceFolder, machine: DistributedContext, *, films: FilmShareConfig | None = None
+    config: TrainingConfig, faces: FaceFolder, machine: DistributedContext, *, medium_mix: MediumMixConfig | None = None
 ) -> FaceBatches:
     return FaceBatches(
         faces,
@@ -306,7 +306,7 @@ def _batches(
         rank=machine.rank,
         world=machine.world,
         cache=config.cache,
-        films=films,
+        medium_mix=medium_mix,
     )
 
 

@@ -7,8 +7,8 @@ from vidrestore.errors import ConfigError
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.training.gan.trainer import RestorerConfig
 from vidrestore.training.job import TrainingConfig
+from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import RunConfig
-from vidrestore.training.loop.schedule import ScheduleConfig
 
 _PAPER_STEPS = 800_000
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from skimage.data import astronaut
 
 from vidrestore.errors import RestorationError
@@ -17,6 +19,7 @@ from vidrestore.evaluation.metrics.landmarks import (
     find_landmarks,
     landmark_error,
     landmark_errors,
+    landmark_jitter,
     steady_landmarks,
 )
 from vidrestore.faces.alignment import TEMPLATE
@@ -184,3 +187,38 @@ def test_looks_that_find_a_neighbour_do_not_count() -> None:
 def test_points_that_are_no_face_are_refused(found: np.ndarray, wanted: np.ndarray, reason: str) -> None:
     with pytest.raises(RestorationError, match=reason):
         landmark_error(found, wanted)
+
+
+WHOLE = st.integers(-50, 50)
+
+
+@given(WHOLE, WHOLE)
+def test_a_constant_error_that_drifts_evenly_is_no_jitter(error: int, drift: int) -> None:
+    offsets = np.array([np.full((5, 2), error + drift * frame) for frame in range(3)], np.float64)
+    assert landmark_jitter(offsets, 60) == 0
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 20))
+def test_jitter_is_in_per_cent_of_the_eye_distance(seed: int, factor: float) -> None:
+    offsets = np.random.default_rng(seed).normal(size=(3, 5, 2))
+    once = landmark_jitter(offsets, 60)
+    assert landmark_jitter(factor * offsets, 60) == pytest.approx(factor * once)
+    assert landmark_jitter(factor * offsets, factor * 60) == pytest.approx(once)
+
+
+def test_one_step_there_and_back_counts_twice() -> None:
+    offsets = np.zeros((3, 5, 2), np.float32)
+    offsets[1, :, 0] = 3
+    assert landmark_jitter(offsets, 60) == pytest.approx(100 * 6 / 60)
+
+
+def test_one_point_of_five_counts_with_its_square() -> None:
+    offsets = np.zeros((3, 5, 2), np.float32)
+    offsets[2, 4] = [3, 4]
+    assert landmark_jitter(offsets, 50) == pytest.approx(10 / math.sqrt(5))
+
+
+@pytest.mark.parametrize(("shape", "eyes"), [((2, 5, 2), 60), ((3, 5, 2), 0), ((3, 5, 2), math.nan)])
+def test_other_shapes_and_eyes_in_one_place_are_refused(shape: tuple[int, ...], eyes: float) -> None:
+    with pytest.raises(RestorationError, match=r"wanted \[3, 5, 2\]"):
+        landmark_jitter(np.zeros(shape), eyes)

@@ -44,7 +44,7 @@ def test_a_comparison_leaves_report_tables_and_curves(run: Run, films: tuple[Pat
     assert sorted(path.name for path in out.iterdir()) == sorted(["report.json", "table.md", *PICTURES])
     assert "6 frames of 64x64 in 1 shots, 0 without faces; 6 faces in 1 tracks." in printed
     report = VideoComparison.from_json((out / "report.json").read_text())
-    assert [film.role for film in report.films] == ["reference", "input", "test"]
+    assert [video.role for video in report.videos] == ["reference", "input", "test"]
     table = (out / "table.md").read_text()
     assert all(f"| {name} |" in table for name in ("reference: truth.mkv", "input: input.mkv", "restored.mkv"))
     assert "mouth too short" in table
@@ -69,8 +69,11 @@ def test_the_report_is_plain_json(run: Run, films: tuple[Path, Path, Path], tmp_
         raise AssertionError(name)
 
     content = json.loads((tmp_path / "out" / "report.json").read_text(), parse_constant=refuse)
-    assert content["films"][1]["summary"]["psnr_faces"] == 100
-    assert len(content["films"][1]["frames"]) == 6
+    assert content["videos"][1]["summary"]["psnr_faces"] == 100
+    assert len(content["videos"][1]["frames"]) == 6
+    report = VideoComparison.from_json(json.dumps(content))
+    content["films"] = content.pop("videos")
+    assert VideoComparison.from_json(json.dumps(content)) == report, "a report of the release before"
 
 
 def test_without_plots_those_of_an_earlier_comparison_go(
@@ -121,5 +124,5 @@ def test_names_of_films_are_no_markup_and_no_formulas(run: Run, write: Write, dr
     assert not {"\x1b", "\x07", "\u202e", "\udcff"} & set(printed + table)
     assert r"\|\<b\>\\x1b]0;x\\x07\\u202e\\udcff映.mkv |".replace("x1b]", r"x1b\]") in table
     report = VideoComparison.from_json((out / "report.json").read_text())
-    assert report.films[1].path == str(test)
+    assert report.videos[1].path == str(test)
     assert all((out / name).stat().st_size for name in PICTURES)

@@ -65,7 +65,7 @@ def test_a_film_without_faces_is_measured_elsewhere_and_counted(write: Write, ju
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 4
     done = compare_videos(write("truth", plain), [write("test", plain)], judges=judges, config=SMALL)
     assert (done.frames, done.frames_without_faces, done.faces, done.tracks) == (4, 4, 0, 0)
-    row = done.films[1].summary
+    row = done.videos[1].summary
     assert (row.psnr_elsewhere, row.flicker_elsewhere) == (100, 0)
     assert row.psnr_faces is row.identity_cosine is row.mouth_correlation is row.jitter_percent is None
     assert row.frames_measured["psnr_faces"] == 0
@@ -83,25 +83,25 @@ def test_nothing_is_compared_across_a_cut(write: Write, drawn: Drawn, judges: Me
     pictures = [*drawn(8), *other]
     done = compare_videos(write("truth", pictures), [write("test", pictures)], judges=judges, config=SMALL)
     assert (done.shots, done.tracks) == (2, 2)
-    frames = done.films[1].frames
+    frames = done.videos[1].frames
     assert [frame.index for frame in frames if frame.warp_error is None] == [0, 8]
     assert [frame.index for frame in frames if frame.temporal_feature_distance is None] == [0, 8]
     assert [frame.index for frame in frames if frame.jitter_percent is None] == [0, 1, 8, 9]
-    assert [(track.first_frame, track.last_frame) for track in done.films[1].tracks] == [(0, 7), (8, 15)]
+    assert [(track.first_frame, track.last_frame) for track in done.videos[1].tracks] == [(0, 7), (8, 15)]
 
 
 def test_long_tracks_are_judged_in_pieces(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     config = replace(SMALL, piece_frames=4)
     done = compare_videos(write("truth", drawn(10)), [write("test", drawn(10))], judges=judges, config=config)
-    assert [track.frames for track in done.films[1].tracks] == [4, 4, 2]
+    assert [track.frames for track in done.videos[1].tracks] == [4, 4, 2]
     assert done.tracks == 1
 
 
 def test_faces_lost_in_a_test_are_counted(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 5
     done = compare_videos(write("truth", drawn(5)), [write("test", plain)], judges=judges, config=SMALL)
-    assert done.films[1].summary.landmarks_missed == 5
-    assert done.films[1].summary.jitter_percent is None
+    assert done.videos[1].summary.landmarks_missed == 5
+    assert done.videos[1].summary.jitter_percent is None
 
 
 def test_progress_is_told_frame_by_frame_and_the_report_comes_back_the_same(
@@ -121,6 +121,6 @@ def test_progress_is_told_frame_by_frame_and_the_report_comes_back_the_same(
 
 def test_a_result_does_not_depend_on_the_films_beside_it(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     truth, one, two = write("truth", drawn(5)), write("one", drawn(5)[::-1]), write("two", drawn(5))
-    alone = compare_videos(truth, [one], judges=judges, config=SMALL).films[1]
-    beside = compare_videos(truth, [two, one], judges=judges, config=SMALL).films[2]
+    alone = compare_videos(truth, [one], judges=judges, config=SMALL).videos[1]
+    beside = compare_videos(truth, [two, one], judges=judges, config=SMALL).videos[2]
     assert alone == beside

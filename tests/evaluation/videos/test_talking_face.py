@@ -38,16 +38,16 @@ def compared(write_once: WriteOnce, talking: list[UInt8]) -> VideoComparison:
 @pytest.fixture(scope="module")
 def rows(compared: VideoComparison) -> dict[str, Summary]:
     names = ("reference", "input", "same", "blurred", "noisy", "late")
-    return {name: film.summary for name, film in zip(names, compared.films, strict=True)}
+    return {name: video.summary for name, video in zip(names, compared.videos, strict=True)}
 
 
 def test_every_frame_is_measured_in_every_film(compared: VideoComparison) -> None:
     assert (compared.frames, compared.faces, compared.tracks, compared.shots) == (26, 26, 1, 1)
     assert compared.frames_without_faces == 0
-    assert [film.role for film in compared.films] == ["reference", "input", *["test"] * 4]
-    for film in compared.films:
-        assert [frame.index for frame in film.frames] == list(range(26))
-        measured = dict(film.summary.frames_measured)
+    assert [video.role for video in compared.videos] == ["reference", "input", *["test"] * 4]
+    for video in compared.videos:
+        assert [frame.index for frame in video.frames] == list(range(26))
+        measured = dict(video.summary.frames_measured)
         assert measured.pop("jitter_percent") >= 20
         pairs = ("warp_error", "temporal_feature_distance", "flicker_faces", "flicker_elsewhere")
         assert all(measured.pop(name) <= 25 for name in pairs)
@@ -109,8 +109,8 @@ def test_a_frozen_film_is_perfectly_steady_however_bad_it_is(write_once: WriteOn
         [write_once("still-soft", blurred(still, 2)), write_once("grain", grain)],
         config=CPU,
     )
-    for film in done.films[1:]:
-        row = film.summary
+    for video in done.videos[1:]:
+        row = video.summary
         steady = (row.warp_error, row.jitter_percent, row.flicker_faces, row.flicker_elsewhere)
         assert steady == (0, 0, 0, 0)
         assert row.temporal_feature_distance == 0
@@ -128,9 +128,9 @@ def test_a_face_pasted_with_another_brightness_has_a_seam(write_once: WriteOnce,
     ]
     soft = blurred(pictures, 1.0)
     reference, source = write_once("short", pictures), write_once("short-soft", soft)
-    films = compare_videos(reference, [write_once("pasted", pasted)], degraded=source, config=CPU).films
-    _, inputs, test = (film.summary for film in films)
+    videos = compare_videos(reference, [write_once("pasted", pasted)], degraded=source, config=CPU).videos
+    _, inputs, test = (video.summary for video in videos)
     assert test.seam_energy > 3 * inputs.seam_energy
     assert test.seam_energy_over_both > 0.1
     assert test.seam_energy_over_both <= test.seam_energy
-    assert inputs.seam_energy_over_both == films[0].summary.seam_energy_over_both == 0
+    assert inputs.seam_energy_over_both == videos[0].summary.seam_energy_over_both == 0

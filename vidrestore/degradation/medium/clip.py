@@ -38,7 +38,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FilmConfig(Options):
+class MediumConfig(Options):
     """Ranges of each damage: pairs are (lowest, highest), drawn evenly; pixels are those of the shrunk picture."""
 
     scale: tuple[float, float] = (1, 4)
@@ -93,8 +93,8 @@ class FilmConfig(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class FilmParameters:
-    """The damage of one clip: the same in all its frames; units are those of `FilmConfig`."""
+class MediumParameters:
+    """The damage of one clip: the same in all its frames; units are those of `MediumConfig`."""
 
     scale: float
     blur_sigma: float
@@ -125,7 +125,7 @@ _PRESETS: Final = {
     # A tape carries 3 MHz of luma and 0.4 MHz of colour: sigmas of 0.6 and 4.5 pixels at 13.5 MHz, more after a copy.
     # Its noise has the same band, so that it is dashes. Digitised to DVD (by fields) or straight to a file. Not here:
     # dropouts, head switching, line jitter.
-    "vhs": FilmConfig(
+    "vhs": MediumConfig(
         scale=(1.5, 4),
         blur_sigma=(0.25, 0.4),
         blur_aspect=(2, 3),
@@ -145,7 +145,7 @@ _PRESETS: Final = {
     ),
     # A narrow negative, much enlarged: coarse grain, the more so in fast stock, a gate that lets the picture wander and
     # a lamp or shutter that pulses. Scanned well, coded for a DVD or the web. Not here: dust, scratches, faded dyes.
-    "film16": FilmConfig(
+    "film16": MediumConfig(
         scale=(1, 3),
         blur_sigma=(0.4, 1),
         blur_aspect=(1, 1.3),
@@ -164,7 +164,7 @@ _PRESETS: Final = {
     # A tiny sensor in room light, a fixed plastic lens, exposure that hunts, and a coder that may neither search nor
     # look ahead: no B frames, few intra frames. Not here: the camera's
     # own denoising and sharpening.
-    "webcam": FilmConfig(
+    "webcam": MediumConfig(
         scale=(1.2, 4),
         blur_sigma=(0.4, 1.1),
         flicker=(0, 0.02),
@@ -184,7 +184,7 @@ _PRESETS: Final = {
     ),
     # A clean picture starved by its coder: early streaming, messengers, DivX. Blocks, smears, and detail that comes
     # with the intra frames and goes again.
-    "lowbitrate": FilmConfig(
+    "lowbitrate": MediumConfig(
         scale=(1.2, 4),
         grain_strength=(0, 0.015),
         read_noise=(0, 0.01),
@@ -196,7 +196,7 @@ _PRESETS: Final = {
     ),
     # Standard-definition television: fields, MPEG-2 with a group of about half a second and two B frames, rather
     # little noise. The fields are a whole frame apart here, twice the real distance, as a clip has no times between.
-    "broadcast": FilmConfig(
+    "broadcast": MediumConfig(
         scale=(1.2, 3.5),
         blur_sigma=(0.3, 0.7),
         grain_strength=(0, 0.02),
@@ -204,25 +204,25 @@ _PRESETS: Final = {
         interlace_probability=1,
         codecs=(CodecConfig("mpeg2", quality=(5, 22), group=(12, 15), b_frames=(2, 2), interlaced=True),),
     ),
-    "mixed": FilmConfig(mix=MEDIA),
+    "mixed": MediumConfig(mix=MEDIA),
 }
 
 
-def film_preset(name: str) -> FilmConfig:
+def medium_preset(name: str) -> MediumConfig:
     """Return the damage of a medium by its name, one of MEDIA, or "mixed" for any; ConfigError for another name."""
     if name not in _PRESETS:
         raise ConfigError(f"medium preset {name!r} is unknown; give one of {', '.join(_PRESETS)}")
     return _PRESETS[name]
 
 
-def draw(config: FilmConfig, generator: np.random.Generator) -> FilmParameters:
+def draw(config: MediumConfig, generator: np.random.Generator) -> MediumParameters:
     """Draw the damage of one clip, at random within `config`."""
     if config.mix:
-        return draw(film_preset(config.mix[int(generator.integers(len(config.mix)))]), generator)
+        return draw(medium_preset(config.mix[int(generator.integers(len(config.mix)))]), generator)
     drawn = {name: float(generator.uniform(*getattr(config, name))) for name in _BOUNDS}
     interlaced = bool(generator.random() < config.interlace_probability)
     codec = config.codecs[int(generator.integers(len(config.codecs)))]
-    return FilmParameters(
+    return MediumParameters(
         **drawn,
         interlacing=str(generator.choice(config.interlacings)) if interlaced else None,
         enlargement=str(generator.choice(config.enlargements)),
@@ -230,7 +230,7 @@ def draw(config: FilmConfig, generator: np.random.Generator) -> FilmParameters:
     )
 
 
-def degrade_clip(clip: UInt8, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
+def degrade_clip(clip: UInt8, parameters: MediumParameters, generator: np.random.Generator) -> UInt8:
     """Damage consecutive frames, uint8 [T, H, W, 3] RGB, as a video of that medium would show them; same shape.
 
     Every frame stays at its place in time. Places within the picture stay too, up to the gate weave and to half the
@@ -238,7 +238,7 @@ def degrade_clip(clip: UInt8, parameters: FilmParameters, generator: np.random.G
     Raises RestorationError when the clip is of another kind or coding fails.
     """
     _check_pictures(clip, "clip", "[T, H, W, 3]")
-    small = _film(clip, parameters, generator)
+    small = _damaged(clip, parameters, generator)
     return np.stack([_enlarged(picture, parameters, clip.shape[1:3], lag=np.zeros(2)) for picture in small])
 
 
@@ -255,7 +255,7 @@ def still_to_clip(
     return moved(image, motion), motion
 
 
-def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generator, *, frames: int = 5) -> UInt8:
+def degrade_still(image: UInt8, config: MediumConfig, generator: np.random.Generator, *, frames: int = 5) -> UInt8:
     """Damage an image, uint8 [H, W, 3] RGB, as one frame of a video of `frames` frames; same shape, same place.
 
     The twin is any frame but the first, so that it is a predicted one (P or B) as nearly all frames of a video are.
@@ -267,11 +267,11 @@ def degrade_still(image: UInt8, config: FilmConfig, generator: np.random.Generat
     motion = draw_motion(image, frames, generator, target=target)
     if parameters.interlacing in {"weave", "blend"}:
         motion = between_fields(motion)
-    twin = _film(moved(image, motion), parameters, generator, held=target)[target]
+    twin = _damaged(moved(image, motion), parameters, generator, held=target)[target]
     return _enlarged(twin, parameters, image.shape[:2], lag=_lag(image, twin, parameters, motion))
 
 
-def _lag(image: UInt8, twin: UInt8, parameters: FilmParameters, motion: Motion) -> Float64:
+def _lag(image: UInt8, twin: UInt8, parameters: MediumParameters, motion: Motion) -> Float64:
     """Measure how far skipped blocks keep the twin behind the motion: float64 [2], (x, y) in the video's pixels.
 
     An aligner goes by what it sees, and would take the whole lag out; no more than the motion can explain is taken.
@@ -299,7 +299,9 @@ def _check_pictures(pictures: object, name: str, wanted: str) -> None:
         )
 
 
-def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generator, *, held: int | None = None) -> UInt8:
+def _damaged(
+    clip: UInt8, parameters: MediumParameters, generator: np.random.Generator, *, held: int | None = None
+) -> UInt8:
     """Damage and code a clip at its small size, uint8 [T, h, w, 3]; the gate holds the frame `held` in its place."""
     height, width = (max(SMALLEST_SIDE, min(side, round(side / parameters.scale))) for side in clip.shape[1:3])
     pictures = imaging.shrink(clip, width=width, height=height)
@@ -315,7 +317,7 @@ def _film(clip: UInt8, parameters: FilmParameters, generator: np.random.Generato
     return compress(imaging.deinterlace(woven, parameters.interlacing), parameters.codec)
 
 
-def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.Generator) -> UInt8:
+def expose(pictures: Float32, parameters: MediumParameters, generator: np.random.Generator) -> UInt8:
     """Apply lens, lamp, stock, sensor and signal, in the order of the light's path: float32 [T, h, w, 3] to uint8."""
     pictures = imaging.blur(
         pictures, sigma=parameters.blur_sigma, aspect=parameters.blur_aspect, angle=parameters.blur_angle
@@ -339,12 +341,12 @@ def expose(pictures: Float32, parameters: FilmParameters, generator: np.random.G
     return np.asarray(np.clip(pictures * 255 + 0.5, 0, 255), np.uint8)
 
 
-def rise(parameters: FilmParameters) -> float:
+def rise(parameters: MediumParameters) -> float:
     """Return the lines to move up by: a doubled line lies half a line too low, and training would learn that shift."""
     return 0.5 if parameters.interlacing == "double" else 0.0
 
 
-def _enlarged(picture: UInt8, parameters: FilmParameters, shape: tuple[int, ...], *, lag: Float64) -> UInt8:
+def _enlarged(picture: UInt8, parameters: MediumParameters, shape: tuple[int, ...], *, lag: Float64) -> UInt8:
     height, width = shape
     offset = (float(lag[0]), float(lag[1]) + rise(parameters))
     interpolation = ENLARGEMENTS[parameters.enlargement]

@@ -139,7 +139,7 @@ def translated(parameters: CodecParameters, shape: tuple[int, ...]) -> Iterator[
     except av.codec.codec.UnknownCodecError as error:
         raise ConfigError(
             f"this build of PyAV has no codec {error} for {parameters.name}; install PyAV's own wheel, or leave "
-            f"{parameters.name} out of the film's codecs"
+            f"{parameters.name} out of the medium's codecs"
         ) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise RestorationError(f"{parameters} failed on a clip of shape {shape} ({error})") from error

@@ -21,7 +21,7 @@ class VideoCodecRoundTrip:
     """A `Stage`: uint8 [h, w, 3] RGB frames in, as many of the same size out, in order, as the codec left them.
 
     Holds what the encoder looks ahead and the decoder holds back: for x264 up to 60 frames. Raises as
-    `film_codec.compress` does.
+    `codec.compress` does.
     """
 
     def __init__(self, parameters: CodecParameters) -> None:

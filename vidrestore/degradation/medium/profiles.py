@@ -1,10 +1,10 @@
-"""Looks: what a medium does to a whole video; one is drawn for a video and lasts from its first frame to its last."""
+"""Profiles: what a medium does to a whole video; drawn once, it lasts from the first frame to the last."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vidrestore.config import Options
-from vidrestore.degradation.medium.clip import MEDIA, FilmConfig, FilmParameters, draw, film_preset
+from vidrestore.degradation.medium.clip import MEDIA, MediumConfig, MediumParameters, draw, medium_preset
 from vidrestore.degradation.medium.codec import CodecConfig
 from vidrestore.degradation.medium.dropouts import DropoutConfig, Dropouts, draw_dropouts
 from vidrestore.degradation.medium.rng import Purpose, rng_for
@@ -12,10 +12,10 @@ from vidrestore.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class LookConfig(Options):
+class ProfileConfig(Options):
     """Ranges of the damage of a video."""
 
-    film: FilmConfig = field(default_factory=FilmConfig)
+    medium: MediumConfig = field(default_factory=MediumConfig)
     """Damage to every frame, and how the video is coded."""
     dropouts: DropoutConfig = field(default_factory=DropoutConfig)
     mix: tuple[str, ...] = ()
@@ -32,19 +32,19 @@ class LookConfig(Options):
 class DegradationProfile:
     """The damage of one video."""
 
-    film: FilmParameters
+    medium: MediumParameters
     dropouts: Dropouts
 
 
-def _coded(medium: str, *codecs: CodecConfig, scale: tuple[float, float]) -> FilmConfig:
-    """Return the damage of face clips of that medium, coded at a bit rate: rate control makes half of the look."""
-    return replace(film_preset(medium), scale=scale, codecs=codecs)
+def _coded(medium: str, *codecs: CodecConfig, scale: tuple[float, float]) -> MediumConfig:
+    """Return the damage of face clips of that medium, coded at a bit rate: rate control makes half of the damage."""
+    return replace(medium_preset(medium), scale=scale, codecs=codecs)
 
 
-_LOOKS: Final = {
+_PROFILES: Final = {
     # Half an hour of a worn cassette on a DVD of 4 to 6 Mbit/s, or straight to a file.
-    "vhs": LookConfig(
-        film=_coded(
+    "vhs": ProfileConfig(
+        medium=_coded(
             "vhs",
             CodecConfig("mpeg2", bits_per_pixel=(0.3, 0.7), group=(12, 15), b_frames=(2, 2), interlaced=True),
             CodecConfig("h264", bits_per_pixel=(0.08, 0.2)),
@@ -54,8 +54,8 @@ _LOOKS: Final = {
         dropouts=DropoutConfig(streaks=(0.3, 3)),
     ),
     # A print that has been through many projectors.
-    "film16": LookConfig(
-        film=replace(
+    "film16": ProfileConfig(
+        medium=replace(
             _coded(
                 "film16",
                 CodecConfig("h264", bits_per_pixel=(0.1, 0.3), presets=("medium", "slow")),
@@ -68,8 +68,8 @@ _LOOKS: Final = {
         ),
         dropouts=DropoutConfig(dust=(0.5, 4), scratches=(0.005, 0.03)),
     ),
-    "webcam": LookConfig(
-        film=_coded(
+    "webcam": ProfileConfig(
+        medium=_coded(
             "webcam",
             CodecConfig(
                 "h264",
@@ -81,8 +81,8 @@ _LOOKS: Final = {
             scale=(1.5, 3.5),
         ),
     ),
-    "lowbitrate": LookConfig(
-        film=_coded(
+    "lowbitrate": ProfileConfig(
+        medium=_coded(
             "lowbitrate",
             CodecConfig("h264", bits_per_pixel=(0.012, 0.04), presets=("veryfast", "medium", "slow")),
             CodecConfig("mpeg4", bits_per_pixel=(0.03, 0.08), group=(50, 250), b_frames=(0, 2)),
@@ -90,31 +90,31 @@ _LOOKS: Final = {
         ),
     ),
     # A crowded multiplex: 0.8 to 2.5 Mbit/s for a picture of standard definition.
-    "broadcast": LookConfig(
-        film=_coded(
+    "broadcast": ProfileConfig(
+        medium=_coded(
             "broadcast",
             CodecConfig("mpeg2", bits_per_pixel=(0.08, 0.25), group=(12, 15), b_frames=(2, 2), interlaced=True),
             scale=(1.2, 3),
         ),
     ),
-    "mixed": LookConfig(mix=MEDIA),
+    "mixed": ProfileConfig(mix=MEDIA),
 }
-LOOK_NAMES: Final = tuple(_LOOKS)
+PROFILE_NAMES: Final = tuple(_PROFILES)
 
 
-def look_preset(name: str) -> LookConfig:
-    """Return the looks of a medium by its name, one of LOOK_NAMES; ConfigError for another name."""
-    if name not in _LOOKS:
-        raise ConfigError(f"preset {name!r} is unknown; give one of {', '.join(LOOK_NAMES)}")
-    return _LOOKS[name]
+def profile_preset(name: str) -> ProfileConfig:
+    """Return the profile of a medium by its name, one of PROFILE_NAMES; ConfigError for another name."""
+    if name not in _PROFILES:
+        raise ConfigError(f"preset {name!r} is unknown; give one of {', '.join(PROFILE_NAMES)}")
+    return _PROFILES[name]
 
 
-def sample_profile(config: LookConfig, *, seed: int) -> DegradationProfile:
-    """Draw the look of the video with that seed."""
-    generator = rng_for(seed, Purpose.LOOK)
+def sample_profile(config: ProfileConfig, *, seed: int) -> DegradationProfile:
+    """Draw the damage of the video with that seed."""
+    generator = rng_for(seed, Purpose.PROFILE)
     if config.mix:
-        config = _LOOKS[config.mix[int(generator.integers(len(config.mix)))]]
-    film = draw(config.film, generator)
+        config = _PROFILES[config.mix[int(generator.integers(len(config.mix)))]]
+    medium = draw(config.medium, generator)
     # a face is cut out of somewhere in a frame, a video begins at a block's corner
-    film = replace(film, codec=replace(film.codec, corner=(0, 0)))
-    return DegradationProfile(film, draw_dropouts(config.dropouts, generator))
+    medium = replace(medium, codec=replace(medium.codec, corner=(0, 0)))
+    return DegradationProfile(medium, draw_dropouts(config.dropouts, generator))

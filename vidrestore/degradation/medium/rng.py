@@ -8,7 +8,7 @@ import numpy as np
 class Purpose(IntEnum):
     """Purpose of a random number: each has its own stream, so that one damage more leaves the others as they were."""
 
-    LOOK = 0
+    PROFILE = 0
     GATE = 1
     EXPOSURE = 2
     DROPOUTS = 3

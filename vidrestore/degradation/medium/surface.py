@@ -36,7 +36,7 @@ _EPOCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A vertical line that a grain of dirt drew along the film."""
+    """A vertical line that a grain of dirt drew along the strip."""
 
     first: int
     """Index of the first frame."""

@@ -77,18 +77,15 @@ def load_models(models: Sequence[str], restorer: RestorerConfig) -> tuple[Candid
 
 def _load(model: str, config: RestorerConfig, stems: Counter[str]) -> Candidate:
     restorer = FaceRestorer(config)
-    stem = Path(model).stem if zoo.is_path(model) else model
-    what = f"{model}, {restorer.crop_size} px, {str(restorer.dtype).removeprefix('torch.')} on {restorer.device.type}"
-    name = stem if stems[stem] == 1 else model
-    return Candidate(name, what, _crops(restorer), restorer.crop_size, restorer.model_sha256)
 
-
-def _crops(restorer: FaceRestorer) -> Restore:
     def restore(images_BCHW: Tensor) -> Tensor:
         crops = restorer([image.permute(1, 2, 0).contiguous().numpy() for image in images_BCHW])
         return torch.stack([torch.from_numpy(crop).permute(2, 0, 1) for crop in crops])
 
-    return restore
+    stem = Path(model).stem if zoo.is_path(model) else model
+    what = f"{model}, {restorer.crop_size} px, {str(restorer.dtype).removeprefix('torch.')} on {restorer.device.type}"
+    name = stem if stems[stem] == 1 else model
+    return Candidate(name, what, restore, restorer.crop_size, restorer.model_sha256)
 
 
 def _halved_and_back(images_BCHW: Tensor) -> Tensor:

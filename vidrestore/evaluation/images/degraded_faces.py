@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.degradation.image.model import Degradation, preset
-from vidrestore.degradation.medium.clip import MEDIA, degrade_still, film_preset
+from vidrestore.degradation.medium.clip import MEDIA, degrade_still, medium_preset
 from vidrestore.errors import ConfigError
 
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -37,7 +37,7 @@ def degrade_as(strength: str) -> Degrade:
 
 def _as_medium(medium: str) -> Degrade:
     """Damage a face as one frame of a short video of that medium, through its codec."""
-    config = film_preset(medium)
+    config = medium_preset(medium)
 
     def degrade(images_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         (picture,) = _to_uint8(images_BCHW).permute(0, 2, 3, 1).numpy()

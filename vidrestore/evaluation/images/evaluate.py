@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from vidrestore.config import Options
 from vidrestore.errors import ConfigError, InputError
@@ -21,8 +20,8 @@ from vidrestore.evaluation.images.grid import Grid
 from vidrestore.evaluation.images.metric_models import Measured, MetricModels, pictures, summarise
 from vidrestore.evaluation.images.results import ContenderInfo, EvaluationReport, StrengthResult
 from vidrestore.report import installed_versions
-from vidrestore.training.data.dataset import FaceFolder, open_face_folder
-from vidrestore.training.data.face_reading import read_face
+from vidrestore.training.data.dataset import open_face_folder
+from vidrestore.training.data.image_file import read_face
 from vidrestore.types import Float32, UInt8
 
 Part = Literal["held-out", "all"]
@@ -120,13 +119,31 @@ def evaluate(
             f"candidates are {[one.name for one in candidates]}; give one or more, each with its own name"
         )
     degrades = {strength: degrade_as(strength) for strength in config.strengths}
-    available = _part(folder, config)
-    order = _order(available)[: config.count]
-    faces = [_face(available, index) for index in order]
-    tell = _counted(on_progress, len(faces) * len(candidates) * len(degrades))
+    whole = open_face_folder(folder, size=config.size)
+    available = whole.held_out if config.part == "held-out" else whole
+    if not len(available):
+        raise InputError(
+            f"none of the {len(whole)} faces in {folder} is held out; give more faces, or --all if no model was "
+            "trained on them"
+        )
+    # shuffled by a hash of the name: the first few are of all kinds, whatever the names begin with
+    lots = [hashlib.sha256(name.encode()).digest() for name in available.names]
+    order = sorted(range(len(available)), key=lots.__getitem__)[: config.count]
+    faces = [
+        _Face(
+            available.names[index],
+            available.folder / available.names[index],
+            available.landmarks[index] if available.found[index] else None,
+        )
+        for index in order
+    ]
     runs = [_Run(candidates, judges, config, strength, degrades[strength]) for strength in config.strengths]
+    total, done = len(faces) * len(candidates) * len(runs), 0
     for run in runs:
-        run.pass_through(faces, tell)
+        for count in run.pass_through(faces):
+            done += count
+            if on_progress:
+                on_progress(done, total, run.strength)
     report = EvaluationReport(
         folder=str(folder),
         part=config.part,
@@ -156,7 +173,7 @@ class _Run:
         self._candidates = candidates
         self._judges = judges
         self._config = config
-        self._strength = strength
+        self.strength = strength
         self._degrade = degrade
         self._seen = hashlib.sha256()
         self._measured: dict[str, list[Measured]] = {one.name: [] for one in candidates}
@@ -164,13 +181,14 @@ class _Run:
         self.rows: list[tuple[UInt8, ...]] = []
         """Rows of the grid: an image from each candidate and the truth, for at most `grid_faces` faces."""
 
-    def pass_through(self, faces: Sequence[_Face], tell: Callable[[int, str], None]) -> None:
-        """Pass all faces to all candidates."""
-        for batch in _batches(faces, self._config.batch_size):
+    def pass_through(self, faces: Sequence[_Face]) -> Iterator[int]:
+        """Pass all faces to all candidates; yield the number of faces after each batch of a candidate."""
+        for start in range(0, len(faces), self._config.batch_size):
+            batch = faces[start : start + self._config.batch_size]
             names = [face.name for face in batch]
             shown = torch.stack([torch.from_numpy(read_face(face.path, self._config.size)) for face in batch])
             damaged, target = damage(
-                shown, names, strength=self._strength, seed=self._config.seed, degrade=self._degrade
+                shown, names, strength=self.strength, seed=self._config.seed, degrade=self._degrade
             )
             self._seen.update(damaged.numpy().tobytes())
             truth = self._judges.know(target, [face.tabled for face in batch])
@@ -179,59 +197,17 @@ class _Run:
                 restored = candidate(damaged.clone())  # a candidate that writes on its input spoils it for no other
                 self._measured[candidate.name].append(self._judges.measure(restored, truth))
                 columns.append(restored)
-                tell(len(batch), self._strength)
-            self._keep([*columns, target])
+                yield len(batch)
+            missing = self._rows_wanted - len(self.rows)
+            if missing > 0:
+                self.rows += zip(*(pictures(column[:missing]) for column in (*columns, target)), strict=True)
 
     def result(self) -> StrengthResult:
         """Return the scores so far."""
         scores = tuple(summarise(name, measured) for name, measured in self._measured.items())
-        return StrengthResult(self._strength, self._seen.hexdigest(), scores)
+        return StrengthResult(self.strength, self._seen.hexdigest(), scores)
 
     def grid(self) -> Grid:
         """Return the images kept."""
         labels = (*(one.name for one in self._candidates), "truth")
-        return Grid(self._strength, labels, tuple(self.rows))
-
-    def _keep(self, columns: Sequence[Tensor]) -> None:
-        missing = self._rows_wanted - len(self.rows)
-        if missing > 0:
-            self.rows += zip(*(pictures(column[:missing]) for column in columns), strict=True)
-
-
-def _part(folder: Path, config: EvaluationConfig) -> FaceFolder:
-    faces = open_face_folder(folder, size=config.size)
-    part = faces.held_out if config.part == "held-out" else faces
-    if not len(part):
-        raise InputError(
-            f"none of the {len(faces)} faces in {folder} is held out; give more faces, or --all if no model was "
-            "trained on them"
-        )
-    return part
-
-
-def _order(faces: FaceFolder) -> list[int]:
-    """Shuffle by a hash of the name: the first few are of all kinds, whatever the names begin with."""
-    lots = [hashlib.sha256(name.encode()).digest() for name in faces.names]
-    return sorted(range(len(faces)), key=lots.__getitem__)
-
-
-def _face(faces: FaceFolder, index: int) -> _Face:
-    name = faces.names[index]
-    return _Face(name, faces.folder / name, faces.landmarks[index] if faces.found[index] else None)
-
-
-def _batches(faces: Sequence[_Face], size: int) -> Iterator[Sequence[_Face]]:
-    for start in range(0, len(faces), size):
-        yield faces[start : start + size]
-
-
-def _counted(on_progress: OnProgress | None, total: int) -> Callable[[int, str], None]:
-    done = 0
-
-    def tell(more: int, strength: str) -> None:
-        nonlocal done
-        done += more
-        if on_progress:
-            on_progress(done, total, strength)
-
-    return tell
+        return Grid(self.strength, labels, tuple(self.rows))

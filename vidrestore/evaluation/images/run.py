@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from vidrestore.errors import ConfigError
-from vidrestore.evaluation.images.candidates import Candidate, baselines, load_models
+from vidrestore.evaluation.images.candidates import baselines, load_models
 from vidrestore.evaluation.images.evaluate import Evaluation, EvaluationConfig, OnProgress, evaluate
 from vidrestore.evaluation.images.grid import write_grid
 from vidrestore.evaluation.images.metric_models import load_judges
@@ -46,7 +46,8 @@ def evaluate_models(
     config, restorer = config or EvaluationConfig(), restorer or RestorerConfig()
     candidates = load_models(models, restorer)
     first = _first_shown(config.strengths)
-    config = replace(config, size=_smallest(candidates), grid_strengths=(first, _CLEAN))
+    smallest = min(one.crop_size for one in candidates if one.crop_size)
+    config = replace(config, size=smallest, grid_strengths=(first, _CLEAN))
     judges = load_judges(choose_device(restorer.device))
     return evaluate(folder, [*baselines(), *candidates], judges, config, on_progress=on_progress)
 
@@ -78,8 +79,3 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
 def _first_shown(strengths: Sequence[str]) -> str:
     damaged = [strength for strength in strengths if strength != _CLEAN]
     return next((strength for strength in (*_SHOWN_FIRST, *damaged) if strength in strengths), _CLEAN)
-
-
-def _smallest(candidates: Sequence[Candidate]) -> int:
-    sizes = [one.crop_size for one in candidates if one.crop_size]
-    return min(sizes)

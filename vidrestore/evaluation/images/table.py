@@ -1,9 +1,7 @@
 """An evaluation as tables: one for each strength of damage, made from the report and from nothing else."""
 
-from dataclasses import dataclass
-
 from vidrestore.evaluation.images.results import EvaluationReport, Score
-from vidrestore.markdown import markdown_table, markdown_text
+from vidrestore.markdown import Table, cell, markdown_page, markdown_text
 
 _HEAD = (
     "candidate",
@@ -28,18 +26,9 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as text; the first column names the row."""
-
-    title: str
-    head: tuple[str, ...]
-    body: tuple[tuple[str, ...], ...]
-
-
 def tables(report: EvaluationReport) -> list[Table]:
     """Return one table for each strength."""
-    return [Table(result.strength, _HEAD, tuple(map(_cells, result.scores))) for result in report.results]
+    return [Table(result.strength, _HEAD, tuple(map(_row, result.scores))) for result in report.results]
 
 
 def parted(table: Table) -> tuple[Table, Table]:
@@ -62,15 +51,14 @@ def setting(report: EvaluationReport) -> str:
 
 def markdown(report: EvaluationReport) -> str:
     """Return all tables as Markdown, with their setting, candidates and how to read them."""
-    parts = [f"# Evaluation\n\n{markdown_text(setting(report))}"]
-    parts += [f"## {table.title}\n\n{markdown_table(table.head, table.body)}" for table in tables(report)]
-    candidates = [
-        f"- *{markdown_text(one.name)}*: {markdown_text(one.what)}{_weights(one.sha256)}" for one in report.candidates
-    ]
-    return "\n\n".join([*parts, "\n".join([*(f"- {note}" for note in NOTES), *candidates])]) + "\n"
+    candidates = (
+        f"*{markdown_text(one.name)}*: {markdown_text(one.what)}{f', sha256 {one.sha256[:12]}' if one.sha256 else ''}"
+        for one in report.candidates
+    )
+    return markdown_page("Evaluation", setting(report), tables(report), (*NOTES, *candidates))
 
 
-def _cells(score: Score) -> tuple[str, ...]:
+def _row(score: Score) -> tuple[str, ...]:
     return (
         score.candidate,
         f"{score.psnr_decibels:.2f}",
@@ -78,16 +66,8 @@ def _cells(score: Score) -> tuple[str, ...]:
         f"{score.feature_distance:.3f}",
         f"{score.identity_cosine:.3f}",
         f"{score.sharpness_ratio:.3f} ({score.sharpness_ratio_median:.3f})",
-        _number(score.landmark_percent),
-        *(_number(value) for value in (score.iris_chroma, score.mouth_chroma, score.cheek_chroma)),
+        cell(score.landmark_percent, 2),
+        *(cell(value, 2) for value in (score.iris_chroma, score.mouth_chroma, score.cheek_chroma)),
         str(score.landmark_missed),
         str(score.faces),
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _weights(sha256: str | None) -> str:
-    return f", sha256 {sha256[:12]}" if sha256 else ""

@@ -17,10 +17,13 @@ from vidrestore.types import Detection, Float32, Float64, UInt8
 Detect = Callable[[Sequence[UInt8]], Sequence[tuple[Detection, ...]]]
 """What `FaceDetector` is: pictures uint8 [h, w, 3] RGB of any sizes -> the faces in each, best first."""
 
+JITTER_FRAMES: Final = 3
+"""Consecutive frames that a second difference needs."""
+
 _STRAY: Final = 0.75
 """Mean distance from the template, in its eye distances, of landmarks that are another face's; a profile's are 0.6."""
 _POSES: Final = ((0, 1, 0, 0), (4, 0.9, 4, -5), (-5, 0.85, -5, 2), (2, 0.95, 5, 4))
-"""Degrees, scale, and shift (x, y) in 256ths of the side, of the copies that a face is looked at in. A detector's error
+"""Degrees, scale, and shift (x, y) in 256ths of the side, of the copies in which a face is searched. A detector's error
 changes with the place of a face in its grid and with its size, so that the mean over several copies has less of it."""
 _POSE_SIDE: Final = 256
 _MIRRORED: Final = (1, 0, 2, 4, 3)
@@ -61,10 +64,10 @@ def find_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | No
 def steady_landmarks(detect: Detect, images: Sequence[UInt8]) -> list[Float32 | None]:
     """Find the landmarks of each aligned face, as `find_landmarks`, with less of the detector's own noise.
 
-    The mean over eight looks at slightly turned, smaller and shifted copies, half of them mirrored, so that a mirrored
-    face has exactly mirrored landmarks up to rounding. Looks that find no face, or only a neighbour's, do not count.
-    None where the face as it is shows none, or fewer than half of the looks do. `detect` gets the copies of one face at
-    a time.
+    The mean over eight slightly turned, smaller and shifted copies, half of them mirrored, so that a mirrored face has
+    exactly mirrored landmarks up to rounding. Copies in which no face is found, or only a neighbour's, do not count.
+    None where the face as it is shows none, or fewer than half of the copies do. `detect` gets the copies of one face
+    at a time.
     """
     return [_steady(detect, image) for image in images]
 
@@ -105,6 +108,28 @@ def landmark_error(found: Float32 | Float64, wanted: Float32 | Float64) -> float
     return 100 * float(np.linalg.norm(found - wanted, axis=1).mean()) / between_eyes
 
 
+def landmark_jitter(offsets: Float32 | Float64, eye_distance: float) -> float:
+    """Return the second difference over three consecutive frames, per cent of the eye distance, 0 or more; 0 is steady.
+
+    The root mean square over the five points of |o(t - 2) - 2 o(t - 1) + o(t)|. What moves evenly does not count, and
+    what the truth does is not in the offsets: a constant error and a drift are no jitter.
+
+    Args:
+        offsets: [3, 5, 2], pixels: a video's landmarks less the truth's, in consecutive frames.
+        eye_distance: in the same pixels, above 0.
+
+    Raises:
+        RestorationError: the offsets have another shape, or the distance is not above 0.
+    """
+    if offsets.shape != (JITTER_FRAMES, 5, 2) or not eye_distance > 0:
+        raise RestorationError(
+            f"offsets are {list(offsets.shape)} and the eyes {eye_distance} px apart; wanted [3, 5, 2] and more than 0"
+        )
+    wide = offsets.astype(np.float64)
+    second = wide[0] - 2 * wide[1] + wide[2]
+    return 100 * math.sqrt(float(np.square(second).sum(axis=1).mean())) / eye_distance
+
+
 def _nearest(faces: Sequence[Detection], side: int) -> Float32 | None:
     template = TEMPLATE * side - 0.5
     return min(
@@ -115,8 +140,8 @@ def _nearest(faces: Sequence[Detection], side: int) -> Float32 | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """A transformed copy of a crop."""
+class _Pose:
+    """A transformation of a crop."""
 
     to_copy: Float64
     """float64 [2, 3], crop pixels -> pixels of the copy, which is as large."""
@@ -136,29 +161,29 @@ class _Look:
 
 
 @lru_cache(maxsize=4)
-def _looks(side: int) -> tuple[_Look, ...]:
-    """Return the looks at crops of so many pixels; the first is at the crop as it is."""
+def _poses(side: int) -> tuple[_Pose, ...]:
+    """Return the poses of crops of so many pixels; the first is the crop as it is."""
     # Each pose turns and scales about the middle, then shifts; its mirrored twin mirrors the crop first.
     middle = (side - 1) / 2
-    looks = []
+    poses = []
     for degrees, scale, *shift in _POSES:
         pose = np.vstack([cv2.getRotationMatrix2D((middle, middle), degrees, scale), [0, 0, 1]])
         pose[:2, 2] += np.array(shift) * side / _POSE_SIDE
         mirror = np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]])
-        looks += [_Look(pose[:2], mirrored=False), _Look((pose @ mirror)[:2], mirrored=True)]
-    return tuple(looks)
+        poses += [_Pose(pose[:2], mirrored=False), _Pose((pose @ mirror)[:2], mirrored=True)]
+    return tuple(poses)
 
 
 def _steady(detect: Detect, image: UInt8) -> Float32 | None:
     side = image.shape[0]
-    looks = _looks(side)
-    found = find_landmarks(detect, [look.copy(image) for look in looks])
-    shown = [None if points is None else look.back(points) for look, points in zip(looks, found, strict=True)]
-    first, *others = (believable(points, side) for points in shown)
+    poses = _poses(side)
+    found = find_landmarks(detect, [pose.copy(image) for pose in poses])
+    back = [None if points is None else pose.back(points) for pose, points in zip(poses, found, strict=True)]
+    first, *others = (believable(points, side) for points in back)
     if first is None:
         return None
     sure = [first, *(points for points in others if points is not None)]
-    if 2 * len(sure) < len(looks):
+    if 2 * len(sure) < len(poses):
         return None
     mean: Float32 = np.stack(sure).mean(axis=0)
     return mean

@@ -95,7 +95,7 @@ STEADY: Final = Sway(_nowhere(), 1.0, 0.0)
 _UNKNOWN: Final = Registration(_nowhere(), 1.0, 0.0, found=False)
 
 
-def register(film: Float32, truth: Float32) -> Registration:
+def register(frame: Float32, truth: Float32) -> Registration:
     """Lay a frame on that of the truth: a shift (Evangelidis & Psarakis 2008), then a line of light, least squares.
 
     Identical pictures are `ALIGNED`, exactly. A flat truth, a shift of more than 3 % of the longer side, and a gain
@@ -104,17 +104,17 @@ def register(film: Float32, truth: Float32) -> Registration:
     Raises:
         RestorationError: the pictures are not of one size.
     """
-    if film.shape != truth.shape or film.ndim != 2:  # noqa: PLR2004  [h, w]
-        raise RestorationError(f"luma is {list(film.shape)} and {list(truth.shape)}; wanted [h, w] twice")
-    if np.array_equal(film, truth):
+    if frame.shape != truth.shape or frame.ndim != 2:  # noqa: PLR2004  [h, w]
+        raise RestorationError(f"luma is {list(frame.shape)} and {list(truth.shape)}; wanted [h, w] twice")
+    if np.array_equal(frame, truth):
         return ALIGNED
-    small_film, small_truth = _shrunk(film), _shrunk(truth)
-    shift = _shift(small_film, small_truth)
+    small, small_truth = _shrunk(frame), _shrunk(truth)
+    shift = _shift(small, small_truth)
     # pictures that do not lie on each other correlate less: their line of light would be flat
-    light = None if shift is None else _light(shifted(small_film, shift), small_truth)
+    light = None if shift is None else _light(shifted(small, shift), small_truth)
     if shift is None or light is None:
         return _UNKNOWN
-    return Registration(shift * np.divide(film.shape[::-1], small_film.shape[::-1]), *light)
+    return Registration(shift * np.divide(frame.shape[::-1], small.shape[::-1]), *light)
 
 
 def sway_between(before: Registration, now: Registration) -> Sway:
@@ -133,9 +133,9 @@ def shows(now: Float32, before: Float32, sway: Sway, motion: Motion, still: Regi
     now, before = _grainless(now), _grainless(before)
     swayless_now, swayless_before, within = sway.taken_out(now, before)
     region: Region = still & within if measurable(still & within) else within
-    seen = warp_error(now, before, motion, region)
+    frame = warp_error(now, before, motion, region)
     left = warp_error(swayless_now, swayless_before, motion, region)
-    return seen is not None and left is not None and left < _MOST_LEFT * seen
+    return frame is not None and left is not None and left < _MOST_LEFT * frame
 
 
 def shifted(picture: Float32, shift: Float64) -> Float32:
@@ -160,21 +160,21 @@ def _shrunk(picture: Float32) -> Float32:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _shift(film: Float32, truth: Float32) -> Float64 | None:
+def _shift(frame: Float32, truth: Float32) -> Float64 | None:
     """Find the shift, float64 [2], or None where no reliable one was found."""
     start = np.eye(2, 3, dtype=np.float32)
     try:
-        _, found = cv2.findTransformECC(truth, film, start, cv2.MOTION_TRANSLATION, _CRITERIA)
+        _, found = cv2.findTransformECC(truth, frame, start, cv2.MOTION_TRANSLATION, _CRITERIA)
     except cv2.error:  # it says so when pictures do not match
         return None
     shift = np.asarray(found, np.float64)[:, 2]
     return shift if np.abs(shift).max() <= _FARTHEST * max(truth.shape) else None
 
 
-def _light(film: Float32, truth: Float32) -> tuple[float, float] | None:
+def _light(frame: Float32, truth: Float32) -> tuple[float, float] | None:
     """Fit gain and offset from the truth to the video; None where they cannot be measured or are another picture's."""
     # A least-squares line through the pixels that neither picture clips: gain = covariance / variance of the truth.
-    lit, dark = _grainless(film), _grainless(truth)
+    lit, dark = _grainless(frame), _grainless(truth)
     unclipped: Region = np.logical_and.reduce([(one >= _DARKEST) & (one <= _BRIGHTEST) for one in (lit, dark)])
     if not measurable(unclipped):
         return None

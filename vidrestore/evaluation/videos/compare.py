@@ -13,14 +13,12 @@ from vidrestore.errors import ConfigError
 from vidrestore.evaluation.images.metric_models import MetricModels, load_judges
 from vidrestore.evaluation.videos.aligned_reader import AlignedReader, losses
 from vidrestore.evaluation.videos.config import ComparisonConfig
-from vidrestore.evaluation.videos.global_motion import SwayRecorder
 from vidrestore.evaluation.videos.meter import VideoMeter
 from vidrestore.evaluation.videos.reference_faces import Scene, scenes
-from vidrestore.evaluation.videos.reference_steps import Step, step_from
-from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures
-from vidrestore.evaluation.videos.summary import summarise
+from vidrestore.evaluation.videos.reference_steps import Step, SwayRecorder, step_from
+from vidrestore.evaluation.videos.results import Role, VideoComparison, VideoFigures, summarise
 from vidrestore.evaluation.videos.tracks import TrackRecorder
-from vidrestore.evaluation.videos.views import View, Viewer
+from vidrestore.evaluation.videos.views import Viewer
 from vidrestore.media.reader import VideoReader
 from vidrestore.models.devices import choose_device
 from vidrestore.report import installed_versions
@@ -82,7 +80,7 @@ def compare_videos(
             min_face=config.min_face,
             crop_size=config.crop_size,
             input_sway=run.sway.figures() if degraded is not None else None,
-            films=tuple(run.films([(truth, "reference"), *rows])),
+            videos=tuple(run.videos([(truth, "reference"), *rows])),
             notes=(
                 *losses(truth, reader.statistics),
                 *(note for video in others for note in losses(video.path, video.statistics)),
@@ -121,21 +119,18 @@ class _Run:
         if self._has_input:
             self.sway.take(step)
         self._before = step
-        self._count(scene, views[0])
+        self.counts["frames"] += 1
+        self.counts["frames_without_faces"] += not views[0].ids
+        self.counts["faces"] += len(views[0].ids)
+        self.counts["faces_too_small"] += scene.too_small
 
-    def films(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
+    def videos(self, rows: Sequence[tuple[Path, Role]]) -> Iterator[VideoFigures]:
         """Return the figures of each video."""
         names = _names([path for path, _ in rows])
         measured = zip(names, rows, self._meters, self.tracks.figures, strict=True)
         for name, (path, role), meter, tracks in measured:
             summary = summarise(meter.figures, tracks)
             yield VideoFigures(name, str(path), role, summary, tuple(tracks), tuple(meter.figures))
-
-    def _count(self, scene: Scene, truth: View) -> None:
-        self.counts["frames"] += 1
-        self.counts["frames_without_faces"] += not truth.ids
-        self.counts["faces"] += len(truth.ids)
-        self.counts["faces_too_small"] += scene.too_small
 
 
 def _rows(tests: Sequence[Path | str], degraded: Path | str | None) -> list[tuple[Path, Role]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidrestore.evaluation.metrics.fidelity import PSNR_CEILING_DECIBELS, sharpness_ratio
 from vidrestore.evaluation.metrics.identity import cosines
-from vidrestore.evaluation.metrics.jitter import FRAMES, landmark_jitter
+from vidrestore.evaluation.metrics.landmarks import JITTER_FRAMES, landmark_jitter
 from vidrestore.evaluation.metrics.regions import Region, region_mean, region_psnr, ssim_map
 from vidrestore.evaluation.metrics.registration import STEADY
 from vidrestore.evaluation.metrics.seams import ring_around, seam_energy
@@ -61,6 +61,7 @@ class VideoMeter:
             self._before = None
             self._offsets.clear()
         changes = self._changes(step, view)
+        seen, true = view.faces, truth.faces
         self.figures.append(
             FrameFigures(
                 index=scene.frame.index,
@@ -71,15 +72,15 @@ class VideoMeter:
                 psnr_elsewhere=_decibels(view, truth, scene.elsewhere),
                 ssim_elsewhere=region_mean(similarity, scene.elsewhere),
                 warp_error=changes.warp_error,
-                sharpness_ratio=_sharpness(view.faces, truth.faces),
-                jitter_percent=self._jitter(step, view.faces),
+                sharpness_ratio=float(sharpness_ratio(seen.images, true.images).mean()) if seen and true else None,
+                jitter_percent=self._jitter(step, seen),
                 temporal_feature_distance=self._feature_distance(step, view),
-                identity_cosine=_identity(view.faces, truth.faces),
+                identity_cosine=float(cosines(seen.embeddings, true.embeddings).mean()) if seen and true else None,
                 seam_energy=self._seams(view, truth),
                 seam_energy_over_both=self._seams(view, truth, step.source) if step.source else None,
                 flicker_faces=changes.flicker_faces,
                 flicker_elsewhere=changes.flicker_elsewhere,
-                landmarks_missed=sum(points is None for points in view.faces.landmarks) if view.faces else 0,
+                landmarks_missed=sum(points is None for points in seen.landmarks) if seen else 0,
             )
         )
         self._before = view
@@ -110,9 +111,9 @@ class VideoMeter:
             if points is None or wanted is None:
                 self._offsets.pop(identity, None)
                 continue
-            recent = self._offsets.setdefault(identity, deque(maxlen=FRAMES))
+            recent = self._offsets.setdefault(identity, deque(maxlen=JITTER_FRAMES))
             recent.append(points.astype(np.float64) - wanted - faces.to_crops[row][:, :2] @ weave)
-            if len(recent) == FRAMES:
+            if len(recent) == JITTER_FRAMES:
                 found.append(landmark_jitter(np.stack(recent), self._eyes))
         return statistics.fmean(jitter**2 for jitter in found) ** 0.5 if found else None
 
@@ -141,11 +142,3 @@ class VideoMeter:
 def _decibels(view: View, truth: View, region: Region) -> float | None:
     found = region_psnr(view.picture, truth.picture, region)
     return None if found is None else min(found, PSNR_CEILING_DECIBELS)
-
-
-def _sharpness(faces: Faces | None, truth: Faces | None) -> float | None:
-    return float(sharpness_ratio(faces.images, truth.images).mean()) if faces and truth else None
-
-
-def _identity(faces: Faces | None, truth: Faces | None) -> float | None:
-    return float(cosines(faces.embeddings, truth.embeddings).mean()) if faces and truth else None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from vidrestore.errors import ConfigError
 from vidrestore.evaluation.videos.results import VideoComparison, VideoFigures
-from vidrestore.evaluation.videos.table import label
 from vidrestore.files import replace_bytes
 from vidrestore.printable import printable
 
@@ -76,7 +75,7 @@ def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
     figure = Figure(figsize=(_WIDTH_INCHES, _PANEL_INCHES * len(panels) + 1), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, text) in zip(axes, panels, strict=True):
-        for number, video in enumerate(comparison.films):
+        for number, video in enumerate(comparison.videos):
             if video.role != "reference" or name not in _TRIVIAL:
                 _line(axis, video, name, number)
         axis.set_ylabel(text, fontsize=8)
@@ -84,7 +83,7 @@ def draw(comparison: VideoComparison, panels: tuple[Panel, ...]) -> bytes:
         axis.grid(visible=True, alpha=0.3)
     axes[-1].set_xlabel("seconds")
     handles = {line.get_gid(): line for axis in axes for line in axis.get_lines()}
-    names = [printable(label(comparison.films[number])) for number in map(int, handles)]
+    names = [printable(comparison.videos[number].label) for number in map(int, handles)]
     legend = figure.legend(list(handles.values()), names, loc="outside upper center", ncols=len(handles), fontsize=8)
     for shown in legend.get_texts():
         shown.set_parse_math(False)  # a name may hold $, and what stands between two is no formula

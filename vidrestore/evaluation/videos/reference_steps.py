@@ -1,5 +1,6 @@
-"""Two consecutive frames of the truth, and what every video is measured by there."""
+"""Two consecutive frames of the truth, what every video is measured by there, and how the input sways over all."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,8 +18,11 @@ from vidrestore.evaluation.metrics.registration import (
 )
 from vidrestore.evaluation.metrics.temporal import still_pixels
 from vidrestore.evaluation.videos.reference_faces import Scene
+from vidrestore.evaluation.videos.results import InputSway
 from vidrestore.evaluation.videos.views import View, grey
 from vidrestore.types import Float64
+
+_MID_GREY = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,25 @@ def shared(now: View, before: View) -> tuple[list[int], list[int]]:
 def both(one: Region, other: Region) -> Region:
     """Return where both regions are."""
     return np.logical_and(one, other)
+
+
+class SwayRecorder:
+    """Sums up the steps of an input; holds sums only."""
+
+    def __init__(self) -> None:
+        self._steps = self._unknown = 0
+        self._weave = self._lamp = 0.0
+
+    def take(self, step: Step) -> None:
+        """Note a step."""
+        self._unknown += not step.registration.found
+        if step.before is not None:
+            self._steps += 1
+            self._weave += float(step.sway.to_before @ step.sway.to_before)
+            self._lamp += (step.sway.light(_MID_GREY) - _MID_GREY) ** 2
+
+    def figures(self) -> InputSway:
+        """Return the figures of all steps so far."""
+        if not self._steps:
+            return InputSway(None, None, self._unknown)
+        return InputSway(math.sqrt(self._weave / self._steps), math.sqrt(self._lamp / self._steps), self._unknown)

@@ -1,14 +1,23 @@
-"""Results of a comparison: values that survive a round trip through JSON."""
+"""Results of a comparison: values that survive a round trip through JSON, and the summary of a video."""
 
-from dataclasses import dataclass, field
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import AliasChoices, Field
 
 from vidrestore.evaluation.metrics.expression import ExpressionMatch
 from vidrestore.files import replace_text
 from vidrestore.report_json import from_json, to_json
 
 Role = Literal["reference", "input", "test"]
+
+_NO_FIGURES: Final = frozenset({"index", "seconds", "faces", "landmarks_missed"})
+"""Fields of `FrameFigures` that measure nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,11 @@ class VideoFigures:
     tracks: tuple[TrackFigures, ...] = field(repr=False)
     frames: tuple[FrameFigures, ...] = field(repr=False)
 
+    @property
+    def label(self) -> str:
+        """Name of its row in tables and of its line in curves."""
+        return self.name if self.role == "test" else f"{self.role}: {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class InputSway:
@@ -162,8 +176,8 @@ class VideoComparison:
     """Side in pixels of the aligned faces."""
     input_sway: InputSway | None
     """Sway of the input; None without an input."""
-    films: tuple[VideoFigures, ...]
-    """The reference, the input if one was given, and the tests in their order."""
+    videos: Annotated[tuple[VideoFigures, ...], Field(validation_alias=AliasChoices("videos", "films"))]
+    """The reference, the input if one was given, and the tests in their order; before this release: `films`."""
     notes: tuple[str, ...]
     """Descriptions of what could not be read of the videos."""
     versions: dict[str, str]
@@ -185,7 +199,7 @@ class VideoComparison:
         rows = [
             f"{one.role} {one.name}: PSNR of faces {_figure(one.summary.psnr_faces)} dB, identity "
             f"{_figure(one.summary.identity_cosine)}, warp error {_figure(one.summary.warp_error)}"
-            for one in self.films
+            for one in self.videos
         ]
         return "\n".join([f"{self.reference}: {self.frames} frames, {self.faces} faces", *rows])
 
@@ -200,3 +214,45 @@ class VideoComparison:
 
 def _figure(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
+
+
+def summarise(frames: Sequence[FrameFigures], tracks: Sequence[TrackFigures]) -> Summary:
+    """Compute the means of one video."""
+    names = [one.name for one in fields(FrameFigures) if one.name not in _NO_FIGURES]
+    values = {name: [getattr(frame, name) for frame in frames] for name in names}
+    measured = {name: [value for value in found if value is not None] for name, found in values.items()}
+    mean = {name: statistics.fmean(found) if found else None for name, found in measured.items()}
+    jitters = measured["jitter_percent"]
+    reasons = [("mouth", track.mouth.unmeasured) for track in tracks]
+    reasons += [("eyes", track.eyes.unmeasured) for track in tracks]
+    return Summary(
+        psnr_faces=mean["psnr_faces"],
+        ssim_faces=mean["ssim_faces"],
+        psnr_elsewhere=mean["psnr_elsewhere"],
+        ssim_elsewhere=mean["ssim_elsewhere"],
+        warp_error=mean["warp_error"],
+        sharpness_ratio=mean["sharpness_ratio"],
+        jitter_percent=math.sqrt(statistics.fmean(value**2 for value in jitters)) if jitters else None,
+        jitter_median_percent=statistics.median(jitters) if jitters else None,
+        temporal_feature_distance=mean["temporal_feature_distance"],
+        identity_cosine=mean["identity_cosine"],
+        identity_deviation=_weighted(tracks, lambda track: track.identity_deviation),
+        identity_spread=_weighted(tracks, lambda track: track.identity_spread),
+        seam_energy=mean["seam_energy"],
+        seam_energy_over_both=mean["seam_energy_over_both"],
+        flicker_faces=mean["flicker_faces"],
+        flicker_elsewhere=mean["flicker_elsewhere"],
+        mouth_correlation=_weighted(tracks, lambda track: track.mouth.correlation),
+        mouth_gain=_weighted(tracks, lambda track: track.mouth.gain),
+        eyes_correlation=_weighted(tracks, lambda track: track.eyes.correlation),
+        eyes_gain=_weighted(tracks, lambda track: track.eyes.gain),
+        frames_measured={name: len(found) for name, found in measured.items()},
+        landmarks_missed=sum(frame.landmarks_missed for frame in frames),
+        expressions_unmeasured=dict(Counter(f"{feature} {reason}" for feature, reason in reasons if reason)),
+    )
+
+
+def _weighted(tracks: Sequence[TrackFigures], figure: Callable[[TrackFigures], float | None]) -> float | None:
+    """Return the mean over the tracks that have the figure, each weighted by its frames."""
+    known = [(value, track.frames) for track in tracks if (value := figure(track)) is not None]
+    return sum(value * count for value, count in known) / sum(count for _, count in known) if known else None

@@ -6,9 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from vidrestore.evaluation.metrics.deviation import cosine_deviation, identity_spread
 from vidrestore.evaluation.metrics.expression import match_expression
-from vidrestore.evaluation.metrics.identity import cosines
+from vidrestore.evaluation.metrics.identity import cosine_deviation, cosines, identity_spread
 from vidrestore.evaluation.videos.results import TrackFigures
 from vidrestore.evaluation.videos.views import View
 from vidrestore.types import Float32
@@ -31,7 +30,7 @@ class _Samples:
 class _Piece:
     """A face over a stretch of frames in all videos, the truth first."""
 
-    films: list[_Samples]
+    videos: list[_Samples]
     frames: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -43,8 +42,8 @@ class TrackRecorder:
     `_LOST_SECONDS`, and of each `piece_frames` frames at most.
     """
 
-    def __init__(self, films: int, piece_frames: int) -> None:
-        self.figures: list[list[TrackFigures]] = [[] for _ in range(films)]
+    def __init__(self, videos: int, piece_frames: int) -> None:
+        self.figures: list[list[TrackFigures]] = [[] for _ in range(videos)]
         """Figures of the tracks of each video."""
         self.tracks: set[int] = set()
         """Ids of the tracks that were seen."""
@@ -61,7 +60,7 @@ class TrackRecorder:
             piece = self._open.setdefault(identity, _Piece([_Samples() for _ in views]))
             piece.frames.append(index)
             piece.seconds.append(seconds)
-            for samples, view, likeness in zip(piece.films, views, likenesses, strict=True):
+            for samples, view, likeness in zip(piece.videos, views, likenesses, strict=True):
                 assert view.faces, "the truth's faces are those of every video"  # noqa: S101
                 samples.embeddings.append(view.faces.embeddings[row].numpy())
                 samples.mouths.append(view.faces.mouths[row])
@@ -77,12 +76,12 @@ class TrackRecorder:
 
     def _close(self, identity: int) -> None:
         piece = self._open.pop(identity)
-        for figures, samples in zip(self.figures, piece.films, strict=True):
+        for figures, samples in zip(self.figures, piece.videos, strict=True):
             figures.append(_judge(identity, piece, samples))
 
 
 def _judge(identity: int, piece: _Piece, samples: _Samples) -> TrackFigures:
-    truth, seconds = piece.films[0], np.array(piece.seconds)
+    truth, seconds = piece.videos[0], np.array(piece.seconds)
     likeness = np.array(samples.cosines)
     return TrackFigures(
         track=identity,

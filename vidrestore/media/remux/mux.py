@@ -25,7 +25,7 @@ from vidrestore.media.remux.output import open_output
 from vidrestore.media.remux.parts import EncodedSegments, read_parts
 from vidrestore.media.remux.plan import Action, RemuxPlan, check_remux
 from vidrestore.media.remux.subtitles import SubtitleConverter
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import time_base_of
 
 _MILLISECOND = Fraction(1, 1000)
 _BEFORE_ALL = Fraction(-(2**62))
@@ -78,7 +78,9 @@ def join(
     info = info or probe(source)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source))
-        encoded = read_parts(parts, info.time_base, end_pts=_end_pts(opened, info))
+        # when the last frame leaves the screen; Matroska knows only the end of everything, maybe the audio's
+        duration = opened.streams[info.stream_index].duration
+        encoded = read_parts(parts, info.time_base, end_pts=info.start_pts + duration if duration else None)
         with translate_write_errors(destination), ExitStack() as output:
             container, targets = open_output(destination, opened, info, encoded, plan, output)
             muxer = _Muxer(opened, container, plan, targets, _shift(info, encoded, plan))
@@ -92,12 +94,6 @@ def join(
             retimed_packets=muxer.retimed,
         )
         return _compared(report, opened, list(targets), muxer.muxed, plan, destination, info, encoded)
-
-
-def _end_pts(source: InputContainer, info: VideoInfo) -> int | None:
-    """Return when the last frame leaves the screen; Matroska knows only the end of everything, maybe the audio's."""
-    duration = source.streams[info.stream_index].duration
-    return info.start_pts + duration if duration else None
 
 
 def _shift(info: VideoInfo, encoded: EncodedSegments, plan: RemuxPlan) -> Fraction:

@@ -17,7 +17,7 @@ from vidrestore.media.probe import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Video
 from vidrestore.media.remux.metadata import carried_over, needs_quicktime_keys, stream_metadata
 from vidrestore.media.remux.parts import EncodedSegments, open_part
 from vidrestore.media.remux.plan import MIME_TYPES, Action, RemuxPlan, StreamPlan
-from vidrestore.media.time_base import time_base_of, to_fraction
+from vidrestore.media.timestamps import time_base_of, to_fraction
 from vidrestore.types import Colour
 
 _MOVIE_TIMESCALE = 1000

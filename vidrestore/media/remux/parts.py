@@ -12,8 +12,7 @@ from av.container import InputContainer
 
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.opening import open_source
-from vidrestore.media.remux.decode_times import Ticks, VideoTimes, packet_times
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import Ticks, VideoTimes, packet_times, time_base_of
 from vidrestore.media.writer import ORIGIN
 
 _FAR = 100
@@ -84,7 +83,8 @@ def read_parts(paths: Sequence[Path], time_base: Fraction, *, end_pts: int | Non
 
 
 def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fraction) -> "tuple[array[int], int]":
-    origin = _origin(container.metadata)
+    comment = container.metadata.get("comment", "")
+    origin = int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
     times = array("q")
     duration = 0
     scale = time_base_of(stream) / time_base
@@ -94,11 +94,6 @@ def _read_times(container: InputContainer, stream: av.VideoStream, time_base: Fr
             times.append(round(packet.pts * scale) + origin)
             duration = round((packet.duration or 0) * scale)
     return times, duration
-
-
-def _origin(metadata: dict[str, str]) -> int:
-    comment = metadata.get("comment", "")
-    return int(comment.removeprefix(ORIGIN)) if comment.startswith(ORIGIN) else 0
 
 
 def _last_duration(shown: Ticks, packet_duration: int, end_pts: int | None) -> int:

@@ -7,7 +7,7 @@ import av
 from av.subtitles.stream import SubtitleStream
 
 from vidrestore.media.probe import codec_context
-from vidrestore.media.time_base import time_base_of
+from vidrestore.media.timestamps import time_base_of
 
 TEXT_CODECS = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text"})
 """FFmpeg's names of subtitles that are text; the others are images."""

@@ -21,14 +21,14 @@ from vidrestore.errors import ConfigError, InputError
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.faces.landmark_table import TABLE_NAME, read_landmarks
 from vidrestore.training.data.face_cache import Cache, FaceCache, FacesOnDisk, LoadedFaces, send
-from vidrestore.training.data.image_header import IMAGE_SUFFIXES, image_size
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.training.data.image_file import IMAGE_SUFFIXES, image_size
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.data.people_table import PEOPLE_NAME, read_people
-from vidrestore.training.data.sampler import DrawingOrder, Indices
+from vidrestore.training.data.sampler import DrawingOrder
 from vidrestore.types import Float32
 
 if TYPE_CHECKING:
-    from vidrestore.training.data.medium_feed import FilmFeed
+    from vidrestore.training.data.medium_feed import MediumFeed
 
 _MIRRORED: Final = [1, 0, 2, 4, 3]
 """For each landmark of a face, its index in the mirror image: eyes and mouth corners change sides."""
@@ -124,7 +124,9 @@ def open_face_folder(folder: Path, *, size: int, held_out_share: float = 0.05) -
         )
     sides = _sides(folder, names, size=size)
     landmarks, found = _landmarks(folder, names, sides, size=size)
-    return FaceFolder(folder, tuple(names), _people(folder, names), landmarks, found, sides, size, held_out_share)
+    known = read_people(folder / PEOPLE_NAME) if (folder / PEOPLE_NAME).exists() else {}
+    people = tuple(known.get(PurePosixPath(name).stem, name) for name in names)
+    return FaceFolder(folder, tuple(names), people, landmarks, found, sides, size, held_out_share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +159,7 @@ class FaceBatches:
         flip: whether faces are mirrored at random, half of them, landmarks included.
         cache: where the pictures are kept: all on the `device`, all in `memory`, or on `disk` (decoded by threads a few
             steps ahead). Batches are the same.
-        films: draws the first faces of each batch a second time, with video damage, in processes of its own.
+        medium_mix: draws the first faces of each batch a second time, with video damage, in processes of its own.
 
     Raises:
         ConfigError: batch, rank, world or cache is impossible.
@@ -175,7 +177,7 @@ class FaceBatches:
         world: int = 1,
         flip: bool = True,
         cache: Cache = "device",
-        films: FilmShareConfig | None = None,
+        medium_mix: MediumMixConfig | None = None,
     ) -> None:
         if not len(faces):
             raise InputError(f"no faces of {faces.folder} were left to draw from; add faces, or change held_out_share")
@@ -183,9 +185,9 @@ class FaceBatches:
         self._device = torch.device(device)
         self._order = DrawingOrder(len(faces), batch=batch, seed=seed, rank=rank, world=world, flip=flip)
         self._cache = self._open(cache)
-        self.films = films
+        self.medium_mix = medium_mix
         """The source of video damage, if there is any."""
-        self._feed = self._open_feed(films, rank=rank, seed=seed) if films is not None else None
+        self._feed = self._open_feed(medium_mix, rank=rank, seed=seed) if medium_mix is not None else None
 
     @property
     def faces(self) -> FaceFolder:
@@ -228,7 +230,10 @@ class FaceBatches:
         if mirrored.any():
             mask = send(torch.from_numpy(mirrored), self._device)
             images = torch.where(mask[:, None, None, None], images.flip(-1), images)
-        points = np.where(mirrored[:, None, None], self._mirror(indices), self._faces.landmarks[indices])
+        points = self._faces.landmarks[indices]
+        flipped = points[:, _MIRRORED]
+        flipped[..., 0] = self._faces.size - 1 - flipped[..., 0]
+        points = np.where(mirrored[:, None, None], flipped, points)
         names = tuple(self._faces.names[index] for index in indices)
         shown = None
         if twins and self._feed is not None:
@@ -238,13 +243,13 @@ class FaceBatches:
     def _paths(self) -> list[Path]:
         return [self._faces.folder / name for name in self._faces.names]
 
-    def _open_feed(self, films: FilmShareConfig, *, rank: int, seed: int) -> "FilmFeed":
-        from vidrestore.training.data.medium_feed import FilmFeed  # noqa: PLC0415  PyAV is needed for video damage only
+    def _open_feed(self, medium_mix: MediumMixConfig, *, rank: int, seed: int) -> "MediumFeed":
+        from vidrestore.training.data.medium_feed import MediumFeed  # noqa: PLC0415  PyAV is needed for video damage only
 
         order = self._order
-        return FilmFeed(
+        return MediumFeed(
             self._paths(),
-            films,
+            medium_mix,
             size=self._faces.size,
             batch=order.batch,
             indices_at=order.indices_at,
@@ -263,11 +268,6 @@ class FaceBatches:
                 paths, size=size, indices_at=self._order.indices_at, device=device, on_device=cache == "device"
             )
         raise ConfigError(f"cache is {cache!r}; use 'device', 'memory' or 'disk'")
-
-    def _mirror(self, indices: Indices) -> Float32:
-        points: Float32 = self._faces.landmarks[indices][:, _MIRRORED]
-        points[..., 0] = self._faces.size - 1 - points[..., 0]
-        return points
 
 
 def _lot(name: str) -> float:
@@ -301,11 +301,6 @@ def _sides(folder: Path, names: list[str], *, size: int) -> NDArray[np.int64]:
             f"such as {', '.join(wrong[:3])}; cut faces out with `vidrestore align`, or take these away"
         )
     return np.array([width for width, _ in sizes], dtype=np.int64)
-
-
-def _people(folder: Path, names: list[str]) -> tuple[str, ...]:
-    known = read_people(folder / PEOPLE_NAME) if (folder / PEOPLE_NAME).exists() else {}
-    return tuple(known.get(PurePosixPath(name).stem, name) for name in names)
 
 
 def _landmarks(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.training.data.face_reading import read_face
+from vidrestore.training.data.image_file import read_face
 from vidrestore.training.data.prefetch import LookAhead
 from vidrestore.training.data.sampler import Indices
 from vidrestore.types import UInt8

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradation.medium.clip import degrade_still, film_preset
+from vidrestore.degradation.medium.clip import degrade_still, medium_preset
 from vidrestore.errors import WorkerError
-from vidrestore.safe_path import spawn_context
-from vidrestore.training.data.face_reading import read_face
-from vidrestore.training.data.medium_mix import FilmShareConfig
+from vidrestore.process import spawn_context
+from vidrestore.training.data.image_file import read_face
+from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.data.prefetch import LookAhead
 from vidrestore.training.data.sampler import Indices
 from vidrestore.types import UInt8
@@ -32,7 +32,7 @@ _MOST_WORKERS: Final = 16
 _PURPOSE: Final = 31
 
 
-class FilmFeed:
+class MediumFeed:
     """Twins of the first faces of each step, as a damaged video shows them: a function of seed, rank and step.
 
     Args:
@@ -52,7 +52,7 @@ class FilmFeed:
     def __init__(
         self,
         paths: Sequence[Path],
-        config: FilmShareConfig,
+        config: MediumMixConfig,
         *,
         size: int,
         batch: int,
@@ -65,7 +65,7 @@ class FilmFeed:
         self._indices_at, self._mirrored_at = indices_at, mirrored_at
         self._seed, self._rank = seed, rank
         self._count = config.count(batch)
-        film_preset(config.preset)
+        medium_preset(config.preset)
         # Spawned, not forked: a copy of a process that holds a GPU or threads is not safe to use.
         self._pool = ProcessPoolExecutor(_workers(config), mp_context=spawn_context(), initializer=_prepare)
         self._ahead = LookAhead(self._pool, self._submit, steps=_STEPS_AHEAD)
@@ -82,8 +82,8 @@ class FilmFeed:
             return np.stack(self._ahead.at(step))
         except BrokenProcessPool as error:
             raise WorkerError(
-                "a process that draws video damage died, perhaps for want of memory; give fewer with films.workers, "
-                "and let a script of your own start under `if __name__ == '__main__':`"
+                "a process that draws video damage died, perhaps for want of memory; give fewer with "
+                "medium_mix.workers, and let a script of your own start under `if __name__ == '__main__':`"
             ) from error
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class FilmFeed:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def draw_twin(path: Path, size: int, config: FilmShareConfig, *, mirrored: bool, seed: tuple[int, ...]) -> UInt8:
+def draw_twin(path: Path, size: int, config: MediumMixConfig, *, mirrored: bool, seed: tuple[int, ...]) -> UInt8:
     """Draw one face with video damage, uint8 [3, size, size] RGB, in a process of the pool.
 
     Raises:
@@ -119,11 +119,11 @@ def draw_twin(path: Path, size: int, config: FilmShareConfig, *, mirrored: bool,
     """
     face = read_face(path, size).transpose(1, 2, 0)
     face = np.ascontiguousarray(face[:, ::-1] if mirrored else face)
-    twin = degrade_still(face, film_preset(config.preset), np.random.default_rng(seed), frames=config.frames)
+    twin = degrade_still(face, medium_preset(config.preset), np.random.default_rng(seed), frames=config.frames)
     return np.ascontiguousarray(twin.transpose(2, 0, 1))
 
 
-def _workers(config: FilmShareConfig) -> int:
+def _workers(config: MediumMixConfig) -> int:
     sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's and Ray Train's
     return config.workers or max(1, min(_MOST_WORKERS, len(os.sched_getaffinity(0)) // sharing))
 

@@ -10,7 +10,7 @@ from vidrestore.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmShareConfig(Options):
+class MediumMixConfig(Options):
     """Share of faces with video damage, and its kind.
 
     Raises:
@@ -22,7 +22,7 @@ class FilmShareConfig(Options):
     ] = 0.15
     preset: Annotated[
         str,
-        Field(description='Name for `film_preset`: "vhs", "film16", "webcam", "lowbitrate", "broadcast" or "mixed".'),
+        Field(description='Name for `medium_preset`: "vhs", "film16", "webcam", "lowbitrate", "broadcast" or "mixed".'),
     ] = "mixed"
     frames: Annotated[int, Field(ge=1, description="Frames of the clip in which a face is damaged.")] = 5
     workers: Annotated[
@@ -44,7 +44,7 @@ class FilmShareConfig(Options):
         count = round(self.share * batch)
         if not count:
             raise ConfigError(
-                f"films.share is {self.share} of the {batch} faces that each process has of a batch, which is none; "
-                f"give {1 / batch:.2g} or more, or a larger batch"
+                f"medium_mix.share is {self.share} of the {batch} faces that each process has of a batch, which is "
+                f"none; give {1 / batch:.2g} or more, or a larger batch"
             )
         return count

@@ -6,7 +6,7 @@ from typing import Final
 
 from vidrestore.types import UInt8
 
-_LOOK_SECONDS: Final = 5.0
+_CHECK_SECONDS: Final = 5.0
 
 
 class LookAhead:
@@ -40,7 +40,7 @@ class LookAhead:
         CPython's pool of processes may lose what is handed in at the moment at which one of them dies.
         """
         while not picture.done():
-            if not wait([picture], timeout=_LOOK_SECONDS).done:
+            if not wait([picture], timeout=_CHECK_SECONDS).done:
                 self._pool.submit(int)  # raises where the pool is broken
         return picture.result()
 

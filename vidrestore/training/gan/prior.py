@@ -23,13 +23,11 @@ from vidrestore.training.data.dataset import FaceBatches
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.ema import average_into, averaged_copy
-from vidrestore.training.loop.equalized import equalized_groups
-from vidrestore.training.loop.image_grid import tiled, to_levels
-from vidrestore.training.loop.optimizer_step import OptimizerStep
+from vidrestore.training.loop.log import tiled, to_levels
+from vidrestore.training.loop.optimizer import OptimizerStep, average_into, averaged_copy, equalized_groups
 from vidrestore.types import Float64, UInt8
 
-_PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_LOOK = 1, 2, 3
+_PURPOSE_STEP, _PURPOSE_PATH, _PURPOSE_SAMPLES = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ class PriorTrainer:
 
         `truncation` below 1 pulls the codes towards their mean: likelier faces, less variety.
         """
-        random = self.machine.generator(seed, 0, _PURPOSE_LOOK)
+        random = self.machine.generator(seed, 0, _PURPOSE_SAMPLES)
         drawn = torch.randn(count, self.network.num_style_feat, generator=random, device=random.device)
         pictures = []
         for part in torch.split(drawn, 32):

@@ -26,10 +26,14 @@ from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.validation import LossModels, Validation
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.ema import average_into, averaged_copy, decay_of_half_life
-from vidrestore.training.loop.equalized import equalized_groups
-from vidrestore.training.loop.optimizer_step import OptimizerStep
-from vidrestore.training.loop.schedule import ScheduleConfig
+from vidrestore.training.loop.optimizer import (
+    OptimizerStep,
+    ScheduleConfig,
+    average_into,
+    averaged_copy,
+    decay_of_half_life,
+    equalized_groups,
+)
 from vidrestore.types import UInt8
 
 _PURPOSE_STEP = 11
@@ -162,7 +166,7 @@ class RestorerTrainer:
 
         self._restore = machine.compiled(self.network.forward_with_pyramid)
         self._judge = machine.compiled(self.discriminator.forward)
-        self._look = machine.compiled(judges.perceptual.forward)
+        self._perceive = machine.compiled(judges.perceptual.forward)
         self._recognise = machine.compiled(judges.identity.forward)
         self._teach_components = machine.compiled(self._component_generator_loss)
         self._judge_components = machine.compiled(self._component_discriminator_loss)
@@ -246,9 +250,9 @@ class RestorerTrainer:
         if weights.perceptual or weights.style:
             layers = self.judges.perceptual.weights
             with self.machine.autocast():
-                seen = self._look(restored)
+                seen = self._perceive(restored)
                 with torch.no_grad():
-                    wanted = self._look(truth)
+                    wanted = self._perceive(truth)
             logged["perceptual"] = weights.perceptual * losses.perceptual(seen, wanted, layers)
             if weights.style:
                 logged["style"] = weights.style * losses.style(seen, wanted, layers)
@@ -353,7 +357,8 @@ class RestorerTrainer:
                 "network": asdict(self.network.config),
                 "config": asdict(self.config),
                 "faces": len(self._faces.faces),
-                "films": self._faces.films and asdict(replace(self._faces.films, workers=0)),  # they change no pixel
+                # how many workers draw it changes no pixel
+                "medium_mix": self._faces.medium_mix and asdict(replace(self._faces.medium_mix, workers=0)),
                 "images_per_step": self.images_per_step,
             },
             "generator": self._generator.state_dict(),

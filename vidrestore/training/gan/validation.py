@@ -13,7 +13,7 @@ from vidrestore.models.identity import IdentityEmbedding
 from vidrestore.models.perceptual import PerceptualFeatures, feature_distance
 from vidrestore.training.data.dataset import FaceBatches
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.image_grid import tiled, to_levels
+from vidrestore.training.loop.log import tiled, to_levels
 from vidrestore.types import UInt8
 
 _PURPOSE_DAMAGE = 21

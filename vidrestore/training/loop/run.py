@@ -132,13 +132,13 @@ def _run(
             _log.info("checkpoint of step %d saved", done)
         if last or done % config.evaluate_every_steps == 0:
             watch.check()
-            looked_at = time.perf_counter()
+            evaluated_at = time.perf_counter()
             if journal is not None:
                 figures = {f"{EVALUATION}{name}": value for name, value in trainer.evaluate().items()}
                 if figures:
                     _note(journal, on_log, done, figures)
                 journal.picture(done, "faces", trainer.picture())
-            logged_at += time.perf_counter() - looked_at  # evaluating is not training: it must not count as slowness
+            logged_at += time.perf_counter() - evaluated_at  # evaluating is not training: it must not count as slowness
         if out_of_time:
             break
     return trainer.step_number
@@ -254,7 +254,10 @@ class Checkpoints:
             state = load_training_state(paths[-1])
         except ModelError as error:
             raise ModelError(f"{error}; remove the file to go on from the checkpoint before it") from error
-        differing = list(_differing(state.get("signature", {}), trainer.state_dict()["signature"]))
+        signature = state.get("signature", {})
+        if "films" in signature:  # its name until this release
+            signature["medium_mix"] = signature.pop("films")
+        differing = list(_differing(signature, trainer.state_dict()["signature"]))
         if differing:
             more = f"; and {len(differing) - _MOST_DIFFERING} more" if len(differing) > _MOST_DIFFERING else ""
             raise TrainingError(

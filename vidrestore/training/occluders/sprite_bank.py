@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from vidrestore.safe_path import spawn_context
+from vidrestore.process import spawn_context
 from vidrestore.training.occluders import accessory_sprites, hand_sprites, object_sprites
 from vidrestore.training.occluders.sprite_shapes import SIDE, Sprite
 from vidrestore.types import UInt8

@@ -23,15 +23,14 @@ from vidrestore.faces.config import DetectorConfig
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.files import atomic_path
 from vidrestore.stages import BatchStage
-from vidrestore.training.data.image_header import IMAGE_SUFFIXES
+from vidrestore.training.data.image_file import IMAGE_SUFFIXES
 from vidrestore.training.photographs.build_record import (
     GatheredFace,
     GatheringReport,
     PhotographOutcome,
     read_report,
 )
-from vidrestore.training.photographs.cropping import cut_face
-from vidrestore.training.photographs.detection import PhotographFaces
+from vidrestore.training.photographs.faces import PhotographFaces, cut_face
 from vidrestore.training.photographs.sources import Photograph, find_photographs, read_photograph
 from vidrestore.types import Detection, Float32, UInt8
 

@@ -1,7 +1,6 @@
 """Outcome of each photograph, kept as `report.json` next to the faces: counts, and the state to continue from."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -105,7 +104,9 @@ class GatheringReport:
         Raises:
             OutputError: they cannot be written.
         """
-        write_landmarks(folder / TABLE_NAME, dict(_rows(self.photographs.values())))
+        faces = (face for outcome in self.photographs.values() for face in outcome.faces if face.landmarks)
+        points = {face.name: FaceLandmarks(np.array(face.landmarks, np.float32), face.score) for face in faces}
+        write_landmarks(folder / TABLE_NAME, points)
         content = {
             "source": self.source,
             "config": self.config,
@@ -136,13 +137,6 @@ def read_report(folder: Path, *, source: str, config: dict[str, Any]) -> Gatheri
         changed = f"from {before[0]}" if before[0] != source else f"with {_differences(before[1], config)}"
         raise OutputError(f"{folder} holds faces gathered {changed}; use another folder, or take the old one away")
     return GatheringReport(source, config, photographs)
-
-
-def _rows(outcomes: Iterable[PhotographOutcome]) -> Iterable[tuple[str, FaceLandmarks]]:
-    for outcome in outcomes:
-        for face in outcome.faces:
-            if face.landmarks:
-                yield face.name, FaceLandmarks(np.array(face.landmarks, np.float32), face.score)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import InputError
-from vidrestore.training.data.image_file import read_picture
-from vidrestore.training.data.image_header import image_size
+from vidrestore.training.data.image_file import image_size, read_picture
 from vidrestore.types import UInt8
 
 PHOTOGRAPH_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})

@@ -16,7 +16,7 @@ from vidrestore.files import replace_bytes, replace_text
 from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE, VisibilityNetwork
 from vidrestore.training.data.dataset import FaceBatch, FaceBatches, FaceFolder
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.image_grid import tiled, to_levels
+from vidrestore.training.loop.log import tiled, to_levels
 from vidrestore.training.occluders.occlude import face_ellipse
 from vidrestore.training.occluders.sprite_bank import Paint
 from vidrestore.training.visibility.samples import SampleMaker, Samples, VisibilityConfig

@@ -25,7 +25,7 @@ from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_ba
 _SAMPLES, _DAMAGE = 0, 1
 """Indices of a step's random streams, by purpose."""
 
-FILM_DAMAGE: Final = DegradationConfig(
+VIDEO_DAMAGE: Final = DegradationConfig(
     blur_sigma_pixels=(0.05, 2.5),
     downscale_ratio=(1, 5),
     downscale_modes=("bilinear", "bicubic", "area"),
@@ -78,7 +78,7 @@ class VisibilityConfig(Options):
         ),
     ] = float("inf")
     occluders: OccluderConfig = field(default_factory=OccluderConfig)
-    damage: DegradationConfig = FILM_DAMAGE
+    damage: DegradationConfig = VIDEO_DAMAGE
     jitter: JitterConfig = field(
         default_factory=lambda: JitterConfig(
             probability=0.85,

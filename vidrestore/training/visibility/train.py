@@ -24,8 +24,7 @@ from vidrestore.models.stylegan2 import to_channels_last
 from vidrestore.models.visibility import CROP_SIDE, Layer, VisibilityNetwork
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
 from vidrestore.training.loop.distributed import DistributedContext
-from vidrestore.training.loop.ema import average_into, averaged_copy
-from vidrestore.training.loop.schedule import ScheduleConfig
+from vidrestore.training.loop.optimizer import ScheduleConfig, average_into, averaged_copy
 from vidrestore.training.occluders.occlude import face_ellipse
 from vidrestore.training.visibility.report import write_report
 from vidrestore.training.visibility.samples import SampleMaker, Samples, VisibilityConfig

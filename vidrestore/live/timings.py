@@ -1,7 +1,12 @@
-"""Durations, counted in buckets: bounded memory for a stream that never ends."""
+"""Durations of a stream that never ends, counted in buckets: bounded memory."""
 
 from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from vidrestore.report import Recorder
 
 BOUNDS = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.14,
@@ -52,3 +57,23 @@ class Histogram:
         """Return what was added after an earlier snapshot."""
         counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=True)]
         return Histogram(counts, self.total - earlier.total)
+
+
+class StageTimes(Recorder):
+    """Counts as any recorder does; its histograms are bounded however long a stream runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.histograms: defaultdict[str, Histogram] = defaultdict(Histogram)
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        """Charge the enclosed seconds to a stage, and count them as one duration."""
+        before = self.seconds[stage]
+        with super().timing(stage):
+            yield
+        self.histograms[stage].add(max(0.0, self.seconds[stage] - before))
+
+    def snapshot(self) -> dict[str, Histogram]:
+        """Return copies of the histograms, by stage."""
+        return {stage: histogram.copy() for stage, histogram in list(self.histograms.items())}

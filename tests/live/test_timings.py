@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.live.latency_histogram import BOUNDS, Histogram
+from vidrestore.live.timings import BOUNDS, Histogram
 
 
 @given(st.lists(st.floats(0.0, 4.9), min_size=5, max_size=200), st.sampled_from([0.5, 0.95, 0.99]))

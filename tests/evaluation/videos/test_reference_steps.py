@@ -13,10 +13,10 @@ from vidrestore.evaluation.images.metric_models import MetricModels
 from vidrestore.evaluation.videos.compare import compare_videos
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.evaluation.videos.meter import VideoMeter
+from vidrestore.evaluation.videos.output import remarks
 from vidrestore.evaluation.videos.reference_faces import scene_of
 from vidrestore.evaluation.videos.reference_steps import step_from
 from vidrestore.evaluation.videos.results import Summary, VideoComparison
-from vidrestore.evaluation.videos.table import remarks
 from vidrestore.evaluation.videos.views import Faces, Viewer
 from vidrestore.faces.alignment import TEMPLATE, place, transform
 from vidrestore.media.geometry import frame_to_display
@@ -71,7 +71,7 @@ def told(films: dict[str, Path]) -> VideoComparison:
 def rows(told: VideoComparison, films: dict[str, Path]) -> dict[str, Summary]:
     """With the input, and `untold` without."""
     untold = compare_videos(films["truth"], [films["played"]], config=CPU)
-    summaries = [film.summary for film in (*told.films, *untold.films)]
+    summaries = [video.summary for video in (*told.videos, *untold.videos)]
     return dict(zip(("floor", "played", "grainy", "same", "untold floor", "untold"), summaries, strict=True))
 
 
@@ -116,7 +116,7 @@ def test_how_much_the_input_sways_is_told(told: VideoComparison, films: dict[str
     assert sway.lamp_levels == pytest.approx(128 * 2**0.5 * LAMP, rel=0.5)
     assert f"gate weave, {sway.weave_pixels:.2f} px" in remarks(told)[0]
     assert VideoComparison.from_json(told.to_json()) == told
-    assert films["played"].name in told.films[1].path
+    assert films["played"].name in told.videos[1].path
 
 
 def test_a_frozen_film_is_perfectly_steady_beside_a_frozen_input(write: Write, talking: list[UInt8]) -> None:
@@ -129,8 +129,8 @@ def test_a_frozen_film_is_perfectly_steady_beside_a_frozen_input(write: Write, t
         degraded=write("input", [other] * 5),
         config=CPU,
     )
-    for film in done.films[1:]:
-        row = film.summary
+    for video in done.videos[1:]:
+        row = video.summary
         assert (row.warp_error, row.jitter_percent, row.flicker_faces, row.flicker_elsewhere) == (0, 0, 0, 0)
     assert (done.input_sway.weave_pixels, done.input_sway.lamp_levels) == (0, 0)
 
@@ -141,8 +141,8 @@ def test_grain_of_a_still_input_is_distinguished_from_sway(write: Write, talking
     grainy = [np.clip(one + generator.normal(0, 20, one.shape), 0, 255).astype(np.uint8) for one in still]
     done = compare_videos(write("still", still), [write("same", still)], degraded=write("input", grainy), config=CPU)
     alone = compare_videos(write("still", still), [write("input", grainy)], config=CPU)
-    assert done.films[1].summary.flicker_faces == pytest.approx(alone.films[1].summary.flicker_faces, rel=0.01)
-    assert done.films[2].summary.flicker_faces < 0.05
+    assert done.videos[1].summary.flicker_faces == pytest.approx(alone.videos[1].summary.flicker_faces, rel=0.01)
+    assert done.videos[2].summary.flicker_faces < 0.05
     assert done.input_sway.weave_pixels < 0.05
 
 
@@ -158,7 +158,7 @@ def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges
     done = compare_videos(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
     assert done.input_sway.frames_unknown == 4
     assert "In 4 frames weave or lamp of the input could not be measured." in remarks(done)
-    assert done.films[2].summary.flicker_elsewhere == 0
+    assert done.videos[2].summary.flicker_elsewhere == 0
 
 
 def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: MetricModels) -> None:
