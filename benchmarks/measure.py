@@ -151,7 +151,7 @@ def _same_work(film: Path, setting: Setting, folder: Path) -> Iterator[Check]:
     source = folder / "compared.mp4"
     make_film(film, source, shape, frames=_COMPARED_FRAMES)
     embedded = replace(setting, weights=zoo.resolve("embedded"))
-    for one in {embedded, setting}:
+    for one in dict.fromkeys((embedded, setting)):
         flow = ReferenceFlow(one.weights)
         crops = flow.crops(source, frames=_COMPARED_CROPS)
         restorer = RestorerConfig(model=str(one.weights), device=one.device)
