@@ -1,35 +1,35 @@
 """The measurement: systems take turns, so that a noisy host is noisy for all of them alike."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.checks import check_films, check_networks, require
+from benchmarks.checks import check_command, check_films, check_networks, check_run, require
 from benchmarks.clips import repeat
+from benchmarks.films import SHAPES, FilmShape, make_film
+from benchmarks.limits import codec_limits, device_limits
 from benchmarks.machine import describe_checkout, describe_machine
-from benchmarks.results import Benchmark, Check, Clip, Quartiles, Row, Run, stage_speeds, times
-from benchmarks.systems import LightestReference, OurFlow, ReferenceAsShipped, System, open_ours
+from benchmarks.reference import ReferenceFlow
+from benchmarks.reference_networks import write_random_weights
+from benchmarks.results import Check, Clip, Row, Run, Session
+from benchmarks.systems import START_FRAMES, SYSTEMS, Setting, System, restore
+from benchmarks.usage import Usage
 from vidrestore.errors import ConfigError
-from vidrestore.faces.config import DetectorConfig
-from vidrestore.jobs.config import JobConfig
-from vidrestore.media.reader import probe
 from vidrestore.models import zoo
-from vidrestore.models.devices import choose_device
 from vidrestore.report import installed_versions
-from vidrestore.restoration.config import RestorerConfig, VideoRestoreConfig
-from vidrestore.restoration.face.restorer import choose_dtype
-from vidrestore.runtime.config import Runtime
+from vidrestore.restoration.config import RestorerConfig
 
 OnStep = Callable[[str], None]
+OnSession = Callable[[Session], None]
 
-_COMPARED_FRAMES = 4
-
-
-def _on_cpu() -> VideoRestoreConfig:
-    return VideoRestoreConfig(detector=DetectorConfig(device="cpu"), restorer=RestorerConfig(device="cpu"))
+RANDOM = "random-512"
+"""Name of a network of the official shape with random weights, which is made on the spot."""
+NETWORK_ROW, CODECS_ROW = "network", "codecs"
+_COMPARED_FRAMES = 24
+_COMPARED_CROPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,134 +37,201 @@ class BenchmarkConfig:
     """Extent of the measurement.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or a pattern fits no row.
     """
 
-    runs: int = 5
-    """Timed runs of each system, after one that is not timed."""
-    frames: int | None = None
-    """Frames of the video: cut short, or repeated from the beginning; None takes it as it is."""
-    as_shipped_runs: int = 2
-    """Timed runs of the reference as shipped; 0 leaves it out."""
-    as_shipped_frames: int = 10
-    """Frames of each of them."""
-    runtimes: tuple[Runtime, ...] = ("local", "ray")
-    restore: VideoRestoreConfig = field(default_factory=_on_cpu)
-    """Our restoration, as users run it, on the CPU like the reference."""
+    rows: tuple[str, ...] = ("640x360-1:*", NETWORK_ROW)
+    """Patterns of `VIDEO:SYSTEM`, and `network` and `codecs` for the limits alone; a video's codecs are measured with
+    its rows."""
+    device: str = "cpu"
+    model: str = "embedded"
+    """Name or file of the weights, or `random-512`."""
+    runs: int = 3
+    """Timed runs of each system, after the checks, which warm up."""
+    frames: int = 300
+    """Length of the videos."""
+    reference_frames: int = 60
+    """Frames after which the reference stops."""
+    batches: tuple[int, ...] = (1, 8)
+    """Batches of the network alone."""
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.as_shipped_runs < 0 or self.as_shipped_frames < 1 or not self.runtimes:
-            raise ConfigError(f"{self}: runs and as_shipped_frames are at least 1, and there is a runtime")
-        if self.frames is not None and self.frames < 1:
-            raise ConfigError(f"frames is {self.frames}; restore at least 1")
+        if min(self.runs, self.frames, self.reference_frames, *self.batches) < 1:
+            raise ConfigError(f"{self}: runs, frames, reference_frames and batches are at least 1")
+        for pattern in self.rows:
+            if not any(fnmatchcase(name, pattern) for name in row_names()):
+                raise ConfigError(f"no row fits {pattern!r}; rows are {', '.join(row_names())}, and * stands for any")
+
+    def wants(self, name: str) -> bool:
+        """Return whether a row is chosen."""
+        return any(fnmatchcase(name, pattern) for pattern in self.rows)
+
+    def systems(self, shape: FilmShape) -> list[System]:
+        """Return the systems to run on a video."""
+        return [system for name, system in SYSTEMS.items() if self.wants(f"{shape.name}:{name}")]
 
 
-def measure(film: Path, config: BenchmarkConfig | None = None, *, on_step: OnStep = lambda _: None) -> Benchmark:
+def row_names() -> list[str]:
+    """Return the names of all rows."""
+    return [*(f"{shape.name}:{name}" for shape in SHAPES for name in SYSTEMS), NETWORK_ROW, CODECS_ROW]
+
+
+def measure(
+    film: Path, config: BenchmarkConfig, *, on_step: OnStep = lambda _: None, on_session: OnSession = lambda _: None
+) -> Session:
     """Check that all systems do the same work, then time them in turns.
 
     Args:
-        film: a video that shows faces at a constant frame rate.
+        film: shows one face, in the middle, from which all videos are made.
         config: extent of the measurement.
-        on_step: called with a description of the next step.
+        on_step: called with a description of each step.
+        on_session: called with everything so far whenever more was measured.
 
     Raises:
-        RestorationError: a check failed, or the video shows no face; nothing was timed then.
+        RestorationError: a check failed; what it concerns was not passed on.
         VidrestoreError: as restoring does.
     """
-    config = config or BenchmarkConfig()
     checkout = describe_checkout()
-    with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder, ExitStack() as stack:
-        source = _source(film, config, Path(folder))
-        on_step("loading and starting everything")
-        lightest = LightestReference(zoo.resolve(config.restore.restorer.model), rounds=config.runs)
-        ours = [stack.enter_context(_start(runtime, config)) for runtime in config.runtimes]
-        on_step("warming up and comparing")
-        checks = _compare(source, config, lightest, ours, Path(folder))
-        systems: list[System] = [*ours, lightest, *_as_shipped(source, config, lightest, Path(folder))]
-        runs = _race(systems, source, Path(folder), on_step)
-        return Benchmark(
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            commit=checkout.commit,
-            dirty=checkout.dirty,
-            machine=describe_machine(),
-            versions=installed_versions(),
-            clip=_clip(film, source, runs[lightest.name][0].frames),
-            checks=tuple(checks),
-            rows=tuple(_rows(systems, runs)),
-        )
+    session = Session(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=checkout.commit,
+        dirty=checkout.dirty,
+        machine=describe_machine(),
+        versions=installed_versions(),
+    )
+    with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder:
+        for grown in _sessions(session, film, config, Path(folder), on_step):
+            session = grown
+            on_session(session)
+    return session
 
 
-def _source(film: Path, config: BenchmarkConfig, folder: Path) -> Path:
-    if config.frames is None:
-        return film
-    shortened = folder / f"source{film.suffix}"
-    repeat(film, shortened, frames=config.frames)
-    return shortened
+def _sessions(
+    session: Session, film: Path, config: BenchmarkConfig, folder: Path, on_step: OnStep
+) -> Iterator[Session]:
+    """Yield the session as it grows."""
+    weights, network = _weights(config, folder)
+    setting = Setting(config.device, weights, config.reference_frames)
+    if config.wants(NETWORK_ROW):
+        on_step(f"{config.device} and the network alone")
+        for limit in device_limits(config.device, weights, network, batches=config.batches):
+            on_step(f"  {limit.name}: {limit.rates.median:.4g} {limit.unit}/s")
+            session = replace(session, limits=(*session.limits, limit))
+            yield session
+    shapes = [shape for shape in SHAPES if config.systems(shape)]
+    if shapes:
+        on_step("comparing with the reference flow")
+        session = replace(session, checks=tuple(require(_same_work(film, setting, folder))))
+    for shape in shapes or (SHAPES if config.wants(CODECS_ROW) else ()):
+        on_step(f"making {shape.name}, {config.frames} frames")
+        source = folder / f"{shape.name}.mp4"
+        make_film(film, source, shape, frames=config.frames)
+        if config.wants(CODECS_ROW):
+            limits = tuple(codec_limits(source, shape.name, ("medium", "veryfast")))
+            session = replace(session, limits=(*session.limits, *limits))
+            yield session
+        before = session
+        for rows, checks in _race(source, shape, network, setting, config, on_step):
+            session = replace(before, rows=(*before.rows, *rows), checks=(*before.checks, *checks))
+            yield session
 
 
-def _start(runtime: Runtime, config: BenchmarkConfig) -> AbstractContextManager[OurFlow]:
-    restorer = config.restore.restorer
-    dtype = choose_dtype(restorer.precision, choose_device(restorer.device))
-    precision = str(dtype).removeprefix("torch.")
-    return open_ours(JobConfig(restore=config.restore, runtime=runtime), precision=precision, rounds=config.runs)
+def _weights(config: BenchmarkConfig, folder: Path) -> tuple[Path, str]:
+    """Return the file of the weights, and the name that rows carry."""
+    if config.model == RANDOM:
+        path = folder / f"{RANDOM}.safetensors"
+        write_random_weights(path)
+        return path, "512 px, official shape, random weights"
+    return zoo.resolve(config.model), Path(config.model).name
 
 
-def _compare(
-    source: Path, config: BenchmarkConfig, lightest: LightestReference, ours: Iterable[OurFlow], folder: Path
-) -> list[Check]:
-    """Run every system once, which also warms it up, and compare the results."""
-    crops = lightest.flow.crops(source, frames=_COMPARED_FRAMES)
-    checks = require(check_networks(lightest.flow, config.restore.restorer, crops))
-    rival = folder / "reference.mp4"
-    lightest.run(source, rival)
-    for flow in ours:
-        result = folder / f"{flow.name}.mp4"
-        flow.run(source, result)
-        checks += require(check_films(result, rival, source, lightest.faces, system=flow.name))
-    return checks
+def _same_work(film: Path, setting: Setting, folder: Path) -> Iterator[Check]:
+    """Compare the networks on the same crops, and two short videos, restored with the embedded weights."""
+    shape = SHAPES[0]
+    source = folder / "compared.mp4"
+    make_film(film, source, shape, frames=_COMPARED_FRAMES)
+    embedded = replace(setting, weights=zoo.resolve("embedded"))
+    for one in dict.fromkeys((embedded, setting)):
+        flow = ReferenceFlow(one.weights)
+        crops = flow.crops(source, frames=_COMPARED_CROPS)
+        restorer = RestorerConfig(model=str(one.weights), device=one.device)
+        yield from check_networks(flow, restorer, crops, trained=one == embedded)
+    rival, ours = folder / "compared-reference.mp4", folder / "compared-ours.mp4"
+    _, faces = ReferenceFlow(embedded.weights).run(source, rival)
+    restore(source, ours, embedded, options=())
+    yield from check_films(ours, rival, source, faces, system="vidrestore")
 
 
-def _as_shipped(
-    source: Path, config: BenchmarkConfig, lightest: LightestReference, folder: Path
-) -> list[ReferenceAsShipped]:
-    if not config.as_shipped_runs:
-        return []
-    weights = zoo.resolve(config.restore.restorer.model)
-    rounds, frames = min(config.as_shipped_runs, config.runs), config.as_shipped_frames
-    flow = ReferenceAsShipped(weights, lightest.faces, rounds=rounds, frames=frames)
-    flow.run(source, folder / "warm-up.mp4", frames=1)
-    return [flow]
+def _race(
+    source: Path, shape: FilmShape, network: str, setting: Setting, config: BenchmarkConfig, on_step: OnStep
+) -> Iterator[tuple[list[Row], list[Check]]]:
+    """Check our command on the video, run every system once a round, and yield the rows after each round.
 
-
-def _race(systems: Sequence[System], source: Path, folder: Path, on_step: OnStep) -> dict[str, list[Run]]:
-    """Run every system once a round, every other round in the opposite order."""
-    runs: dict[str, list[Run]] = {system.name: [] for system in systems}
-    rounds = max(system.rounds for system in systems)
-    for number in range(rounds):
+    Every other round goes in the opposite order.
+    """
+    systems = config.systems(shape)
+    if not systems:
+        return
+    checks: list[Check] = []
+    short = _cut(source, shape, _COMPARED_FRAMES)
+    if any(not system.is_reference for system in systems):
+        on_step(f"checking {shape.name}")
+        checks = require(check_command(short, shape, setting))
+    clips = {system.name: _source(source, shape, system) for system in systems}
+    runs: dict[str, list[tuple[Run, Usage]]] = {system.name: [] for system in systems}
+    for number in range(config.runs):
         for system in systems if number % 2 == 0 else reversed(systems):
-            if number < system.rounds:
-                run = system.run(source, folder / "timed.mp4")
-                runs[system.name].append(run)
-                on_step(f"round {number + 1} of {rounds}: {system.name} {run.frames_per_second:.2f} frames/s")
-    return runs
+            clip = clips[system.name]
+            done = _once(system, clip, shape, setting)
+            runs[system.name].append(done)
+            on_step(
+                f"round {number + 1} of {config.runs}, {shape.name}: {system.name} {done[0].seconds:.2f} s, "
+                f"{done[0].frames_per_second:.2f} frames/s, {_busy(done[1])}"
+            )
+        yield [_row(one, clips[one.name], shape, network, setting, runs[one.name]) for one in systems], checks
 
 
-def _rows(systems: Sequence[System], runs: Mapping[str, Sequence[Run]]) -> Iterable[Row]:
-    references = [system.name for system in systems if system.is_reference]
-    for system in systems:
-        own = runs[system.name]
-        yield Row(
-            name=system.name,
-            what=system.what,
-            is_reference=system.is_reference,
-            start_seconds=system.start_seconds,
-            runs=tuple(own),
-            frames_per_second=Quartiles.of(run.frames_per_second for run in own),
-            stage_frames_per_second=stage_speeds(own),
-            times_reference={name: times(own, runs[name]) for name in references if name != system.name},
-        )
+def _once(system: System, source: Path, shape: FilmShape, setting: Setting) -> tuple[Run, Usage]:
+    """Run a system once, and check what it made."""
+    destination = source.with_name("timed.mp4")
+    done = system.run(source, destination, setting)
+    frames = setting.reference_frames if system.is_reference else None
+    require(check_run(done[0], source, destination, shape, frames=frames))
+    destination.unlink()
+    return done
 
 
-def _clip(film: Path, source: Path, frames: int) -> Clip:
-    info = probe(source)
-    return Clip(film.name, frames, info.width, info.height, zoo.sha256_of(source))
+def _busy(usage: Usage) -> str:
+    return "no GPU" if usage.gpu_busy_percent is None else f"GPU busy {usage.gpu_busy_percent:.0f} %"
+
+
+def _source(source: Path, shape: FilmShape, system: System) -> Path:
+    return _cut(source, shape, START_FRAMES) if system is SYSTEMS["start"] else source
+
+
+def _cut(source: Path, shape: FilmShape, frames: int) -> Path:
+    destination = source.with_name(f"{shape.name}-{frames}.mp4")
+    repeat(source, destination, frames=frames)
+    return destination
+
+
+def _row(
+    system: System,
+    source: Path,
+    shape: FilmShape,
+    network: str,
+    setting: Setting,
+    done: Sequence[tuple[Run, Usage]],
+) -> Row:
+    width, height = shape.pixels
+    clip = Clip(shape.name, done[0][0].frames, width, height, shape.faces, zoo.sha256_of(source))
+    return Row(
+        system=system.name,
+        what=system.what,
+        is_reference=system.is_reference,
+        device=setting.device,
+        network=network,
+        clip=clip,
+        runs=tuple(run for run, _ in done),
+        usages=tuple(usage for _, usage in done),
+    )

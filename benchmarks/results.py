@@ -1,12 +1,13 @@
-"""Results of a benchmark: values that survive a round trip through JSON."""
+"""Results of a benchmark: values that survive a round trip through JSON, and merge with those of other calls."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from benchmarks.machine import Host
+from benchmarks.usage import Usage
 from vidrestore.errors import InputError
 from vidrestore.files import replace_text
 from vidrestore.report_json import from_json, to_json
@@ -35,9 +36,10 @@ class Quartiles:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One timed pass over a video, from the opened source to the completed file; networks were loaded before."""
+    """One timed pass over a video."""
 
     seconds: float
+    """Ours: from the start of the process to its end. The reference's: without loading its networks."""
     frames: int
     faces: int
     """Faces restored, summed over the frames."""
@@ -49,23 +51,10 @@ class Run:
         """Speed from end to end."""
         return self.frames / self.seconds
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One system of the benchmark."""
-
-    name: str
-    what: str
-    """Description of what was run, in one sentence."""
-    is_reference: bool
-    start_seconds: float
-    """Seconds of loading networks and starting processes, not part of any run."""
-    runs: tuple[Run, ...]
-    frames_per_second: Quartiles
-    stage_frames_per_second: dict[str, float]
-    """Median speed of each stage over the runs; a stage that took no time is left out."""
-    times_reference: dict[str, Quartiles]
-    """Frames per second as a multiple of each reference row's, by its name, taken round by round."""
+    @property
+    def faces_per_second(self) -> float:
+        """Faces restored per second, from end to end."""
+        return self.faces / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +67,67 @@ class Clip:
     """Width in pixels."""
     height: int
     """Height in pixels."""
+    faces: int
+    """Faces in each frame."""
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One system on one video and one device."""
+
+    system: str
+    what: str
+    """Description of what was run, in one sentence."""
+    is_reference: bool
+    device: str
+    network: str
+    """Name of the weights."""
+    clip: Clip
+    runs: tuple[Run, ...]
+    usages: tuple[Usage, ...]
+    """Use of the machine in each of the runs."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What a later measurement of the same replaces."""
+        return self.network, self.device, self.clip.name, self.system
+
+    @property
+    def frames_per_second(self) -> Quartiles:
+        """Quartiles of the runs' speeds."""
+        return Quartiles.of(run.frames_per_second for run in self.runs)
+
+    @property
+    def faces_per_second(self) -> Quartiles:
+        """Quartiles of the runs' speeds in faces."""
+        return Quartiles.of(run.faces_per_second for run in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How fast one part can be by itself."""
+
+    name: str
+    device: str
+    """Device that the part runs on; `cpu` for codecs."""
+    network: str
+    """Name of the weights, empty where none take part."""
+    clip: str
+    """Name of the video, empty where none takes part."""
+    rates: Quartiles
+    unit: str
+    """What is counted a second: frames, faces, FLOP, bytes."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What a later measurement of the same replaces."""
+        return self.network, self.device, self.clip, self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """A condition that had to hold before the clock started."""
+    """A condition that had to hold before a number was written."""
 
     what: str
     value: float
@@ -113,7 +157,7 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
+class Session:
     """Everything that one call of the benchmark measured, and where."""
 
     date: str
@@ -124,10 +168,50 @@ class Benchmark:
     """Whether the checkout differed from the commit."""
     machine: Host
     versions: dict[str, str]
-    clip: Clip
-    checks: tuple[Check, ...]
-    rows: tuple[Row, ...]
+    checks: tuple[Check, ...] = ()
+    rows: tuple[Row, ...] = ()
+    limits: tuple[Limit, ...] = ()
     memory: tuple[MemoryUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What several calls measured: of the same row, the latest."""
+
+    sessions: tuple[Session, ...] = ()
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows."""
+        return [row for session in self.sessions for row in session.rows]
+
+    @property
+    def limits(self) -> list[Limit]:
+        """All limits."""
+        return [limit for session in self.sessions for limit in session.limits]
+
+    @property
+    def memory(self) -> list[MemoryUse]:
+        """All measurements of memory over lengths."""
+        return [use for session in self.sessions for use in session.memory]
+
+    def joined(self, later: Iterable[Session]) -> "Benchmark":
+        """Return these sessions and later ones, which replace what they measured again."""
+        sessions = list(self.sessions)
+        for session in later:
+            rows, limits = {row.key for row in session.rows}, {limit.key for limit in session.limits}
+            kept = [
+                replace(
+                    one,
+                    rows=tuple(row for row in one.rows if row.key not in rows),
+                    limits=tuple(limit for limit in one.limits if limit.key not in limits),
+                    memory=() if session.memory else one.memory,
+                )
+                for one in sessions
+                if one.date != session.date
+            ]
+            sessions = [one for one in kept if one.rows or one.limits or one.memory] + [session]
+        return Benchmark(tuple(sessions))
 
     def to_json(self) -> str:
         """Serialise to JSON."""
@@ -168,18 +252,11 @@ def with_rest(stage_seconds: Mapping[str, float], seconds: float) -> dict[str, f
     return {**stage_seconds, REST: max(0.0, seconds - sum(stage_seconds.values()))}
 
 
-def stage_speeds(runs: Sequence[Run]) -> dict[str, float]:
-    """Return the median frames per second of each stage that takes time."""
+def stage_milliseconds(runs: Sequence[Run]) -> dict[str, float]:
+    """Return the median busy milliseconds a frame of each stage that takes time."""
     stages = {stage: None for run in runs for stage in run.stage_seconds}
-    seconds = {stage: [run.stage_seconds.get(stage, 0.0) / run.frames for run in runs] for stage in stages}
-    medians = {stage: statistics.median(values) for stage, values in seconds.items()}
-    return {stage: 1 / median for stage, median in medians.items() if median > 0}
-
-
-def times(runs: Sequence[Run], reference: Sequence[Run]) -> Quartiles:
-    """Compute how many times faster, round by round: the first run of one with the first of the other, and so on.
-
-    Rounds in which only one of the two took part are left out.
-    """
-    pairs = zip(runs, reference, strict=False)
-    return Quartiles.of(ours.frames_per_second / theirs.frames_per_second for ours, theirs in pairs)
+    medians = {
+        stage: statistics.median(1000 * run.stage_seconds.get(stage, 0.0) / run.frames for run in runs)
+        for stage in stages
+    }
+    return {stage: median for stage, median in medians.items() if median > 0}
