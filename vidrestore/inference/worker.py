@@ -1,22 +1,25 @@
-"""The face worker, in any process: it holds the networks and joins the requests of many callers."""
+"""The face worker, in any process: it holds the networks and joins the requests of many callers.
+
+Importing this module imports no torch: the driver and the segment workers know the class, and have no use for networks.
+"""
+
+# ruff: noqa: PLC0415  as said above
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
-from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.batcher import DynamicBatcher
-from vidrestore.models.visibility import FaceVisibility
 from vidrestore.restoration.config import RestoreConfig
-from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, Float32, StyledCrop, UInt8
+
+if TYPE_CHECKING:
+    from vidrestore.restoration.face.restorer import FaceRestorer
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -44,6 +47,8 @@ class InferenceWorker:
     """
 
     def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
+        import torch
+
         keep_freed_memory()
         # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
         # Before any network runs: after a restart either may be the first, and each must find the same number.
@@ -54,7 +59,9 @@ class InferenceWorker:
         self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     @cached_property
-    def _restorer(self) -> FaceRestorer:
+    def _restorer(self) -> "FaceRestorer":
+        from vidrestore.restoration.face.restorer import FaceRestorer
+
         return FaceRestorer(self._config.restorer)
 
     @cached_property
@@ -76,10 +83,14 @@ class InferenceWorker:
 
     @cached_property
     def _detect(self) -> DynamicBatcher[UInt8, tuple[Detection, ...]]:
+        from vidrestore.faces.detector import FaceDetector
+
         return self._joining(FaceDetector(self._config.detector), full=self._config.detection.batch_size)
 
     @cached_property
     def _see(self) -> DynamicBatcher[UInt8, UInt8]:
+        from vidrestore.models.visibility import FaceVisibility
+
         return self._joining(FaceVisibility(self._config.restorer.device), full=self._restorer.batch_size)
 
     def _joining(

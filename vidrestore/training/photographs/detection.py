@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vidrestore.faces.detector import nms, scale
+from vidrestore.faces.boxes import nms, scale
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, UInt8
 
