@@ -33,6 +33,7 @@ from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder, RestoreReport
 from vidrestore.restoration.config import FACE_COUNTS, RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
+from vidrestore.runtime.config import Runtime
 from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory
 from vidrestore.stages import Inline
@@ -55,7 +56,7 @@ def restore_video(
     faces: Faces | None = None,
     device: str | None = None,
     lossless: bool | None = None,
-    runtime: Literal["ray", "local"] | None = None,
+    runtime: Runtime | None = None,
     address: str | None = None,
     overwrite: bool | None = None,
     config: JobConfig | None = None,
@@ -74,7 +75,7 @@ def restore_video(
         faces: number of faces to restore per frame.
         device: of the networks: auto, cpu, cuda or cuda:N.
         lossless: encode with FFV1; the destination must be .mkv.
-        runtime: ray, or local for this process alone.
+        runtime: auto, ray, or local for this process alone.
         address: of a running Ray cluster.
         overwrite: replace the destination if it exists.
         config: all other options.
@@ -105,7 +106,7 @@ def restore_videos(
     faces: Faces | None = None,
     device: str | None = None,
     lossless: bool | None = None,
-    runtime: Literal["ray", "local"] | None = None,
+    runtime: Runtime | None = None,
     address: str | None = None,
     workers: int | None = None,
     overwrite: bool | None = None,

@@ -11,7 +11,7 @@ from vidrestore.models.shapes_only import shapes_only
 
 
 def test_shapes_are_those_of_the_network_with_values() -> None:
-    config = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, narrow=0.05, num_mlp=2)
+    config = GFPGANConfig(out_size=64, num_style_feat=16, channel_multiplier=1, narrow=0.25, num_mlp=2)
     real = {name: tensor.shape for name, tensor in GFPGAN(config).state_dict().items()}
 
     with shapes_only():

@@ -5,15 +5,16 @@ over it. Progress is written to a journal in a hidden folder next to the results
 crash.
 """
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from vidrestore import storage
 from vidrestore.errors import InputError, Interrupted, OutputError, VidrestoreError
@@ -32,15 +33,20 @@ from vidrestore.jobs.report import JobReport, Sample, job_report, run_report
 from vidrestore.jobs.report_files import check_job_reports, write_job_reports
 from vidrestore.jobs.scheduler import Scheduler, SchedulerConfig
 from vidrestore.jobs.signing import signer
-from vidrestore.jobs.tasks import Inspection, inspect_source
+from vidrestore.jobs.tasks import Inspection, inspect_source, work_of
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates, recall
 from vidrestore.logs import log_to
 from vidrestore.media.inspection import inspect
 from vidrestore.media.output import check_destination, container_format
+from vidrestore.media.probe import VideoInfo
 from vidrestore.report import RestoreReport
-from vidrestore.runtime.ray.worker_pool import RayWorkerPool
+from vidrestore.runtime.choice import Machine, choose_runtime, local_workers
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory, WorkerPool
 
+if TYPE_CHECKING:
+    from vidrestore.runtime.ray.worker_pool import RayWorkerPool
+
+_log = logging.getLogger("vidrestore.jobs")
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MAX_SAMPLES = 2000
@@ -66,7 +72,7 @@ def restore_videos(
     Args:
         sources: files, folders, patterns and stores' addresses.
         out: the output folder, in which results mirror the folders of the sources; or the address of a store.
-        config: the defaults restore with the embedded model, through Ray, to H.264.
+        config: the defaults restore with the embedded model to H.264.
         on_progress: called a few times a second.
         open_pool: opens the workers, in place of those that `config` asks for.
 
@@ -108,7 +114,7 @@ def restore_video(
     Args:
         source: any video that FFmpeg reads, or its address.
         destination: its extension names the container. The file appears there when it is complete, or not at all.
-        config: the defaults restore with the embedded model, through Ray, to H.264.
+        config: the defaults restore with the embedded model to H.264.
         on_progress: called a few times a second.
         open_pool: opens the workers, in place of those that `config` asks for.
 
@@ -132,11 +138,19 @@ def restore_video(
         # whether a file of a job that was begun may be replaced, its journal knows
         check_destination(Path(address), Path(str(destination)), overwrite=config.overwrite or has_begun)
     task = InputVideo(address, name, 0, config.restore)
-    # before there are workers, so that a bad source costs no time; one in a store is fetched where it is restored
-    inspection = None if storage.is_remote(address) else _inspected(task)
+    with ExitStack() as stack:
+        if storage.is_remote(address):  # fetched where it is restored
+            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config))
+            inspection = None
+        else:
+            # a bad source costs no workers; those that there are load their networks while it is read
+            fingerprint, info = _probed(task)
+            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config, work_of(info)))
+            inspection = inspect_source(task.source, fingerprint, task.destination, task.config)
+        opened = stack.pop_all()
     with _Job(location, config) as job:
         try:
-            job.run([task], on_progress, open_pool, [inspection])
+            job.run([task], on_progress, lambda: _opened(pool, opened), [inspection])
             job.raise_failure()
         except (VidrestoreError, KeyboardInterrupt) as error:
             _leave(job, error)
@@ -149,13 +163,21 @@ def restore_video(
     return report
 
 
-def _inspected(task: InputVideo) -> Inspection:
+def _probed(task: InputVideo) -> tuple[str, VideoInfo]:
     try:
         fingerprint = storage.fingerprint(task.source)
     except InputError:
         inspect(task.source)  # it says more exactly what is wrong
         raise
-    return inspect_source(task.source, fingerprint, task.destination, task.config)
+    with storage.local_copy(task.source, fingerprint) as local:
+        return fingerprint, inspect(local, max_pixels=task.config.max_pixels)
+
+
+@contextmanager
+def _opened(pool: WorkerPool, closing: ExitStack) -> Iterator[WorkerPool]:
+    """Use a pool whose context was entered before."""
+    with closing:
+        yield pool
 
 
 def _leave(job: "_Job", error: VidrestoreError | KeyboardInterrupt) -> None:
@@ -381,10 +403,21 @@ def _with_fixed_threads(config: Config) -> Config:
     return replace(config, restore=replace(config.restore, encode=encode))
 
 
-def open_pool(config: JobConfig) -> LocalWorkerPool | RayWorkerPool:
-    """Start the workers that a configuration asks for; leaving their context stops them."""
-    if config.runtime == "local":
-        return LocalWorkerPool.load(config.restore)
+def open_pool(config: JobConfig, work: float | None = None) -> "LocalWorkerPool | RayWorkerPool":
+    """Start the workers that a configuration asks for; leaving their context stops them.
+
+    Args:
+        config: of the job.
+        work: estimated work in frames of a very small video; None: unknown.
+    """
+    device = config.restore.restorer.device
+    machine = Machine.here(device)
+    choice = choose_runtime(config.runtime, config.ray, machine, device=device, work=work)
+    _log.info("runtime %s: %s", choice.runtime, choice.reason)
+    if choice.runtime == "local":
+        return LocalWorkerPool.load(config.restore, workers=local_workers(machine, most=config.workers))
+    from vidrestore.runtime.ray.worker_pool import RayWorkerPool  # noqa: PLC0415  a local job imports no Ray
+
     return RayWorkerPool(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
 
 

@@ -11,6 +11,7 @@ from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
+from vidrestore.runtime.shared_models import recorded
 from vidrestore.runtime.worker_pool import OnProgress, Progress
 from vidrestore.types import Frame
 
@@ -66,7 +67,7 @@ def restore_segment(
         config = within_budget(config, frame_bytes(info.pixel_format, info.width, info.height))
         if parts is not None:
             fewer = min(parts.frames_per_batch, config.detection.frames_per_batch)
-            parts = replace(parts, frames_per_batch=fewer)
+            parts = recorded(replace(parts, frames_per_batch=fewer), recorder)
         restored = (
             restore_frames(decoded(reader), parts, config, recorder, is_counted=lambda frame: span.holds(frame.pts))
             if parts is not None

@@ -282,6 +282,14 @@ def frame_cost(width: int, height: int) -> float:
     return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
 
 
+def work_of(info: VideoInfo) -> float | None:
+    """Estimate the cost of restoring a video that was only probed, in units of `frame_cost`; None: unknown."""
+    frames = info.frames
+    if frames is None and info.duration is not None and info.average_rate is not None:
+        frames = round(info.duration * info.average_rate)
+    return None if frames is None else frames * frame_cost(info.width, info.height)
+
+
 def _checked_parts(task: MuxTask, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:
     """Return local files of the parts that match their reported hashes, and the indices of the others."""
     found: list[Path] = []
