@@ -68,7 +68,7 @@ def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
     yield from stage.flush()
 
 
-def run_ahead(items: Iterable[In]) -> Iterator[In]:
+def run_ahead(items: Iterable[In]) -> Generator[In]:
     """Iterate over items in a separate thread, so that making them overlaps with using them.
 
     Holds one item, and one more that is being made. Closing the iterator ends the thread, once the item that it is

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from vidrestore import storage
 from vidrestore.errors import InputError, Interrupted, OutputError, VidrestoreError
@@ -33,7 +32,7 @@ from vidrestore.jobs.report import JobReport, Sample, job_report, run_report
 from vidrestore.jobs.report_files import check_job_reports, write_job_reports
 from vidrestore.jobs.scheduler import Scheduler, SchedulerConfig
 from vidrestore.jobs.signing import signer
-from vidrestore.jobs.tasks import Inspection, inspect_source, work_of
+from vidrestore.jobs.tasks import Inspection, inspect_source, split, work_of
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates, recall
 from vidrestore.logs import log_to
 from vidrestore.media.inspection import inspect
@@ -50,13 +49,10 @@ _log = logging.getLogger("vidrestore.jobs")
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MAX_SAMPLES = 2000
-_ENCODER_THREADS = 4
-"""Number of encoder threads: encoders write it into the stream, and parts of different nodes must fit together."""
 _SEGMENT_COST = 3000.0
-"""Cost of a usual segment, about a minute of 1080p."""
+"""Cost of a segment of a long video at most, about a minute of 1080p."""
 
 OnProgress = Callable[[JobProgress], None]
-Config = TypeVar("Config", bound=JobConfig)
 
 
 def restore_videos(
@@ -83,7 +79,7 @@ def restore_videos(
     Raises:
         VidrestoreError: the job cannot begin or continue: no video, no cluster, no weights, no place for the journal.
     """
-    config = _with_fixed_threads(config or BatchConfig())
+    config = config or BatchConfig()
     out = storage.normalize(out)
     inputs = discover_inputs(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
     check_job_reports(out, overwrite=config.overwrite)
@@ -125,7 +121,7 @@ def restore_video(
         VidrestoreError: its one-line message names the cause, the expectation and the remedy.
     """
     started = time.perf_counter()
-    config = _with_fixed_threads(config or JobConfig())
+    config = config or JobConfig()
     address, target = storage.normalize(str(source)), storage.normalize(str(destination))
     location = JobLocation.of_video(target)
     name = target.rpartition("/")[2]
@@ -254,12 +250,13 @@ class _Job:
         config = self._config
         sweep(self.parts, self.journal)
         with (open_pool or partial(_open_configured, config))() as pool, ThreadPoolExecutor(1) as janitor:
+            pool.reconcile(self._expected_tasks(tasks, pool.capacity, inspections))  # they start while networks load
             self.pool_name, self.model_sha256 = pool.name, pool.model_sha256
             scheduler = self._scheduler(tasks, pool, inspections)
             metrics = JobMetrics(pool.name)
             while not scheduler.finished:
                 pool.reconcile(scheduler.pending)
-                scheduler.capacity = pool.capacity
+                scheduler.capacity, scheduler.cores_per_worker = pool.capacity, pool.cores_per_worker
                 for worker in pool.idle_workers():
                     assigned = scheduler.next_task(worker.node)
                     if assigned is None:
@@ -279,6 +276,17 @@ class _Job:
         for video in self.videos:
             if video.failure is not None:
                 raise video.failure
+
+    def _expected_tasks(
+        self, tasks: Sequence[InputVideo], capacity: int, inspections: Sequence[Inspection | None] | None
+    ) -> int:
+        """Return how many workers there will be tasks for at first."""
+        found = inspections[0] if inspections and len(tasks) == 1 else None
+        if found is None:
+            return len(tasks)
+        length = self._config.segment_seconds
+        plan = split(found, tasks[0].config, segment_cost=_SEGMENT_COST, segment_seconds=length, min_segments=capacity)
+        return len(plan.spans)
 
     def _scheduler(
         self, tasks: Sequence[InputVideo], pool: WorkerPool, inspections: Sequence[Inspection | None] | None
@@ -392,15 +400,6 @@ class _Job:
 def _remove_files(addresses: Sequence[str]) -> None:
     for address in addresses:
         storage.remove_file(address)
-
-
-def _with_fixed_threads(config: Config) -> Config:
-    """Fix the number of an encoder's threads, so that parts of different nodes fit together."""
-    encode = config.restore.encode
-    if encode.threads:
-        return config
-    encode = replace(encode, threads=_ENCODER_THREADS)
-    return replace(config, restore=replace(config.restore, encode=encode))
 
 
 def open_pool(config: JobConfig, work: float | None = None) -> "LocalWorkerPool | RayWorkerPool":

@@ -1,6 +1,7 @@
 """A pool of workers that run tasks, and may die, come and go; and a pool of threads of this process."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -117,6 +118,11 @@ class WorkerPool(Protocol):
         """Workers that could run at the same time."""
         ...
 
+    @property
+    def cores_per_worker(self) -> float:
+        """Number of cores that each of them may count on."""
+        ...
+
     def idle_workers(self) -> list[WorkerRef]:
         """Workers that wait for a task."""
         ...
@@ -174,6 +180,7 @@ class LocalWorkerPool:
 
     def _start(self, loaded: "Future[_Loaded]", workers: int) -> None:
         self.capacity = workers
+        self.cores_per_worker = len(os.sched_getaffinity(0)) / workers
         self._loaded = loaded
         self._device = Device()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
