@@ -21,7 +21,6 @@ from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.face_model import FaceModel
-from vidrestore.inference.local import load_models
 from vidrestore.jobs import restore as jobs
 from vidrestore.jobs.config import BatchConfig, JobConfig
 from vidrestore.jobs.progress import JobProgress
@@ -34,7 +33,6 @@ from vidrestore.report import Recorder, RestoreReport
 from vidrestore.restoration.config import FACE_COUNTS, RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.runtime.config import Runtime
-from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
@@ -288,6 +286,8 @@ class LiveStream:
         config: StreamConfig | None = None,
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
+        from vidrestore.runtime.streams import StreamSpec  # noqa: PLC0415  torch, which jobs load while they read
+
         self._config = config or StreamConfig()
         self._spec = StreamSpec("stream", str(source), tuple(map(str, destinations)), self._config)
         self._spec.check()
@@ -295,6 +295,8 @@ class LiveStream:
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
+        from vidrestore.runtime.streams import LocalStreamRunner  # noqa: PLC0415  as above
+
         runner = LocalStreamRunner(self._config.restore, lambda _, message: self._on_event(message))
         with ExitStack() as stack:
             self._stream = stack.enter_context(runner).start(self._spec)
@@ -409,6 +411,8 @@ def _pipeline(
 
 
 def _load(model: Model | None, config: RestoreConfig) -> InferenceModels:
+    from vidrestore.inference.local import load_models  # noqa: PLC0415  torch; jobs load it while they read the source
+
     models, _ = load_models(config)
     if not isinstance(model, FaceModel):
         return models

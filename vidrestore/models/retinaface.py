@@ -73,7 +73,7 @@ class _FeaturePyramid(nn.Module):
 
 
 class _ContextModule(nn.Module):
-    """SSH (Najibi et al. 2017): convolutions of 3, 5 and 7 pixels beside each other, the larger ones as chains."""
+    """SSH (Najibi et al. 2017): convolutions of 3, 5 and 7 pixels in parallel, the larger ones as chains."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

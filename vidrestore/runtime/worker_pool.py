@@ -12,6 +12,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+import cv2
+
 from vidrestore.errors import Interrupted, VidrestoreError, WorkerError
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels
@@ -154,7 +156,7 @@ PoolFactory: TypeAlias = Callable[[], AbstractContextManager[WorkerPool]]
 class LocalWorkerPool:
     """Workers in threads of this process, which share its networks.
 
-    Leaving the context stops the running tasks at their next frame.
+    Leaving the context stops the running tasks at their next frame. Meanwhile the threads share those of OpenCV.
 
     Args:
         models: where detection and restoration run.
@@ -181,6 +183,8 @@ class LocalWorkerPool:
     def _start(self, loaded: "Future[_Loaded]", workers: int) -> None:
         self.capacity = workers
         self.cores_per_worker = len(os.sched_getaffinity(0)) / workers
+        self._opencv_threads = cv2.getNumThreads()
+        cv2.setNumThreads(max(1, self._opencv_threads // workers))
         self._loaded = loaded
         self._device = Device()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
@@ -253,6 +257,7 @@ class LocalWorkerPool:
         self._stopping.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
         wait([self._loaded])
+        cv2.setNumThreads(self._opencv_threads)
 
 
 @dataclass(slots=True)

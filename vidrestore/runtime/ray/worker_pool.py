@@ -147,10 +147,13 @@ class RayWorkerPool:
         self._workers.check_heartbeats(now)
         if now - self._counted > _COUNT_SECONDS:
             self._counted = now
-            self._inference.reconcile()
+            is_started = "_info" in self.__dict__  # before, nobody is late: `_info` waits, for as long as it may take
+            if is_started:
+                self._inference.reconcile()
             self._room = self._count_room()
-            self._preempt(now)
-            self._workers.reap_lost(now)
+            if is_started:
+                self._preempt(now)
+                self._workers.reap_lost(now)
         if not pending:
             self._workers.stop_idle(now, after_seconds=_IDLE_SECONDS)
         useful = max(1, self._workers.busy + pending)
