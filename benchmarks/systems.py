@@ -10,7 +10,8 @@ from typing import Protocol
 from benchmarks.reference import Faces, ReferenceFlow
 from benchmarks.results import Run, with_rest
 from vidrestore.jobs.config import JobConfig
-from vidrestore.jobs.restore import open_pool, restore_video
+from vidrestore.jobs.pools import open_pool
+from vidrestore.jobs.restore import restore_video
 from vidrestore.runtime.worker_pool import WorkerPool
 
 _OURS = "every stage of vidrestore in the runtime {runtime}, {precision}, encoding included."

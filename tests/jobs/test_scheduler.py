@@ -13,7 +13,7 @@ from vidrestore.errors import InputError, RestorationError, WorkerError
 from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned
 from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.replay import replay
-from vidrestore.jobs.scheduler import Assignment, Scheduler, SchedulerConfig, encoder_threads
+from vidrestore.jobs.scheduler import Assignment, Scheduler, SchedulerConfig
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import (
     DamagedParts,
@@ -179,14 +179,6 @@ def test_many_videos_cost_no_more_each(monkeypatch: pytest.MonkeyPatch) -> None:
         succeed(scheduler)
     assert all(video.state is VideoState.DONE for video in videos)
     assert counted["videos"] <= 10 * len(videos)
-
-
-@pytest.mark.parametrize(
-    ("cores", "at_once", "expected"),
-    [(2.0, 1, 2), (16.0, 8, 2), (15.0, 15, 1), (16.0, 1, 8), (0.5, 4, 1), (64.0, 3, 8)],
-)
-def test_encoders_share_the_cores(cores: float, at_once: int, expected: int) -> None:
-    assert encoder_threads(cores, at_once) == expected
 
 
 def test_all_segments_of_a_video_get_the_same_encoder_threads() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.runtime.choice import Machine, _visible_gpus, choose_runtime, local_workers
+from vidrestore.runtime.choice import Machine, _visible_gpus, choose_runtime, encoder_threads, local_workers
 from vidrestore.runtime.config import RayConfig
 
 SMALL, LARGE, MANY_GPUS = Machine(2, 0), Machine(16, 1), Machine(16, 4)
@@ -76,3 +76,11 @@ def test_gpus_are_counted_without_torch(
 
     assert _visible_gpus(tmp_path) == expected
     assert _visible_gpus(tmp_path / "none") == 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "at_once", "expected"),
+    [(2.0, 1, 2), (16.0, 8, 2), (15.0, 15, 1), (16.0, 1, 8), (0.5, 4, 1), (64.0, 3, 8)],
+)
+def test_encoders_share_the_cores(cores: float, at_once: int, expected: int) -> None:
+    assert encoder_threads(cores, at_once) == expected

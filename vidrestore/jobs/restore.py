@@ -5,7 +5,6 @@ over it. Progress is written to a journal in a hidden folder next to the results
 crash.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from vidrestore import storage
 from vidrestore.errors import InputError, Interrupted, OutputError, VidrestoreError
@@ -24,6 +23,7 @@ from vidrestore.jobs.inputs import InputVideo, discover_inputs
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.layout import JOURNAL, JobLocation
 from vidrestore.jobs.metrics import JobMetrics
+from vidrestore.jobs.pools import open_pool as _open_configured
 from vidrestore.jobs.preparation import check_destinations, fingerprint_all, journal_notes, options_of, sweep
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.registry import register, unregister, was_unsigned
@@ -39,13 +39,8 @@ from vidrestore.media.inspection import inspect
 from vidrestore.media.output import check_destination, container_format
 from vidrestore.media.probe import VideoInfo
 from vidrestore.report import RestoreReport
-from vidrestore.runtime.choice import Machine, choose_runtime, local_workers
-from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory, WorkerPool
+from vidrestore.runtime.worker_pool import PoolFactory, WorkerPool
 
-if TYPE_CHECKING:
-    from vidrestore.runtime.ray.worker_pool import RayWorkerPool
-
-_log = logging.getLogger("vidrestore.jobs")
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MAX_SAMPLES = 2000
@@ -400,24 +395,3 @@ class _Job:
 def _remove_files(addresses: Sequence[str]) -> None:
     for address in addresses:
         storage.remove_file(address)
-
-
-def open_pool(config: JobConfig, work: float | None = None) -> "LocalWorkerPool | RayWorkerPool":
-    """Start the workers that a configuration asks for; leaving their context stops them.
-
-    Args:
-        config: of the job.
-        work: estimated work in frames of a very small video; None: unknown.
-    """
-    device = config.restore.restorer.device
-    machine = Machine.here(device)
-    choice = choose_runtime(config.runtime, config.ray, machine, device=device, work=work)
-    _log.info("runtime %s: %s", choice.runtime, choice.reason)
-    if choice.runtime == "local":
-        return LocalWorkerPool.load(config.restore, workers=local_workers(machine, most=config.workers))
-    from vidrestore.runtime.ray.worker_pool import RayWorkerPool  # noqa: PLC0415  a local job imports no Ray
-
-    return RayWorkerPool(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
-
-
-_open_configured = open_pool  # the name is also that of an argument

@@ -23,11 +23,10 @@ from vidrestore.jobs.tasks import (
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 from vidrestore.media.rewrite import refuse_losses
 from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.runtime.choice import encoder_threads
 from vidrestore.runtime.worker_pool import Event, TaskDone, TaskFailed
 
 OnError = Literal["fail", "passthrough"]
-_MOST_ENCODER_THREADS = 8
-"""Number of threads of an encoder beyond which it gains little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,15 +424,6 @@ class Scheduler:
     def _part(self, video: VideoProgress, index: int) -> str:
         """Return the address of a segment's part: always in this job's folder, whatever the journal says."""
         return storage.join(self._config.parts, video.part_name(index))
-
-
-def encoder_threads(cores: float, at_once: int) -> int:
-    """Return the number of threads of each encoder, where so many segments are encoded at once on these cores.
-
-    Whatever the number, parts fit together: encoders write nothing that depends on it into the header of a stream. With
-    more threads than cores, encoding is slower, and frames that threads encode side by side compress worse.
-    """
-    return max(1, min(_MOST_ENCODER_THREADS, round(cores / at_once)))
 
 
 def _may_pass(error: VidrestoreError) -> bool:

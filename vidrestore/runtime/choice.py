@@ -1,4 +1,4 @@
-"""The choice between this process and Ray, and the number of threads of this process."""
+"""The choice between this process and Ray, and the number of threads: of this process, and of each encoder."""
 
 import os
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ _CPUS_PER_WORKER = 2
 """Cores for each thread next to a GPU: one that decodes, tracks and blends, and one for what it encodes."""
 _MOST_WORKERS = 8
 """Threads that Python's lock lets work at once."""
+_MOST_ENCODER_THREADS = 8
+"""Threads of an encoder beyond which it gains little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ def local_workers(machine: Machine, *, most: int = 0) -> int:
     """
     wanted = machine.cpus // _CPUS_PER_WORKER if machine.gpus else machine.cpus // _FEW_CPUS + 1
     return max(1, min(wanted, most or _MOST_WORKERS, _MOST_WORKERS))
+
+
+def encoder_threads(cores: float, at_once: int) -> int:
+    """Return the number of threads of each encoder, where so many segments are encoded at once on these cores.
+
+    Whatever the number, parts fit together: encoders write nothing that depends on it into the header of a stream. With
+    more threads than cores, encoding is slower, and frames that threads encode side by side compress worse.
+    """
+    return max(1, min(_MOST_ENCODER_THREADS, round(cores / at_once)))
 
 
 def _visible_gpus(devices: Path = Path("/proc/driver/nvidia/gpus")) -> int:
