@@ -67,8 +67,8 @@ def test_threads_follow_the_cores(machine: Machine, most: int, expected: int) ->
 def test_gpus_are_counted_without_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: str | None, expected: int
 ) -> None:
-    for name in ("0000:01:00.0", "0000:02:00.0"):
-        (tmp_path / name).mkdir()
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
     if shown is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:

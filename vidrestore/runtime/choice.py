@@ -96,12 +96,9 @@ def encoder_threads(cores: float, at_once: int) -> int:
     return max(1, min(_MOST_ENCODER_THREADS, round(cores / at_once)))
 
 
-def _visible_gpus(devices: Path = Path("/proc/driver/nvidia/gpus")) -> int:
-    """Count NVIDIA's GPUs without asking torch, which takes seconds to import."""
-    try:
-        there = len(list(devices.iterdir()))
-    except OSError:
-        return 0
+def _visible_gpus(devices: Path = Path("/dev")) -> int:
+    """Count NVIDIA's GPUs, those of a container alone in one, without asking torch, which takes seconds to import."""
+    there = len(list(devices.glob("nvidia[0-9]*")))
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     return (
         there if shown is None else min(there, len([one for one in shown.split(",") if one.strip() not in {"", "-1"}]))
