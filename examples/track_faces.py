@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterator
 
-from vidrestore.faces.detector import FaceDetector, scale
+from vidrestore.faces.boxes import scale
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.faces.tracker import Tracker
 from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.reader import VideoReader

@@ -77,7 +77,7 @@ def test_what_is_no_film_is_refused_in_one_line(
         (["--set", "restore.tracker.lokahead=3"], "did you mean 'lookahead'"),
         (["--config", "none.toml"], "cannot read the configuration"),
         (["--device", "cuda:7"], "cuda"),
-        (["--runtime", "cloud"], "runtime is 'cloud'; use ray or local"),
+        (["--runtime", "cloud"], "runtime is 'cloud'; use auto, ray or local"),
     ],
 )
 def test_an_impossible_wish_is_refused_in_one_line(

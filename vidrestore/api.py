@@ -21,7 +21,6 @@ from vidrestore.degradation.report import DegradeReport
 from vidrestore.degradation.video import DegradeConfig
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.face_model import FaceModel
-from vidrestore.inference.local import load_models
 from vidrestore.jobs import restore as jobs
 from vidrestore.jobs.config import BatchConfig, JobConfig
 from vidrestore.jobs.progress import JobProgress
@@ -33,7 +32,7 @@ from vidrestore.media.reader import VideoReader
 from vidrestore.report import Recorder, RestoreReport
 from vidrestore.restoration.config import FACE_COUNTS, RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
-from vidrestore.runtime.streams import LocalStreamRunner, StreamSpec
+from vidrestore.runtime.config import Runtime
 from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
@@ -55,7 +54,7 @@ def restore_video(
     faces: Faces | None = None,
     device: str | None = None,
     lossless: bool | None = None,
-    runtime: Literal["ray", "local"] | None = None,
+    runtime: Runtime | None = None,
     address: str | None = None,
     overwrite: bool | None = None,
     config: JobConfig | None = None,
@@ -74,7 +73,7 @@ def restore_video(
         faces: number of faces to restore per frame.
         device: of the networks: auto, cpu, cuda or cuda:N.
         lossless: encode with FFV1; the destination must be .mkv.
-        runtime: ray, or local for this process alone.
+        runtime: auto, ray, or local for this process alone.
         address: of a running Ray cluster.
         overwrite: replace the destination if it exists.
         config: all other options.
@@ -105,7 +104,7 @@ def restore_videos(
     faces: Faces | None = None,
     device: str | None = None,
     lossless: bool | None = None,
-    runtime: Literal["ray", "local"] | None = None,
+    runtime: Runtime | None = None,
     address: str | None = None,
     workers: int | None = None,
     overwrite: bool | None = None,
@@ -287,6 +286,8 @@ class LiveStream:
         config: StreamConfig | None = None,
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
+        from vidrestore.runtime.streams import StreamSpec  # noqa: PLC0415  torch, which jobs load while they read
+
         self._config = config or StreamConfig()
         self._spec = StreamSpec("stream", str(source), tuple(map(str, destinations)), self._config)
         self._spec.check()
@@ -294,6 +295,8 @@ class LiveStream:
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
+        from vidrestore.runtime.streams import LocalStreamRunner  # noqa: PLC0415  as above
+
         runner = LocalStreamRunner(self._config.restore, lambda _, message: self._on_event(message))
         with ExitStack() as stack:
             self._stream = stack.enter_context(runner).start(self._spec)
@@ -408,6 +411,8 @@ def _pipeline(
 
 
 def _load(model: Model | None, config: RestoreConfig) -> InferenceModels:
+    from vidrestore.inference.local import load_models  # noqa: PLC0415  torch; jobs load it while they read the source
+
     models, _ = load_models(config)
     if not isinstance(model, FaceModel):
         return models

@@ -84,7 +84,8 @@ class RestoreReport:
     seconds: float
     """Wall-clock time from the call to the renamed result."""
     seconds_per_stage: dict[str, float]
-    """Busy seconds of each stage in the segment worker; waiting for a face worker counts to the stage that waits."""
+    """Busy seconds of each stage in the segment workers, added up. `wait` is the time for which a worker has waited for
+    the networks: in this process while they run for other workers, on Ray for the answers of the face workers."""
     model: str
     model_sha256: str
     runtime: str

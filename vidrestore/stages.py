@@ -63,21 +63,25 @@ class Inline(Executor[In, Out]):
 
 
 class Threaded(Executor[In, Out]):
-    """Runs a batch stage in a thread of its own; reads one batch ahead, so that making it overlaps with the stage."""
+    """Hands batches to another executor in a thread; reads one ahead, so that making it overlaps with running one."""
 
-    def __init__(self, stage: BatchStage[In, Out]) -> None:
-        self._stage = stage
+    def __init__(self, executor: Executor[In, Out]) -> None:
+        self._executor = executor
 
     def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
         """Run each batch while the next is made."""
-        with ThreadPoolExecutor(1, thread_name_prefix="stage") as thread:
+        with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
             pending: deque[Future[Sequence[Out]]] = deque()
             for batch in batches:
-                pending.append(thread.submit(self._stage, batch))
+                pending.append(thread.submit(self._run, batch))
                 if len(pending) > 1:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+
+    def _run(self, batch: Sequence[In]) -> Sequence[Out]:
+        (result,) = self._executor.map([batch])
+        return result
 
 
 def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
@@ -87,7 +91,7 @@ def run(stage: Stage[In, Out], items: Iterable[In]) -> Iterator[Out]:
     yield from stage.flush()
 
 
-def run_ahead(items: Iterable[In]) -> Iterator[In]:
+def run_ahead(items: Iterable[In]) -> Generator[In]:
     """Iterate over items in a separate thread, so that making them overlaps with using them.
 
     Holds one item, and one more that is being made. Closing the iterator ends the thread, once the item that it is

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from vidrestore.errors import ConfigError, ModelError, RestorationError
+from vidrestore.faces.boxes import box_iou, nms, scale
 from vidrestore.faces.config import DetectorConfig
-from vidrestore.faces.detector import FaceDetector, box_iou, nms, scale
+from vidrestore.faces.detector import FaceDetector
 from vidrestore.faces.retinaface import anchors, load_network
+from vidrestore.models.retinaface import MobileRetinaFace
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 from vidrestore.types import UInt8
 
@@ -108,6 +110,34 @@ def test_another_training_of_the_same_network_sees_the_same_face(
     ((one,),), ((two,),) = detector([astronaut]), other([astronaut])
 
     np.testing.assert_allclose(one.landmarks, two.landmarks, atol=5)
+
+
+def test_the_small_network_gives_what_facexlibs_gives(shared: Path) -> None:
+    ensure_torchvision_imports()
+    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
+
+    weights = shared / "weights" / "detection_mobilenet0.25_Final.pth"
+    state = {
+        key.removeprefix("module."): value
+        for key, value in torch.load(weights, map_location="cpu", weights_only=True).items()
+    }
+    theirs, ours = RetinaFace("mobile0.25", device=torch.device("cpu")), MobileRetinaFace().eval()
+    theirs.load_state_dict(state)
+    ours.load_state_dict(state)
+    images = torch.randn(2, 3, 97, 130, generator=torch.Generator().manual_seed(1)) * 50
+
+    with torch.inference_mode():
+        assert all(torch.equal(one, two) for one, two in zip(theirs(images), ours(images), strict=True))
+
+
+@pytest.mark.parametrize(("height", "width"), [(97, 131), (360, 640), (1, 1)])
+def test_anchors_are_those_of_facexlib(height: int, width: int) -> None:
+    ensure_torchvision_imports()
+    from facexlib.detection.retinaface_utils import PriorBox  # noqa: PLC0415  torchvision must be mended first
+
+    levels = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
+
+    assert torch.equal(anchors(height, width), PriorBox(levels, image_size=(height, width)).forward())
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -29,7 +29,7 @@ def films(make_clip: MakeClip, tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, pool: Callable[[], LocalWorkerPool]) -> None:
     """Networks that take no time, in place of the real ones."""
-    monkeypatch.setattr(restore, "_open_configured", lambda _config: pool())
+    monkeypatch.setattr(restore, "_open_configured", lambda *_: pool())
 
 
 @pytest.mark.usefixtures("quick")

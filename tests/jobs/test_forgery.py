@@ -47,6 +47,7 @@ class InstantPool:
     name = "local"
     model_sha256 = MODEL
     capacity = 1
+    cores_per_worker = 1.0
 
     def __init__(self) -> None:
         self._event: Event | None = None

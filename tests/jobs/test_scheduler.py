@@ -1,20 +1,36 @@
 """The rules of a job, without workers: which task is next, what a failure means, which way a video may go."""
 
+from array import array
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from support import film_factory
+from vidrestore.config import update
 from vidrestore.errors import InputError, RestorationError, WorkerError
 from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned
 from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.replay import replay
 from vidrestore.jobs.scheduler import Assignment, Scheduler, SchedulerConfig
 from vidrestore.jobs.segment import SegmentReport
-from vidrestore.jobs.tasks import DamagedParts, Muxed, MuxTask, PartReport, PlanTask, RestoreTask, VideoPlan
+from vidrestore.jobs.tasks import (
+    DamagedParts,
+    Inspection,
+    Muxed,
+    MuxTask,
+    PartReport,
+    PlanTask,
+    RestoreTask,
+    VideoPlan,
+    split,
+)
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.media.remux.plan import RemuxPlan
+from vidrestore.media.segments import VideoIndex
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.worker_pool import TaskDone, TaskFailed
 
@@ -163,3 +179,45 @@ def test_many_videos_cost_no_more_each(monkeypatch: pytest.MonkeyPatch) -> None:
         succeed(scheduler)
     assert all(video.state is VideoState.DONE for video in videos)
     assert counted["videos"] <= 10 * len(videos)
+
+
+def test_all_segments_of_a_video_get_the_same_encoder_threads() -> None:
+    scheduler, videos, _ = a_scheduler("a.mp4")
+    scheduler.capacity, scheduler.cores_per_worker = 2, 3.0
+    succeed(scheduler)
+    first = take(scheduler)[1].task
+    scheduler.capacity = 1
+    second = take(scheduler)[1].task
+    assert isinstance(first, RestoreTask)
+    assert isinstance(second, RestoreTask)
+    assert first.config.encode.threads == second.config.encode.threads == 3
+    assert videos[0].task.config.encode.threads == 0, "what the result is compared by does not change"
+
+
+def test_a_number_of_threads_that_was_asked_for_stays() -> None:
+    config = update(VideoRestoreConfig(), {"encode": {"threads": 5}})
+    scheduler, videos, _ = a_scheduler("a.mp4")
+    videos[0].task = replace(videos[0].task, config=config)
+    succeed(scheduler)
+    task = take(scheduler)[1].task
+    assert isinstance(task, RestoreTask)
+    assert task.config.encode.threads == 5
+
+
+@pytest.mark.parametrize(
+    ("frames", "workers", "segments"),
+    [(5000, 1, 3), (5000, 8, 8), (5000, 15, 15), (30_000, 15, 30), (300, 8, 2), (500, 8, 3), (50, 8, 1)],
+)
+def test_a_video_is_split_so_that_all_workers_have_work(frames: int, workers: int, segments: int) -> None:
+    plan = split(an_inspection(frames), VideoRestoreConfig(), segment_cost=3000.0, min_segments=workers)
+    assert len(plan.spans) == segments
+    assert sum(plan.frames_in_spans) == frames
+    assert max(plan.frames_in_spans) <= 1.25 * frames / segments
+
+
+def an_inspection(frames: int) -> Inspection:
+    """A video of 1080p at 25 frames a second, with a keyframe every ten seconds."""
+    info = film_factory.make_info(width=1920, height=1080)
+    step = round(1 / (25 * info.time_base))
+    times = array("q", range(0, frames * step, step))
+    return Inspection("x", info, VideoIndex(info.time_base, times, times[::250]), RemuxPlan("mp4", ()), "ab" * 32)

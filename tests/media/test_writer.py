@@ -174,6 +174,17 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, codec: str) -> None
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_parts_fit_together_whatever_the_number_of_threads(tmp_path: Path, codec: str) -> None:
+    info = films.make_info()
+    headers = set()
+    for threads in (1, 3, 8):
+        write(tmp_path / "part.mp4", info, films.make_frames(info, range(0, 5120, 512)), codec=codec, threads=threads)
+        with av.open(str(tmp_path / "part.mp4")) as container:
+            headers.add(container.streams.video[0].codec_context.extradata)
+    assert len(headers) == 1
+
+
 def test_x265_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     info = films.make_info()
     for codec in ("libx265", "libsvtav1"):

@@ -16,7 +16,7 @@ from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.config import RayConfig
 
 MakeFilm = Callable[..., Path]
-JOB = update(JobConfig(), {"restore": {"encode": {"lossless": True}}})
+JOB = update(JobConfig(), {"runtime": "ray", "restore": {"encode": {"lossless": True}}})
 
 
 class Killer:

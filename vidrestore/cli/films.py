@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -34,10 +34,11 @@ from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, given, read_toml, update
 from vidrestore.errors import Interrupted
 from vidrestore.jobs.config import JobConfig
-from vidrestore.jobs.progress import JobProgress
-from vidrestore.jobs.restore import restore_video
-from vidrestore.media.inspection import inspect
-from vidrestore.report import RestoreReport, check_report
+from vidrestore.report import check_report
+
+if TYPE_CHECKING:
+    from vidrestore.jobs.progress import JobProgress
+    from vidrestore.report import RestoreReport
 
 
 def restore(
@@ -73,6 +74,12 @@ def restore(
     Audio, subtitles, chapters and every timestamp stay. Finished segments are kept in the hidden folder
     .NAME.vidrestore next to DST until DST is complete: run the same command again to continue after a crash.
     """
+    from vidrestore.media import inspection  # noqa: PLC0415  its process imports while this one does
+
+    if not storage.is_remote(source):
+        inspection.prepare()
+    from vidrestore.jobs.restore import restore_video  # noqa: PLC0415  as said above
+
     job = read_toml(JobConfig(), config) if config else JobConfig()
     encode = {"codec": codec, "crf": crf, "preset": preset, "pixel_format": pixel_format, "lossless": lossless or None}
     chosen: dict[str, Any] = {
@@ -106,13 +113,13 @@ def restore(
         _summarise(done)
 
 
-def _show(bar: ProgressBar, progress: JobProgress) -> None:
+def _show(bar: ProgressBar, progress: "JobProgress") -> None:
     rate = (progress.frames_done - progress.resumed_frames) / progress.seconds if progress.seconds else 0.0
     note = f"{progress.frames_done} frames  {rate:.1f} fps  {progress.faces_done} faces"
     bar.show(progress.frames_done, progress.frames or None, note)
 
 
-def _summarise(done: RestoreReport) -> None:
+def _summarise(done: "RestoreReport") -> None:
     warn_all(done.warnings)
     say(str(done))
 
@@ -154,6 +161,8 @@ def probe_film(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Describe a video."""
+    from vidrestore.media.inspection import inspect  # noqa: PLC0415  PyAV, which other commands of this file need later
+
     described = asdict(inspect(source))
     if as_json:
         say_json(described)

@@ -57,7 +57,7 @@ Preset: TypeAlias = Annotated[str | None, typer.Option(help=help_of("restore.enc
 StreamCrf: TypeAlias = Annotated[float | None, typer.Option(help=help_of("sink.encode.crf", _STREAM))]
 StreamPreset: TypeAlias = Annotated[str | None, typer.Option(help=help_of("sink.encode.preset", _STREAM))]
 Lossless: TypeAlias = Annotated[bool, typer.Option("--lossless", help="Encode losslessly with FFV1 (in .mkv).")]
-RuntimeName: TypeAlias = Annotated[str | None, typer.Option(metavar="ray|local", help=help_of("runtime"))]
+RuntimeName: TypeAlias = Annotated[str | None, typer.Option(metavar="auto|ray|local", help=help_of("runtime"))]
 Address: TypeAlias = Annotated[
     str | None, typer.Option(help="Address of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")
 ]

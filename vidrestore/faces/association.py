@@ -5,12 +5,10 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import chi2
 
 from vidrestore.faces.alignment import place, transform
+from vidrestore.faces.boxes import box_iou
 from vidrestore.faces.config import AssociationConfig
-from vidrestore.faces.detector import box_iou
 from vidrestore.faces.motion import MotionFilter, Observation
 from vidrestore.types import Float32, Float64
 
@@ -29,6 +27,8 @@ def associate(
     """
     if not (predictions and observations):
         return []
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  a second to import, of which no face has no use
+
     known = [prediction.pose for prediction in predictions]
     seen = [observation.pose for observation in observations]
     innovation = _mahalanobis(predictions, observations, slack=config.slack) / _gate_threshold(config.gate)
@@ -81,4 +81,6 @@ def _mahalanobis(predictions: Sequence[MotionFilter], observations: Sequence[Obs
 @cache
 def _gate_threshold(gate: float) -> float:
     """Return the squared Mahalanobis distance in four dimensions below which a fraction `gate` of true matches lies."""
+    from scipy.stats import chi2  # noqa: PLC0415  as above
+
     return float(chi2.ppf(gate, df=4))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from filterpy.kalman import KalmanFilter
 
 from vidrestore.faces.alignment import TEMPLATE, residual, similarity, yaw
 from vidrestore.faces.config import MotionConfig
@@ -62,6 +61,8 @@ class MotionFilter:
     """The causal filter of one face, which predicts where it is next."""
 
     def __init__(self, first: Observation, config: MotionConfig) -> None:
+        from filterpy.kalman import KalmanFilter  # noqa: PLC0415  it imports all of scipy.stats: no face, no need
+
         self._config = config
         self._seconds = first.seconds
         self._filter = KalmanFilter(dim_x=8, dim_z=4)

@@ -1,12 +1,15 @@
-"""The RetinaFace networks of facexlib, loaded with known weights and made ready to run.
+"""The RetinaFace networks, loaded with known weights and made ready to run.
 
-Only the network and its anchors are facexlib's; its `detect_faces` keeps the scale of the last image as state.
+The one on ResNet-50 is facexlib's, without its `detect_faces`, which keeps the scale of the last image as state.
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -15,9 +18,13 @@ from vidrestore.errors import ModelError
 from vidrestore.faces.config import NetworkName
 from vidrestore.models import zoo
 from vidrestore.models.checkpoint import load_state_dict
+from vidrestore.models.retinaface import MobileRetinaFace
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
+from vidrestore.types import Float64
 
-_ANCHORS = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
+_MOBILE: Final[NetworkName] = "retinaface-mobile0.25"
+_ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
+"""Step of the grid of anchors in pixels, and their sides, for each level of the pyramid."""
 _IMAGE_DIMENSIONS = 4
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 
@@ -34,12 +41,7 @@ def load_network(
     Raises:
         ModelError: the weights are missing, corrupt or of another architecture.
     """
-    ensure_torchvision_imports()
-    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
-        network: nn.Module = RetinaFace(name.removeprefix("retinaface-"), device=torch.device("cpu"))
+    network = MobileRetinaFace() if name == _MOBILE else _from_facexlib(name)
     try:
         weights = load_state_dict(zoo.resolve(name)) if state is None else state
         network.load_state_dict({key.removeprefix("module."): value for key, value in weights.items()}, strict=True)
@@ -55,11 +57,12 @@ def load_network(
 @lru_cache(maxsize=8)
 def anchors(height: int, width: int) -> torch.Tensor:
     """Return the anchors of an image, float32 [a, 4] on the CPU: centre x and y, width, height as fractions of it."""
-    ensure_torchvision_imports()
-    from facexlib.detection.retinaface_utils import PriorBox  # noqa: PLC0415  torchvision must be mended first
-
-    prior: torch.Tensor = PriorBox(_ANCHORS, image_size=(height, width)).forward()
-    return prior
+    levels: list[Float64] = []
+    for step, sides in _ANCHORS:
+        rows, columns = np.arange(math.ceil(height / step)) + 0.5, np.arange(math.ceil(width / step)) + 0.5
+        y, x, side = np.meshgrid(rows * step / height, columns * step / width, sides, indexing="ij")
+        levels.append(np.stack([x, y, side / width, side / height], axis=-1).reshape(-1, 4))
+    return torch.from_numpy(np.concatenate(levels).astype(np.float32))
 
 
 def decode(
@@ -75,6 +78,16 @@ def decode(
     half = extent * torch.exp(boxes[:, 2:] * _SIZE_VARIANCE) / 2
     points = centre[:, None] + landmarks.reshape(-1, 5, 2) * _CENTRE_VARIANCE * extent[:, None]
     return torch.cat([middle - half, middle + half], dim=1), points
+
+
+def _from_facexlib(name: NetworkName) -> nn.Module:
+    ensure_torchvision_imports()
+    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415  torchvision must be mended first
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(The parameter 'pretrained'|Arguments other than a weight enum)")
+        network: nn.Module = RetinaFace(name.removeprefix("retinaface-"), device=torch.device("cpu"))
+    return network
 
 
 def _fold_normalisations(network: nn.Module) -> None:

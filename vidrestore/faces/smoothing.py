@@ -16,7 +16,6 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from vidrestore.faces.config import MotionConfig
 from vidrestore.faces.motion import SHORTEST_STEP_SECONDS, Observation
@@ -49,6 +48,8 @@ def smooth(
     trust = 1 / np.array([observation.variance for observation in observations])
     size = float(np.exp(np.median(poses[:, 0])))
     densities = config.accelerations(size) * config.calm_acceleration_ratio**2
+
+    from scipy.linalg import solveh_banded  # noqa: PLC0415  imported where there is a face, like all of scipy
 
     def solved(seconds: Float64, stiffer: Float64, wanted: int) -> Float64:
         """Return float64 [coordinate, 2 * node, 2]: the chain, and its covariances with the pose `wanted`."""

@@ -9,8 +9,8 @@ import numpy as np
 from vidrestore.errors import RestorationError
 from vidrestore.faces.alignment import transform
 from vidrestore.faces.association import associate, face_boxes, upright_boxes
+from vidrestore.faces.boxes import box_iou
 from vidrestore.faces.config import TrackerConfig
-from vidrestore.faces.detector import box_iou
 from vidrestore.faces.motion import MotionFilter, Observation, observe
 from vidrestore.faces.presence import Clock, TrackLifecycleRules, nanoseconds, presence_weight, time_since_update
 from vidrestore.faces.smoothing import average, smooth

@@ -8,7 +8,7 @@ from vidrestore.restoration.clips.restorer import ClipRestorer, works_in_clips
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.restoration.pipeline import InferenceModels
-from vidrestore.stages import Inline, Threaded
+from vidrestore.stages import Inline
 
 
 def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
@@ -26,7 +26,7 @@ def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
         batch_size=restorer.batch_size,
         encoder=Inline(restorer.encode),
         styled_restorer=Inline(restorer.restore_coded),
-        clips=Threaded(ClipRestorer(restorer, visibility, config)) if works_in_clips(restorer) else None,
+        clips=Inline(ClipRestorer(restorer, visibility, config)) if works_in_clips(restorer) else None,
         visibility=Inline(visibility),
     )
     return parts, ModelInfo.of(restorer)

@@ -1,24 +1,27 @@
-"""The face worker, in any process: it holds the networks and joins the requests of many callers."""
+"""The face worker, in any process: it holds the networks and joins the requests of many callers.
+
+Importing this module imports no torch: the driver and the segment workers know the class, and have no use for networks.
+"""
+
+# ruff: noqa: PLC0415  as said above
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-import torch
-
-from vidrestore.faces.detector import FaceDetector
 from vidrestore.inference.allocator import keep_freed_memory
 from vidrestore.inference.batcher import DynamicBatcher
-from vidrestore.models.visibility import FaceVisibility
 from vidrestore.restoration.clips.clip import FaceClip, RestoredClip
-from vidrestore.restoration.clips.restorer import ClipRestorer, works_in_clips
 from vidrestore.restoration.config import RestoreConfig
-from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.stages import BatchStage
 from vidrestore.types import Detection, Float32, StyledCrop, UInt8
+
+if TYPE_CHECKING:
+    from vidrestore.models.visibility import FaceVisibility
+    from vidrestore.restoration.face.restorer import FaceRestorer
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -35,8 +38,10 @@ class ModelInfo:
     """Whether it takes clips of crops (see `restoration.clips`)."""
 
     @classmethod
-    def of(cls, restorer: FaceRestorer) -> Self:
+    def of(cls, restorer: "FaceRestorer") -> Self:
         """Describe a restorer."""
+        from vidrestore.restoration.clips.restorer import works_in_clips
+
         return cls(restorer.crop_size, restorer.batch_size, restorer.model_sha256, works_in_clips(restorer))
 
 
@@ -53,6 +58,8 @@ class InferenceWorker:
     """
 
     def __init__(self, config: RestoreConfig, *, workers_per_host: int, max_delay_seconds: float) -> None:
+        import torch
+
         keep_freed_memory()
         # Ray sets OMP_NUM_THREADS to an actor's num_cpus: one thread would be slow, and give other bits.
         # Before any network runs: after a restart either may be the first, and each must find the same number.
@@ -63,7 +70,9 @@ class InferenceWorker:
         self._one_at_a_time = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     @cached_property
-    def _restorer(self) -> FaceRestorer:
+    def _restorer(self) -> "FaceRestorer":
+        from vidrestore.restoration.face.restorer import FaceRestorer
+
         return FaceRestorer(self._config.restorer)
 
     @cached_property
@@ -85,10 +94,22 @@ class InferenceWorker:
 
     @cached_property
     def _detect(self) -> DynamicBatcher[UInt8, tuple[Detection, ...]]:
-        return self._joining(FaceDetector(self._config.detector), full=self._config.detection.batch_size)
+        from vidrestore.faces.detector import FaceDetector
+
+        return self._joining(
+            FaceDetector(self._config.detector), full=self._config.detection.batch_size, threads=self._for_detection
+        )
 
     @cached_property
-    def _visibility(self) -> FaceVisibility:
+    def _for_detection(self) -> ThreadPoolExecutor:
+        """Thread in which faces are found: a GPU does so while it restores a clip, which takes long."""
+        on_cpu = self._restorer.device.type == "cpu"
+        return self._one_at_a_time if on_cpu else ThreadPoolExecutor(1, thread_name_prefix="detection")
+
+    @cached_property
+    def _visibility(self) -> "FaceVisibility":
+        from vidrestore.models.visibility import FaceVisibility
+
         return FaceVisibility(self._config.restorer.device)
 
     @cached_property
@@ -97,6 +118,8 @@ class InferenceWorker:
 
     @cached_property
     def _restore_clips(self) -> DynamicBatcher[FaceClip, RestoredClip]:
+        from vidrestore.restoration.clips.restorer import ClipRestorer
+
         # a clip fills the device by itself: clips are joined where they wait, but none waits for others
         return self._joining(ClipRestorer(self._restorer, self._visibility, self._config), full=1)
 

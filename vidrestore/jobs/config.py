@@ -19,7 +19,10 @@ class JobConfig(Options):
 
     restore: VideoRestoreConfig = field(default_factory=VideoRestoreConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-    runtime: Annotated[Runtime, Field(description="Run on Ray, or in this process.")] = "ray"
+    runtime: Annotated[
+        Runtime,
+        Field(description="Run on Ray, or in this process; auto: in this process where that is as fast, else on Ray."),
+    ] = "auto"
     retries: Annotated[int, Field(ge=0, description="Retries of a segment after a worker crash.")] = 2
     strict: Annotated[bool, Field(description="Fail on a damaged source instead of warning.")] = False
     overwrite: Annotated[bool, Field(description="Overwrite files that this job did not create.")] = False
@@ -28,7 +31,7 @@ class JobConfig(Options):
         Field(gt=0, description="Segment length in seconds; none: automatic, about a minute of 1080p."),
     ] = None
     workers: Annotated[
-        int, Field(ge=0, description="Maximum number of segment workers; 0: as many as the cluster has room for.")
+        int, Field(ge=0, description="Maximum number of segment workers; 0: as many as there is room for.")
     ] = 0
     on_error: Annotated[
         OnError,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from vidrestore.jobs.progress import JobProgress
-from vidrestore.runtime.ray.metrics import ray_gauge
 
 _GAUGES = {
     "vidrestore_frames_done": "Frames restored.",
@@ -23,6 +22,8 @@ class JobMetrics:
     def __init__(self, pool_name: str) -> None:
         self._gauges: dict[str, Any] = {}
         if pool_name == "ray":
+            from vidrestore.runtime.ray.metrics import ray_gauge  # noqa: PLC0415  a local job imports no Ray
+
             self._gauges = {name: ray_gauge(name, text) for name, text in _GAUGES.items()}
 
     def update(self, progress: JobProgress) -> None:

@@ -6,14 +6,13 @@ crash.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from vidrestore import storage
 from vidrestore.errors import InputError, Interrupted, OutputError, VidrestoreError
@@ -24,6 +23,7 @@ from vidrestore.jobs.inputs import InputVideo, discover_inputs
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.layout import JOURNAL, JobLocation
 from vidrestore.jobs.metrics import JobMetrics
+from vidrestore.jobs.pools import open_pool as _open_configured
 from vidrestore.jobs.preparation import check_destinations, fingerprint_all, journal_notes, options_of, sweep
 from vidrestore.jobs.progress import JobProgress
 from vidrestore.jobs.registry import register, unregister, was_unsigned
@@ -32,25 +32,22 @@ from vidrestore.jobs.report import JobReport, Sample, job_report, run_report
 from vidrestore.jobs.report_files import check_job_reports, write_job_reports
 from vidrestore.jobs.scheduler import Scheduler, SchedulerConfig
 from vidrestore.jobs.signing import signer
-from vidrestore.jobs.tasks import Inspection, inspect_source
+from vidrestore.jobs.tasks import Inspection, inspect_source, split, work_of
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates, recall
 from vidrestore.logs import log_to
 from vidrestore.media.inspection import inspect
 from vidrestore.media.output import check_destination, container_format
+from vidrestore.media.probe import VideoInfo
 from vidrestore.report import RestoreReport
-from vidrestore.runtime.ray.worker_pool import RayWorkerPool
-from vidrestore.runtime.worker_pool import LocalWorkerPool, PoolFactory, WorkerPool
+from vidrestore.runtime.worker_pool import PoolFactory, WorkerPool
 
 _POLL_SECONDS = 0.2
 _SAMPLE_SECONDS = 2.0
 _MAX_SAMPLES = 2000
-_ENCODER_THREADS = 4
-"""Number of encoder threads: encoders write it into the stream, and parts of different nodes must fit together."""
 _SEGMENT_COST = 3000.0
-"""Cost of a usual segment, about a minute of 1080p."""
+"""Cost of a segment of a long video at most, about a minute of 1080p."""
 
 OnProgress = Callable[[JobProgress], None]
-Config = TypeVar("Config", bound=JobConfig)
 
 
 def restore_videos(
@@ -66,7 +63,7 @@ def restore_videos(
     Args:
         sources: files, folders, patterns and stores' addresses.
         out: the output folder, in which results mirror the folders of the sources; or the address of a store.
-        config: the defaults restore with the embedded model, through Ray, to H.264.
+        config: the defaults restore with the embedded model to H.264.
         on_progress: called a few times a second.
         open_pool: opens the workers, in place of those that `config` asks for.
 
@@ -77,7 +74,7 @@ def restore_videos(
     Raises:
         VidrestoreError: the job cannot begin or continue: no video, no cluster, no weights, no place for the journal.
     """
-    config = _with_fixed_threads(config or BatchConfig())
+    config = config or BatchConfig()
     out = storage.normalize(out)
     inputs = discover_inputs(sources, out, config.restore, manifest=config.manifest, extension=config.extension)
     check_job_reports(out, overwrite=config.overwrite)
@@ -108,7 +105,7 @@ def restore_video(
     Args:
         source: any video that FFmpeg reads, or its address.
         destination: its extension names the container. The file appears there when it is complete, or not at all.
-        config: the defaults restore with the embedded model, through Ray, to H.264.
+        config: the defaults restore with the embedded model to H.264.
         on_progress: called a few times a second.
         open_pool: opens the workers, in place of those that `config` asks for.
 
@@ -119,7 +116,7 @@ def restore_video(
         VidrestoreError: its one-line message names the cause, the expectation and the remedy.
     """
     started = time.perf_counter()
-    config = _with_fixed_threads(config or JobConfig())
+    config = config or JobConfig()
     address, target = storage.normalize(str(source)), storage.normalize(str(destination))
     location = JobLocation.of_video(target)
     name = target.rpartition("/")[2]
@@ -132,11 +129,19 @@ def restore_video(
         # whether a file of a job that was begun may be replaced, its journal knows
         check_destination(Path(address), Path(str(destination)), overwrite=config.overwrite or has_begun)
     task = InputVideo(address, name, 0, config.restore)
-    # before there are workers, so that a bad source costs no time; one in a store is fetched where it is restored
-    inspection = None if storage.is_remote(address) else _inspected(task)
+    with ExitStack() as stack:
+        if storage.is_remote(address):  # fetched where it is restored
+            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config))
+            inspection = None
+        else:
+            # a bad source costs no workers; those that there are load their networks while it is read
+            fingerprint, info = _probed(task)
+            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config, work_of(info)))
+            inspection = inspect_source(task.source, fingerprint, task.destination, task.config)
+        opened = stack.pop_all()
     with _Job(location, config) as job:
         try:
-            job.run([task], on_progress, open_pool, [inspection])
+            job.run([task], on_progress, lambda: _opened(pool, opened), [inspection])
             job.raise_failure()
         except (VidrestoreError, KeyboardInterrupt) as error:
             _leave(job, error)
@@ -149,13 +154,21 @@ def restore_video(
     return report
 
 
-def _inspected(task: InputVideo) -> Inspection:
+def _probed(task: InputVideo) -> tuple[str, VideoInfo]:
     try:
         fingerprint = storage.fingerprint(task.source)
     except InputError:
         inspect(task.source)  # it says more exactly what is wrong
         raise
-    return inspect_source(task.source, fingerprint, task.destination, task.config)
+    with storage.local_copy(task.source, fingerprint) as local:
+        return fingerprint, inspect(local, max_pixels=task.config.max_pixels)
+
+
+@contextmanager
+def _opened(pool: WorkerPool, closing: ExitStack) -> Iterator[WorkerPool]:
+    """Use a pool whose context was entered before."""
+    with closing:
+        yield pool
 
 
 def _leave(job: "_Job", error: VidrestoreError | KeyboardInterrupt) -> None:
@@ -232,12 +245,13 @@ class _Job:
         config = self._config
         sweep(self.parts, self.journal)
         with (open_pool or partial(_open_configured, config))() as pool, ThreadPoolExecutor(1) as janitor:
+            pool.reconcile(self._expected_tasks(tasks, pool.capacity, inspections))  # they start while networks load
             self.pool_name, self.model_sha256 = pool.name, pool.model_sha256
             scheduler = self._scheduler(tasks, pool, inspections)
             metrics = JobMetrics(pool.name)
             while not scheduler.finished:
                 pool.reconcile(scheduler.pending)
-                scheduler.capacity = pool.capacity
+                scheduler.capacity, scheduler.cores_per_worker = pool.capacity, pool.cores_per_worker
                 for worker in pool.idle_workers():
                     assigned = scheduler.next_task(worker.node)
                     if assigned is None:
@@ -257,6 +271,17 @@ class _Job:
         for video in self.videos:
             if video.failure is not None:
                 raise video.failure
+
+    def _expected_tasks(
+        self, tasks: Sequence[InputVideo], capacity: int, inspections: Sequence[Inspection | None] | None
+    ) -> int:
+        """Return how many workers there will be tasks for at first."""
+        found = inspections[0] if inspections and len(tasks) == 1 else None
+        if found is None:
+            return len(tasks)
+        length = self._config.segment_seconds
+        plan = split(found, tasks[0].config, segment_cost=_SEGMENT_COST, segment_seconds=length, min_segments=capacity)
+        return len(plan.spans)
 
     def _scheduler(
         self, tasks: Sequence[InputVideo], pool: WorkerPool, inspections: Sequence[Inspection | None] | None
@@ -370,22 +395,3 @@ class _Job:
 def _remove_files(addresses: Sequence[str]) -> None:
     for address in addresses:
         storage.remove_file(address)
-
-
-def _with_fixed_threads(config: Config) -> Config:
-    """Fix the number of an encoder's threads, so that parts of different nodes fit together."""
-    encode = config.restore.encode
-    if encode.threads:
-        return config
-    encode = replace(encode, threads=_ENCODER_THREADS)
-    return replace(config, restore=replace(config.restore, encode=encode))
-
-
-def open_pool(config: JobConfig) -> LocalWorkerPool | RayWorkerPool:
-    """Start the workers that a configuration asks for; leaving their context stops them."""
-    if config.runtime == "local":
-        return LocalWorkerPool.load(config.restore)
-    return RayWorkerPool(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
-
-
-_open_configured = open_pool  # the name is also that of an argument

@@ -22,6 +22,8 @@ from vidrestore.jobs.tasks import (
 )
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
 from vidrestore.media.rewrite import refuse_losses
+from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.runtime.choice import encoder_threads
 from vidrestore.runtime.worker_pool import Event, TaskDone, TaskFailed
 
 OnError = Literal["fail", "passthrough"]
@@ -77,6 +79,8 @@ class Scheduler:
         self.states = states
         self.capacity = 1
         """Number of workers that could run at the same time: a video is split so that none of them is idle."""
+        self.cores_per_worker = 1.0
+        """Number of cores that each of them may count on."""
         self.obsolete_parts: list[str] = []
         """Addresses of parts that are not needed any more; the caller removes them."""
         self._config = config
@@ -88,6 +92,7 @@ class Scheduler:
         self._segments: dict[int, list[tuple[float, int]]] = {}
         self._costliest: list[tuple[float, int]] = []
         self._waiting_segments = 0
+        self._encoder_threads: dict[int, int] = {}
         self._read_by: defaultdict[str, set[int]] = defaultdict(set)
         """Numbers of the videos whose source each node has read."""
         self._open: dict[int, Assignment] = {}
@@ -204,10 +209,20 @@ class Scheduler:
             video.fingerprint,
             video.plan.spans[index],
             self._part(video, index),
-            video.task.config,
+            self._with_encoder_threads(number),
             index in video.passthrough,
         )
         return Assignment(number, f"segment {index}", task, index)
+
+    def _with_encoder_threads(self, number: int) -> VideoRestoreConfig:
+        """Return the options of a video, with a number of encoder threads: the same for all of its segments."""
+        video = self.videos[number]
+        encode = video.task.config.encode
+        if not encode.threads:
+            at_once = min(self.capacity, len(video.plan.spans) * len(self.videos))
+            threads = encoder_threads(self.capacity * self.cores_per_worker, at_once)
+            encode = replace(encode, threads=self._encoder_threads.setdefault(number, threads))
+        return replace(video.task.config, encode=encode)
 
     def _video_of_costliest(self) -> int | None:
         while self._costliest:

@@ -1,7 +1,7 @@
 """Restoration of one segment of a video, from its source to a file of encoded video."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
+from vidrestore.runtime.shared_models import recorded
 from vidrestore.runtime.worker_pool import OnProgress, Progress
+from vidrestore.stages import run_ahead
 from vidrestore.types import Frame
 
 
@@ -60,19 +62,22 @@ def restore_segment(
             on_progress(Progress(written, recorder.counts["faces"]))
             yield frame
 
-    with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
-        info = reader.info
-        writer = stack.enter_context(VideoWriter(segment.part, info, config.encode))
-        config = within_budget(config, frame_bytes(info.pixel_format, info.width, info.height))
-        if parts is not None:
-            fewer = min(parts.frames_per_batch, config.detection.frames_per_batch)
-            parts = replace(parts, frames_per_batch=fewer)
-        restored = (
-            restore_frames(decoded(reader), parts, config, recorder, is_counted=lambda frame: span.holds(frame.pts))
-            if parts is not None
-            else recorder.timed("decode", decoded(reader))
+    def restored(reader: VideoReader, parts: InferenceModels) -> Iterator[Frame]:
+        size = reader.info
+        options = within_budget(config, frame_bytes(size.pixel_format, size.width, size.height))
+        fewer = min(parts.frames_per_batch, options.detection.frames_per_batch)
+        timed_parts = recorded(replace(parts, frames_per_batch=fewer), recorder)
+        return restore_frames(
+            decoded(reader), timed_parts, options, recorder, overlap=True, is_counted=lambda one: span.holds(one.pts)
         )
-        for frame in restored:
+
+    with VideoReader(segment.source, segment.span, max_pixels=config.max_pixels) as reader, ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(segment.part, reader.info, config.encode))
+        frames = restored(reader, parts) if parts is not None else recorder.timed("decode", decoded(reader))
+        # Three threads: what comes before the networks, the networks with what comes after them, and the encoding.
+        # They end before the reader is closed.
+        ahead = stack.enter_context(closing(run_ahead(frames)))
+        for frame in ahead:
             if span.stop is not None and frame.pts >= span.stop:
                 break  # what follows was there for the frames before it
             if not span.holds(frame.pts):

@@ -4,6 +4,7 @@ A task names files by address and holds everything else that it needs, so that i
 worker, when one dies. Its result appears under its final name complete or not at all.
 """
 
+import math
 import shutil
 import tempfile
 from bisect import bisect_left
@@ -118,7 +119,7 @@ def split(
         config: options that decide the lead-in and lead-out of a segment.
         segment_cost: cost of a usual segment.
         segment_seconds: length of a segment, in place of its cost.
-        min_segments: number of workers that would be idle otherwise.
+        min_segments: number of workers that have only this video to work on.
     """
     info, times = found.info, found.index.times
     seconds = float((times[-1] - times[0]) * found.index.time_base) if len(times) > 1 else 0.0
@@ -130,6 +131,7 @@ def split(
         overlap = (around.past_seconds + around.future_seconds) * rate + around.past_frames + around.future_frames
         length = max(segment_cost / frame_cost(info.width, info.height), overlap * _MIN_LENGTH)
         length = min(length, max(len(times) / min_segments, overlap * _MIN_LENGTH_IF_IDLE))
+        length = _in_whole_rounds(len(times), length, min_segments)
     spans = plan_spans(found.index, around, frames_per_segment=max(1, round(length)))
     return VideoPlan(
         sha256=found.sha256,
@@ -144,6 +146,12 @@ def split(
         info=info,
         remux=found.remux,
     )
+
+
+def _in_whole_rounds(frames: int, length: float, workers: int) -> float:
+    """Shorten segments such that each worker gets equally many: else few of them finish a last round alone."""
+    segments = round(frames / length)
+    return frames / (math.ceil(segments / workers) * workers) if segments > workers else length
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +288,14 @@ TaskResult: TypeAlias = VideoPlan | PartReport | Muxed | DamagedParts
 def frame_cost(width: int, height: int) -> float:
     """Estimate the cost of restoring a frame, in units of a very small one."""
     return _FRAME_COST + _MEGAPIXEL_COST * width * height / 1e6
+
+
+def work_of(info: VideoInfo) -> float | None:
+    """Estimate the cost of restoring a video that was only probed, in units of `frame_cost`; None: unknown."""
+    frames = info.frames
+    if frames is None and info.duration is not None and info.average_rate is not None:
+        frames = round(info.duration * info.average_rate)
+    return None if frames is None else frames * frame_cost(info.width, info.height)
 
 
 def _checked_parts(task: MuxTask, stack: ExitStack) -> tuple[list[Path], tuple[int, ...]]:

@@ -173,7 +173,8 @@ def _x264(info: VideoInfo, config: EncodeConfig, interlaced: str | None) -> dict
 
 
 def _x265(info: VideoInfo, config: EncodeConfig, _: str | None) -> dict[str, str]:
-    params = ["log-level=error"]
+    # info=0: else x265 names its threads and the processor in the header, which all parts of a video share
+    params = ["log-level=error", "info=0"]
     if config.threads:
         params.append(f"pools={config.threads}")
     if ahead := _look_ahead(info, _X265_LOOKAHEAD[config.preset]):

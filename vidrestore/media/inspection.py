@@ -95,6 +95,11 @@ def inspect_and_index(
     return found.info, found.index
 
 
+def prepare() -> None:
+    """Start the process ahead of the first request, so that it imports while its parent does."""
+    _inspections.prepare()
+
+
 def inspect_to_rewrite(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     """Return what `inspect` reports of a video whose frames will be written again, with the same times.
 
@@ -140,6 +145,10 @@ class _Inspections:
         if found is None:
             raise WorkerError("the process that opens videos ends as soon as it begins; see its messages above")
         return found
+
+    def prepare(self) -> None:
+        with self._lock:
+            self._begin()
 
     def _ask(self, request: Request) -> Inspection | None:
         process, connection = self._begin()

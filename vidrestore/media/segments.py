@@ -17,8 +17,8 @@ from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, op
 from vidrestore.media.reader import SegmentRange
 from vidrestore.media.timestamps import time_base_of, to_fraction
 
-_NEAR = 0.25
-"""Share of a segment's length by which a border may move to a better place."""
+_NEAR = 0.1
+"""Share of a segment's length by which a border may move to a better place: the longest segment ends last."""
 _SHORT_GROUP = 0.9
 """A group of pictures shorter than this share of the usual one was ended by the encoder, mostly for a shot change."""
 _SECONDS_LACKING = 1

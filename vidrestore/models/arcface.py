@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
 from vidrestore.models.checkpoint import load_state_dict
+from vidrestore.models.shapes_only import shapes_only
 from vidrestore.models.torchvision_ops import ensure_torchvision_imports
 
 _LUMA = (0.2989, 0.5870, 0.1140)
@@ -81,7 +82,7 @@ def load_arcface_network(path: Path) -> nn.Module:
         ModelError: The file is missing, damaged or holds another architecture.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in load_state_dict(path).items()}
-    with torch.device("meta"):  # initialising 43 million parameters that are then replaced takes seconds
+    with shapes_only():  # initialising 43 million parameters that are then replaced takes seconds
         network = _matching(state, path)
     try:
         network.load_state_dict({name: _in_float32(tensor) for name, tensor in state.items()}, assign=True)

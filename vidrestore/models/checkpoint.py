@@ -16,6 +16,7 @@ from torch import Tensor
 from vidrestore.errors import ModelError, OutputError
 from vidrestore.files import atomic_path
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
+from vidrestore.models.shapes_only import shapes_only
 
 _UNREADABLE = (
     SafetensorError,
@@ -49,7 +50,7 @@ def load_gfpgan(path: Path) -> GFPGAN:
     stored = load_state_dict(path, check=GFPGANConfig.from_state_dict)
     state = {name: tensor.float().contiguous() for name, tensor in stored.items()}
     _check_finite(state, path)
-    with torch.device("meta"):
+    with shapes_only():
         network = GFPGAN(GFPGANConfig.from_state_dict(state))
     network.load_state_dict(state, assign=True)
     return network.eval()

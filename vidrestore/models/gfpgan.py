@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-import torch
 import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError, ModelError
+from vidrestore.models.shapes_only import shapes_only
 from vidrestore.models.stylegan2 import SLOPE, StyleDecoder, double, to_channels_last
 
 _SIZES = (64, 128, 256, 512, 1024)
@@ -120,7 +120,7 @@ def _count(state: Mapping[str, Tensor], prefix: str, suffix: str) -> int:
 
 
 def _check_shapes(config: GFPGANConfig, state: Mapping[str, Tensor]) -> None:
-    with torch.device("meta"):
+    with shapes_only():
         wanted = {name: tuple(tensor.shape) for name, tensor in GFPGAN(config).state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

@@ -18,8 +18,8 @@ from functools import partial
 from typing import TypeVar
 
 from vidrestore.errors import ConfigError
+from vidrestore.faces.boxes import scale
 from vidrestore.faces.config import TrackerConfig
-from vidrestore.faces.detector import scale
 from vidrestore.faces.tracker import Tracker
 from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.segments import TemporalSupport

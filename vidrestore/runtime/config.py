@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vidrestore.config import Options
 
-Runtime = Literal["ray", "local"]
+Runtime = Literal["auto", "ray", "local"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,28 @@
-"""A pool of workers that run tasks, and may die, come and go; and a pool of one worker in this process."""
+"""A pool of workers that run tasks, and may die, come and go; and a pool of threads of this process."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+import cv2
+
 from vidrestore.errors import Interrupted, VidrestoreError, WorkerError
-from vidrestore.inference.local import load_models
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels
+from vidrestore.runtime.shared_models import Device, shared
 
 _log = logging.getLogger("vidrestore.runtime")
+_HERE = "here"
+_Loaded: TypeAlias = tuple[InferenceModels, str]
+"""Networks, and the SHA-256 of their weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,11 @@ class WorkerPool(Protocol):
         """Workers that could run at the same time."""
         ...
 
+    @property
+    def cores_per_worker(self) -> float:
+        """Number of cores that each of them may count on."""
+        ...
+
     def idle_workers(self) -> list[WorkerRef]:
         """Workers that wait for a task."""
         ...
@@ -142,75 +154,98 @@ PoolFactory: TypeAlias = Callable[[], AbstractContextManager[WorkerPool]]
 
 
 class LocalWorkerPool:
-    """One worker, in a thread of this process.
+    """Workers in threads of this process, which share its networks.
 
-    Leaving the context stops the running task at its next frame.
+    Leaving the context stops the running tasks at their next frame. Meanwhile the threads share those of OpenCV.
 
     Args:
         models: where detection and restoration run.
         model_sha256: SHA-256 of the weights in use.
+        workers: number of threads.
     """
 
     name = "local"
-    capacity = 1
 
-    def __init__(self, models: InferenceModels, model_sha256: str) -> None:
-        self.model_sha256 = model_sha256
-        self._models = models
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="worker")
-        self._running: tuple[int, Future[Any]] | None = None
-        self._progress = Progress()
-        self._stopping = threading.Event()
-        self._since = 0.0
+    def __init__(self, models: InferenceModels, model_sha256: str, *, workers: int = 1) -> None:
+        loaded: Future[_Loaded] = Future()
+        loaded.set_result((models, model_sha256))
+        self._start(loaded, workers)
 
     @classmethod
-    def load(cls, config: VideoRestoreConfig) -> Self:
-        """Load the networks into this process for a pool."""
-        models, info = load_models(config)
-        return cls(models, info.model_sha256)
+    def load(cls, config: VideoRestoreConfig, *, workers: int = 1) -> Self:
+        """Begin to load the networks into this process; `model_sha256` and the first task wait until they are there."""
+        pool = cls.__new__(cls)
+        loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        pool._start(loader.submit(_load, config), workers)  # noqa: SLF001  another constructor of the same class
+        loader.shutdown(wait=False)
+        return pool
+
+    def _start(self, loaded: "Future[_Loaded]", workers: int) -> None:
+        self.capacity = workers
+        self.cores_per_worker = len(os.sched_getaffinity(0)) / workers
+        self._opencv_threads = cv2.getNumThreads()
+        cv2.setNumThreads(max(1, self._opencv_threads // workers))
+        self._loaded = loaded
+        self._device = Device()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._running: dict[int, _Running] = {}
+        self._stopping = threading.Event()
+
+    @cached_property
+    def _models(self) -> InferenceModels:
+        return shared(self._loaded.result()[0], self._device)
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of the weights in use.
+
+        Raises:
+            VidrestoreError: the networks cannot be loaded.
+        """
+        return self._loaded.result()[1]
 
     def idle_workers(self) -> list[WorkerRef]:
-        """Return the one worker, if it is idle."""
-        return [] if self._running else [WorkerRef(0, "here")]
+        """Return the threads without a task."""
+        busy = {task.worker for task in self._running.values()}
+        return [WorkerRef(number, _HERE) for number in range(self.capacity) if number not in busy]
 
     def submit(self, worker: WorkerRef, task_id: int, task: Task) -> None:
         """Start the task."""
-        assert not self._running, f"worker {worker.number} is busy"  # noqa: S101
-        self._progress, self._since = Progress(), time.monotonic()
-        self._running = task_id, self._thread.submit(task.run, self._models, self._note)
+        running = _Running(worker.number)
+
+        def note(progress: Progress) -> None:
+            if self._stopping.is_set():
+                raise Interrupted("the pool was closed")
+            running.progress = progress
+
+        running.future = self._threads.submit(task.run, self._models, note)
+        self._running[task_id] = running
 
     def poll(self, seconds: float) -> list[Event]:
-        """Wait for the one task."""
-        if not self._running:
+        """Return what ended."""
+        futures = [running.future for running in self._running.values()]
+        if not futures:
             return []
-        task_id, future = self._running
-        if not wait([future], timeout=seconds).done:
-            return []
-        self._running = None
-        try:
-            return [TaskDone(task_id, future.result(), "here", time.monotonic() - self._since)]
-        except VidrestoreError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001  as on Ray: an unexpected error costs one video, not the others
-            _log.debug("a task failed unexpectedly", exc_info=error)
-            failure = WorkerError(f"a worker failed: {type(error).__name__}: {error}")
-        return [TaskFailed(task_id, failure, worker_lost=False, node="here", seconds=time.monotonic() - self._since)]
+        finished = wait(futures, timeout=seconds, return_when=FIRST_COMPLETED).done
+        ended = [task_id for task_id, running in self._running.items() if running.future in finished]
+        return [_outcome(task_id, self._running.pop(task_id)) for task_id in ended]
 
     def progress(self) -> dict[int, Progress]:
-        """Return how far the one task is."""
-        return {self._running[0]: self._progress} if self._running else {}
+        """Return how far the tasks are."""
+        return {task_id: running.progress for task_id, running in self._running.items()}
 
     def reconcile(self, pending: int) -> None:
-        """Do nothing: the one worker is always there."""
+        """Do nothing: the threads are always there."""
 
     def status(self) -> PoolStatus:
-        """Describe the one worker."""
-        return PoolStatus(workers=1, busy=int(self._running is not None), face_workers=1, nodes=1)
-
-    def _note(self, progress: Progress) -> None:
-        if self._stopping.is_set():
-            raise Interrupted("the pool was closed")
-        self._progress = progress
+        """Describe the threads."""
+        return PoolStatus(
+            workers=self.capacity,
+            busy=len(self._running),
+            face_workers=1,
+            nodes=1,
+            network_seconds=self._device.seconds,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -220,4 +255,34 @@ class LocalWorkerPool:
     ) -> None:
         """Stop what is running, and wait for it."""
         self._stopping.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        wait([self._loaded])
+        cv2.setNumThreads(self._opencv_threads)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A task of a thread."""
+
+    worker: int
+    future: "Future[Any]" = field(default_factory=Future)
+    progress: Progress = field(default_factory=Progress)
+    since: float = field(default_factory=time.monotonic)
+
+
+def _load(config: VideoRestoreConfig) -> _Loaded:
+    from vidrestore.inference.local import load_models  # noqa: PLC0415  torch; segment workers of Ray have no use for it
+
+    models, info = load_models(config)
+    return models, info.model_sha256
+
+
+def _outcome(task_id: int, running: _Running) -> Event:
+    try:
+        return TaskDone(task_id, running.future.result(), _HERE, time.monotonic() - running.since)
+    except VidrestoreError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001  as on Ray: an unexpected error costs one video, not the others
+        _log.debug("a task failed unexpectedly", exc_info=error)
+        failure = WorkerError(f"a worker failed: {type(error).__name__}: {error}")
+    return TaskFailed(task_id, failure, worker_lost=False, node=_HERE, seconds=time.monotonic() - running.since)

@@ -10,7 +10,7 @@ import numpy as np
 from vidrestore.evaluation.metrics.regions import Region
 from vidrestore.evaluation.videos.config import ComparisonConfig
 from vidrestore.faces.alignment import crop_matrix
-from vidrestore.faces.detector import scale
+from vidrestore.faces.boxes import scale
 from vidrestore.faces.tracker import Tracker
 from vidrestore.media.geometry import frame_to_display, make_preview, preview_scale
 from vidrestore.media.shots import ShotDetector

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import ray
 
 from vidrestore.inference.worker import ModelInfo
+from vidrestore.report import Recorder
 from vidrestore.restoration.clips.clip import FaceClip, RestoredClip
 from vidrestore.restoration.pipeline import InferenceModels
 from vidrestore.runtime.ray.connection import fetch
@@ -46,12 +47,19 @@ class ActorExecutor(Generic[In, Out]):
     Reads ahead `in_flight` batches beyond the one asked for.
     """
 
-    def __init__(self, actors: Sequence[Actor], method: str, *, in_flight: int) -> None:
+    def __init__(
+        self, actors: Sequence[Actor], method: str, *, in_flight: int, recorder: Recorder | None = None
+    ) -> None:
         self._actors = actors
+        self._recorder = recorder or Recorder()
         self._method = method
         self._in_flight = in_flight
         # Callers begin at different actors, so that all are at work when each caller has little to do.
         self._next = os.getpid()
+
+    def recorded(self, recorder: Recorder) -> "ActorExecutor[In, Out]":
+        """Return an executor that charges the waiting for the actors to a recorder, as `wait`."""
+        return ActorExecutor(self._actors, self._method, in_flight=self._in_flight, recorder=recorder)
 
     def map(self, batches: Iterable[Sequence[In]], /) -> Iterator[Sequence[Out]]:
         """Send every batch, a bounded number at a time; an empty batch needs no actor."""
@@ -59,9 +67,9 @@ class ActorExecutor(Generic[In, Out]):
         for batch in batches:
             pending.append(self._send(batch, pending))
             if len(pending) > self._in_flight:
-                yield _result(pending.popleft()[1])
+                yield self._result(pending.popleft()[1])
         while pending:
-            yield _result(pending.popleft()[1])
+            yield self._result(pending.popleft()[1])
 
     def _send(self, batch: Sequence[In], pending: Iterable[tuple[int, Any]]) -> tuple[int, Any]:
         if not batch:
@@ -77,6 +85,8 @@ class ActorExecutor(Generic[In, Out]):
         stored = _ray.put(list(batch))
         return chosen, getattr(self._actors[chosen], self._method).remote(stored)
 
-
-def _result(pending: Any) -> Any:  # noqa: ANN401  an object reference, or the result itself
-    return pending if isinstance(pending, list) else fetch(pending)
+    def _result(self, pending: Any) -> Any:  # noqa: ANN401  an object reference, or the result itself
+        if isinstance(pending, list):
+            return pending
+        with self._recorder.timing("wait"):
+            return fetch(pending)

@@ -2,13 +2,14 @@
 
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 from ray.autoscaler.sdk import request_resources
 
-from vidrestore.inference.worker import InferenceWorker
+from vidrestore.inference.worker import InferenceWorker, ModelInfo
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.config import RayConfig
 from vidrestore.runtime.ray.inference_pool import InferencePool
@@ -47,6 +48,8 @@ class _Autoscaler:
 class RayWorkerPool:
     """Workers on Ray; use as a context manager, which stops what it started.
 
+    Workers and inference workers start side by side, and the constructor does not wait for them: `model_sha256` does.
+
     As many as the cluster has room for next to the inference workers; the number that could be used is reported to an
     autoscaler. Idle workers are stopped, so that it can remove nodes. No worker waits for room as an actor of Ray: it
     would take the place of an inference worker that died, and then wait for its answers. Where an inference worker
@@ -60,7 +63,7 @@ class RayWorkerPool:
         face_worker: the class of the inference workers.
 
     Raises:
-        WorkerError: no cluster at the address, or no room in it.
+        WorkerError: no cluster at the address.
     """
 
     name = "ray"
@@ -86,21 +89,35 @@ class RayWorkerPool:
         """Maximum number of workers while an inference worker finds no room; 0: no limit."""
         try:
             self.reconcile(1)
-            self._info = self._inference.describe()
-            self._inference.await_all([next(iter(self._workers)).actor.node.remote()])
         except BaseException:
             self._stop()
             raise
 
+    @cached_property
+    def _info(self) -> ModelInfo:
+        """Wait until the networks are loaded and a worker is placed."""
+        info = self._inference.describe()
+        self._inference.await_all([next(iter(self._workers)).actor.node.remote()])
+        return info
+
     @property
     def model_sha256(self) -> str:
-        """SHA-256 of the weights in use."""
+        """SHA-256 of the weights in use; waits until the networks are loaded and there is a worker.
+
+        Raises:
+            VidrestoreError: the networks cannot be loaded, or the cluster has no room.
+        """
         return self._info.model_sha256
 
     @property
     def capacity(self) -> int:
         """Number of workers that there is room for."""
         return self._room
+
+    @property
+    def cores_per_worker(self) -> float:
+        """Number of cores that Ray reserves for each worker."""
+        return self._ray.cpus_per_segment_worker
 
     def idle_workers(self) -> list[WorkerRef]:
         """Return the workers that are placed and have no task."""
@@ -130,10 +147,13 @@ class RayWorkerPool:
         self._workers.check_heartbeats(now)
         if now - self._counted > _COUNT_SECONDS:
             self._counted = now
-            self._inference.reconcile()
+            is_started = "_info" in self.__dict__  # before, nobody is late: `_info` waits, for as long as it may take
+            if is_started:
+                self._inference.reconcile()
             self._room = self._count_room()
-            self._preempt(now)
-            self._workers.reap_lost(now)
+            if is_started:
+                self._preempt(now)
+                self._workers.reap_lost(now)
         if not pending:
             self._workers.stop_idle(now, after_seconds=_IDLE_SECONDS)
         useful = max(1, self._workers.busy + pending)

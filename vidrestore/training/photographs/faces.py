@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vidrestore.faces.alignment import crop_matrix, place, similarity, transform
-from vidrestore.faces.detector import nms, scale
+from vidrestore.faces.boxes import nms, scale
 from vidrestore.media.colour import Box
 from vidrestore.restoration.face.cropper import to_region, warp_crop
 from vidrestore.stages import BatchStage
