@@ -18,7 +18,7 @@ from vidrestore.media.reader import VideoReader
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.report import Recorder
 from vidrestore.restoration.config import RestoreConfig
-from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
+from vidrestore.restoration.pipeline import InferenceModels, pixel_support, restore_frames, within_budget
 from vidrestore.restoration.quality_limits import QualityLimits
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
@@ -100,9 +100,28 @@ def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: InferenceMod
     assert changed(frames[70], whole[70]).sum() > 1000
     lead_in, lead_out = round(1.6 * RATE), round(0.9 * RATE)
     first = start - lead_in
-    part = restored(frames[first : stop + lead_out], parts)
+    span = frames[first : stop + lead_out]
+    part = restored(span, parts)
     for index in range(start, stop):
         assert same(part[index - first], whole[index]), f"frame {index} differs"
+    seen: list[UInt8] = []
+
+    def watched(crops: Sequence[UInt8]) -> list[UInt8]:
+        seen.extend(crops)
+        return sharpen(crops)
+
+    counted = restore_frames(
+        span,
+        replace(parts, restorer=Inline(watched)),
+        RestoreConfig(),
+        Recorder(),
+        is_counted=lambda frame: start <= frame.index < stop,
+    )
+    for frame in counted:
+        wanted = whole[frame.index] if start <= frame.index < stop else frames[frame.index]
+        assert same(frame, wanted), f"frame {frame.index} differs"
+    support = pixel_support(RestoreConfig())
+    assert len(seen) == stop - start + support.past_frames + support.future_frames < len(span)
 
 
 @pytest.mark.nightly

@@ -34,9 +34,9 @@ from vidrestore.runtime.worker_pool import OnProgress
 _FRAME_COST = 1.0
 _MEGAPIXEL_COST = 0.5
 """Cost per megapixel of decoding, blending and encoding, in units of the fixed cost of a frame."""
-_MIN_LENGTH = 8
-"""Minimum ratio of a segment to its lead-in and lead-out, which are restored and then dropped."""
-_MIN_LENGTH_IF_IDLE = 2
+_MIN_LENGTH = 4
+"""Minimum ratio of a segment to its lead-in and lead-out, which are decoded and tracked, and then dropped."""
+_MIN_LENGTH_IF_IDLE = 1
 """The same ratio where workers would be idle otherwise."""
 
 

@@ -120,22 +120,29 @@ def reach(config: RestoreConfig) -> TemporalSupport:
     They add up the times of the tracker, including the time that it remembers a lost face, and the windows of the
     stages after it.
     """
-    lags, tracker = _lags(config), config.tracker
+    tracker, pixels = config.tracker, pixel_support(config)
+    return TemporalSupport(
+        past_seconds=tracker.history_seconds
+        + tracker.fade_seconds
+        + tracker.max_lost_seconds
+        + config.detection.interval_seconds,
+        past_frames=pixels.past_frames + config.shots.min_shot_frames + 1,
+        future_seconds=tracker.lookahead_seconds + config.detection.interval_seconds,
+        future_frames=pixels.future_frames + 1,
+    )
+
+
+def pixel_support(config: RestoreConfig) -> TemporalSupport:
+    """Return how many frames before and after a frame its pixels depend on, once faces are tracked."""
+    lags = _lags(config)
     windows = (
         Denoiser(config.denoiser, lag=lags.denoiser),
         StyleSmoother(config.style, lag=lags.codes),
         WeightRamp(config.selection, lag=lags.fader),
         Stabilizer(config.stabilizer, lag=lags.stabilizer),
     )
-    return TemporalSupport(
-        past_seconds=tracker.history_seconds
-        + tracker.fade_seconds
-        + tracker.max_lost_seconds
-        + config.detection.interval_seconds,
-        past_frames=sum(window.past for window in windows) + config.shots.min_shot_frames + 1,
-        future_seconds=tracker.lookahead_seconds + config.detection.interval_seconds,
-        future_frames=sum(window.future for window in windows) + 1,
-    )
+    past, future = (sum(getattr(window, name) for window in windows) for name in ("past", "future"))
+    return TemporalSupport(past_frames=past, future_frames=future)
 
 
 def takes_clips(config: RestoreConfig) -> bool:
@@ -180,7 +187,7 @@ def restore_frames(
     *,
     limits: QualityLimits | None = None,
     overlap: bool = False,
-    is_counted: Callable[[Frame], bool] = lambda _: True,
+    is_counted: Callable[[Frame], bool] | None = None,
 ) -> Iterator[Frame]:
     """Restore the faces of a stream of frames.
 
@@ -192,7 +199,8 @@ def restore_frames(
         limits: what may be spent on a frame, read again for each frame; for live video, with executors that do not
             read ahead.
         overlap: whether the stages before the network run in a thread of their own, one frame ahead of the rest.
-        is_counted: whether the recorder counts a frame; the others only serve as neighbours.
+        is_counted: whether a frame is to be restored and counted; the others only serve as neighbours, and come out as
+            they are. None: every frame.
 
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
@@ -208,6 +216,8 @@ def restore_frames(
     tracker = replace(config.tracker, lookahead=lags.tracker)
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
     selected = run(FaceSelector(config.selection, limits), tracked)
+    if is_counted is not None:
+        selected = _near_counted(selected, is_counted, pixel_support(config))
     aligned = recorder.timed("align", _counted(map(FaceCropper(parts.crop_size), selected), recorder, is_counted))
     if parts.clips is not None and limits is None and takes_clips(config):
         cutter = ClipCutter(
@@ -215,7 +225,7 @@ def restore_frames(
         )
         finished = recorder.timed("restore", cutter.run(aligned))
         ramped = run(WeightRamp(config.selection, lag=lags.fader), finished)
-        return recorder.timed("composite", map(Compositor(config.compositor), ramped))
+        return recorder.timed("composite", _composited(ramped, config, is_counted))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     if overlap:
         clean = recorder.timed("wait", run_ahead(clean))
@@ -223,7 +233,37 @@ def restore_frames(
     restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, limits))
     faded = run(WeightRamp(config.selection, lag=lags.fader), restored)
     steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lags.stabilizer), faded))
-    return recorder.timed("composite", map(Compositor(config.compositor), steady))
+    return recorder.timed("composite", _composited(steady, config, is_counted))
+
+
+def _near_counted(
+    items: Iterable[FrameFaces[FaceTrack]], is_counted: Callable[[Frame], bool], reach: TemporalSupport
+) -> Iterator[FrameFaces[FaceTrack]]:
+    """Drop the faces of frames on whose pixels no counted frame depends: they were there for the tracker alone."""
+    held: deque[FrameFaces[FaceTrack]] = deque()
+    """Frames that a counted one may still follow closely enough."""
+    since = reach.future_frames
+    """Number of frames since the last counted one."""
+    for item in items:
+        since = 0 if is_counted(item.frame) else since + 1
+        if since <= reach.future_frames:
+            yield from held
+            held.clear()
+            yield item
+            continue
+        held.append(item)
+        if len(held) > reach.past_frames:
+            yield replace(held.popleft(), faces=())
+    for item in held:
+        yield replace(item, faces=())
+
+
+def _composited(
+    items: Iterable[FrameFaces[Restoration]], config: RestoreConfig, is_counted: Callable[[Frame], bool] | None
+) -> Iterator[Frame]:
+    compositor = Compositor(config.compositor)
+    for item in items:
+        yield compositor(item) if is_counted is None or is_counted(item.frame) else item.frame
 
 
 def _previews(
@@ -231,7 +271,7 @@ def _previews(
     config: RestoreConfig,
     recorder: Recorder,
     limits: QualityLimits | None = None,
-    is_counted: Callable[[Frame], bool] = lambda _: True,
+    is_counted: Callable[[Frame], bool] | None = None,
 ) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the shot changes, and choose the frames on which the detector runs."""
     shots, least = ShotDetector(config.shots), config.detection.interval_seconds
@@ -248,7 +288,7 @@ def _previews(
         last, begun = frame.seconds, True
         if opens:
             _log.debug("shot %d begins at frame %d, %.3f s", shot, frame.index, float(frame.seconds))
-        if is_counted(frame):
+        if is_counted is None or is_counted(frame):
             recorder.counts["frames"] += 1
             recorder.counts["looks"] += detector_ran
             recorder.counts["shots"] += opens
@@ -275,11 +315,11 @@ def _track(
 
 
 def _counted(
-    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, is_counted: Callable[[Frame], bool]
+    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, is_counted: Callable[[Frame], bool] | None
 ) -> Iterator[FrameFaces[AlignedFace]]:
     seen: set[int] = set()
     for item in items:
-        if not is_counted(item.frame):
+        if is_counted is not None and not is_counted(item.frame):
             yield item
             continue
         shown = {face.track.id for face in item.faces}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ class ClipBatch:
 
     def divided(self, crops: Tensor, alphas: Tensor | None) -> list[RestoredClip]:
         """Divide the kept frames' crops uint8 [n, 3, S, S] and alphas float32 [n, m, m] among the clips."""
-        images: UInt8 = crops.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        masks: Float32 | None = None if alphas is None else alphas.cpu().numpy()
+        images: UInt8 = _downloaded(crops.permute(0, 2, 3, 1))
+        masks: Float32 | None = None if alphas is None else _downloaded(alphas)
         results, begin = [], 0
         for clip in self.clips:
             end = begin + clip.stop - clip.start
@@ -93,6 +94,13 @@ class Motion:
                 weight = (1 - (distance / (reach + 1)) ** 2) * is_there
                 found.append(Window(near, weight[:, None, None, None].float(), path[:, :2], path[:, 2:]))
         return Window(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+
+
+def _downloaded(values: Tensor) -> Any:  # noqa: ANN401  an array of the tensor's kind
+    """Copy to page-locked memory, which is several times as fast."""
+    on_gpu = values.device.type == "cuda"
+    memory = torch.empty(values.shape, dtype=values.dtype, pin_memory=on_gpu)
+    return memory.copy_(values).numpy()
 
 
 def _composed(first: Tensor, second: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is done to the frames of one pass: pure functions of tensors of fixed shapes, which may be compiled.
+"""What is done to the frames of one pass: functions of tensors.
 
 Shape suffixes: B frames of a pass, K neighbours of each, S side of the crops.
 """

@@ -5,12 +5,12 @@
                         └─> network ──> blend over time ──> fine detail ──> colour lock ──> crops
 
 The arithmetic is that of the CPU's stages (`restoration.temporal`, `restoration.face`), whose modules explain it. The
-clips of a call are laid end to end, and every step runs over all their frames, a fixed number at a time. A frame's
+clips of a call are laid end to end, and every step runs over all their frames, a bounded number at a time. A frame's
 result depends on its neighbours alone, never on the other frames of its pass.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -56,12 +56,6 @@ class ClipRestorer:
         self._visibility = visibility if config.occlusion.enabled else None
         self._config = config
         self._pass_pixels = PASS_PIXELS
-        self._denoise: Callable[..., Tensor] = denoise
-        self._stabilise: Callable[..., Tensor] = stabilise
-        self._flow: Callable[..., Tensor] = optical_flow
-        if config.restorer.compile:
-            self._denoise = torch.compile(denoise, dynamic=False)
-            self._stabilise = torch.compile(stabilise, dynamic=False)
 
     def __call__(self, clips: Sequence[FaceClip], /) -> list[RestoredClip]:
         """Restore any number of clips.
@@ -121,7 +115,7 @@ class ClipRestorer:
         parts = [ops.grey(crops.float()) for crops in torch.split(batch.crops, self._length(size))]
         later = torch.cat([ops.shrink(part, grid_side(size)) for part in parts])
         earlier = later.roll(1, dims=0)
-        back, forth = self._flow(torch.cat([later, earlier]), torch.cat([earlier, later])).chunk(2)
+        back, forth = optical_flow(torch.cat([later, earlier]), torch.cat([earlier, later])).chunk(2)
         return Motion(
             torch.cat([back, confidence(back, forth)], dim=1), torch.cat([forth, confidence(forth, back)], dim=1)
         )
@@ -134,10 +128,9 @@ class ClipRestorer:
         denoised = crops.clone()
         for side, frames in batch.by_side(wanted):
             views = self._views(crops, crops, side)
-            for part, count in self._passes(frames, side):
+            for part in self._passes(frames, side):
                 window = motion.window(batch, part, config.frames)
-                result = self._denoise(crops[part], views.at(part), views.at(window.frames), window, config)
-                denoised[part[:count]] = result[:count]
+                denoised[part] = denoise(crops[part], views.at(part), views.at(window.frames), window, config)
         return denoised
 
     def _alphas(self, denoised: Tensor, shown: Tensor) -> Tensor | None:
@@ -161,15 +154,14 @@ class ClipRestorer:
             views = self._views(restored, originals, side)
             parts = torch.split(originals, self._length(side))
             differences = torch.cat([low_frequencies(resized(part, side).float()) for part in parts]) - views.low
-            for part, count in self._passes(frames, side):
+            for part in self._passes(frames, side):
                 window = motion.window(batch, part, config.frames)
                 own, others = views.at(part), views.at(window.frames)
-                result = self._stabilise(
+                crops[part] = stabilise(
                     restored[part], own, others, window, differences[part], differences[window.frames], config
                 )
-                crops[part[:count]] = result[:count]
                 if alphas is not None and steady_alphas is not None:
-                    steady_alphas[part[:count]] = smooth_alphas(alphas[part], alphas[window.frames], window)[:count]
+                    steady_alphas[part] = smooth_alphas(alphas[part], alphas[window.frames], window)
         return crops, steady_alphas
 
     def _views(self, images: Tensor, originals: Tensor, side: int) -> Views:
@@ -178,14 +170,8 @@ class ClipRestorer:
         parts = [views_of(resized(image, side), resized(original, side)) for image, original in pairs]
         return Views(*map(torch.cat, zip(*parts, strict=True)))
 
-    def _passes(self, frames: Tensor, side: int) -> Iterator[tuple[Tensor, int]]:
-        """Divide frames into passes of one length, for each shape is compiled anew; the last is filled up.
-
-        Yields:
-            The frames of a pass, and how many of them count.
-        """
-        for part in torch.split(frames, self._length(side)):
-            yield torch.cat([part, part[-1:].expand(self._length(side) - len(part))]), len(part)
+    def _passes(self, frames: Tensor, side: int) -> tuple[Tensor, ...]:
+        return torch.split(frames, self._length(side))
 
     def _length(self, side: int) -> int:
         return max(1, self._pass_pixels // side**2)
