@@ -95,7 +95,8 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
     """Shorten windows and batches so that frames of `frame_bytes` bytes take no more memory than `buffer_mib`.
 
     Half of the memory is the tracker's; the rest is divided among the batches that wait for a network: three kinds,
-    each with up to three batches in flight. Batches of fewer frames give the same result. Shorter windows do not, but
+    each with up to three batches in flight, or three clips and the detector's batches. Fewer frames in them give the
+    same result. Shorter windows do not, but
     their length depends on the video alone, so that segments together still equal one pass over the whole video.
     """
     frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
@@ -105,7 +106,7 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
     return replace(
         config,
         detection=detection,
-        restorer=replace(config.restorer, clip_frames=min(config.restorer.clip_frames, batch)),
+        restorer=replace(config.restorer, clip_frames=min(config.restorer.clip_frames, max(1, frames // 7))),
         tracker=replace(config.tracker, lookahead=min(config.tracker.lookahead, most)),
         denoiser=replace(config.denoiser, frames=min(config.denoiser.frames, most)),
         style=replace(config.style, frames=min(config.style.frames, most)),

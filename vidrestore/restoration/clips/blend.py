@@ -67,7 +67,7 @@ def blend(own: Views, others: Views, window: Window, texture_tolerance: float, c
         others: those of their neighbours, [K, B, ...].
         window: where the neighbours are.
         texture_tolerance: see `restoration.temporal.blend.Blender`.
-        colour_tolerance: likewise.
+        colour_tolerance: see there.
     """
     structure, side = _structure(own.images, own.low), own.images.shape[-1]
     change, total = torch.zeros_like(structure), torch.ones_like(structure[:, :1])

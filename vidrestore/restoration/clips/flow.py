@@ -4,8 +4,8 @@ The combined local-global method (Bruhn, Weickert and Schnoerr 2005): least squa
 Kanade's method, held together by a smoothness term as in Horn and Schunck's. Its equations are solved on ever smaller
 cells, first for one motion of the whole crop, and on each by a few steps of Jacobi's method, which a GPU does for all
 pixels of all pairs at once. In the space of aligned crops little moves, and that smoothly, so one small image suffices.
-The mean of each window is left out: a lamp that flickers is no motion. Measured beside the dense inverse search of the
-CPU (`restoration.temporal.flow`) in docs/benchmarks/parts.md.
+The mean of each window is left out: a lamp that flickers is no motion. docs/benchmarks/parts.md compares it with the
+dense inverse search that the CPU uses (`restoration.temporal.flow`).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from vidrestore.restoration.temporal.flow import RETURN_PIXELS
 _SIDE = 32
 """Side of the images in pixels: finer ones follow the noise of the video."""
 _WARPS = 3
-"""Number of times that the equations are made anew from the image warped so far."""
+"""Number of times that the equations are made again, from the image warped so far."""
 _ITERATIONS = 5
 """Number of steps of Jacobi's method on each size of cells."""
 _WINDOW_SIGMA = 1.0
