@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.stages import Inline, batched, map_faces, run, run_ahead
+from vidrestore.stages import Inline, Threaded, batched, map_faces, run, run_ahead
 from vidrestore.types import Frame, FrameFaces
 
 
@@ -117,3 +117,29 @@ def test_closing_ends_the_thread_that_runs_ahead() -> None:
     ahead.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
     assert closed == [True]
+
+
+def test_a_thread_keeps_the_order_and_reads_one_batch_ahead() -> None:
+    made: list[int] = []
+
+    def batches() -> Iterator[list[int]]:
+        for number in range(4):
+            made.append(number)
+            yield [number]
+
+    results = Threaded(Inline[int, int](lambda batch: [value * 10 for value in batch])).map(batches())
+    assert next(results) == [0]
+    assert made == [0, 1]
+    assert list(results) == [[10], [20], [30]]
+
+
+def test_what_fails_in_the_thread_is_raised_where_its_result_is_asked_for() -> None:
+    def stage(batch: Sequence[int]) -> list[int]:
+        if batch[0] == 1:
+            raise ValueError("one")
+        return list(batch)
+
+    results = Threaded(Inline[int, int](stage)).map([[0], [1], [2]])
+    assert next(results) == [0]
+    with pytest.raises(ValueError, match="one"):
+        next(results)

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
+from support.networks import Contrast
 from vidrestore.config import update
 from vidrestore.errors import ConfigError
 from vidrestore.faces.detector import FaceDetector
 from vidrestore.media.reader import VideoReader
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.report import Recorder
+from vidrestore.restoration.clips.restorer import ClipRestorer
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, pixel_support, restore_frames, within_budget
 from vidrestore.restoration.quality_limits import QualityLimits
@@ -122,6 +124,22 @@ def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: InferenceMod
         assert same(frame, wanted), f"frame {frame.index} differs"
     support = pixel_support(RestoreConfig())
     assert len(seen) == stop - start + support.past_frames + support.future_frames < len(span)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip_frames", [60, 7])
+def test_clips_cut_anywhere_give_the_film_done_whole(parts: InferenceModels, clip_frames: int) -> None:
+    config = update(RestoreConfig(), {"restorer": {"clip_frames": clip_frames}})
+    network: Any = Contrast()
+    in_clips = replace(parts, clips=Inline(ClipRestorer(network, FaceVisibility("cpu"), config)))
+    frames = walking(70)
+    whole = [*restore_frames(frames, in_clips, RestoreConfig(), Recorder())]
+    assert changed(frames[45], whole[45]).sum() > 1000
+    counted = restore_frames(
+        frames, in_clips, config, Recorder(), is_counted=lambda frame: 40 <= frame.index < 55, overlap=True
+    )
+    for frame in counted:
+        assert same(frame, whole[frame.index] if 40 <= frame.index < 55 else frames[frame.index])
 
 
 @pytest.mark.nightly

@@ -153,3 +153,16 @@ def test_an_error_of_loading_is_raised_to_who_asks() -> None:
     config = update(VideoRestoreConfig(), {"restorer": {"model": "/nowhere/weights.pth"}})
     with LocalWorkerPool.load(config) as pool, pytest.raises(ModelError, match="nowhere"):
         _ = pool.model_sha256
+
+
+def test_faces_are_found_while_clips_are_restored() -> None:
+    clips, finder = Network(), Network()
+    finder.may_go_on.set()
+    models: Any = InferenceModels(Inline(finder), Inline(finder), crop_size=8, batch_size=1, clips=Inline(clips))
+    threads = shared(models, Device())
+    with ThreadPoolExecutor(1) as other:
+        restored = other.submit(lambda: [*threads.clips.map([[1], [2]])])
+        assert clips.begun.wait(30)
+        assert next(iter(threads.detector.map([[3]]))) == [6]
+        clips.may_go_on.set()
+        assert restored.result(30) == [[2], [4]]

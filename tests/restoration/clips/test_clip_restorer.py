@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from support.networks import Contrast
+from vidrestore.config import update
 from vidrestore.errors import RestorationError
 from vidrestore.models.visibility import FaceVisibility
 from vidrestore.restoration.clips import restorer as clip_restorer
 from vidrestore.restoration.clips.clip import FaceClip, RestoredClip
-from vidrestore.restoration.clips.restorer import ClipRestorer
-from vidrestore.restoration.config import RestoreConfig, RestorerConfig, StabilizerConfig
+from vidrestore.restoration.clips.restorer import ClipRestorer, works_in_clips
+from vidrestore.restoration.config import RestoreConfig, StabilizerConfig
 from vidrestore.restoration.face.cropper import working_side
+from vidrestore.restoration.face.restorer import FaceRestorer
 from vidrestore.restoration.face.selection import with_blend_weight
 from vidrestore.restoration.face.visibility_alpha import visibility_to_alpha
 from vidrestore.restoration.temporal.denoiser import Denoiser
@@ -26,25 +29,6 @@ from vidrestore.stages import run
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces, Restoration
 
 SIDE = 128
-
-
-class Contrast:
-    """In place of a network: each crop with more contrast."""
-
-    device = torch.device("cpu")
-    crop_size = SIDE
-    config = RestorerConfig(backend="torch")
-
-    def check(self, crops: Sequence[np.ndarray]) -> None:
-        if any(crop.shape != (SIDE, SIDE, 3) for crop in crops):
-            raise RestorationError("wrong size")
-
-    def restore_images(self, crops: torch.Tensor) -> torch.Tensor:
-        return ((crops.float() - 128) * 1.4 + 128).round().clamp(0, 255).to(torch.uint8)
-
-    def __call__(self, crops: Sequence[np.ndarray]) -> list[np.ndarray]:
-        images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-        return list(self.restore_images(images).permute(0, 2, 3, 1).numpy())
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +190,26 @@ def test_memory_that_does_not_suffice_for_all_clips_suffices_for_some(visibility
     assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
     with pytest.raises(RestorationError, match="no memory left"):
         restorer(visibility, network=Scarce(2))(clips)
+
+
+@pytest.mark.gpu
+def test_a_gpu_cuts_anywhere_and_agrees_with_the_cpu(cuda: torch.device) -> None:
+    config = update(RestoreConfig(), {"restorer": {"device": str(cuda)}})
+    network = FaceRestorer(config.restorer)
+    assert works_in_clips(network)
+    stage = ClipRestorer(network, FaceVisibility(str(cuda)), config)
+    crops = [cv2.resize(crop, (network.crop_size, network.crop_size)) for crop in film(20)]
+    sides = [network.crop_size] * 20
+    (whole,) = stage([clip_of(crops, 4, 16, sides=sides)])
+    for first, stop in ((4, 9), (9, 16)):
+        low, high = first - 4, stop + 4
+        *_, part = stage(
+            [clip_of(crops[:6], 2, 4, sides=sides[:6]), clip_of(crops[low:high], 4, stop - low, sides=sides[low:high])]
+        )
+        assert np.array_equal(part.crops, whole.crops[first - 4 : stop - 4])
+    on_cpu = update(config, {"restorer": {"device": "cpu", "precision": "fp32", "backend": "torch"}})
+    (other,) = ClipRestorer(FaceRestorer(on_cpu.restorer), FaceVisibility("cpu"), on_cpu)(
+        [clip_of(crops[:8], 0, 2, sides=sides[:8])]
+    )
+    (same,) = stage([clip_of(crops[:8], 0, 2, sides=sides[:8])])
+    assert all(psnr(one, another) > 36 for one, another in zip(other.crops, same.crops, strict=True))
