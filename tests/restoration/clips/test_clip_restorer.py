@@ -93,12 +93,13 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     [
         RestoreConfig(),
         RestoreConfig(stabilizer=StabilizerConfig(frames=1, colour_lock=0.5, max_detail_gain=0)),
+        RestoreConfig(stabilizer=StabilizerConfig(frames=0)),
         RestoreConfig(stabilizer=StabilizerConfig(blend=False)),
         RestoreConfig(stabilizer=StabilizerConfig(blend=False, colour_lock=0)),
         replace(RestoreConfig(), denoiser=replace(RestoreConfig().denoiser, frames=0)),
         replace(RestoreConfig(), occlusion=replace(RestoreConfig().occlusion, enabled=False)),
     ],
-    ids=["all", "one neighbour", "colour only", "not stabilised", "not denoised", "no masks"],
+    ids=["all", "one neighbour", "no neighbours", "colour only", "not stabilised", "not denoised", "no masks"],
 )
 @pytest.mark.parametrize("finer", [1.0, 5.0])
 def test_pictures_are_those_of_the_stages(

@@ -37,11 +37,6 @@ class ClipBatch:
         images = staged.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
         return cls(clips, images, number.to(device))
 
-    @property
-    def all(self) -> Tensor:
-        """Every frame, int64 [N]."""
-        return torch.arange(len(self.crops), device=self.crops.device)
-
     def frames_near_kept(self, reach: int) -> Tensor:
         """Return the frames, int64 [n], that are kept or lie within `reach` frames of those of their clip."""
         found, begin = [], 0
@@ -82,6 +77,9 @@ class Motion:
     def window(self, batch: ClipBatch, frames: Tensor, reach: int) -> Window:
         """Return the neighbours of some frames, int64 [B], up to `reach` before and after them."""
         last = len(batch.crops) - 1
+        if not reach:
+            grid = self.backward[:0, None, :1].expand(-1, len(frames), -1, -1, -1)
+            return Window(frames[None][:0], grid[..., :1, :1], grid.expand(-1, -1, 2, -1, -1), grid)
         found: list[Window] = []
         for way in (-1, 1):
             path = torch.zeros(0, device=frames.device)
