@@ -206,7 +206,7 @@ def test_a_number_of_threads_that_was_asked_for_stays() -> None:
 
 @pytest.mark.parametrize(
     ("frames", "workers", "segments"),
-    [(5000, 1, 3), (5000, 8, 8), (5000, 15, 15), (30_000, 15, 30), (300, 8, 2), (500, 8, 3), (50, 8, 1)],
+    [(5000, 1, 3), (5000, 8, 8), (5000, 15, 15), (30_000, 15, 30), (300, 8, 3), (500, 8, 5), (50, 8, 1)],
 )
 def test_a_video_is_split_so_that_all_workers_have_work(frames: int, workers: int, segments: int) -> None:
     plan = split(an_inspection(frames), VideoRestoreConfig(), segment_cost=3000.0, min_segments=workers)

