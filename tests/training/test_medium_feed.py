@@ -84,9 +84,13 @@ def test_a_look_at_the_truth_alone_leaves_the_films_where_they_are(batches: Face
 def test_a_process_that_dies_is_told_as_such(batches: FaceBatches) -> None:
     batches.batch_at(0)
     assert batches._feed is not None
-    for process in batches._feed._pool._processes.values():
+    pool = batches._feed._pool
+    manager = pool._executor_manager_thread
+    for process in [*pool._processes.values()]:
         process.kill()
         process.join()
+    # until the pool has noticed: a future that is cancelled meanwhile ends the pool's own thread with an error
+    manager.join(30)
     with pytest.raises(WorkerError, match=r"draws video damage died.*medium_mix\.workers"):
         batches.batch_at(1000)
 
