@@ -3,8 +3,6 @@
 A row of the benchmark can be no faster than the slowest part that it needs; `bounds.py` names that part.
 """
 
-import importlib
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +28,8 @@ from vidrestore.models.checkpoint import load_gfpgan
 from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
 from vidrestore.models.gfpgan import GFPGAN
+from vidrestore.restoration.clips.clip import FaceClip
+from vidrestore.restoration.clips.restorer import ClipRestorer
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import choose_dtype
 from vidrestore.types import UInt8
@@ -42,7 +42,6 @@ _CODED_FRAMES = 24
 _SECONDS = 3.0
 """Least time of a measured round."""
 _ROUNDS = 5
-_CLIPS_PACKAGE = "vidrestore.restoration.clips"
 _CLIPS, _CLIP_FRAMES, _CLIP_CONTEXT = 4, 32, 8
 """Clips of a call, and frames of each: restored ones, and context on either side."""
 
@@ -100,34 +99,22 @@ def device_limits(device: str, weights: Path, network: str, *, batches: Sequence
             yield Limit(name, kind, network, "", Quartiles.of(rates), "faces")
         del run, plain
         _give_back_memory(where)
-    if (rate := temporal_rate(where, side)) is not None:
-        yield Limit(TEMPORAL, kind, network, "", rate, "faces")
+    yield Limit(TEMPORAL, kind, network, "", temporal_rate(where, side), "faces")
 
 
-def temporal_rate(device: torch.device, side: int) -> Quartiles | None:
+def temporal_rate(device: torch.device, side: int) -> Quartiles:
     """Measure the work over time on clips of crops alone, in faces a second: the network returns what it gets.
 
-    Crops go up to the device and results come back, context counts as no face. Returns None where this version has no
-    tensor implementation of that work.
+    Crops go up to the device and results come back, context counts as no face.
     """
-    if not _has_clips():
-        return None
-    # by name: the module is not part of every version
-    clips, restorer = (importlib.import_module(f"{_CLIPS_PACKAGE}.{name}") for name in ("clip", "restorer"))
     config = RestoreConfig(occlusion=replace(RestoreConfig().occlusion, enabled=False))
-    restore = restorer.ClipRestorer(_NoNetwork(device, side), None, config)
+    network: Any = _NoNetwork(device, side)
+    restore = ClipRestorer(network, None, config)
     crops = _drifting_crops(side, _CLIP_FRAMES + 2 * _CLIP_CONTEXT)
     first, last = _CLIP_CONTEXT, _CLIP_CONTEXT + _CLIP_FRAMES
-    clip = clips.FaceClip(crops, (side,) * len(crops), first, last)
+    clip = FaceClip(crops, (side,) * len(crops), first, last)
     given = [clip] * _CLIPS
     return Quartiles.of(_CLIPS * _CLIP_FRAMES * rate for rate in _rates(lambda: restore(given), device))
-
-
-def _has_clips() -> bool:
-    try:
-        return importlib.util.find_spec(f"{_CLIPS_PACKAGE}.restorer") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import limits
-from benchmarks.limits import DECODE, FaceWork, codec_limits, device_limits, face_work, temporal_rate
+from benchmarks.limits import DECODE, FaceWork, codec_limits, device_limits, face_work
 from benchmarks.reference_networks import write_random_weights
 from vidrestore.models.gfpgan import GFPGANConfig
 
@@ -30,7 +30,7 @@ def test_each_part_of_a_device_has_a_rate(weights: Path) -> None:
     assert all(limit.rates.lower > 0 for limit in found.values())
     assert {limit.unit for limit in found.values()} == {"FLOP", "bytes", "faces"}
     assert limits.ARITHMETIC in found
-    assert temporal_rate(torch.device("cpu"), 64) is None or limits.TEMPORAL in found
+    assert limits.TEMPORAL in found
 
 
 def test_codecs_are_measured_alone(make_portrait_film: Callable[..., Path]) -> None:

@@ -22,7 +22,7 @@ from vidrestore.media.reader import VideoReader, probe
 from vidrestore.media.segments import index_video
 from vidrestore.media.writer import VideoWriter
 from vidrestore.restoration.config import VideoRestoreConfig
-from vidrestore.restoration.pipeline import within_budget
+from vidrestore.restoration.support import within_budget
 
 SMALL = 1_000_000
 """Pixels."""

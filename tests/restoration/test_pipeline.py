@@ -20,8 +20,9 @@ from vidrestore.models.visibility import FaceVisibility
 from vidrestore.report import Recorder
 from vidrestore.restoration.clips.restorer import ClipRestorer
 from vidrestore.restoration.config import RestoreConfig
-from vidrestore.restoration.pipeline import InferenceModels, pixel_support, restore_frames, within_budget
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.restoration.quality_limits import QualityLimits
+from vidrestore.restoration.support import lags_of, pixel_support, within_budget
 from vidrestore.stages import Inline
 from vidrestore.types import Frame, UInt8
 
@@ -323,9 +324,8 @@ def tracks_of(frames: Sequence[Frame], parts: InferenceModels, config: RestoreCo
 
 @pytest.mark.parametrize("lag", range(9))
 def test_a_lag_is_divided_among_the_stages(lag: int) -> None:
-    from vidrestore.restoration import pipeline  # noqa: PLC0415  how it divides
 
-    shares = pipeline._lags(RestoreConfig(lag=lag))
+    shares = lags_of(RestoreConfig(lag=lag))
     assert shares.tracker + shares.denoiser + shares.codes + shares.fader + shares.stabilizer == lag
 
 

@@ -120,7 +120,7 @@ class InferenceWorker:
     def _restore_clips(self) -> DynamicBatcher[FaceClip, RestoredClip]:
         from vidrestore.restoration.clips.restorer import ClipRestorer
 
-        # a clip fills the device by itself: clips are joined where they wait, but none waits for others
+        # a clip fills the device by itself: none waits for others
         return self._joining(ClipRestorer(self._restorer, self._visibility, self._config), full=1)
 
     def _joining(

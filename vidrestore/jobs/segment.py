@@ -10,7 +10,8 @@ from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.media.writer import VideoWriter
 from vidrestore.report import Recorder
 from vidrestore.restoration.config import VideoRestoreConfig
-from vidrestore.restoration.pipeline import InferenceModels, restore_frames, within_budget
+from vidrestore.restoration.pipeline import InferenceModels, restore_frames
+from vidrestore.restoration.support import within_budget
 from vidrestore.runtime.shared_models import recorded
 from vidrestore.runtime.worker_pool import OnProgress, Progress
 from vidrestore.stages import run_ahead

@@ -28,7 +28,8 @@ from vidrestore.media.remux.plan import RemuxPlan
 from vidrestore.media.rewrite import check_rewrite, mux_complete
 from vidrestore.media.segments import VideoIndex, plan_spans
 from vidrestore.restoration.config import VideoRestoreConfig
-from vidrestore.restoration.pipeline import InferenceModels, reach
+from vidrestore.restoration.pipeline import InferenceModels
+from vidrestore.restoration.support import reach
 from vidrestore.runtime.worker_pool import OnProgress
 
 _FRAME_COST = 1.0

@@ -25,7 +25,7 @@ from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.segments import TemporalSupport
 from vidrestore.media.shots import ShotDetector
 from vidrestore.report import Recorder
-from vidrestore.restoration.clips.clip import ClipCutter, FaceClip, RestoredClip
+from vidrestore.restoration.clips.clip import FaceClip, RestoredClip, restore_in_clips
 from vidrestore.restoration.config import (
     OcclusionConfig,
     RestoreConfig,
@@ -35,6 +35,7 @@ from vidrestore.restoration.face.cropper import FaceCropper
 from vidrestore.restoration.face.selection import FaceSelector, with_blend_weight
 from vidrestore.restoration.face.visibility_alpha import visibility_to_alpha
 from vidrestore.restoration.quality_limits import QualityLimits
+from vidrestore.restoration.support import Lags, clip_context, lags_of, pixel_support, takes_clips
 from vidrestore.restoration.temporal.denoiser import Denoiser
 from vidrestore.restoration.temporal.residual_propagator import ResidualPropagator
 from vidrestore.restoration.temporal.stabilizer import Stabilizer
@@ -58,102 +59,13 @@ _log = logging.getLogger(__name__)
 _REMEMBERED_TRACKS = 1024
 """Number of recent tracks whose ids are kept for counting each track once; a live stream never ends."""
 
-AnyRestoreConfig = TypeVar("AnyRestoreConfig", bound=RestoreConfig)
 In = TypeVar("In")
 Out = TypeVar("Out")
 Joined = TypeVar("Joined")
 
 
-_LAG_PRIORITY = ("denoiser", "stabilizer", "tracker", "stabilizer", "denoiser", "fader", "tracker", "stabilizer")
-"""Stage that gets each further frame of lag, in this order: the first ones gain most in steadiness."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Lags:
-    """Number of frames that each stage may hold back."""
-
-    tracker: int
-    denoiser: int | None
-    """None, here and for the other stages: as many as the stage's window needs."""
-    codes: int | None
-    fader: int | None
-    stabilizer: int | None
-
-
-def _lags(config: RestoreConfig) -> _Lags:
-    lookahead = config.tracker.lookahead
-    if config.lag is None:
-        return _Lags(lookahead, None, None, None, None)
-    given = _LAG_PRIORITY[: config.lag]
-    tracker, denoiser, fader, stabilizer = (
-        given.count(stage) for stage in ("tracker", "denoiser", "fader", "stabilizer")
-    )
-    return _Lags(min(lookahead, tracker), denoiser, 0, fader, stabilizer)
-
-
-def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfig:
-    """Shorten windows and batches so that frames of `frame_bytes` bytes take no more memory than `buffer_mib`.
-
-    Half of the memory is the tracker's; the rest is divided among the batches that wait for a network: three kinds,
-    each with up to three batches in flight, or three clips and the detector's batches. Fewer frames in them give the
-    same result. Shorter windows do not, but
-    their length depends on the video alone, so that segments together still equal one pass over the whole video.
-    """
-    frames = config.buffer_mib * 2**20 // max(1, frame_bytes)
-    batch = max(1, frames // 18)
-    detection = replace(config.detection, frames_per_batch=min(config.detection.frames_per_batch, batch))
-    most = max(1, frames // 2)
-    return replace(
-        config,
-        detection=detection,
-        restorer=replace(config.restorer, clip_frames=min(config.restorer.clip_frames, max(1, frames // 7))),
-        tracker=replace(config.tracker, lookahead=min(config.tracker.lookahead, most)),
-        denoiser=replace(config.denoiser, frames=min(config.denoiser.frames, most)),
-        style=replace(config.style, frames=min(config.style.frames, most)),
-        stabilizer=replace(config.stabilizer, frames=min(config.stabilizer.frames, most)),
-        selection=replace(config.selection, max_weight_step=max(config.selection.max_weight_step, 1 / most)),
-    )
-
-
-def reach(config: RestoreConfig) -> TemporalSupport:
-    """Return the lead-in and lead-out that make a segment equal to the same frames of the video restored whole.
-
-    They add up the times of the tracker, including the time that it remembers a lost face, and the windows of the
-    stages after it.
-    """
-    tracker, pixels = config.tracker, pixel_support(config)
-    return TemporalSupport(
-        past_seconds=tracker.history_seconds
-        + tracker.fade_seconds
-        + tracker.max_lost_seconds
-        + config.detection.interval_seconds,
-        past_frames=pixels.past_frames + config.shots.min_shot_frames + 1,
-        future_seconds=tracker.lookahead_seconds + config.detection.interval_seconds,
-        future_frames=pixels.future_frames + 1,
-    )
-
-
-def pixel_support(config: RestoreConfig) -> TemporalSupport:
-    """Return how many frames before and after a frame its pixels depend on, once faces are tracked."""
-    lags = _lags(config)
-    windows = (
-        Denoiser(config.denoiser, lag=lags.denoiser),
-        StyleSmoother(config.style, lag=lags.codes),
-        WeightRamp(config.selection, lag=lags.fader),
-        Stabilizer(config.stabilizer, lag=lags.stabilizer),
-    )
-    past, future = (sum(getattr(window, name) for window in windows) for name in ("past", "future"))
-    return TemporalSupport(past_frames=past, future_frames=future)
-
-
-def takes_clips(config: RestoreConfig) -> bool:
-    """Return whether faces may be restored in clips: not where frames must come out sooner, or style codes vary."""
-    return config.lag is None and not config.style.frames
-
-
-def clip_context(config: RestoreConfig) -> int:
-    """Return how many crops before and after a clip its restoration depends on."""
-    return Denoiser(config.denoiser).past + Stabilizer(config.stabilizer).past
+def _every(_: Frame) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +118,10 @@ def restore_frames(
     Returns:
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
-    lags = _lags(config)
+    lags = lags_of(config)
+    counts = is_counted or _every
     _log.debug("restoring with %s, frames held back: %s", config, lags)
-    previews = recorder.timed(
-        "preview", _previews(recorder.timed("decode", frames), config, recorder, limits, is_counted)
-    )
+    previews = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, limits, counts))
     detection = config.detection
     found = map_faces(parts.detector, previews, batch_size=detection.batch_size, longest=detection.frames_per_batch)
     detected = _in_display_pixels(recorder.timed("detect", found), detection.preview_side)
@@ -219,14 +130,13 @@ def restore_frames(
     selected = run(FaceSelector(config.selection, limits), tracked)
     if is_counted is not None:
         selected = _near_counted(selected, is_counted, pixel_support(config))
-    aligned = recorder.timed("align", _counted(map(FaceCropper(parts.crop_size), selected), recorder, is_counted))
+    aligned = recorder.timed("align", _counted(map(FaceCropper(parts.crop_size), selected), recorder, counts))
     if parts.clips is not None and limits is None and takes_clips(config):
-        cutter = ClipCutter(
-            parts.clips, length=config.restorer.clip_frames, context=clip_context(config), config=config.selection
-        )
-        finished = recorder.timed("restore", cutter.run(aligned))
+        length, context = config.restorer.clip_frames, clip_context(config)
+        clips = restore_in_clips(aligned, parts.clips, length=length, context=context, config=config.selection)
+        finished = recorder.timed("restore", clips)
         ramped = run(WeightRamp(config.selection, lag=lags.fader), finished)
-        return recorder.timed("composite", _composited(ramped, config, is_counted))
+        return recorder.timed("composite", _composited(ramped, config, counts))
     clean = recorder.timed("denoise", run(Denoiser(config.denoiser, lag=lags.denoiser), aligned))
     if overlap:
         clean = recorder.timed("wait", run_ahead(clean))
@@ -234,7 +144,7 @@ def restore_frames(
     restored = recorder.timed("restore", _restore(seen, parts, config, lags, recorder, limits))
     faded = run(WeightRamp(config.selection, lag=lags.fader), restored)
     steady = recorder.timed("stabilize", run(Stabilizer(config.stabilizer, lag=lags.stabilizer), faded))
-    return recorder.timed("composite", _composited(steady, config, is_counted))
+    return recorder.timed("composite", _composited(steady, config, counts))
 
 
 def _near_counted(
@@ -260,11 +170,11 @@ def _near_counted(
 
 
 def _composited(
-    items: Iterable[FrameFaces[Restoration]], config: RestoreConfig, is_counted: Callable[[Frame], bool] | None
+    items: Iterable[FrameFaces[Restoration]], config: RestoreConfig, is_counted: Callable[[Frame], bool]
 ) -> Iterator[Frame]:
     compositor = Compositor(config.compositor)
     for item in items:
-        yield compositor(item) if is_counted is None or is_counted(item.frame) else item.frame
+        yield compositor(item) if is_counted(item.frame) else item.frame
 
 
 def _previews(
@@ -272,7 +182,7 @@ def _previews(
     config: RestoreConfig,
     recorder: Recorder,
     limits: QualityLimits | None = None,
-    is_counted: Callable[[Frame], bool] | None = None,
+    is_counted: Callable[[Frame], bool] = _every,
 ) -> Iterator[FrameFaces[UInt8]]:
     """Shrink every frame, find the shot changes, and choose the frames on which the detector runs."""
     shots, least = ShotDetector(config.shots), config.detection.interval_seconds
@@ -289,7 +199,7 @@ def _previews(
         last, begun = frame.seconds, True
         if opens:
             _log.debug("shot %d begins at frame %d, %.3f s", shot, frame.index, float(frame.seconds))
-        if is_counted is None or is_counted(frame):
+        if is_counted(frame):
             recorder.counts["frames"] += 1
             recorder.counts["looks"] += detector_ran
             recorder.counts["shots"] += opens
@@ -316,11 +226,11 @@ def _track(
 
 
 def _counted(
-    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, is_counted: Callable[[Frame], bool] | None
+    items: Iterable[FrameFaces[AlignedFace]], recorder: Recorder, is_counted: Callable[[Frame], bool]
 ) -> Iterator[FrameFaces[AlignedFace]]:
     seen: set[int] = set()
     for item in items:
-        if is_counted is not None and not is_counted(item.frame):
+        if not is_counted(item.frame):
             yield item
             continue
         shown = {face.track.id for face in item.faces}
@@ -353,7 +263,7 @@ def _restore(
     items: Iterable[FrameFaces[AlignedFace]],
     parts: InferenceModels,
     config: RestoreConfig,
-    lags: _Lags,
+    lags: Lags,
     recorder: Recorder,
     limits: QualityLimits | None,
 ) -> Iterator[FrameFaces[Restoration]]:

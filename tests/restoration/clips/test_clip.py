@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.restoration.clips import clip as clips
-from vidrestore.restoration.clips.clip import ClipCutter, FaceClip, RestoredClip
+from vidrestore.restoration.clips.clip import FaceClip, RestoredClip, restore_in_clips
 from vidrestore.restoration.config import SelectionConfig
 from vidrestore.stages import Inline
 from vidrestore.types import AlignedFace, FaceTrack, Frame, FrameFaces
@@ -52,8 +52,7 @@ class Smear:
 
 def restored(scene: Scene, *, length: int, reach: int = 2) -> tuple[list[dict[int, int]], Smear]:
     stage = Smear(reach)
-    cutter = ClipCutter(Inline(stage), length=length, context=reach, config=SelectionConfig())
-    found = list(cutter.run(stream(scene)))
+    found = list(restore_in_clips(stream(scene), Inline(stage), length=length, context=reach, config=SelectionConfig()))
     assert [item.frame.index for item in found] == list(range(len(scene)))
     assert [item.shot for item in found] == [shot for shot, _ in scene]
     return [{face.face.track.id: int(face.crop[0, 0, 0]) for face in item.faces} for item in found], stage

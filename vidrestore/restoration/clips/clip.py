@@ -45,49 +45,48 @@ class RestoredClip:
     """float32 [stop - start, m, m], 0..1: how much of the face to show; None: all of it."""
 
 
-class ClipCutter:
-    """Cuts a stream of aligned faces into clips, sends them to a restorer, and joins faces and results again.
+def restore_in_clips(
+    items: Iterable[FrameFaces[AlignedFace]],
+    restorer: Executor[FaceClip, RestoredClip],
+    *,
+    length: int,
+    context: int,
+    config: SelectionConfig,
+) -> Iterator[FrameFaces[Restoration]]:
+    """Cut a stream of aligned faces into clips, send them to a restorer, and join faces and results again.
 
     Holds at most `length` frames for each batch that the executor reads ahead and one more, and `context` frames.
 
     Args:
+        items: the stream, frame by frame in order.
         restorer: where clips are restored.
         length: frames of a batch of clips; a clip never reaches over two.
         context: crops before and after a clip that its restoration depends on.
         config: decides the weight of each restored face.
     """
+    waiting: deque[tuple[list[FrameFaces[AlignedFace]], list[tuple[int, int]]]] = deque()
+    """Frames of each batch, and of each of its clips the track and the first frame."""
 
-    def __init__(
-        self, restorer: Executor[FaceClip, RestoredClip], *, length: int, context: int, config: SelectionConfig
-    ) -> None:
-        self._restorer = restorer
-        self._length = length
-        self._context = context
-        self._config = config
+    def batches() -> Iterator[list[FaceClip]]:
+        for frames, first, stop in _stretches(items, length, context):
+            runs = _runs(frames, first, stop, context)
+            waiting.append((frames[first:stop], [(track, begin - first) for track, begin, _ in runs]))
+            yield [clip for _, _, clip in runs]
 
-    def run(self, items: Iterable[FrameFaces[AlignedFace]]) -> Iterator[FrameFaces[Restoration]]:
-        """Restore the faces of a stream, frame by frame in order."""
-        waiting: deque[tuple[list[FrameFaces[AlignedFace]], list[tuple[int, int]]]] = deque()
+    for results in restorer.map(batches()):
+        frames, places = waiting.popleft()
+        found: list[dict[int, tuple[RestoredClip, int]]] = [{} for _ in frames]
+        for (track, begin), clip in zip(places, results, strict=True):
+            for place in range(len(clip.crops)):
+                found[begin + place][track] = clip, place
+        for item, restored in zip(frames, found, strict=True):
+            faces = tuple(_restored(face, *restored[face.track.id], config) for face in item.faces)
+            yield FrameFaces(item.frame, faces, item.shot, item.detector_ran)
 
-        def batches() -> Iterator[list[FaceClip]]:
-            for frames, first, stop in _stretches(items, self._length, self._context):
-                runs = _runs(frames, first, stop, self._context)
-                waiting.append((frames[first:stop], [(track, begin - first) for track, begin, _ in runs]))
-                yield [clip for _, _, clip in runs]
 
-        for results in self._restorer.map(batches()):
-            frames, places = waiting.popleft()
-            found: list[dict[int, tuple[RestoredClip, int]]] = [{} for _ in frames]
-            for (track, begin), clip in zip(places, results, strict=True):
-                for place in range(len(clip.crops)):
-                    found[begin + place][track] = clip, place
-            for item, restored in zip(frames, found, strict=True):
-                faces = tuple(self._restored(face, *restored[face.track.id]) for face in item.faces)
-                yield FrameFaces(item.frame, faces, item.shot, item.detector_ran)
-
-    def _restored(self, face: AlignedFace, clip: RestoredClip, place: int) -> Restoration:
-        shown = None if clip.visibility is None else clip.visibility[place]
-        return with_blend_weight(replace(face, visibility=shown), clip.crops[place], self._config)
+def _restored(face: AlignedFace, clip: RestoredClip, place: int, config: SelectionConfig) -> Restoration:
+    shown = None if clip.visibility is None else clip.visibility[place]
+    return with_blend_weight(replace(face, visibility=shown), clip.crops[place], config)
 
 
 def _stretches(

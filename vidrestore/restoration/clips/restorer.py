@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from vidrestore.restoration.clips.flow import confidence, optical_flow
 from vidrestore.restoration.clips.passes import denoise, resized, smooth_alphas, stabilise
 from vidrestore.restoration.config import RestoreConfig
 from vidrestore.restoration.face.restorer import PASS_PIXELS, FaceRestorer
+from vidrestore.restoration.face.visibility_alpha import visibility_to_alpha
 from vidrestore.restoration.temporal.flow import grid_side
 from vidrestore.stages import batched
 
@@ -47,13 +49,14 @@ class ClipRestorer:
 
     Args:
         restorer: restores single crops.
-        visibility: finds where they are covered.
+        visibility: finds where they are covered; None: nowhere.
         config: options of the stages over time.
     """
 
-    def __init__(self, restorer: FaceRestorer, visibility: FaceVisibility, config: RestoreConfig) -> None:
+    def __init__(self, restorer: FaceRestorer, visibility: FaceVisibility | None, config: RestoreConfig) -> None:
         self._restorer = restorer
         self._visibility = visibility if config.occlusion.enabled else None
+        self._alpha_of_level = torch.from_numpy(visibility_to_alpha(np.arange(256, dtype=np.uint8), config.occlusion))
         self._config = config
         self._pass_pixels = PASS_PIXELS
 
@@ -139,9 +142,7 @@ class ClipRestorer:
             return None
         found = self._visibility.see_images(denoised[shown])
         alphas = torch.zeros((len(denoised), *found.shape[1:]), device=found.device)
-        hidden, seen = self._config.occlusion.hidden, self._config.occlusion.seen
-        share = ((found.float() / 255 - hidden) / (seen - hidden)).clamp(0, 1)
-        alphas[shown] = share * share * (3 - 2 * share)
+        alphas[shown] = self._alpha_of_level.to(found.device)[found.long()]
         return alphas
 
     def _steadied(

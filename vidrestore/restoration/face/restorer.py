@@ -11,7 +11,7 @@ threads; bf16, the default on both, has neither.
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -83,8 +83,7 @@ class FaceRestorer:
             RestorationError: A crop has another shape or dtype, the network gave values that are not finite, or
                 the device has no memory for a single crop.
         """
-        parts = self._run(self._network, self._checked(crops), lambda images: _to_uint8(images).cpu().numpy())
-        return [image.copy() for part in parts for image in part]
+        return self._each(self._network, crops, _to_uint8)
 
     def restore_images(self, crops_B3SS: Tensor, /) -> Tensor:
         """Restore crops that are on the device already.
@@ -103,18 +102,14 @@ class FaceRestorer:
 
     def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
         """Return the style codes of each crop, float32 [N, D]; also a batch stage; raises as `__call__`."""
-        parts = self._run(self._codes, self._checked(crops), lambda codes: codes.cpu().numpy())
-        return [code.copy() for part in parts for code in part]
+        return self._each(self._codes, crops, lambda codes: codes)
 
     def restore_coded(self, coded: Sequence[StyledCrop], /) -> list[UInt8]:
         """Restore crops with given style codes instead of their own; also a batch stage; raises as `__call__`."""
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:
             raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")
-        crops = self._checked([one.crop for one in coded])
-        codes = [one.codes for one in coded]
-        parts = self._run(self._network, crops, lambda images: _to_uint8(images).cpu().numpy(), codes)
-        return [image.copy() for part in parts for image in part]
+        return self._each(self._network, [one.crop for one in coded], _to_uint8, [one.codes for one in coded])
 
     def check(self, crops: Sequence[UInt8]) -> None:
         """Raise a RestorationError unless every crop is uint8 [S, S, 3]."""
@@ -126,9 +121,17 @@ class FaceRestorer:
                     "RGB"
                 )
 
-    def _checked(self, crops: Sequence[UInt8]) -> Sequence[UInt8]:
+    def _each(
+        self,
+        network: Network,
+        crops: Sequence[UInt8],
+        finish: Callable[[Tensor], Tensor],
+        codes: Sequence[Float32] = (),
+    ) -> list[Any]:
+        """Return one array for each crop."""
         self.check(crops)
-        return crops
+        parts = self._run(network, crops, lambda found: finish(found).cpu().numpy(), codes)
+        return [one.copy() for part in parts for one in part]
 
     def _run(
         self,
