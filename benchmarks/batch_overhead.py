@@ -29,12 +29,12 @@ _MIB = 1 << 20
 class Overhead:
     """Figures of the overhead."""
 
-    films: int
+    videos: int
     seconds: float
     """Seconds of the whole batch, its plans and joins included, with one worker; without the start of Ray."""
     work_seconds: float
     """Part of these seconds that the workers spent restoring."""
-    per_film: float
+    per_video: float
     """Seconds that a video costs beyond its work."""
     hours: float
     """Length of the long video."""
@@ -50,20 +50,20 @@ class Overhead:
     checkout: Checkout
 
 
-def measure_overhead(out: Path, *, films: int, hours: float) -> Overhead:
+def measure_overhead(out: Path, *, videos: int, hours: float) -> Overhead:
     """Make the videos, run the batch, plan the long one, and write `overhead.json`."""
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
-        for number in range(films):
-            _film(folder / "films" / f"{number:04d}.mp4", frames=25, repeats=1)
-        seconds, work, memory = _batch(folder, films)
-        long = _film(folder / "long.mp4", frames=250, repeats=round(hours * 3600 / 10))
+        for number in range(videos):
+            _video(folder / "films" / f"{number:04d}.mp4", frames=25, repeats=1)
+        seconds, work, memory = _batch(folder, videos)
+        long = _video(folder / "long.mp4", frames=250, repeats=round(hours * 3600 / 10))
         plan, plan_seconds = _plan(long)
         found = Overhead(
-            films=films,
+            videos=videos,
             seconds=seconds,
             work_seconds=work,
-            per_film=(seconds - work) / films,
+            per_video=(seconds - work) / videos,
             hours=plan.seconds / 3600,
             megabytes=long.stat().st_size / 1e6,
             plan_seconds=plan_seconds,
@@ -77,7 +77,7 @@ def measure_overhead(out: Path, *, films: int, hours: float) -> Overhead:
     return found
 
 
-def _batch(folder: Path, films: int) -> tuple[float, float, list[float]]:
+def _batch(folder: Path, videos: int) -> tuple[float, float, list[float]]:
     job = BatchConfig()
     memory: list[float] = []
     process = psutil.Process()
@@ -93,7 +93,7 @@ def _batch(folder: Path, films: int) -> tuple[float, float, list[float]]:
             [str(folder / "films")], str(folder / "out"), job, on_progress=watch, open_pool=lambda: nullcontext(pool)
         )
         seconds = time.perf_counter() - started
-    assert report.done == films, "small videos do not fail"  # noqa: S101
+    assert report.done == videos, "small videos do not fail"  # noqa: S101
     return seconds, sum(video.worker_seconds for video in report.videos), memory
 
 
@@ -105,7 +105,7 @@ def _plan(video: Path) -> tuple[VideoPlan, float]:
     return plan, time.perf_counter() - started
 
 
-def _film(path: Path, *, frames: int, repeats: int) -> Path:
+def _video(path: Path, *, frames: int, repeats: int) -> Path:
     """Make a video of noise at 2 Mbit/s and 25 frames a second by repeating its packets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(0)

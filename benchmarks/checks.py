@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.films import FilmShape
 from benchmarks.reference import Faces, ReferenceFlow
 from benchmarks.results import Check, Run
 from benchmarks.systems import Setting, restore
+from benchmarks.videos import VideoShape
 from vidrestore.errors import RestorationError
 from vidrestore.faces.alignment import similarity, transform
 from vidrestore.faces.config import DetectorConfig
@@ -32,7 +32,7 @@ MEAN_CEILING = 1.0
 """Grey levels: the mean difference that the precision in use may make."""
 NETWORK_FLOOR_DB = 40.0
 """Least PSNR between the network in the precision in use and the reference's in float32."""
-FILM_FLOOR_DB = 30.0
+VIDEO_FLOOR_DB = 30.0
 """Least PSNR between the two restored videos, inside the faces' boxes; alignment, mask and encoding differ."""
 CLOSER_FLOOR_DB = 3.0
 """Least margin by which the restored videos are closer to one another than ours to its source: both are restored."""
@@ -71,7 +71,7 @@ def check_networks(
     yield _floor("in the precision in use, PSNR", _decibels(error), NETWORK_FLOOR_DB)
 
 
-def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *, system: str) -> Iterator[Check]:
+def check_videos(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *, system: str) -> Iterator[Check]:
     """Compare two restored videos inside the boxes of the faces, and with the video they were made from.
 
     Raises:
@@ -79,11 +79,11 @@ def check_films(ours: Path, rival: Path, source: Path, faces: Sequence[Faces], *
     """
     between = _decibels(_face_error(ours, rival, faces))
     changed = _decibels(_face_error(ours, source, faces))
-    yield _floor(f"faces of *{system}* against the lightest reference, PSNR", between, FILM_FLOOR_DB)
+    yield _floor(f"faces of *{system}* against the lightest reference, PSNR", between, VIDEO_FLOOR_DB)
     yield _floor("which is closer than to the source by", between - changed, CLOSER_FLOOR_DB)
 
 
-def check_command(source: Path, shape: FilmShape, setting: Setting) -> Iterator[Check]:
+def check_command(source: Path, shape: VideoShape, setting: Setting) -> Iterator[Check]:
     """Restore a short video twice, losslessly, by the whole command, and compare pixels.
 
     Raises:
@@ -100,7 +100,9 @@ def check_command(source: Path, shape: FilmShape, setting: Setting) -> Iterator[
     yield Check(f"{shape.name}: pixels changed at the faces", inside, 1, "pixels", at_least=True)
 
 
-def check_run(run: Run, source: Path, destination: Path, shape: FilmShape, *, frames: int | None = None) -> list[Check]:
+def check_run(
+    run: Run, source: Path, destination: Path, shape: VideoShape, *, frames: int | None = None
+) -> list[Check]:
     """Check the frames of one result, their times, and the number of faces; of the first frames only, if given."""
     wanted, got = frame_times(source)[:frames], frame_times(destination)
     wrong = abs(len(wanted) - len(got)) + sum(one != other for one, other in zip(wanted, got, strict=False))

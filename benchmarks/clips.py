@@ -65,7 +65,7 @@ def cut(source: Path, destination: Path, *, frames: int) -> None:
         raise OutputError(f"cannot cut {source} to {destination}: {error}; check both folders") from error
 
 
-def make_sparse_film(face_film: Path, destination: Path, *, minutes: float) -> None:
+def make_sparse_video(face_video: Path, destination: Path, *, minutes: float) -> None:
     """Make a long video with few faces: the first `FACE_SECONDS` of every `CYCLE_SECONDS` show the face video.
 
     The rest is the same picture blurred beyond recognition, drifting. One cycle is encoded (x264, veryfast) and then
@@ -77,7 +77,7 @@ def make_sparse_film(face_film: Path, destination: Path, *, minutes: float) -> N
     """
     with TemporaryDirectory(prefix="vidrestore-film-") as folder:
         cycle = Path(folder, "cycle.mp4")
-        rate = _encode_cycle(face_film, cycle)
+        rate = _encode_cycle(face_video, cycle)
         repeat(cycle, destination, frames=round(minutes * 60 * rate))
 
 
@@ -99,12 +99,12 @@ def _endless_packets(source: Path) -> Iterator["av.Packet[av.VideoStream]"]:
         offset += end
 
 
-def _encode_cycle(face_film: Path, destination: Path) -> Fraction:
-    with open_source(face_film) as video, av.open(str(destination), "w") as result:
+def _encode_cycle(face_video: Path, destination: Path) -> Fraction:
+    with open_source(face_video) as video, av.open(str(destination), "w") as result:
         stream = video.streams.video[0]
         rate = stream.average_rate
         if not rate:
-            raise InputError(f"{face_film} has no frame rate; use another video")
+            raise InputError(f"{face_video} has no frame rate; use another video")
         # no B-frames: every pass then begins where the last one ended
         encoder = result.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23", "bf": "0"})
         encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"

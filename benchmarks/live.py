@@ -47,7 +47,7 @@ _LONGEST_CLIP = 200
 class Scene:
     """Scene of a measurement: what the camera shows, for how long, and how the servers behave."""
 
-    film: Path
+    video: Path
     width: int = 640
     height: int = 360
     rate: int = 15
@@ -123,13 +123,13 @@ def measure_live(
     config = update(
         config or StreamConfig(), {"source": {"retry": "always", "silence_seconds": 2.0, "open_seconds": 5.0}}
     )
-    show = (str(scene.film), scene.width, scene.height, scene.share)
+    show = (str(scene.video), scene.width, scene.height, scene.share)
     every = cores()
     if not 0 <= scene.peer_cores < len(every):
         raise ConfigError(f"peer_cores is {scene.peer_cores}; use 0 to {len(every) - 1}, as this host has {len(every)}")
     with ExitStack() as stack:
         with pinned_to(every[: scene.peer_cores] or every):
-            peers = stack.enter_context(PeersElsewhere(show_film, show, rate=scene.rate))
+            peers = stack.enter_context(PeersElsewhere(show_video, show, rate=scene.rate))
         stack.enter_context(pinned_to(every[scene.peer_cores :]))
         place = stack.enter_context(LocalStreamRunner(config.restore, lambda _, message: on_step(message)))
         stream = place.start(StreamSpec("measured", peers.camera_url, (peers.viewer_url,), config))
@@ -177,11 +177,11 @@ def measure_live(
     )
 
 
-def show_film(film: str, width: int, height: int, share: float) -> Draw:
+def show_video(video: str, width: int, height: int, share: float) -> Draw:
     """Make pictures of a size, grey, with the video in the middle, forwards and backwards."""
     pictures: list[UInt8] = []
     high = round(height * share)
-    with VideoReader(film) as reader:
+    with VideoReader(video) as reader:
         for frame in reader:
             rgb = planes_to_rgb(frame.planes, frame)
             wide = round(rgb.shape[1] * high / rgb.shape[0])

@@ -49,7 +49,7 @@ _NETWORK_ROUNDS = 10
 class ShareConfig:
     """Options of the comparison."""
 
-    film: Path
+    video: Path
     """H.264 in mp4, with faces; it is repeated."""
     streams: int = 4
     model: str = "embedded"
@@ -104,7 +104,7 @@ def measure_share(config: ShareConfig, out: Path) -> ShareResult:
         folder = Path(scratch)
         videos = [folder / f"film{number}.mp4" for number in range(config.streams)]
         for number, video in enumerate(videos):
-            repeat(config.film, video, frames=config.frames + number)  # of different lengths: a batch does twins once
+            repeat(config.video, video, frames=config.frames + number)  # of different lengths: a batch does twins once
         with fake_cluster(config.streams + 2, torch.cuda.device_count()):
             offline = _offline(videos, stream, folder / "offline")
             each, mean_batch = _live(videos, stream, config, folder)

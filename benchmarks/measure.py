@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.checks import check_command, check_films, check_networks, check_run, require
+from benchmarks.checks import check_command, check_networks, check_run, check_videos, require
 from benchmarks.clips import repeat
-from benchmarks.films import SHAPES, FilmShape, make_film
 from benchmarks.limits import codec_limits, device_limits
 from benchmarks.machine import describe_checkout, describe_machine
 from benchmarks.reference import ReferenceFlow
@@ -17,6 +16,7 @@ from benchmarks.reference_networks import write_random_weights
 from benchmarks.results import Check, Clip, Row, Run, Session
 from benchmarks.systems import START_FRAMES, SYSTEMS, Setting, System, restore
 from benchmarks.usage import Usage
+from benchmarks.videos import SHAPES, VideoShape, make_video
 from vidrestore.errors import ConfigError
 from vidrestore.models import zoo
 from vidrestore.report import installed_versions
@@ -66,7 +66,7 @@ class BenchmarkConfig:
         """Return whether a row is chosen."""
         return any(fnmatchcase(name, pattern) for pattern in self.rows)
 
-    def systems(self, shape: FilmShape) -> list[System]:
+    def systems(self, shape: VideoShape) -> list[System]:
         """Return the systems to run on a video."""
         return [system for name, system in SYSTEMS.items() if self.wants(f"{shape.name}:{name}")]
 
@@ -77,12 +77,12 @@ def row_names() -> list[str]:
 
 
 def measure(
-    film: Path, config: BenchmarkConfig, *, on_step: OnStep = lambda _: None, on_session: OnSession = lambda _: None
+    video: Path, config: BenchmarkConfig, *, on_step: OnStep = lambda _: None, on_session: OnSession = lambda _: None
 ) -> Session:
     """Check that all systems do the same work, then time them in turns.
 
     Args:
-        film: shows one face, in the middle, from which all videos are made.
+        video: shows one face, in the middle, from which all videos are made.
         config: extent of the measurement.
         on_step: called with a description of each step.
         on_session: called with everything so far whenever more was measured.
@@ -100,14 +100,14 @@ def measure(
         versions=installed_versions(),
     )
     with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder:
-        for grown in _sessions(session, film, config, Path(folder), on_step):
+        for grown in _sessions(session, video, config, Path(folder), on_step):
             session = grown
             on_session(session)
     return session
 
 
 def _sessions(
-    session: Session, film: Path, config: BenchmarkConfig, folder: Path, on_step: OnStep
+    session: Session, video: Path, config: BenchmarkConfig, folder: Path, on_step: OnStep
 ) -> Iterator[Session]:
     """Yield the session as it grows."""
     weights, network = _weights(config, folder)
@@ -121,11 +121,11 @@ def _sessions(
     shapes = [shape for shape in SHAPES if config.systems(shape)]
     if shapes:
         on_step("comparing with the reference flow")
-        session = replace(session, checks=tuple(require(_same_work(film, setting, folder))))
+        session = replace(session, checks=tuple(require(_same_work(video, setting, folder))))
     for shape in shapes or (SHAPES if config.wants(CODECS_ROW) else ()):
         on_step(f"making {shape.name}, {config.frames} frames")
         source = folder / f"{shape.name}.mp4"
-        make_film(film, source, shape, frames=config.frames)
+        make_video(video, source, shape, frames=config.frames)
         if config.wants(CODECS_ROW):
             limits = tuple(codec_limits(source, shape.name, ("medium", "veryfast")))
             session = replace(session, limits=(*session.limits, *limits))
@@ -145,11 +145,11 @@ def _weights(config: BenchmarkConfig, folder: Path) -> tuple[Path, str]:
     return zoo.resolve(config.model), Path(config.model).name
 
 
-def _same_work(film: Path, setting: Setting, folder: Path) -> Iterator[Check]:
+def _same_work(video: Path, setting: Setting, folder: Path) -> Iterator[Check]:
     """Compare the networks on the same crops, and two short videos, restored with the embedded weights."""
     shape = SHAPES[0]
     source = folder / "compared.mp4"
-    make_film(film, source, shape, frames=_COMPARED_FRAMES)
+    make_video(video, source, shape, frames=_COMPARED_FRAMES)
     embedded = replace(setting, weights=zoo.resolve("embedded"))
     for one in dict.fromkeys((embedded, setting)):
         flow = ReferenceFlow(one.weights)
@@ -159,11 +159,11 @@ def _same_work(film: Path, setting: Setting, folder: Path) -> Iterator[Check]:
     rival, ours = folder / "compared-reference.mp4", folder / "compared-ours.mp4"
     _, faces = ReferenceFlow(embedded.weights).run(source, rival)
     restore(source, ours, embedded, options=())
-    yield from check_films(ours, rival, source, faces, system="vidrestore")
+    yield from check_videos(ours, rival, source, faces, system="vidrestore")
 
 
 def _race(
-    source: Path, shape: FilmShape, network: str, setting: Setting, config: BenchmarkConfig, on_step: OnStep
+    source: Path, shape: VideoShape, network: str, setting: Setting, config: BenchmarkConfig, on_step: OnStep
 ) -> Iterator[tuple[list[Row], list[Check]]]:
     """Check our command on the video, run every system once a round, and yield the rows after each round.
 
@@ -191,7 +191,7 @@ def _race(
         yield [_row(one, clips[one.name], shape, network, setting, runs[one.name]) for one in systems], checks
 
 
-def _once(system: System, source: Path, shape: FilmShape, setting: Setting) -> tuple[Run, Usage]:
+def _once(system: System, source: Path, shape: VideoShape, setting: Setting) -> tuple[Run, Usage]:
     """Run a system once, and check what it made."""
     destination = source.with_name("timed.mp4")
     done = system.run(source, destination, setting)
@@ -205,11 +205,11 @@ def _busy(usage: Usage) -> str:
     return "no GPU" if usage.gpu_busy_percent is None else f"GPU busy {usage.gpu_busy_percent:.0f} %"
 
 
-def _source(source: Path, shape: FilmShape, system: System) -> Path:
+def _source(source: Path, shape: VideoShape, system: System) -> Path:
     return _cut(source, shape, START_FRAMES) if system is SYSTEMS["start"] else source
 
 
-def _cut(source: Path, shape: FilmShape, frames: int) -> Path:
+def _cut(source: Path, shape: VideoShape, frames: int) -> Path:
     destination = source.with_name(f"{shape.name}-{frames}.mp4")
     repeat(source, destination, frames=frames)
     return destination
@@ -218,7 +218,7 @@ def _cut(source: Path, shape: FilmShape, frames: int) -> Path:
 def _row(
     system: System,
     source: Path,
-    shape: FilmShape,
+    shape: VideoShape,
     network: str,
     setting: Setting,
     done: Sequence[tuple[Run, Usage]],

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.clips import make_sparse_film
+from benchmarks.clips import make_sparse_video
 from benchmarks.results import MemoryUse
 from benchmarks.systems import OUR_COMMAND
 from benchmarks.usage import watch
@@ -14,7 +14,7 @@ from vidrestore.runtime.config import Runtime
 
 
 def compare_lengths(
-    face_film: Path, *, minutes: Iterable[float] = (1, 10), runtimes: Iterable[Runtime] = ("local", "ray")
+    face_video: Path, *, minutes: Iterable[float] = (1, 10), runtimes: Iterable[Runtime] = ("local", "ray")
 ) -> Iterator[MemoryUse]:
     """Restore sparse videos of several lengths in each runtime.
 
@@ -25,7 +25,7 @@ def compare_lengths(
     with TemporaryDirectory(prefix="vidrestore-memory-") as folder:
         videos = {length: Path(folder, f"{length:g}.mp4") for length in lengths}
         for length, video in videos.items():
-            make_sparse_film(face_film, video, minutes=length)
+            make_sparse_video(face_video, video, minutes=length)
         for runtime in runtimes:
             for length, video in videos.items():
                 yield watch_restoration(video, video.with_name("restored.mp4"), runtime=runtime, minutes=length)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bounds import bound_of
-from benchmarks.films import SHAPES
 from benchmarks.results import Benchmark, Row
 from benchmarks.systems import ONE_SECOND, SYSTEMS
+from benchmarks.videos import SHAPES
 from vidrestore.errors import ConfigError, InputError
 from vidrestore.files import replace_bytes
 

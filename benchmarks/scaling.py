@@ -66,7 +66,7 @@ class ScalingConfig:
     """Frames a second."""
     workers_per_gpu: int = 8
     model: str = "embedded"
-    film: Path | None = None
+    video: Path | None = None
     """A video with faces for the GPUs; without one a texture serves, in which simulated faces are found."""
     repeats: int = 1
 
@@ -105,23 +105,23 @@ def measure_scaling(config: ScalingConfig, out: Path) -> ScalingResult:
         WorkerError: not all workers became available.
     """
     times: dict[int, list[float]] = {}
-    first_film: Path | None = None
+    first_video: Path | None = None
     difference = 0.0
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
-        source = config.film or _texture(folder / "film.mp4", config)
+        source = config.video or _texture(folder / "film.mp4", config)
         for repeat in range(config.repeats):
             for count in config.counts:
                 with pinned_to(_cores(config, count)):
                     seconds, made, frames = _run(config, source, folder / f"{count}-{repeat}", count)
                 times.setdefault(count, []).append(seconds)
-                first_film = first_film or made
-                difference = max(difference, _difference(first_film, made))
+                first_video = first_video or made
+                difference = max(difference, _difference(first_video, made))
                 if difference > (_GPU_LEVELS if config.gpus else 0):
                     raise OutputError(
                         f"{count} workers gave another video than {config.counts[0]}: {difference} levels"
                     )
-                if made != first_film:
+                if made != first_video:
                     made.unlink()
                 result = _result(config, times, frames, difference)  # kept after each run: they are long
                 replace_text(out / "scaling.json", to_json(result))

@@ -82,7 +82,7 @@ WAYS = (
 class Scene:
     """One video under one damage."""
 
-    film: str
+    video: str
     preset: str
     frames: int
     rows: dict[str, Summary]
@@ -117,12 +117,12 @@ class Steadiness:
 
 
 def measure_steadiness(
-    films: Sequence[Path], presets: Sequence[str], folder: Path, *, ways: Sequence[Way] = WAYS, on_step: Step = print
+    videos: Sequence[Path], presets: Sequence[str], folder: Path, *, ways: Sequence[Way] = WAYS, on_step: Step = print
 ) -> Steadiness:
     """Damage every video in every way, restore it in every way, and compare with the truth.
 
     Args:
-        films: undamaged videos with faces.
+        videos: undamaged videos with faces.
         presets: presets of `vidrestore degrade`.
         folder: folder for the videos and comparisons of each scene.
         ways: ways of restoring.
@@ -133,7 +133,7 @@ def measure_steadiness(
     """
     weights = zoo.resolve("embedded")
     scenes = []
-    for video in films:
+    for video in videos:
         for preset in presets:
             place = folder / f"{video.stem}-{preset}"
             place.mkdir(parents=True, exist_ok=True)
@@ -207,7 +207,7 @@ def table(measured: Steadiness) -> str:
 
 def footnotes(measured: Steadiness) -> list[str]:
     """Describe what was measured on what, and how to read it."""
-    scenes = ", ".join(f"{scene.film} as {scene.preset} ({scene.frames} frames)" for scene in measured.scenes)
+    scenes = ", ".join(f"{scene.video} as {scene.preset} ({scene.frames} frames)" for scene in measured.scenes)
     machine, checkout = measured.machine, measured.checkout
     dirty = " with uncommitted changes" if checkout.dirty else ""
     commit = f"`{(checkout.commit or 'unknown')[:12]}`{dirty}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bounds import balance, bound_of, words
-from benchmarks.films import SHAPES
 from benchmarks.results import (
     REST,
     Benchmark,
@@ -19,6 +18,7 @@ from benchmarks.results import (
     stage_milliseconds,
 )
 from benchmarks.systems import ONE_SECOND, SYSTEMS
+from benchmarks.videos import SHAPES
 from vidrestore.errors import OutputError
 from vidrestore.files import replace_text
 from vidrestore.markdown import markdown_table

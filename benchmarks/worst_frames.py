@@ -18,8 +18,8 @@ _RANKED = {"warp_error": -1, "jitter_percent": -1, "identity_cosine": 1, "tempor
 """Figures by which frames are ranked: 1 where more is better, -1 where less is."""
 
 
-def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
-    """Return positions in `film.frames`, rising, of the frames that rank worst over all figures; all if fewer have any.
+def worst_frames(video: VideoFigures, *, count: int = 10) -> list[int]:
+    """Return positions in `video.frames`, rising, of the frames that rank worst in all figures; all if there are fewer.
 
     The ranks in warp error, landmark jitter, identity and feature flicker are added, and so count alike.
     """
@@ -27,30 +27,32 @@ def worst_frames(film: VideoFigures, *, count: int = 10) -> list[int]:
     ranks: dict[int, int] = {}
     for name, sign in _RANKED.items():
         measured = [
-            (index, value) for index, one in enumerate(film.frames) if (value := _figure(one, name)) is not None
+            (index, value) for index, one in enumerate(video.frames) if (value := _figure(one, name)) is not None
         ]
         for rank, (index, _) in enumerate(sorted(measured, key=lambda pair: (-sign * pair[1], pair[0]))):
             ranks[index] = ranks.get(index, 0) + rank
     return sorted(sorted(ranks, key=lambda index: (-ranks[index], index))[:count])
 
 
-def draw_frames(path: Path, truth: Path, films: Mapping[str, Path], positions: Sequence[int]) -> None:
+def draw_frames(path: Path, truth: Path, videos: Mapping[str, Path], positions: Sequence[int]) -> None:
     """Write the largest face of some frames as it is in the truth and in every video, a row for each frame, as PNG.
 
     Raises:
         InputError: a video cannot be read, or its frames are others than the truth's.
         OutputError: the image cannot be written.
     """
-    rows = [tuple(crops) for position, crops in _faces(truth, films) if position in set(positions)]
+    rows = [tuple(crops) for position, crops in _faces(truth, videos) if position in set(positions)]
     if rows:
-        write_grid(Grid(truth.stem, ("truth", *films), tuple(rows)), path)
+        write_grid(Grid(truth.stem, ("truth", *videos), tuple(rows)), path)
 
 
-def _faces(truth: Path, films: Mapping[str, Path]) -> Iterator[tuple[int, list[UInt8]]]:
+def _faces(truth: Path, videos: Mapping[str, Path]) -> Iterator[tuple[int, list[UInt8]]]:
     config, align = ComparisonConfig(), FaceCropper(ComparisonConfig().crop_size)
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(truth))
-        others = [AlignedReader(film, stack.enter_context(VideoReader(film)), reader.info) for film in films.values()]
+        others = [
+            AlignedReader(video, stack.enter_context(VideoReader(video)), reader.info) for video in videos.values()
+        ]
         for position, scene in enumerate(scenes(reader, FaceDetector(), config)):
             frames = [scene.frame, *(other.beside(scene.frame) for other in others)]
             if scene.tracks:

@@ -31,7 +31,7 @@ NONE = "none"
 
 def main(
     *,
-    film: Annotated[
+    video: Annotated[
         Path | None, typer.Option(help="Video of one face, of which all are made; by default the demo's damaged one.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -56,9 +56,9 @@ def main(
         found = found.joined(Benchmark.read(other).sessions)
     before = found
     with TemporaryDirectory(prefix="vidrestore-benchmark-") as folder:
-        shown = film
+        shown = video
         if shown is None and (memory or rows != [NONE]):
-            shown = demo_film(Path(folder))
+            shown = demo_video(Path(folder))
 
         def keep(session: Session) -> None:
             before.joined([session]).write(json)
@@ -85,7 +85,7 @@ def main(
         draw(found, plot)
 
 
-def demo_film(folder: Path) -> Path:
+def demo_video(folder: Path) -> Path:
     """Make the demonstration's damaged video."""
     damaged = folder / "archival.mp4"
     make_archival_video(damaged, folder / "truth.mkv")

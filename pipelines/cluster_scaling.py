@@ -1,7 +1,7 @@
 """How a batch scales with workers: by simulated devices on one host, or by real GPUs.
 
 python -m pipelines.cluster_scaling OUT
-python -m pipelines.cluster_scaling OUT --gpus --counts 1,2 --film FILM --model gfpgan-v1.4
+python -m pipelines.cluster_scaling OUT --gpus --counts 1,2 --video VIDEO --model gfpgan-v1.4
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="Folder for scaling.json.")],
     counts: Annotated[str, typer.Option(help="Numbers of workers, or of GPUs.")] = "1,2,4,8,16",
     gpus: Annotated[bool, typer.Option("--gpus", help="Real networks on real GPUs.")] = False,
-    film: Annotated[Path | None, typer.Option(help="Video with faces, for the GPUs.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video with faces, for the GPUs.")] = None,
     model: Annotated[str, typer.Option(help="Model for the GPUs.")] = "embedded",
     seconds_per_face: Annotated[float, typer.Option(help="Seconds that a simulated device takes for a face.")] = 0.25,
     settings: Annotated[
@@ -32,7 +32,7 @@ def main(
         {
             "counts": tuple(map(int, counts.split(","))),
             "gpus": gpus,
-            "film": film,
+            "video": video,
             "model": model,
             "seconds_per_face": seconds_per_face,
         },

@@ -1,7 +1,7 @@
 """Latency of a picture through a live stream, and what remains steady when servers misbehave.
 
-    python -m pipelines.live_bench OUT FILM                          # two minutes of quiet
-    python -m pipelines.live_bench OUT FILM --minutes 30 --trouble   # a server dies, hangs or drops every 20 to 60 s
+    python -m pipelines.live_bench OUT VIDEO                          # two minutes of quiet
+    python -m pipelines.live_bench OUT VIDEO --minutes 30 --trouble   # a server dies, hangs or drops every 20 to 60 s
 
 Leaves `live.json` in OUT.
 """
@@ -19,7 +19,7 @@ from vidrestore.live.config import StreamConfig
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder for the figures.")],
-    film: Annotated[Path, typer.Argument(help="Video that the camera shows.")],
+    video: Annotated[Path, typer.Argument(help="Video that the camera shows.")],
     *,
     width: Annotated[int, typer.Option(help="Width of the camera's picture.")] = 640,
     height: Annotated[int, typer.Option(help="Height of the camera's picture.")] = 360,
@@ -34,7 +34,7 @@ def main(
     """Measure and write down."""
     out.mkdir(parents=True, exist_ok=True)
     between = (20.0, 60.0) if trouble else None
-    scene = Scene(film, width, height, rate, 60 * minutes, share, warm_up, between, peer_cores=peer_cores)
+    scene = Scene(video, width, height, rate, 60 * minutes, share, warm_up, between, peer_cores=peer_cores)
     found = measure_live(scene, settings, config=apply_settings(StreamConfig(), settings), on_step=say)
     found.write(out / "live.json")
     for name in ("latency_ms", "camera_to_viewer_ms", "sound_offset_ms", "rate_in", "rate_out", "longest_gap_seconds"):

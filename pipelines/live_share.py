@@ -1,6 +1,6 @@
 """Speed of live streams that share a face worker, as a share of that of the same videos offline.
 
-python -m pipelines.live_share OUT FILM
+python -m pipelines.live_share OUT VIDEO
 """
 
 from pathlib import Path
@@ -15,14 +15,14 @@ from vidrestore.config import apply_settings
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder for live_share.json.")],
-    film: Annotated[Path, typer.Argument(help="Video with faces.")],
+    video: Annotated[Path, typer.Argument(help="Video with faces.")],
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any option, such as streams=8 or model=gfpgan-v1.4.")
     ] = None,
 ) -> None:
     """Compare, and print the table."""
     out.mkdir(parents=True, exist_ok=True)
-    say_lines(share_table(measure_share(apply_settings(ShareConfig(film), settings or []), out)))
+    say_lines(share_table(measure_share(apply_settings(ShareConfig(video), settings or []), out)))
 
 
 if __name__ == "__main__":

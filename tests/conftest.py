@@ -170,7 +170,7 @@ def portrait_at(index: int, width: int, height: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def make_portrait_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def make_portrait_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Build a small film of one moving (or frozen) face with sound, once for each set of options.
 
     `blur` is a sigma in pixels: a sharp face comes back from the restorer almost as it was.

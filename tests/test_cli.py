@@ -16,7 +16,7 @@ from skimage.data import astronaut
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
 
@@ -52,7 +52,7 @@ def nothing(folder: Path) -> Path:
         (nothing, "is empty"),
     ],
 )
-def test_what_is_no_film_is_refused_in_one_line(
+def test_what_is_no_video_is_refused_in_one_line(
     run: Run, tmp_path: Path, make: Callable[[Path], Path], reason: str
 ) -> None:
     source = make(tmp_path)
@@ -81,27 +81,27 @@ def test_what_is_no_film_is_refused_in_one_line(
     ],
 )
 def test_an_impossible_wish_is_refused_in_one_line(
-    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, arguments: list[str], reason: str
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     given = arguments if "--runtime" in arguments else [*arguments, "--runtime", "local"]
-    code, _, err = run("restore", make_portrait_film(), tmp_path / "out.mp4", *given)
+    code, _, err = run("restore", make_portrait_video(), tmp_path / "out.mp4", *given)
     assert code == 1
     assert reason in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_corrupt_weights_are_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_corrupt_weights_are_refused(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     weights = tmp_path / "weights.pth"
     weights.write_bytes(os.urandom(5000))
-    code, _, err = run("restore", make_portrait_film(), tmp_path / "out.mp4", "--model", weights, "--runtime", "local")
+    code, _, err = run("restore", make_portrait_video(), tmp_path / "out.mp4", "--model", weights, "--runtime", "local")
     assert code == 1
     assert "weights.pth" in err
     assert list(tmp_path.iterdir()) == [weights]
 
 
-def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    source = make_portrait_film()
+def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    source = make_portrait_video()
     there = tmp_path / "there.mp4"
     there.write_bytes(b"precious")
     cases = {
@@ -137,10 +137,10 @@ def test_wrong_usage_ends_with_two(run: Run, arguments: list[str]) -> None:
     assert "Usage" in err
 
 
-def test_a_restored_film_a_report_and_a_summary(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_restored_video_a_report_and_a_summary(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
     code, out, _ = run(
-        "restore", make_portrait_film(), destination, "--runtime", "local", "--report", report, "--faces", "largest",
+        "restore", make_portrait_video(), destination, "--runtime", "local", "--report", report, "--faces", "largest",
         "--strength", "0.8", "--min-face", "10", "--preset", "ultrafast",
     )  # fmt: skip
     assert code == 0
@@ -155,19 +155,21 @@ def test_a_restored_film_a_report_and_a_summary(run: Run, make_portrait_film: Ma
     ].keys()
 
 
-def test_quiet_prints_nothing(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    code, out, err = run("restore", make_portrait_film(frames=3), tmp_path / "out.mp4", "--runtime", "local", "--quiet")
+def test_quiet_prints_nothing(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    code, out, err = run(
+        "restore", make_portrait_video(frames=3), tmp_path / "out.mp4", "--runtime", "local", "--quiet"
+    )
     assert (code, out, err) == (0, "", "")
 
 
 def test_a_configuration_file_is_heard_and_the_command_line_has_the_last_word(
-    run: Run, make_portrait_film: MakeFilm, tmp_path: Path
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path
 ) -> None:
     config, report = tmp_path / "job.toml", tmp_path / "report.json"
     config.write_text('runtime = "local"\n[restore.encode]\ncrf = 30\npreset = "ultrafast"\n')
     code, _, _ = run(
         "restore",
-        make_portrait_film(frames=3),
+        make_portrait_video(frames=3),
         tmp_path / "out.mp4",
         "--config",
         config,
@@ -181,13 +183,13 @@ def test_a_configuration_file_is_heard_and_the_command_line_has_the_last_word(
     assert (encode["crf"], encode["preset"]) == (25, "ultrafast")
 
 
-def test_probe_describes_a_film(run: Run, make_portrait_film: MakeFilm) -> None:
-    code, out, _ = run("probe", make_portrait_film(), "--json")
+def test_probe_describes_a_video(run: Run, make_portrait_video: MakeVideo) -> None:
+    code, out, _ = run("probe", make_portrait_video(), "--json")
     described = json.loads(out)
     assert code == 0
     assert (described["width"], described["height"], described["frames"]) == (320, 240, 12)
     assert [stream["type"] for stream in described["streams"]] == ["video", "audio"]
-    code, out, _ = run("probe", make_portrait_film())
+    code, out, _ = run("probe", make_portrait_video())
     assert code == 0
     assert re.search(r"width\s+320", out)
 
@@ -213,9 +215,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     [("local", signal.SIGINT), pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, pytest.mark.nightly])],
 )
 def test_a_stopped_run_leaves_nothing_and_says_so(
-    make_portrait_film: MakeFilm, tmp_path: Path, stop: signal.Signals, runtime: str
+    make_portrait_video: MakeVideo, tmp_path: Path, stop: signal.Signals, runtime: str
 ) -> None:
-    process = start("restore", make_portrait_film(frames=400), tmp_path / "out.mp4", "--runtime", runtime, "--quiet")
+    process = start("restore", make_portrait_video(frames=400), tmp_path / "out.mp4", "--runtime", runtime, "--quiet")
     deadline = time.monotonic() + 240
     while not any(folder.is_dir() and any(folder.iterdir()) for folder in tmp_path.iterdir()):
         assert process.poll() is None, process.communicate()
@@ -229,11 +231,11 @@ def test_a_stopped_run_leaves_nothing_and_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_takes_no_more_ends_the_run_cleanly(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_ends_the_run_cleanly(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
     limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     program = limited + COMMAND[2]
-    arguments = ["restore", str(make_portrait_film(frames=12)), str(tmp_path / "out.mkv")]
+    arguments = ["restore", str(make_portrait_video(frames=12)), str(tmp_path / "out.mkv")]
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments, "--lossless", "--runtime", "local", "--quiet"],
         capture_output=True, text=True, check=False,
@@ -265,19 +267,19 @@ def test_photographs_become_aligned_faces_in_one_line(run: Run, tmp_path: Path) 
 
 @pytest.mark.parametrize("report", ["film.mp4", "./film.mp4", "out.mp4", "link.mp4", "notes.json"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_report_replaces_no_film(
-    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, report: str, *, overwrite: bool
+def test_a_report_replaces_no_video(
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path, report: str, *, overwrite: bool
 ) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(make_portrait_film().read_bytes())
-    (tmp_path / "link.mp4").symlink_to(film)
+    video = tmp_path / "film.mp4"
+    video.write_bytes(make_portrait_video().read_bytes())
+    (tmp_path / "link.mp4").symlink_to(video)
     (tmp_path / "notes.json").write_text("{}")
     if overwrite and report == "notes.json":
         return
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for command in (["restore", "--runtime", "local"], ["degrade"]):
         arguments = [*command, *["--overwrite"] * overwrite, "--report", tmp_path / report]
-        code, _, err = run(arguments[0], film, tmp_path / "out.mp4", *arguments[1:])
+        code, _, err = run(arguments[0], video, tmp_path / "out.mp4", *arguments[1:])
         assert code == 1
         assert "another file for the report" in err
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -285,14 +287,14 @@ def test_a_report_replaces_no_film(
 
 @pytest.mark.parametrize("report", ["film.mp4", "rec.mp4", "hls/stream.m3u8", "notes.json"])
 def test_a_streams_report_replaces_no_source_and_no_output(
-    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, report: str
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path, report: str
 ) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(make_portrait_film().read_bytes())
+    video = tmp_path / "film.mp4"
+    video.write_bytes(make_portrait_video().read_bytes())
     (tmp_path / "notes.json").write_text("{}")
     (tmp_path / "hls").mkdir()
-    code, _, err = run("stream", film, tmp_path / "rec.mp4", f"{tmp_path}/hls/", "--report", tmp_path / report)
+    code, _, err = run("stream", video, tmp_path / "rec.mp4", f"{tmp_path}/hls/", "--report", tmp_path / report)
     assert code == 1
     assert "another file for the report" in err
-    assert film.read_bytes() == make_portrait_film().read_bytes()
+    assert video.read_bytes() == make_portrait_video().read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "hls", "notes.json"]

@@ -11,14 +11,16 @@ from vidrestore.media.reader import probe
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_a_film_is_degraded_and_the_damage_is_recorded(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_video_is_degraded_and_the_damage_is_recorded(
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path
+) -> None:
     destination, report = tmp_path / "out.mp4", tmp_path / "report.json"
     code, out, err = run(
-        "degrade", make_portrait_film(), destination, "--medium", "vhs", "--seed", 3, "--report", report,
+        "degrade", make_portrait_video(), destination, "--medium", "vhs", "--seed", 3, "--report", report,
         "--set", "profile.medium.scale=[2, 2]", "--set", "profile.dropouts.streaks=[4, 4]",
     )  # fmt: skip
     assert (code, err) == (0, "")
@@ -29,9 +31,9 @@ def test_a_film_is_degraded_and_the_damage_is_recorded(run: Run, make_portrait_f
     assert sorted(tmp_path.iterdir()) == [destination, report]
 
 
-def test_lossless_stores_the_damage_itself(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_lossless_stores_the_damage_itself(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     destination = tmp_path / "out.mkv"
-    code, out, _ = run("degrade", make_portrait_film(frames=3), destination, "--lossless", "--quiet")
+    code, out, _ = run("degrade", make_portrait_video(frames=3), destination, "--lossless", "--quiet")
     assert (code, out) == (0, "")
     assert probe(destination).codec == "ffv1"
 
@@ -49,22 +51,22 @@ def test_lossless_stores_the_damage_itself(run: Run, make_portrait_film: MakeFil
     ],
 )
 def test_an_impossible_wish_is_refused_in_one_line(
-    run: Run, make_portrait_film: MakeFilm, tmp_path: Path, arguments: list[str], reason: str
+    run: Run, make_portrait_video: MakeVideo, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
-    code, out, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", *arguments)
+    code, out, err = run("degrade", make_portrait_video(), tmp_path / "out.mp4", *arguments)
     assert (code, out) == (1, "")
     assert reason in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_preset_names_the_known_ones(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    _, _, err = run("degrade", make_portrait_film(), tmp_path / "out.mp4", "--medium", "betamax")
+def test_an_unknown_preset_names_the_known_ones(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    _, _, err = run("degrade", make_portrait_video(), tmp_path / "out.mp4", "--medium", "betamax")
     assert all(name in err for name in PROFILE_NAMES)
 
 
-def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    source, there = make_portrait_film(), tmp_path / "there.mp4"
+def test_an_output_that_cannot_be_is_refused(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    source, there = make_portrait_video(), tmp_path / "there.mp4"
     there.write_bytes(b"precious")
     for destination, reason in {
         source: "is the source itself",

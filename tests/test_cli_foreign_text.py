@@ -29,7 +29,7 @@ from vidrestore.errors import OutputError
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = (sys.executable, "-c", "from vidrestore.cli import main; main()")
 HOSTILE_NAMES = (
@@ -125,21 +125,23 @@ def test_wrong_usage_is_told_without_what_the_words_would_do(run: Run, name: str
 
 def with_tags(source: Path, destination: Path) -> Path:
     """The film in Matroska, with tags that MP4 cannot hold, whose keys and values do harm."""
-    with av.open(str(source)) as film, av.open(str(destination), "w", format="matroska") as output:
-        streams = {one.index: output.add_stream_from_template(one) for one in film.streams}
+    with av.open(str(source)) as video, av.open(str(destination), "w", format="matroska") as output:
+        streams = {one.index: output.add_stream_from_template(one) for one in video.streams}
         for number, name in enumerate(HOSTILE_NAMES[:-1]):
             output.metadata[f"KEY{number} {name} [/nothing]"] = name
         output.metadata["MORE\\[/NOTHING]"] = "x"
         output.metadata["title"] = HOSTILE_NAMES[0]
-        for packet in film.demux():
+        for packet in video.demux():
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]
                 output.mux(packet)
     return destination
 
 
-def test_hostile_tags_are_harmless_to_the_result_and_the_terminal(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    source = with_tags(make_portrait_film(frames=4), tmp_path / f"a[link=http:evil]{HOSTILE_NAMES[0]}.mkv")
+def test_hostile_tags_are_harmless_to_the_result_and_the_terminal(
+    make_portrait_video: MakeVideo, tmp_path: Path
+) -> None:
+    source = with_tags(make_portrait_video(frames=4), tmp_path / f"a[link=http:evil]{HOSTILE_NAMES[0]}.mkv")
     report = tmp_path / "report.json"
     arguments = (
         "restore",
@@ -184,16 +186,16 @@ def in_a_terminal(*arguments: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("names", [HOSTILE_NAMES])
-def test_a_batch_and_its_listing_name_films_harmlessly(
+def test_a_batch_and_its_listing_name_videos_harmlessly(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    films = tmp_path / "films"
-    films.mkdir()
+    videos = tmp_path / "films"
+    videos.mkdir()
     for name in names:
         if "\\" not in name:
-            (films / f"{name.replace('/', '')}.mp4").write_text("no film\n" * 100)
-    code, out, err = run("batch", films, "--out", tmp_path / "out", "--runtime", "local", "--model", "embedded")
+            (videos / f"{name.replace('/', '')}.mp4").write_text("no film\n" * 100)
+    code, out, err = run("batch", videos, "--out", tmp_path / "out", "--runtime", "local", "--model", "embedded")
     assert code == 1
     assert harmless(out)
     assert harmless(err)

@@ -18,7 +18,7 @@ from vidrestore.process import module_command, spawn_context
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 COMMAND = Path(sys.executable).parent / "vidrestore"
 MODULES = (
     "av.py",
@@ -38,7 +38,7 @@ MODULES = (
 
 
 @pytest.fixture
-def hostile(tmp_path: Path, make_portrait_film: MakeFilm) -> Path:
+def hostile(tmp_path: Path, make_portrait_video: MakeVideo) -> Path:
     """A folder of a film, weights and Python files that leave a mark and fail when they are imported."""
     folder = tmp_path / "downloaded"
     folder.mkdir()
@@ -46,7 +46,7 @@ def hostile(tmp_path: Path, make_portrait_film: MakeFilm) -> Path:
         module = folder / name
         module.parent.mkdir(exist_ok=True)
         module.write_text(f"open({str(tmp_path / 'mark')!r}, 'a').write(__file__)\nraise ImportError(__file__)\n")
-    shutil.copy(make_portrait_film(), folder / "film.mp4")
+    shutil.copy(make_portrait_video(), folder / "film.mp4")
     (folder / "own.safetensors").symlink_to(zoo.resolve("embedded"))
     for name in ("embedded", "retinaface-mobile0.25", "mobilenetv2", "mobileface"):
         (folder / name).write_bytes(b"no weights")  # names that weights in the package have
@@ -74,7 +74,7 @@ def run_in(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_restoring_a_film_on_ray_runs_nothing_of_it(hostile: Path) -> None:
+def test_restoring_a_video_on_ray_runs_nothing_of_it(hostile: Path) -> None:
     run_in(hostile, "restore", "film.mp4", "out.mp4", "--model", "own.safetensors", "--report", "report.json")
     assert (hostile / "out.mp4").stat().st_size
     assert (hostile / "report.json").stat().st_size
@@ -100,7 +100,7 @@ def test_a_stream_runs_nothing_of_it(hostile: Path, runtime: str) -> None:
     assert list((hostile / "recordings").glob("*.mp4"))
 
 
-def test_looking_at_a_film_runs_nothing_of_it(hostile: Path) -> None:
+def test_looking_at_a_video_runs_nothing_of_it(hostile: Path) -> None:
     assert "film.mp4" in run_in(hostile, "probe", "film.mp4", "--json")
 
 

@@ -19,11 +19,11 @@ JOB = update(JobConfig(), {"runtime": "local"})
 
 
 @pytest.mark.parametrize("frames", [10, pytest.param(100, marks=[pytest.mark.nightly, pytest.mark.slow])])
-def test_it_leaves_films_a_picture_and_reports(
-    make_portrait_film: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
+def test_it_leaves_videos_a_picture_and_reports(
+    make_portrait_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
 ) -> None:
     if frames < 100:
-        monkeypatch.setattr(demo, "_carphone", make_portrait_film)  # a tenth of the classic clip's frames
+        monkeypatch.setattr(demo, "_carphone", make_portrait_video)  # a tenth of the classic clip's frames
     made = demo.run_demo(tmp_path / "demo", update(JOB, {"restore": {"selection": {"max_faces": 1}}}), frames=frames)
     assert made.archival.report.faces_restored >= frames - 1
     assert made.carphone.report.faces_restored == made.carphone.report.frames_written == (12 if frames < 100 else 120)

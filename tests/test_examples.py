@@ -17,7 +17,7 @@ from vidrestore.server.settings import read_settings
 pytestmark = pytest.mark.integration
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 Run = Callable[..., str]
 
 
@@ -38,8 +38,8 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_restore_a_video(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    printed = run("restore_a_video.py", make_portrait_film(), tmp_path / "new.mp4")
+def test_restore_a_video(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    printed = run("restore_a_video.py", make_portrait_video(), tmp_path / "new.mp4")
     assert "12 frames" in printed
     assert "complete: True" in printed
     assert frames_in(tmp_path / "new.mp4") == 12
@@ -57,21 +57,21 @@ def test_restore_a_photo(run: Run, tmp_path: Path) -> None:
     assert (restored[-8:] == picture[-8:]).all(), "away from the face nothing changes"
 
 
-def test_frames_in_memory(run: Run, make_portrait_film: MakeFilm) -> None:
-    lines = run("frames_in_memory.py", make_portrait_film()).splitlines()
+def test_frames_in_memory(run: Run, make_portrait_video: MakeVideo) -> None:
+    lines = run("frames_in_memory.py", make_portrait_video()).splitlines()
     assert len(lines) == 12
     assert lines[0].startswith("0.000 s: uint8 (240, 320, 3)")
 
 
-def test_degrade_and_compare(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_degrade_and_compare(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     roles = [
-        line.partition(":")[0] for line in run("degrade_and_compare.py", make_portrait_film(), tmp_path).splitlines()
+        line.partition(":")[0] for line in run("degrade_and_compare.py", make_portrait_video(), tmp_path).splitlines()
     ]
     assert roles == ["reference", "input", "test"]
 
 
-def test_track_faces(run: Run, make_portrait_film: MakeFilm) -> None:
-    header, *rows = run("track_faces.py", make_portrait_film()).splitlines()
+def test_track_faces(run: Run, make_portrait_video: MakeVideo) -> None:
+    header, *rows = run("track_faces.py", make_portrait_video()).splitlines()
     assert header == "seconds,face,x,y,side,score"
     assert len(rows) == 12
     assert len({row.split(",")[1] for row in rows}) == 1
@@ -79,8 +79,8 @@ def test_track_faces(run: Run, make_portrait_film: MakeFilm) -> None:
     assert moved == pytest.approx(11, abs=2), "the film drifts a pixel a frame"
 
 
-def test_own_model(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    assert "12 faces sharpened" in run("own_model.py", make_portrait_film(), tmp_path / "sharper.mp4")
+def test_own_model(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    assert "12 faces sharpened" in run("own_model.py", make_portrait_video(), tmp_path / "sharper.mp4")
     assert frames_in(tmp_path / "sharper.mp4") == 12
 
 
@@ -90,8 +90,8 @@ def test_the_configuration_file_is_valid() -> None:
     assert job.restore.encode.codec == "libx265"
 
 
-def test_watch_a_camera(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    printed = run("watch_a_camera.py", make_portrait_film(frames=50), tmp_path / "live.mkv", 20)
+def test_watch_a_camera(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    printed = run("watch_a_camera.py", make_portrait_video(frames=50), tmp_path / "live.mkv", 20)
     assert "frames in" in printed
     (recorded,) = tmp_path.glob("live-*.mkv")
     assert frames_in(recorded) > 3

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import vidrestore
+from vidrestore.config import update
+from vidrestore.jobs.config import JobConfig
 from vidrestore.types import UInt8
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 
 
 class Striped(vidrestore.FaceModel):
@@ -71,14 +73,19 @@ def test_a_model_of_ones_own_does_not_run_on_a_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_a_model_of_ones_own_restores_a_video(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["opencv", "torch"])
+def test_a_model_of_ones_own_restores_a_video(make_portrait_video: MakeVideo, tmp_path: Path, backend: str) -> None:
     destination = tmp_path / "striped.mkv"
-    report = vidrestore.restore_video(make_portrait_film(), destination, model=Striped(), lossless=True)
+    config = update(JobConfig(), {"restore": {"restorer": {"backend": backend}}})
+    report = vidrestore.restore_video(make_portrait_video(), destination, model=Striped(), lossless=True, config=config)
     assert report.faces_restored == 12
-    with vidrestore.open_video(make_portrait_film()) as before, vidrestore.open_video(destination) as after:
+    with vidrestore.open_video(make_portrait_video()) as before, vidrestore.open_video(destination) as after:
         for one, other in zip(before, after, strict=True):
             assert change(vidrestore.to_rgb(one), vidrestore.to_rgb(other)) > 30
-    with vidrestore.open_video(make_portrait_film()) as video, vidrestore.Restorer(model=Striped(), strength=0) as keep:
+    with (
+        vidrestore.open_video(make_portrait_video()) as video,
+        vidrestore.Restorer(model=Striped(), strength=0) as keep,
+    ):
         for frame in video:
             assert vidrestore.to_rgb(frame).shape == (240, 320, 3)
             break
@@ -86,8 +93,8 @@ def test_a_model_of_ones_own_restores_a_video(make_portrait_film: MakeFilm, tmp_
 
 
 @pytest.mark.integration
-def test_images_are_restored_by_themselves_and_in_lists(make_portrait_film: MakeFilm) -> None:
-    with vidrestore.open_video(make_portrait_film()) as video:
+def test_images_are_restored_by_themselves_and_in_lists(make_portrait_video: MakeVideo) -> None:
+    with vidrestore.open_video(make_portrait_video()) as video:
         image = vidrestore.to_rgb(next(iter(video)))
     one = vidrestore.restore_image(image, model=Striped())
     (again,) = vidrestore.restore_image([image], model=Striped())

@@ -97,8 +97,8 @@ def test_a_report_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path:
 
 
 def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
-    report, film = tmp_path / "report.json", tmp_path / "film.mp4"
-    film.write_bytes(b"film")
+    report, video = tmp_path / "report.json", tmp_path / "film.mp4"
+    video.write_bytes(b"film")
     others = {"empty": "", "own": a_report(versions=installed_versions()).to_json()}
     for content in (others["empty"], others["own"], '{"streams": [], "problems": {}}'):
         report.write_text(content)
@@ -116,15 +116,15 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="is no report of vidrestore"):
             check_report(report)
         check_report(report, overwrite=True)
-    for protected in (film, tmp_path / "link", tmp_path / "dst.mp4", tmp_path / "hard"):
+    for protected in (video, tmp_path / "link", tmp_path / "dst.mp4", tmp_path / "hard"):
         if protected.name == "link":
-            protected.symlink_to(film)
+            protected.symlink_to(video)
         if protected.name == "hard":
-            protected.hardlink_to(film)
+            protected.hardlink_to(video)
         with pytest.raises(OutputError, match=r"would replace|is no report"):
-            check_report(protected, apart_from=(film, tmp_path / "dst.mp4"))
+            check_report(protected, apart_from=(video, tmp_path / "dst.mp4"))
         with pytest.raises(OutputError, match="would replace"):
-            check_report(protected, apart_from=(film, tmp_path / "dst.mp4"), overwrite=True)
+            check_report(protected, apart_from=(video, tmp_path / "dst.mp4"), overwrite=True)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="is no report"):
         check_report(tmp_path / "pipe")

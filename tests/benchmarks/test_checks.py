@@ -11,13 +11,13 @@ import pytest
 from benchmarks import checks
 from benchmarks.checks import check_command, check_run, frame_times, require
 from benchmarks.clips import cut, repeat
-from benchmarks.films import FilmShape
 from benchmarks.results import Check, Run
 from benchmarks.systems import Setting
 from benchmarks.usage import Usage
+from benchmarks.videos import VideoShape
 from vidrestore.errors import RestorationError
 
-SHAPE = FilmShape("640x360", 1)
+SHAPE = VideoShape("640x360", 1)
 USED = Usage(None, None, 0)
 
 
@@ -28,9 +28,9 @@ def test_a_failed_check_ends_the_benchmark_with_its_value(value: float, at_least
 
 
 def test_missing_frames_wrong_times_and_lost_faces_are_found(
-    make_portrait_film: Callable[..., Path], tmp_path: Path
+    make_portrait_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    source = make_portrait_film(frames=12)
+    source = make_portrait_video(frames=12)
     whole, short = tmp_path / "whole.mp4", tmp_path / "short.mkv"
     repeat(source, whole, frames=12)
     cut(source, short, frames=8)
@@ -79,12 +79,12 @@ FACE, CORNER = (160, 120), (2, 2)
 def test_pixels_must_be_equal_between_runs_and_outside_the_faces(
     spots: tuple[tuple[int, int], ...],
     failing: str | None,
-    make_portrait_film: Callable[..., Path],
+    make_portrait_video: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = tmp_path / "source.mp4"
-    repeat(make_portrait_film(frames=4), source, frames=4)
+    repeat(make_portrait_video(frames=4), source, frames=4)
     monkeypatch.setattr(checks, "restore", changing(*spots))
     found = list(check_command(source, SHAPE, Setting("cpu", Path("weights"), 4)))
     failed = [check.what for check in found if not check.passed]

@@ -33,8 +33,8 @@ def test_each_part_of_a_device_has_a_rate(weights: Path) -> None:
     assert limits.TEMPORAL in found
 
 
-def test_codecs_are_measured_alone(make_portrait_film: Callable[..., Path]) -> None:
-    found = list(codec_limits(make_portrait_film(frames=12), "320x240-1", ("ultrafast",)))
+def test_codecs_are_measured_alone(make_portrait_video: Callable[..., Path]) -> None:
+    found = list(codec_limits(make_portrait_video(frames=12), "320x240-1", ("ultrafast",)))
     assert [limit.name for limit in found] == [DECODE, "x264 ultrafast alone"]
     assert {(limit.clip, limit.unit) for limit in found} == {("320x240-1", "frames")}
     assert all(limit.rates.median > 0 for limit in found)

@@ -64,10 +64,10 @@ def limits(*arguments: object, **_options: object) -> Iterator[Limit]:
 
 
 def test_systems_take_turns_and_the_order_is_reversed_every_other_round(
-    copying: list[str], make_portrait_film: Callable[..., Path]
+    copying: list[str], make_portrait_video: Callable[..., Path]
 ) -> None:
     sessions: list[Session] = []
-    found = measure(make_portrait_film(frames=12), CHOSEN, on_session=sessions.append)
+    found = measure(make_portrait_video(frames=12), CHOSEN, on_session=sessions.append)
     assert copying == [*SYSTEMS, *reversed(SYSTEMS)]
     assert [row.system for row in found.rows] == [system.name for system in SYSTEMS.values()]
     assert [len(row.runs) for row in found.rows] == [2] * len(SYSTEMS)
@@ -81,14 +81,14 @@ def test_systems_take_turns_and_the_order_is_reversed_every_other_round(
 
 
 def test_nothing_is_timed_or_written_when_a_check_fails(
-    copying: list[str], make_portrait_film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    copying: list[str], make_portrait_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = Check("made to fail", 2.0, 1.0, "dB", at_least=False)
     monkeypatch.setattr(measuring, "check_command", lambda *_: iter([failing]))
     sessions: list[Session] = []
     config = replace(CHOSEN, rows=("640x360-1:medium",))
     with pytest.raises(RestorationError, match="made to fail"):
-        measure(make_portrait_film(frames=12), config, on_session=sessions.append)
+        measure(make_portrait_video(frames=12), config, on_session=sessions.append)
     assert (copying, sessions) == ([], [])
 
 

@@ -18,8 +18,8 @@ Restored = tuple[Run, list[Faces], Path]
 
 
 @pytest.fixture(scope="module")
-def film(make_portrait_film: Callable[..., Path]) -> Path:
-    return make_portrait_film(frames=3, blur=2)
+def video(make_portrait_video: Callable[..., Path]) -> Path:
+    return make_portrait_video(frames=3, blur=2)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def flow() -> ReferenceFlow:
 
 
 @pytest.fixture(scope="module")
-def restored(flow: ReferenceFlow, film: Path, tmp_path_factory: pytest.TempPathFactory) -> Restored:
+def restored(flow: ReferenceFlow, video: Path, tmp_path_factory: pytest.TempPathFactory) -> Restored:
     destination = tmp_path_factory.mktemp("reference") / "restored.mp4"
-    run, faces = flow.run(film, destination, frames=2)
+    run, faces = flow.run(video, destination, frames=2)
     return run, faces, destination
 
 
@@ -47,16 +47,16 @@ def test_every_stage_is_timed_and_the_face_of_each_frame_found(restored: Restore
     assert len(pictures(destination)) == 2
 
 
-def test_the_face_changes_and_the_rest_stays(restored: Restored, film: Path) -> None:
+def test_the_face_changes_and_the_rest_stays(restored: Restored, video: Path) -> None:
     _, faces, destination = restored
-    changed = np.abs(pictures(destination)[0] - pictures(film)[0])
+    changed = np.abs(pictures(destination)[0] - pictures(video)[0])
     left, top, right, bottom = faces[0][0][:4].astype(int)
     inside, outside = changed[top:bottom, left:right], changed[:, : left - 80]
     assert inside.mean() > 2 * outside.mean()
 
 
-def test_its_network_computes_what_our_restorer_computes(flow: ReferenceFlow, film: Path) -> None:
-    crops = flow.crops(film, frames=1)
+def test_its_network_computes_what_our_restorer_computes(flow: ReferenceFlow, video: Path) -> None:
+    crops = flow.crops(video, frames=1)
     assert [crop.shape for crop in crops] == [(flow.crop_size, flow.crop_size, 3)]
     fp32, mean, psnr = require(check_networks(flow, RestorerConfig(device="cpu"), crops))
     assert fp32.value <= 1
@@ -64,11 +64,11 @@ def test_its_network_computes_what_our_restorer_computes(flow: ReferenceFlow, fi
 
 
 def test_as_shipped_it_works_more_and_uses_the_faces_it_was_given(
-    restored: Restored, film: Path, tmp_path: Path
+    restored: Restored, video: Path, tmp_path: Path
 ) -> None:
     light, faces, _ = restored
     heavy = ReferenceFlow(zoo.resolve("embedded"), known_faces=faces)
-    run, used = heavy.run(film, tmp_path / "restored.mp4", frames=1)
+    run, used = heavy.run(video, tmp_path / "restored.mp4", frames=1)
     np.testing.assert_array_equal(used[0], faces[0])
     assert run.frames == 1
     assert run.stage_seconds["composite"] > light.stage_seconds["composite"] / light.frames

@@ -24,9 +24,9 @@ def setting(tiny: GFPGANConfig, tmp_path: Path) -> Setting:
 @pytest.mark.nightly
 @pytest.mark.parametrize(("name", "frames"), [("veryfast", 4), ("reference", 2), ("as-shipped", 2), ("best", 2)])
 def test_every_system_restores_a_video_in_its_own_process(
-    name: str, frames: int, setting: Setting, make_portrait_film: Callable[..., Path], tmp_path: Path
+    name: str, frames: int, setting: Setting, make_portrait_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    source, destination = make_portrait_film(frames=4), tmp_path / "restored.mp4"
+    source, destination = make_portrait_video(frames=4), tmp_path / "restored.mp4"
     run, used = SYSTEMS[name].run(source, destination, setting)
     assert (run.frames, run.faces) == (frames, frames)
     assert frame_times(destination) == frame_times(source)[:frames]

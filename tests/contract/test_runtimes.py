@@ -20,7 +20,7 @@ from vidrestore.report import RestoreReport
 pytestmark = pytest.mark.integration
 
 RUNTIMES = [pytest.param("local", id="local"), pytest.param("ray", id="ray", marks=pytest.mark.ray)]
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 
 
 def a_job(runtime: str, **restore: object) -> JobConfig:
@@ -48,9 +48,9 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def restored(
-    runtime: str, make_portrait_film: MakeFilm, tmp_path_factory: pytest.TempPathFactory
+    runtime: str, make_portrait_video: MakeVideo, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path, RestoreReport]:
-    source = make_portrait_film(frames=12)
+    source = make_portrait_video(frames=12)
     destination = tmp_path_factory.mktemp(runtime) / "restored.mkv"
     return source, destination, restore_video(source, destination, a_job(runtime))
 
@@ -83,9 +83,9 @@ def test_the_sound_is_copied_packet_for_packet(restored: tuple[Path, Path, Resto
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("one_ray")
-def test_ray_and_local_give_the_same_bits(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_ray_and_local_give_the_same_bits(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     """With every part that runs on a worker turned on."""
-    source = make_portrait_film(frames=12)
+    source = make_portrait_video(frames=12)
     results = {}
     for place in ("local", "ray"):
         destination = tmp_path / f"{place}.mkv"
@@ -107,12 +107,12 @@ LIVE = {"lookahead": 0, "coast_seconds": 0.3}
         pytest.param(LIVE, 20, 50, marks=pytest.mark.nightly),
     ],
 )
-def test_a_frozen_film_stays_frozen(
-    make_portrait_film: MakeFilm, tmp_path: Path, tracker: dict[str, float], settled: int, frames: int
+def test_a_frozen_video_stays_frozen(
+    make_portrait_video: MakeVideo, tmp_path: Path, tracker: dict[str, float], settled: int, frames: int
 ) -> None:
     """Offline from its first frame, live from when the face has been found often enough and has faded in."""
     still = tmp_path / "still.mkv"
-    (_, picture), *_ = frames_of(make_portrait_film(frames=2, frozen=True))
+    (_, picture), *_ = frames_of(make_portrait_video(frames=2, frozen=True))
     with av.open(str(still), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
@@ -145,9 +145,9 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_failure_in_any_stage_leaves_nothing_behind(
-    stage: str, make_portrait_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, make_portrait_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = make_portrait_film(frames=12)
+    source = make_portrait_video(frames=12)
 
     def broken(*_: object, **__: object) -> Iterator[object]:
         message = f"broken {stage}"
@@ -167,34 +167,34 @@ def test_a_failure_in_any_stage_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
 
 
-def test_an_existing_film_survives_a_failed_run(
-    make_portrait_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_existing_video_survives_a_failed_run(
+    make_portrait_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     destination = tmp_path / "out.mkv"
     destination.write_bytes(b"precious")
     monkeypatch.setattr(STAGES["restore"], lambda *_: 1 / 0)
     with pytest.raises(WorkerError, match="ZeroDivisionError"):
-        restore_video(make_portrait_film(frames=12), destination, replace(a_job("local"), overwrite=True))
+        restore_video(make_portrait_video(frames=12), destination, replace(a_job("local"), overwrite=True))
     assert destination.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [destination]
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("one_ray")
-def test_an_error_in_a_worker_arrives_as_what_it_is(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_an_error_in_a_worker_arrives_as_what_it_is(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     with pytest.raises(VidrestoreError, match="no-such-model"):
         restore_video(
-            make_portrait_film(frames=12), tmp_path / "out.mkv", a_job("ray", restorer={"model": "no-such-model"})
+            make_portrait_video(frames=12), tmp_path / "out.mkv", a_job("ray", restorer={"model": "no-such-model"})
         )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_film_is_restored_with_a_warning_or_refused_when_strict(
-    make_portrait_film: MakeFilm, tmp_path: Path
+def test_a_damaged_video_is_restored_with_a_warning_or_refused_when_strict(
+    make_portrait_video: MakeVideo, tmp_path: Path
 ) -> None:
     source = tmp_path / "cut.mp4"
     with (
-        av.open(str(make_portrait_film(frames=12))) as whole,
+        av.open(str(make_portrait_video(frames=12))) as whole,
         av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "+faststart"}) as fast,
     ):
         stream = fast.add_stream_from_template(whole.streams.video[0])

@@ -51,7 +51,7 @@ def test_fewer_bits_are_worse(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["h264", "mpeg2", "mpeg4"])
-def test_a_film_is_coded_the_same_every_time(name: str) -> None:
+def test_a_video_is_coded_the_same_every_time(name: str) -> None:
     clip = moving(30)
     first = np.stack(list(run(VideoCodecRoundTrip(coding(name, 0.3, preset="medium")), clip)))
     for _ in range(5):
@@ -59,7 +59,7 @@ def test_a_film_is_coded_the_same_every_time(name: str) -> None:
         assert np.array_equal(first, np.stack(list(run(VideoCodecRoundTrip(coding(name, 0.3, preset="medium")), clip))))
 
 
-def test_the_coder_starts_giving_before_the_film_ends() -> None:
+def test_the_coder_starts_giving_before_the_video_ends() -> None:
     coder = VideoCodecRoundTrip(coding("mpeg2"))
     given = [len(coder.push(picture)) for picture in moving(20)]
     assert sum(given[:8]) > 0

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from support import film_factory as films
+from support import video_factory as films
 from vidrestore.degradation import video
 from vidrestore.degradation.medium.clip import MEDIA
 from vidrestore.degradation.medium.profiles import PROFILE_NAMES, DegradationProfile, profile_preset, sample_profile
@@ -25,7 +25,7 @@ from vidrestore.types import Colour, Frame
 
 Read = Callable[[Path], list[tuple[Fraction, np.ndarray]]]
 Decibels = Callable[[Path, Path], list[float]]
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 MakeProfile = Callable[..., DegradationProfile]
 LOSSLESS = EncodeConfig(lossless=True)
 VARIABLE = (0, 512, 1100, 1101, 2500, 2512, 4000, 4777, 5000, 9000, 9100, 9200)
@@ -43,9 +43,9 @@ def sound(path: Path) -> list[tuple[Fraction, bytes]]:
 
 @pytest.mark.parametrize("preset", PROFILE_NAMES)
 def test_every_preset_keeps_frames_times_size_and_sound_and_damages_the_picture(
-    make_portrait_film: MakeFilm, tmp_path: Path, read: Read, decibels: Decibels, preset: str
+    make_portrait_video: MakeVideo, tmp_path: Path, read: Read, decibels: Decibels, preset: str
 ) -> None:
-    source, destination = make_portrait_film(), tmp_path / "out.mp4"
+    source, destination = make_portrait_video(), tmp_path / "out.mp4"
     done = degrade_video(source, destination, config(preset))
     truth, damaged = read(source), read(destination)
     assert [time for time, _ in damaged] == [time for time, _ in truth]
@@ -58,8 +58,8 @@ def test_every_preset_keeps_frames_times_size_and_sound_and_damages_the_picture(
     assert list(tmp_path.iterdir()) == [destination]
 
 
-def test_presets_differ_from_one_another(make_portrait_film: MakeFilm, tmp_path: Path, read: Read) -> None:
-    source = make_portrait_film(frames=3)
+def test_presets_differ_from_one_another(make_portrait_video: MakeVideo, tmp_path: Path, read: Read) -> None:
+    source = make_portrait_video(frames=3)
     middles = []
     for preset in MEDIA:
         degrade_video(source, tmp_path / f"{preset}.mp4", config(preset))
@@ -70,9 +70,9 @@ def test_presets_differ_from_one_another(make_portrait_film: MakeFilm, tmp_path:
 
 @pytest.mark.parametrize("preset", ["vhs", "film16", "lowbitrate"])
 def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(
-    make_portrait_film: MakeFilm, tmp_path: Path, read: Read, preset: str
+    make_portrait_video: MakeVideo, tmp_path: Path, read: Read, preset: str
 ) -> None:
-    source = make_portrait_film()
+    source = make_portrait_video()
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
         degrade_video(source, tmp_path / f"{name}.mp4", config(preset, seed=seed))
     one, two, other = (
@@ -86,10 +86,10 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(
 def test_times_of_variable_frame_rate_are_exact(tmp_path: Path, read: Read, lossless: bool) -> None:  # noqa: FBT001
     if lossless:
         times = sorted({time // 10 for time in VARIABLE})
-        source = films.make_film(tmp_path / "in.mkv", pts=times, time_base=Fraction(1, 1000), audio="flac")
+        source = films.make_video(tmp_path / "in.mkv", pts=times, time_base=Fraction(1, 1000), audio="flac")
         destination, encode = tmp_path / "out.mkv", LOSSLESS
     else:
-        source = films.make_film(tmp_path / "in.mp4", pts=VARIABLE, audio="aac")
+        source = films.make_video(tmp_path / "in.mp4", pts=VARIABLE, audio="aac")
         destination, encode = tmp_path / "out.mp4", DegradeConfig().encode
     done = degrade_video(source, destination, config("vhs", encode=encode))
     assert [time for time, _ in read(destination)] == [time for time, _ in read(source)]
@@ -98,13 +98,13 @@ def test_times_of_variable_frame_rate_are_exact(tmp_path: Path, read: Read, loss
 
 
 def test_a_container_that_rounds_times_is_told_of(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "in.mp4", pts=VARIABLE)
+    source = films.make_video(tmp_path / "in.mp4", pts=VARIABLE)
     done = degrade_video(source, tmp_path / "out.mkv", config())
     assert any("rounded" in warning and ".mkv" in warning for warning in done.warnings)
 
 
 def test_subtitles_chapters_and_metadata_pass_through(tmp_path: Path) -> None:
-    source = films.make_film(
+    source = films.make_video(
         tmp_path / "in.mkv",
         audio="flac",
         subtitles="subrip",
@@ -134,7 +134,7 @@ def test_subtitles_chapters_and_metadata_pass_through(tmp_path: Path) -> None:
 def test_any_format_depth_and_size_comes_back_as_it_was(
     tmp_path: Path, pixel_format: str, width: int, height: int
 ) -> None:
-    source = films.make_film(
+    source = films.make_video(
         tmp_path / "in.mkv", frames=3, codec="ffv1", pixel_format=pixel_format, width=width, height=height
     )
     degrade_video(source, tmp_path / "out.mkv", config("vhs", encode=LOSSLESS))
@@ -204,7 +204,7 @@ def grey_frames(count: int, taken: list[int], alive: "list[weakref.ref[np.ndarra
 
 
 @pytest.mark.parametrize("preset", MEDIA)
-def test_a_film_streams_through_and_is_never_held(preset: str) -> None:
+def test_a_video_streams_through_and_is_never_held(preset: str) -> None:
     taken: list[int] = []
     alive: list[weakref.ref[np.ndarray]] = []
     profile = sample_profile(profile_preset(preset), seed=2)
@@ -220,7 +220,7 @@ def test_a_film_streams_through_and_is_never_held(preset: str) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_leaves_nothing_behind_and_an_old_file_whole(
-    make_portrait_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    make_portrait_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     destination = tmp_path / "out.mp4"
     destination.write_bytes(b"precious")
@@ -233,29 +233,29 @@ def test_a_failure_leaves_nothing_behind_and_an_old_file_whole(
 
     monkeypatch.setattr(video, "enlarge_picture", fail)
     with pytest.raises(error):
-        degrade_video(make_portrait_film(), destination, config(overwrite=True))
+        degrade_video(make_portrait_video(), destination, config(overwrite=True))
     assert list(tmp_path.iterdir()) == [destination]
     assert destination.read_bytes() == b"precious"
 
 
 def test_a_failing_join_leaves_nothing_behind(
-    make_portrait_film: MakeFilm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_portrait_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise OutputError("the disk is full")
 
     monkeypatch.setattr(video, "mux_complete", fail)
     with pytest.raises(OutputError):
-        degrade_video(make_portrait_film(), tmp_path / "out.mp4", config())
+        degrade_video(make_portrait_video(), tmp_path / "out.mp4", config())
     assert list(tmp_path.iterdir()) == []
 
 
 def interlaced(folder: Path) -> Path:
-    return films.make_film(folder / "in.mp4", frames=4, options={"x264-params": "tff=1"})
+    return films.make_video(folder / "in.mp4", frames=4, options={"x264-params": "tff=1"})
 
 
 def tiny(folder: Path) -> Path:
-    return films.make_film(folder / "in.mkv", frames=2, codec="ffv1", width=14, height=48)
+    return films.make_video(folder / "in.mkv", frames=2, codec="ffv1", width=14, height=48)
 
 
 @pytest.mark.parametrize(("make", "words"), [(interlaced, "deinterlace"), (tiny, "14x48")])
@@ -268,29 +268,29 @@ def test_what_cannot_be_a_truth_is_refused_before_work(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_fields_in_mid_film_are_refused_too(clean_profile: MakeProfile) -> None:
+def test_fields_in_mid_video_are_refused_too(clean_profile: MakeProfile) -> None:
     frames = films.make_frames(films.make_info(), [0, 512, 1024])
     frames[1] = replace(frames[1], interlaced=True)
     with pytest.raises(InputError, match="frame 1 is interlaced"):
         list(degrade_frames(frames, clean_profile(), seed=0))
 
 
-def test_a_destination_that_is_there_needs_overwrite(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_destination_that_is_there_needs_overwrite(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     destination = tmp_path / "out.mp4"
     destination.write_bytes(b"old")
     with pytest.raises(OutputError, match="--overwrite"):
-        degrade_video(make_portrait_film(), destination, config())
-    assert degrade_video(make_portrait_film(), destination, config(overwrite=True)).frames == 12
+        degrade_video(make_portrait_video(), destination, config())
+    assert degrade_video(make_portrait_video(), destination, config(overwrite=True)).frames == 12
 
 
 def test_high_dynamic_range_is_told_of(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "in.mp4", frames=2, colour=Colour(matrix=9, primaries=9, transfer=16))
+    source = films.make_video(tmp_path / "in.mp4", frames=2, colour=Colour(matrix=9, primaries=9, transfer=16))
     done = degrade_video(source, tmp_path / "out.mp4", config())
     assert any("HDR (PQ)" in warning for warning in done.warnings)
 
 
 def test_a_damaged_source_is_told_of_and_refused_when_strict(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "whole.mkv", frames=60, options={"g": "5"})
+    source = films.make_video(tmp_path / "whole.mkv", frames=60, options={"g": "5"})
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     assert degrade_video(cut, tmp_path / "out.mp4", config()).warnings
@@ -304,8 +304,8 @@ def test_a_negative_seed_is_refused() -> None:
         DegradeConfig(seed=-1)
 
 
-def test_the_codec_forgets_with_its_bits(make_portrait_film: MakeFilm, tmp_path: Path, decibels: Decibels) -> None:
-    source = make_portrait_film()
+def test_the_codec_forgets_with_its_bits(make_portrait_video: MakeVideo, tmp_path: Path, decibels: Decibels) -> None:
+    source = make_portrait_video()
     means = []
     for bits in (2.0, 0.3, 0.03):
         profile = profile_preset("lowbitrate")

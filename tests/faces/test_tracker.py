@@ -15,13 +15,13 @@ from vidrestore.stages import run
 from vidrestore.types import Detection, FaceTrack, Float64, Frame, FrameFaces
 
 Path = Callable[[float], tuple[float, float, float, float] | None]
-Film = list[FrameFaces[Detection]]
+DetectedVideo = list[FrameFaces[Detection]]
 Result = list[FrameFaces[FaceTrack]]
 
 CLOCK = Fraction(1, 90000)
 
 
-def film(
+def video(
     paths: Sequence[Path],
     *,
     frames: int = 60,
@@ -30,7 +30,7 @@ def film(
     ticks: Sequence[int] | None = None,
     cuts: Sequence[int] = (),
     seed: int = 0,
-) -> Film:
+) -> DetectedVideo:
     """Detections of faces that follow `paths` (pose at a time in seconds, or none), with noise in face sizes."""
     generator = np.random.default_rng(seed)
     items = []
@@ -49,7 +49,7 @@ def film(
     return items
 
 
-def tracked(items: Film, **options: float) -> Result:
+def tracked(items: DetectedVideo, **options: float) -> Result:
     return list(run(Tracker(TrackerConfig(**options)), items))  # type: ignore[arg-type]
 
 
@@ -72,7 +72,7 @@ def roughness(landmarks: Float64) -> float:
 @pytest.mark.parametrize("lookahead", [0, 1, 5, 12, 100])
 @pytest.mark.parametrize("every", [1, 3])
 def test_every_frame_comes_out_once_and_in_order(lookahead: int, every: int) -> None:
-    items = film([still()], frames=40, every=every, cuts=[17, 18, 31])
+    items = video([still()], frames=40, every=every, cuts=[17, 18, 31])
 
     result = tracked(items, lookahead=lookahead)
 
@@ -84,7 +84,7 @@ def test_every_frame_comes_out_once_and_in_order(lookahead: int, every: int) -> 
 def test_frames_are_held_back_no_longer_than_the_lookahead() -> None:
     tracker = Tracker(TrackerConfig(lookahead=5))
 
-    given = [len(list(tracker.push(item))) for item in film([still()], frames=20)]
+    given = [len(list(tracker.push(item))) for item in video([still()], frames=20)]
 
     assert given == [0] * 5 + [1] * 15
     assert len(list(tracker.flush())) == 5
@@ -92,7 +92,7 @@ def test_frames_are_held_back_no_longer_than_the_lookahead() -> None:
 
 
 def test_a_still_face_shakes_a_quarter_as_much_as_its_detections() -> None:
-    items = film([still()])
+    items = video([still()])
     raw = np.array([item.faces[0].landmarks for item in items])
     fitted = landmarks_of(tracked(items, lookahead=0, history=0, min_hits=1))
 
@@ -107,7 +107,7 @@ def test_a_nodding_face_is_followed_without_lag() -> None:
     def nod(seconds: float) -> tuple[float, float, float, float]:
         return (5.0, 0.2 * np.sin(4 * seconds), 300 + 40 * np.sin(5 * seconds), 180 + 30 * np.cos(4 * seconds))
 
-    items = film([nod], frames=90, noise=0.004)
+    items = video([nod], frames=90, noise=0.004)
     truth = np.array([place(transform(nod(float(item.frame.seconds)))) for item in items])
 
     smooth = landmarks_of(tracked(items))
@@ -123,7 +123,7 @@ def test_the_covariance_tells_the_error() -> None:
     truth = (float(np.log(120)), 0.1, 300.0, 180.0)
     errors = []
     for seed in range(40):
-        face = tracked(film([still()], frames=30, noise=0.002, seed=seed))[15].faces[0]
+        face = tracked(video([still()], frames=30, noise=0.002, seed=seed))[15].faces[0]
         centre = face.to_display[:, :2] @ [0.5, 0.5] + face.to_display[:, 2]
         error = np.array([np.log(face.size) - truth[0], centre[0] - truth[2], centre[1] - truth[3]])
         errors.append(error**2 / np.diag(face.covariance)[[0, 2, 3]])
@@ -140,7 +140,7 @@ def test_crossing_faces_keep_their_identities(hidden_seconds: float, seed: int) 
     left, right = moving(100, 200), moving(500, -200, hidden=hidden)
 
     # As they meet they cover each other wholly, and one would be taken for a second find of the other.
-    result = tracked(film([left, right], frames=60, seed=seed), duplicate_overlap=1.0)
+    result = tracked(video([left, right], frames=60, seed=seed), duplicate_overlap=1.0)
 
     identities = {face.id for item in result for face in item.faces}
     assert len(identities) == 2
@@ -152,7 +152,7 @@ def test_crossing_faces_keep_their_identities(hidden_seconds: float, seed: int) 
 
 def test_a_gap_within_the_limit_is_filled_where_the_face_was() -> None:
     path = moving(100, 120, hidden=(0.8, 1.19))
-    result = tracked(film([path], noise=0.001), max_gap_seconds=0.41)
+    result = tracked(video([path], noise=0.001), max_gap_seconds=0.41)
 
     assert [len(item.faces) for item in result] == [1] * 60
     for item in result:
@@ -162,26 +162,26 @@ def test_a_gap_within_the_limit_is_filled_where_the_face_was() -> None:
 
 
 def test_a_longer_gap_stays_empty_but_the_identity_survives() -> None:
-    result = tracked(film([moving(100, 60, hidden=(0.8, 1.3))], noise=0.001), max_gap_seconds=0.41)
+    result = tracked(video([moving(100, 60, hidden=(0.8, 1.3))], noise=0.001), max_gap_seconds=0.41)
 
     assert [len(item.faces) for item in result] == [1] * 24 + [0] * 15 + [1] * 21
     assert {face.id for item in result for face in item.faces} == {0}
 
 
 def test_a_face_lost_for_longer_than_the_limit_comes_back_as_another() -> None:
-    result = tracked(film([moving(100, 0, hidden=(0.8, 2.0))], frames=90), max_lost_seconds=1.0)
+    result = tracked(video([moving(100, 0, hidden=(0.8, 2.0))], frames=90), max_lost_seconds=1.0)
 
     assert {face.id for item in result for face in item.faces} == {0, 1}
 
 
 def test_a_face_that_is_not_found_again_ends_with_its_last_detection() -> None:
-    result = tracked(film([moving(100, 0, hidden=(1.0, 9.0))]))
+    result = tracked(video([moving(100, 0, hidden=(1.0, 9.0))]))
 
     assert [len(item.faces) for item in result] == [1] * 30 + [0] * 30
 
 
 def test_live_faces_coast_a_few_frames() -> None:
-    result = tracked(film([moving(100, 60, hidden=(1.0, 9.0))]), lookahead=0, min_hits=1, coast_seconds=0.15)
+    result = tracked(video([moving(100, 60, hidden=(1.0, 9.0))]), lookahead=0, min_hits=1, coast_seconds=0.15)
 
     assert [len(item.faces) for item in result] == [1] * 34 + [0] * 26
     assert [item.faces[0].time_since_update for item in result[29:34]] == [0, 1, 2, 3, 4]
@@ -189,7 +189,7 @@ def test_live_faces_coast_a_few_frames() -> None:
 
 def test_a_single_false_detection_is_never_shown() -> None:
     flash = moving(500, 0, hidden=(0.0, 1.0))
-    items = film([still(x=100), flash], frames=31)
+    items = video([still(x=100), flash], frames=31)
 
     result = tracked(items)
 
@@ -198,13 +198,13 @@ def test_a_single_false_detection_is_never_shown() -> None:
 
 
 def test_a_face_is_shown_from_its_very_first_detection() -> None:
-    result = tracked(film([moving(100, 60, hidden=(0.0, 1.0))]))
+    result = tracked(video([moving(100, 60, hidden=(0.0, 1.0))]))
 
     assert [len(item.faces) for item in result] == [0] * 30 + [1] * 30
 
 
 def test_a_face_that_grows_certain_is_shown_from_before() -> None:
-    items = film([still()], frames=30)
+    items = video([still()], frames=30)
     for index in range(20):
         faces = tuple(Detection(face.landmarks, face.box, 0.65) for face in items[index].faces)
         items[index] = FrameFaces(items[index].frame, faces)
@@ -213,7 +213,7 @@ def test_a_face_that_grows_certain_is_shown_from_before() -> None:
 
 
 def test_an_unsure_detection_begins_no_track_but_continues_one() -> None:
-    items = film([still()], frames=30)
+    items = video([still()], frames=30)
     doubtful = [
         FrameFaces(item.frame, tuple(Detection(face.landmarks, face.box, 0.65) for face in item.faces))
         for item in items
@@ -224,7 +224,7 @@ def test_an_unsure_detection_begins_no_track_but_continues_one() -> None:
 
 
 def test_a_cut_closes_all_tracks_and_bridges_nothing() -> None:
-    items = film([still(), still(x=100)], frames=50, cuts=[25])
+    items = video([still(), still(x=100)], frames=50, cuts=[25])
 
     whole, second = tracked(items), tracked(items[25:])
 
@@ -237,7 +237,7 @@ def test_a_cut_closes_all_tracks_and_bridges_nothing() -> None:
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_shot_shorter_than_the_confirmation_shows_its_faces(frames: int) -> None:
-    assert [len(item.faces) for item in tracked(film([still()], frames=frames))] == [1] * frames
+    assert [len(item.faces) for item in tracked(video([still()], frames=frames))] == [1] * frames
 
 
 @pytest.mark.parametrize("every", [1, 2])
@@ -246,7 +246,7 @@ def test_poses_do_not_depend_on_what_lies_beyond_the_window(lookahead: int, ever
     def sway(seconds: float) -> tuple[float, float, float, float]:
         return (4.8 + 0.1 * np.sin(seconds), 0.1 * np.sin(3 * seconds), 300 + 50 * np.sin(2 * seconds), 180.0)
 
-    items = film([sway], frames=80, every=every)
+    items = video([sway], frames=80, every=every)
     start, stop, history = 20, 70, 24
 
     whole = tracked(items, lookahead=lookahead, history=history)
@@ -265,7 +265,7 @@ def test_poses_do_not_depend_on_what_lies_beyond_the_window(lookahead: int, ever
 
 
 def test_the_yaw_is_that_of_the_detections_without_their_jitter() -> None:
-    def nose_moved(items: Film) -> Film:
+    def nose_moved(items: DetectedVideo) -> DetectedVideo:
         """The nose a tenth of a face to the right, as of a head that is turned."""
         moved = []
         for item in items:
@@ -276,8 +276,8 @@ def test_the_yaw_is_that_of_the_detections_without_their_jitter() -> None:
             moved.append(replace(item, faces=faces))
         return moved
 
-    frontal = [face.yaw for item in tracked(film([still()], noise=0.002)) for face in item.faces]
-    turned = [face.yaw for item in tracked(nose_moved(film([still()], noise=0.002))) for face in item.faces]
+    frontal = [face.yaw for item in tracked(video([still()], noise=0.002)) for face in item.faces]
+    turned = [face.yaw for item in tracked(nose_moved(video([still()], noise=0.002))) for face in item.faces]
     assert len(frontal) == len(turned) == 60
     assert abs(np.mean(frontal)) < 1
     assert np.mean(turned) == pytest.approx(41, abs=1)
@@ -289,7 +289,7 @@ def test_motion_is_followed_in_time_and_not_in_frames() -> None:
     ticks = np.cumsum(generator.choice([1500, 3000, 9000], size=60)).tolist()
     path = moving(100, 150)
 
-    result = tracked(film([path], ticks=ticks, noise=0.002))
+    result = tracked(video([path], ticks=ticks, noise=0.002))
 
     found = landmarks_of(result)
     truth = np.array([place(transform((np.log(100), 0.0, 100 + 150 * float(i.frame.seconds), 180.0))) for i in result])
@@ -300,7 +300,7 @@ def test_repeated_and_falling_times_do_no_harm() -> None:
     ticks = [3000 * (index - index % 2) for index in range(40)]
     ticks[30] = 0
 
-    result = tracked(film([still()], frames=40, ticks=ticks))
+    result = tracked(video([still()], frames=40, ticks=ticks))
 
     assert [len(item.faces) for item in result] == [1] * 40
     assert np.isfinite(landmarks_of(result)).all()
@@ -309,7 +309,7 @@ def test_repeated_and_falling_times_do_no_harm() -> None:
 def test_a_clock_that_starts_again_begins_new_tracks() -> None:
     ticks = [3000 * (index % 50) for index in range(100)]
 
-    result = tracked(film([still()], frames=100, ticks=ticks))
+    result = tracked(video([still()], frames=100, ticks=ticks))
 
     assert [len(item.faces) for item in result] == [1] * 100
     assert len({face.id for item in result for face in item.faces}) == 2
@@ -317,7 +317,7 @@ def test_a_clock_that_starts_again_begins_new_tracks() -> None:
 
 @pytest.mark.parametrize("every", [2, 3, 4])
 def test_frames_between_detector_runs_are_interpolated(every: int) -> None:
-    result = tracked(film([moving(100, 150)], every=every, noise=0.001))
+    result = tracked(video([moving(100, 150)], every=every, noise=0.001))
 
     found = landmarks_of(result)
     truth = np.array([place(transform((np.log(100), 0.0, 100 + 150 * float(i.frame.seconds), 180.0))) for i in result])
@@ -326,7 +326,7 @@ def test_frames_between_detector_runs_are_interpolated(every: int) -> None:
 
 
 def test_a_head_may_turn_through_every_angle() -> None:
-    result = tracked(film([lambda t: (5.0, 3 * t, 300.0, 180.0)], frames=80, noise=0.002))
+    result = tracked(video([lambda t: (5.0, 3 * t, 300.0, 180.0)], frames=80, noise=0.002))
 
     assert {face.id for item in result for face in item.faces} == {0}
     for item in result:
@@ -335,14 +335,14 @@ def test_a_head_may_turn_through_every_angle() -> None:
 
 
 def test_two_detections_of_one_face_make_one_track() -> None:
-    result = tracked(film([still(), still(x=306, size=126)]))
+    result = tracked(video([still(), still(x=306, size=126)]))
 
     assert [len(item.faces) for item in result] == [1] * 60
 
 
 def test_memory_is_bounded_by_the_window() -> None:
     tracker = Tracker(TrackerConfig(lookahead=4, history=10))
-    for item in film([still(x=60), moving(200, 1, hidden=(2.0, 99.0))], frames=300):
+    for item in video([still(x=60), moving(200, 1, hidden=(2.0, 99.0))], frames=300):
         list(tracker.push(item))
 
         assert len(tracker._held) <= 4
@@ -353,7 +353,7 @@ def test_memory_is_bounded_by_the_window() -> None:
 
 
 def test_degenerate_detections_are_counted() -> None:
-    item = film([still()], frames=1)[0]
+    item = video([still()], frames=1)[0]
     point = Detection(np.full((5, 2), 5, np.float32), np.full(4, 5, np.float32), 0.9)
     tracker = Tracker()
 
@@ -379,9 +379,11 @@ def test_impossible_options_are_refused(options: dict[str, int]) -> None:
         TrackerConfig(**options)  # type: ignore[arg-type]
 
 
-def looked_at(rate: int, hidden: Callable[[int], bool], *, seconds: float = 4, cuts: Sequence[int] = ()) -> Film:
+def looked_at(
+    rate: int, hidden: Callable[[int], bool], *, seconds: float = 4, cuts: Sequence[int] = ()
+) -> DetectedVideo:
     """A still face in frames of any rate, searched 12 times a second; `hidden` says in which runs it is missed."""
-    items = film([still()], frames=int(seconds * rate), ticks=range(0, 90000 * 9, 90000 // rate), cuts=cuts, noise=0)
+    items = video([still()], frames=int(seconds * rate), ticks=range(0, 90000 * 9, 90000 // rate), cuts=cuts, noise=0)
     result, last, runs = [], 0, 0
     for index, item in enumerate(items):
         detector_ran = index == 0 or index in cuts or Fraction(index + 1 - last, rate) > Fraction(1, 12)
@@ -423,7 +425,7 @@ def test_a_long_absence_is_as_long_at_every_rate(rate: int) -> None:
     assert (presences(result) == 0).sum() == np.diff(found).max() - 1
 
 
-def test_the_window_of_a_usual_film_is_half_a_second_ahead_and_one_back() -> None:
+def test_the_window_of_a_usual_video_is_half_a_second_ahead_and_one_back() -> None:
     tracker = Tracker()
     held = []
     for item in looked_at(25, lambda _: False):
@@ -461,7 +463,7 @@ def test_a_face_is_shown_in_full_where_a_shot_begins_and_ends() -> None:
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_live_face_fades_in_at_once_and_out_while_it_coasts(every: int) -> None:
-    items = film([moving(100, 0, hidden=(1.0, 2.0))], frames=90, every=every)
+    items = video([moving(100, 0, hidden=(1.0, 2.0))], frames=90, every=every)
 
     shown = presences(tracked(items, lookahead=0, min_hits=1, coast_seconds=0.35))
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from support import film_factory as films
+from support import video_factory as videos
 
 PROGRAM = Path(__file__).parents[1] / "support" / "trial_process.py"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    film: str
+    video: str
     kind: str
     """`restored`, the class of the error, or what ended the process."""
     message: str
@@ -34,7 +34,7 @@ class Trials:
         self.scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
 
-    def of(self, film: Path, suffix: str) -> Outcome:
+    def of(self, video: Path, suffix: str) -> Outcome:
         if self._process is None:
             self._connection, theirs = Pipe()
             with theirs:
@@ -43,13 +43,13 @@ class Trials:
                 self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], env=environment)
         result = self.scratch / f"result{suffix}"
         try:
-            self._connection.send((film, result))
+            self._connection.send((video, result))
             return Outcome(*self._connection.recv())
         except (EOFError, OSError):
             status = self._process.wait(30)
             self.close()
             by = signal.Signals(-status).name if status < 0 else f"exit {status}"
-            return Outcome(film.name, f"ended by {by}", "")
+            return Outcome(video.name, f"ended by {by}", "")
         finally:
             result.unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     quick = {"preset": "ultrafast"}
     full = {"frames": 10, "audio": "aac", "chapters": 2, "metadata": {"title": "x"}}
     made = {
-        "mp4": full | {"subtitles": "mov_text", "cover": films.png(), "options": quick},
+        "mp4": full | {"subtitles": "mov_text", "cover": videos.png(), "options": quick},
         "mov": full | {"rotation": 90, "options": quick},
         "mkv": full | {"subtitles": "subrip", "attachment": b"font", "options": quick},
         "webm": {"frames": 10, "codec": "libvpx-vp9", "audio": "libopus"},
@@ -89,6 +89,6 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         "y4m": {"frames": 6, "codec": "wrapped_avframe"},
     }
     for suffix, description in made.items():
-        unit = films.Fraction(1, 25) if suffix in {"mxf", "mpg", "y4m", "avi", "nut"} else films.Fraction(1, 12800)
-        films.make_film(folder / f"film.{suffix}", time_base=unit, **description)
+        unit = videos.Fraction(1, 25) if suffix in {"mxf", "mpg", "y4m", "avi", "nut"} else videos.Fraction(1, 12800)
+        videos.make_video(folder / f"film.{suffix}", time_base=unit, **description)
     return {suffix: (folder / f"film.{suffix}").read_bytes() for suffix in made}

@@ -98,9 +98,9 @@ def same(one: Pictures, other: Pictures) -> bool:
 
 def test_segments_make_up_what_one_pass_gives(start: Start, clip: Path, whole: Pictures, tmp_path: Path) -> None:
     report = start(clip, tmp_path)
-    (film,) = report.videos
-    assert film.segments == 3
-    assert (film.state, film.frames, film.frames_with_faces, film.faces, film.shots) == ("done", 60, 60, 60, 1)
+    (video,) = report.videos
+    assert video.segments == 3
+    assert (video.state, video.frames, video.frames_with_faces, video.faces, video.shots) == ("done", 60, 60, 60, 1)
     assert same(pictures(tmp_path / "clip.mkv"), whole)
     assert not same(pictures(clip), whole), "something was restored"
     assert not (tmp_path / ".vidrestore" / "parts").exists()
@@ -159,27 +159,27 @@ def test_a_source_that_was_only_touched_is_not_done_again(start: Start, clip: Pa
 def test_what_changed_is_done_again_and_nothing_else(
     start: Start, simulated_parts: InferenceModels, make_clip: MakeClip, tmp_path: Path, change: str
 ) -> None:
-    films = tmp_path / "films"
+    videos = tmp_path / "films"
     for name in ("a.mp4", "b.mp4"):
-        make_clip(films, name, frames=40)
-    manifest = films / "m.jsonl"
+        make_clip(videos, name, frames=40)
+    manifest = videos / "m.jsonl"
     lines = [{"source": "a.mp4", "destination": "a.mkv"}, {"source": "b.mp4", "destination": "b.mkv"}]
     manifest.write_text("\n".join(map(json.dumps, lines)))
     out = tmp_path / "out"
     start([], out, manifest=manifest)
     before = pictures(out / "a.mkv")
     if change == "source":
-        make_clip(films, "a.mp4", frames=40, seed=1)
+        make_clip(videos, "a.mp4", frames=40, seed=1)
     if change == "options":
         lines[0]["options"] = {"restore.compositor.strength": 0.5}
         manifest.write_text("\n".join(map(json.dumps, lines)))
     if change == "weights":
         other = LocalWorkerPool(simulated_parts, "others")
         report = restore_videos([], str(out), a_job(manifest=manifest), open_pool=lambda: other)
-        assert [film.resumed for film in report.videos] == [False, False]
+        assert [video.resumed for video in report.videos] == [False, False]
         return
     report = start([], out, manifest=manifest)
-    assert [film.resumed for film in report.videos] == [False, True]
+    assert [video.resumed for video in report.videos] == [False, True]
     assert pictures(out / "a.mkv") != before
     assert [entry.destination for entry in entries(out, VideoDone)].count("b.mkv") == 1
 
@@ -246,7 +246,7 @@ def test_a_common_folder_for_parts_is_left_as_it_was(start: Start, clip: Path, t
     assert [path.name for path in work.iterdir()] == ["holiday.mp4"]
 
 
-def test_a_film_whose_packets_mislead_is_done_in_one_piece(
+def test_a_video_whose_packets_mislead_is_done_in_one_piece(
     start: Start, clip: Path, whole: Pictures, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """As with codecs that spread a frame over two packets."""
@@ -288,21 +288,21 @@ def test_what_others_made_is_left_alone(start: Start, clip: Path, tmp_path: Path
     assert (tmp_path / "clip.mkv").read_text() == "mine"
 
 
-def test_one_bad_film_does_not_stop_the_others(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
-    films = tmp_path / "films"
-    make_clip(films, "good.mp4", frames=40)
-    (films / "bad.mp4").write_bytes(b"\0" * 5000)
-    (films / "empty.mp4").write_bytes(b"")
-    (films / "sound.mp4").write_text("no film at all")
-    report = start(films, tmp_path / "out")
+def test_one_bad_video_does_not_stop_the_others(start: Start, make_clip: MakeClip, tmp_path: Path) -> None:
+    videos = tmp_path / "films"
+    make_clip(videos, "good.mp4", frames=40)
+    (videos / "bad.mp4").write_bytes(b"\0" * 5000)
+    (videos / "empty.mp4").write_bytes(b"")
+    (videos / "sound.mp4").write_text("no film at all")
+    report = start(videos, tmp_path / "out")
     assert (report.done, report.failed) == (1, 3)
-    told = {film.destination: film.error for film in report.videos}
+    told = {video.destination: video.error for video in report.videos}
     assert "empty (0 bytes)" in str(told["empty.mkv"])
     assert "not a video" in str(told["bad.mkv"])
     assert told["good.mkv"] is None
     assert not (tmp_path / "out" / "bad.mkv").exists()
     written = json.loads((tmp_path / "out" / "job_report.json").read_text())
-    assert [film["state"] for film in written["videos"]].count("failed") == 3
+    assert [video["state"] for video in written["videos"]].count("failed") == 3
     page = (tmp_path / "out" / "job_report.html").read_text()
     assert "1 of 4 videos restored" in page
     assert "empty (0 bytes)" in page
@@ -325,21 +325,21 @@ def test_a_segment_that_cannot_be_restored(
     report = restore_videos(
         [str(clip)], str(tmp_path), a_job(on_error=on_error), open_pool=lambda: LocalWorkerPool(broken, "simulated")
     )
-    (film,) = report.videos
-    assert film.retries
+    (video,) = report.videos
+    assert video.retries
     if on_error == "fail":
-        assert film.state == "failed"
-        assert "not finite" in str(film.error)
+        assert video.state == "failed"
+        assert "not finite" in str(video.error)
         assert not (tmp_path / "clip.mkv").exists()
         return
-    assert film.state == "done"
-    assert 0 < film.unrestored_frames < 60
+    assert video.state == "done"
+    assert 0 < video.unrestored_frames < 60
     made, before = pictures(tmp_path / "clip.mkv"), pictures(clip)
     through = sum(one == two for (_, one), (_, two) in zip(made, before, strict=True))
-    assert through == film.unrestored_frames
+    assert through == video.unrestored_frames
     kept = sum(one == two for (_, one), (_, two) in zip(made, whole, strict=True))
     assert kept == 60 - through
-    assert any("unrestored" in warning for warning in film.warnings)
+    assert any("unrestored" in warning for warning in video.warnings)
 
 
 def _crops_of(clip: Path, parts: Any) -> list[tuple[int, bytes]]:
@@ -356,7 +356,7 @@ def _crops_of(clip: Path, parts: Any) -> list[tuple[int, bytes]]:
     return seen
 
 
-def test_a_disk_that_is_full_costs_no_film(start: Start, clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_disk_that_is_full_costs_no_video(start: Start, clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
     publish = storage.commit
     full = [True]
 

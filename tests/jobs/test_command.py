@@ -20,7 +20,7 @@ MakeClip = Callable[..., Path]
 
 
 @pytest.fixture
-def films(make_clip: MakeClip, tmp_path: Path) -> Path:
+def videos(make_clip: MakeClip, tmp_path: Path) -> Path:
     for number in range(2):
         make_clip(tmp_path / "films", f"{number}.mp4", frames=10, seed=number)
     return tmp_path / "films"
@@ -33,9 +33,9 @@ def quick(monkeypatch: pytest.MonkeyPatch, pool: Callable[[], LocalWorkerPool]) 
 
 
 @pytest.mark.usefixtures("quick")
-def test_films_are_restored_listed_shown_and_forgotten(run: Run, films: Path, tmp_path: Path) -> None:
+def test_videos_are_restored_listed_shown_and_forgotten(run: Run, videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, printed, told = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
+    code, printed, told = run("batch", videos, "--out", out, "--runtime", "local", "--crf", 20)
     assert code == 0, told
     assert "0.mp4: 10 frames" in printed
     assert "2 of 2 videos, 20 frames" in printed
@@ -47,7 +47,7 @@ def test_films_are_restored_listed_shown_and_forgotten(run: Run, films: Path, tm
     code, printed, _ = run("jobs", "show", out)
     assert "2 of 2 videos done" in printed
     assert "1.mp4" in printed
-    code, printed, _ = run("batch", films, "--out", out, "--runtime", "local", "--crf", 20)
+    code, printed, _ = run("batch", videos, "--out", out, "--runtime", "local", "--crf", 20)
     assert "0.mp4: done earlier" in printed
     code, printed, _ = run("jobs", "clean", out)
     assert code == 0
@@ -58,10 +58,10 @@ def test_films_are_restored_listed_shown_and_forgotten(run: Run, films: Path, tm
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_failed_film_is_told_and_its_job_kept(run: Run, films: Path, tmp_path: Path) -> None:
-    (films / "bad.mp4").write_bytes(b"\0" * 999)
+def test_a_failed_video_is_told_and_its_job_kept(run: Run, videos: Path, tmp_path: Path) -> None:
+    (videos / "bad.mp4").write_bytes(b"\0" * 999)
     out = tmp_path / "out"
-    code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
+    code, printed, told = run("batch", videos, "--out", out, "--runtime", "local")
     assert code == 1
     assert "1 of 3 videos failed" in told
     assert "bad.mp4: failed" in printed
@@ -73,7 +73,7 @@ def test_a_failed_film_is_told_and_its_job_kept(run: Run, films: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_path: Path, pool: Any) -> None:
+def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, videos: Path, tmp_path: Path, pool: Any) -> None:
     out = tmp_path / "out"
 
     def stop(_: object) -> None:
@@ -81,7 +81,7 @@ def test_an_unfinished_job_is_not_cleaned_by_mistake(run: Run, films: Path, tmp_
 
     with pytest.raises(KeyboardInterrupt):
         restore_videos(
-            [str(films)], str(out), on_progress=lambda p: stop(p) if p.segments_done else None, open_pool=pool
+            [str(videos)], str(out), on_progress=lambda p: stop(p) if p.segments_done else None, open_pool=pool
         )
     code, printed, _ = run("jobs", "list")
     assert "unfinished" in printed
@@ -118,15 +118,15 @@ def test_what_cannot_work_is_said_in_a_line(
 
 
 @pytest.mark.usefixtures("quick")
-def test_bad_names_and_what_is_left_out_are_told(run: Run, films: Path, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_bad_names_and_what_is_left_out_are_told(run: Run, videos: Path, make_clip: MakeClip, tmp_path: Path) -> None:
     odd = ["x\\[b].mp4", "f\udce4rg.mp4", "a::b.mp4", "new\nline.mp4"]
     for name in odd:
-        (films / name).write_bytes((films / "0.mp4").read_bytes())
-    (films / "bad\udcff.mp4").write_bytes(b"\0" * 999)
+        (videos / name).write_bytes((videos / "0.mp4").read_bytes())
+    (videos / "bad\udcff.mp4").write_bytes(b"\0" * 999)
     private = make_clip(tmp_path, "private.mp4", frames=10)
-    (films / "link.mp4").symlink_to(private)
+    (videos / "link.mp4").symlink_to(private)
     out = tmp_path / "out"
-    code, printed, told = run("batch", films, "--out", out, "--runtime", "local")
+    code, printed, told = run("batch", videos, "--out", out, "--runtime", "local")
     assert code == 1
     assert "1 of 7 videos failed" in told
     assert "6 of 7 videos" in printed
@@ -135,9 +135,9 @@ def test_bad_names_and_what_is_left_out_are_told(run: Run, films: Path, make_cli
     made = sorted(path.name for path in out.glob("*.mp4"))
     assert made == sorted(["0.mp4", "1.mp4", "x\\[b].mp4", "f%E4rg.mp4", "a::b.mp4", "new\nline.mp4"])
     report = json.loads((out / "job_report.json").read_text())
-    assert [film["source"] for film in report["videos"] if film["state"] == "failed"] == [f"{films}/bad\\xff.mp4"]
+    assert [video["source"] for video in report["videos"] if video["state"] == "failed"] == [f"{videos}/bad\\xff.mp4"]
     assert len(report["left_out"]) == 1
-    code, printed, _ = run("batch", films, "--out", out, "--runtime", "local")
+    code, printed, _ = run("batch", videos, "--out", out, "--runtime", "local")
     assert printed.count("done earlier") == 6
 
 

@@ -77,7 +77,7 @@ def a_job(address: str | None, **options: Any) -> BatchConfig:
 
 
 def on_ray(
-    films: Path,
+    videos: Path,
     out: Path,
     job: BatchConfig,
     *,
@@ -86,11 +86,11 @@ def on_ray(
     watch: Callable[[JobProgress], None] | None = None,
 ) -> JobReport:
     pool = partial(RayWorkerPool, job.restore, job.ray, most=most, face_worker=simulated(seconds))
-    return restore_videos([str(films)], str(out), job, on_progress=watch, open_pool=pool)
+    return restore_videos([str(videos)], str(out), job, on_progress=watch, open_pool=pool)
 
 
 @pytest.fixture(scope="module")
-def films(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def videos(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     for number in range(3):
         make_clip(folder, f"{number}.mp4", frames=50 + 15 * number, seed=number)
@@ -98,11 +98,11 @@ def films(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def expected(films: Path, simulated_parts: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
+def expected(videos: Path, simulated_parts: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
     """What one process makes of them, whole."""
     out = tmp_path_factory.mktemp("expected")
     job = a_job(None, segment_seconds=1000.0)
-    restore_videos([str(films)], str(out), job, open_pool=lambda: LocalWorkerPool(simulated_parts, "simulated"))
+    restore_videos([str(videos)], str(out), job, open_pool=lambda: LocalWorkerPool(simulated_parts, "simulated"))
     return results(out)
 
 
@@ -175,9 +175,9 @@ class Saboteur:
 @pytest.mark.nightly
 @pytest.mark.parametrize("most", [1, 4])
 def test_any_number_of_workers_gives_the_same_bits(
-    cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, most: int
+    cluster: Cluster, videos: Path, expected: dict[str, list[bytes]], tmp_path: Path, most: int
 ) -> None:
-    report = on_ray(films, tmp_path, a_job(cluster.address), most=most)
+    report = on_ray(videos, tmp_path, a_job(cluster.address), most=most)
     assert report.done == 3
     assert report.retries == 0
     assert results(tmp_path) == expected
@@ -192,7 +192,7 @@ def test_any_number_of_workers_gives_the_same_bits(
 @pytest.mark.nightly
 def test_deaths_cost_time_and_no_frame(
     cluster: Cluster,
-    films: Path,
+    videos: Path,
     expected: dict[str, list[bytes]],
     tmp_path: Path,
     kills: int,
@@ -200,7 +200,7 @@ def test_deaths_cost_time_and_no_frame(
     seed: int,
 ) -> None:
     saboteur = Saboteur(cluster, kills, seed=seed, nodes=among == "nodes too")
-    report = on_ray(films, tmp_path, a_job(cluster.address), seconds=max(0.06, 0.01 * kills), watch=saboteur)
+    report = on_ray(videos, tmp_path, a_job(cluster.address), seconds=max(0.06, 0.01 * kills), watch=saboteur)
     assert saboteur.kills.total() == kills, saboteur.kills
     assert report.done == 3
     assert results(tmp_path) == expected
@@ -231,11 +231,11 @@ restore_videos([sys.argv[2]], sys.argv[3], job,
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.nightly)])
 def test_a_killed_driver_costs_what_was_under_way(
-    cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, kills: int
+    cluster: Cluster, videos: Path, expected: dict[str, list[bytes]], tmp_path: Path, kills: int
 ) -> None:
     chance = random.Random(kills)  # noqa: S311
     journal = tmp_path / ".vidrestore" / "journal.jsonl"
-    command = [sys.executable, "-c", DRIVER % SHORT_SIGHTED, cluster.address, str(films), str(tmp_path)]
+    command = [sys.executable, "-c", DRIVER % SHORT_SIGHTED, cluster.address, str(videos), str(tmp_path)]
     done = 0
     for _ in range(kills):
         with subprocess.Popen(command, start_new_session=True) as driver:
@@ -246,9 +246,9 @@ def test_a_killed_driver_costs_what_was_under_way(
             driver.send_signal(signal.SIGKILL)
         done = done_of(tmp_path).total()
         assert set(done_of(tmp_path).values()) <= {1}
-    report = on_ray(films, tmp_path, a_job(cluster.address), most=2)
+    report = on_ray(videos, tmp_path, a_job(cluster.address), most=2)
     assert report.done == 3
-    assert sum(film.segments_resumed for film in report.videos if not film.resumed) <= done
+    assert sum(video.segments_resumed for video in report.videos if not video.resumed) <= done
     assert set(done_of(tmp_path).values()) == {1}, "what was done is not done again"
     assert results(tmp_path) == expected
 
@@ -256,14 +256,14 @@ def test_a_killed_driver_costs_what_was_under_way(
 @pytest.mark.nightly
 @pytest.mark.parametrize("on_error", ["fail", "passthrough"])
 def test_a_segment_that_kills_its_workers(
-    cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path, on_error: str
+    cluster: Cluster, videos: Path, expected: dict[str, list[bytes]], tmp_path: Path, on_error: str
 ) -> None:
     """Whoever begins the last segment of the first film dies of it, until its frames go through as they are."""
     job = a_job(cluster.address, on_error=on_error, retries=1, ray={"address": cluster.address})
     pool = PoisonedCrew(job)
-    report = restore_videos([str(films)], str(tmp_path), job, open_pool=lambda: pool)
-    poisoned = next(film for film in report.videos if film.destination == "0.mkv")
-    assert [film.state for film in report.videos if film is not poisoned] == ["done", "done"]
+    report = restore_videos([str(videos)], str(tmp_path), job, open_pool=lambda: pool)
+    poisoned = next(video for video in report.videos if video.destination == "0.mkv")
+    assert [video.state for video in report.videos if video is not poisoned] == ["done", "done"]
     made = results(tmp_path)
     assert {name: made[name] for name in ("1.mkv", "2.mkv")} == {name: expected[name] for name in ("1.mkv", "2.mkv")}
     assert len(poisoned.retries) == pool.deaths == 2
@@ -295,7 +295,7 @@ class PoisonedCrew(RayWorkerPool):
 
 @pytest.mark.nightly
 def test_a_worker_that_stalls_is_replaced(
-    cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path
+    cluster: Cluster, videos: Path, expected: dict[str, list[bytes]], tmp_path: Path
 ) -> None:
     stopped: list[int] = []
 
@@ -307,7 +307,7 @@ def test_a_worker_that_stalls_is_replaced(
 
     job = a_job(cluster.address)
     pool = partial(RayWorkerPool, job.restore, job.ray, most=1, stall_seconds=4.0, face_worker=simulated(0.005))
-    report = restore_videos([str(films)], str(tmp_path), job, on_progress=watch, open_pool=pool)
+    report = restore_videos([str(videos)], str(tmp_path), job, on_progress=watch, open_pool=pool)
     for pid in stopped:
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
@@ -319,7 +319,7 @@ def test_a_worker_that_stalls_is_replaced(
 
 @pytest.mark.nightly
 def test_machines_that_come_later_get_work(
-    cluster: Cluster, films: Path, expected: dict[str, list[bytes]], tmp_path: Path
+    cluster: Cluster, videos: Path, expected: dict[str, list[bytes]], tmp_path: Path
 ) -> None:
     added: list[Any] = []
 
@@ -328,7 +328,7 @@ def test_machines_that_come_later_get_work(
             added.append(cluster.add_node(num_cpus=3))
 
     job = a_job(cluster.address)
-    report = on_ray(films, tmp_path, job, seconds=0.3, watch=watch)
+    report = on_ray(videos, tmp_path, job, seconds=0.3, watch=watch)
     before = min(sample.workers for sample in report.samples if sample.workers)
     assert max(sample.workers for sample in report.samples) > before
     assert max(sample.face_workers for sample in report.samples) == len(cluster.list_all_nodes())
@@ -338,19 +338,19 @@ def test_machines_that_come_later_get_work(
 
 @pytest.mark.nightly
 def test_a_full_object_store_spills_and_nothing_dies(
-    films: Path, expected: dict[str, list[bytes]], tmp_path: Path
+    videos: Path, expected: dict[str, list[bytes]], tmp_path: Path
 ) -> None:
     ray.init(address="local", num_cpus=3, object_store_memory=80 << 20)
     held = [ray.put(np.full(20 << 20, number, np.uint8)) for number in range(6)]
-    report = on_ray(films, tmp_path, a_job(None), most=2)
+    report = on_ray(videos, tmp_path, a_job(None), most=2)
     assert report.done == 3
     assert report.retries == 0
     assert results(tmp_path) == expected
     assert [int(ray.get(one)[0]) for one in held] == list(range(6))
 
 
-def test_a_cluster_that_is_not_there_is_named(films: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_named(videos: Path, tmp_path: Path) -> None:
     job = a_job("127.0.0.1:1")
     with pytest.raises(WorkerError, match="cannot reach Ray"):
-        restore_videos([str(films)], str(tmp_path), job)
+        restore_videos([str(videos)], str(tmp_path), job)
     assert threading.active_count() < 50

@@ -311,7 +311,7 @@ def test_a_part_that_cannot_be_is_not_taken(place: Path, change: str, *, old: bo
     assert (place / "out" / "a.mp4").read_text() == "part Nonepart 10part 20"
 
 
-def test_parts_beyond_the_film_do_not_keep_it_waiting(place: Path) -> None:
+def test_parts_beyond_the_video_do_not_keep_it_waiting(place: Path) -> None:
     planned, done = unfinished(place)
     assert isinstance(done, SegmentDone)
     rewrite(place, [planned, *(replace(done, index=number) for number in (97, 98, 99))])
@@ -345,7 +345,7 @@ def test_a_plan_that_cannot_be_is_made_anew(place: Path, plan: VideoPlan) -> Non
     assert (report.done, report.videos[0].segments, report.videos[0].frames) == (1, 3, 30)
 
 
-def test_lines_about_other_films_are_left_alone(place: Path) -> None:
+def test_lines_about_other_videos_are_left_alone(place: Path) -> None:
     planned, done = unfinished(place)
     others = [replace(planned, destination=name) for name in ("../victim", "b.mp4", "/etc/passwd", "")]
     rewrite(place, [*others, planned, done])

@@ -20,7 +20,7 @@ CONFIG = VideoRestoreConfig()
 def found(*sources: object, out: Path, **options: object) -> dict[str, str]:
     """Destination -> source."""
     tasks = discover_inputs([str(source) for source in sources], str(out), CONFIG, **options)
-    return {film.destination: film.source for film in tasks.videos}
+    return {video.destination: video.source for video in tasks.videos}
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def archive(tmp_path: Path) -> Path:
 
 def test_a_folder_is_mirrored(archive: Path, tmp_path: Path) -> None:
     tasks = discover_inputs([str(archive)], str(tmp_path / "out"), CONFIG)
-    assert [film.destination for film in tasks.videos] == ["1970/b.mkv", "1970/summer/c.mkv", "a.mp4"]
-    assert [film.bytes for film in tasks.videos] == [10, 17, 5]
+    assert [video.destination for video in tasks.videos] == ["1970/b.mkv", "1970/summer/c.mkv", "a.mp4"]
+    assert [video.bytes for video in tasks.videos] == [10, 17, 5]
     assert tasks.ignored == (str(archive / "notes.txt"),)
 
 
@@ -70,7 +70,7 @@ def test_two_results_never_meet(archive: Path, tmp_path: Path) -> None:
     }
 
 
-def test_a_manifest_gives_each_film_its_options(archive: Path, tmp_path: Path) -> None:
+def test_a_manifest_gives_each_video_its_options(archive: Path, tmp_path: Path) -> None:
     lines = [
         {"source": "a.mp4", "destination": "x/a.mkv", "options": {"restore": {"compositor": {"strength": 0.5}}}},
         {
@@ -143,7 +143,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, source: str, says: str) -> No
     assert "secret" not in str(raised.value)
 
 
-def test_a_film_is_not_replaced_by_its_result(archive: Path) -> None:
+def test_a_video_is_not_replaced_by_its_result(archive: Path) -> None:
     with pytest.raises(ConfigError, match="both source and output"):
         found(archive, out=archive)
     with pytest.raises(ConfigError, match="is a source itself"):
@@ -160,8 +160,8 @@ def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
 
 def test_lossless_results_are_matroska(archive: Path, tmp_path: Path) -> None:
     config = update(CONFIG, {"encode": {"lossless": True}})
-    film = discover_inputs([str(archive / "a.mp4")], str(tmp_path), config).videos[0]
-    assert film.destination == "a.mkv"
+    video = discover_inputs([str(archive / "a.mp4")], str(tmp_path), config).videos[0]
+    assert video.destination == "a.mkv"
 
 
 def tasks_of(*sources: object, out: Path, manifest: Path | None = None) -> Inputs:
@@ -183,7 +183,7 @@ def test_a_walk_follows_no_link_out_and_ends(tmp_path: Path, pattern: str) -> No
     (archive / "loop" / "deep" / "same.mp4").symlink_to("a.mp4")
     os.mkfifo(archive / "loop" / "deep" / "pipe.mp4")
     tasks = tasks_of(archive / pattern if pattern else archive, out=tmp_path / "out")
-    assert [Path(film.source).relative_to(archive) for film in tasks.videos] == [Path("loop/deep/a.mp4")]
+    assert [Path(video.source).relative_to(archive) for video in tasks.videos] == [Path("loop/deep/a.mp4")]
     told = "\n".join(tasks.left_out)
     assert "same.mp4 is the same file as" in told
     assert "pipe.mp4 is a pipe" in told
@@ -213,10 +213,10 @@ def test_patterns_match_as_in_a_shell(tmp_path: Path) -> None:
     ):
         wanted = glob.glob(str(tmp_path / "s" / pattern), recursive=True)  # noqa: PTH207
         found = tasks_of(tmp_path / "s" / pattern, out=tmp_path / "out").videos
-        assert {film.source for film in found} == {path for path in wanted if Path(path).is_file()}, pattern
+        assert {video.source for video in found} == {path for path in wanted if Path(path).is_file()}, pattern
 
 
-def test_a_bad_name_costs_one_film_at_most(tmp_path: Path) -> None:
+def test_a_bad_name_costs_one_video_at_most(tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     archive.mkdir()
     names = [
@@ -231,10 +231,10 @@ def test_a_bad_name_costs_one_film_at_most(tmp_path: Path) -> None:
     ]
     for name in names:
         (archive / name).write_bytes(os.fsencode(name))
-    films = tasks_of(archive, out=tmp_path / "out").videos
-    assert sorted(film.source.rpartition("/")[2] for film in films) == sorted(names)
-    assert all(film.error is None for film in films)
-    places = {film.source.rpartition("/")[2]: film.destination for film in films}
+    videos = tasks_of(archive, out=tmp_path / "out").videos
+    assert sorted(video.source.rpartition("/")[2] for video in videos) == sorted(names)
+    assert all(video.error is None for video in videos)
+    places = {video.source.rpartition("/")[2]: video.destination for video in videos}
     assert places["f\udce4rg.mp4"] == "f%E4rg.mp4"
     assert all(places[name] == name for name in names if "\udce4" not in name)
     for name in names:
@@ -247,21 +247,23 @@ def test_a_name_that_grows_too_long_is_cut(tmp_path: Path) -> None:
             path = tmp_path / "archive" / f"{stem}{suffix}"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(path.name.encode())
-    films = discover_inputs([str(tmp_path / "archive")], str(tmp_path), CONFIG, extension=".longer-than-before").videos
-    assert len({film.destination for film in films}) == 9
-    assert all(len(os.fsencode(film.destination)) <= 255 for film in films)
+    videos = discover_inputs([str(tmp_path / "archive")], str(tmp_path), CONFIG, extension=".longer-than-before").videos
+    assert len({video.destination for video in videos}) == 9
+    assert all(len(os.fsencode(video.destination)) <= 255 for video in videos)
 
 
-def test_what_others_put_beside_a_film_does_not_stop_it(tmp_path: Path) -> None:
+def test_what_others_put_beside_a_video_does_not_stop_it(tmp_path: Path) -> None:
     for name in ("a.avi", "a.mkv", "a.avi.mkv"):
         path = tmp_path / "archive" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
-    films = tasks_of(tmp_path / "archive", out=tmp_path / "out").videos
-    assert [film.error is None for film in films].count(True) == 2
+    videos = tasks_of(tmp_path / "archive", out=tmp_path / "out").videos
+    assert [video.error is None for video in videos].count(True) == 2
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.mkv").symlink_to(tmp_path / "archive" / "a.mkv")
-    assert [film.error is None for film in tasks_of(tmp_path / "archive", out=tmp_path / "out").videos].count(True) >= 1
+    assert [video.error is None for video in tasks_of(tmp_path / "archive", out=tmp_path / "out").videos].count(
+        True
+    ) >= 1
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ def test_encoder_options_of_the_picture_stay_allowed(archive: Path, tmp_path: Pa
     assert tasks_of(out=tmp_path, manifest=manifest).videos[0].config.encode.options == tuple(options)
 
 
-def test_why_a_folder_of_links_holds_no_film_is_told(archive: Path, tmp_path: Path) -> None:
+def test_why_a_folder_of_links_holds_no_video_is_told(archive: Path, tmp_path: Path) -> None:
     farm = tmp_path / "farm"
     farm.mkdir()
     for number in range(5):

@@ -9,9 +9,9 @@ from vidrestore.jobs.report import JobReport, VideoReport
 HOSTILE = "<script>alert(1)</script>\"'&\n\u202egpj\u2066\x1b]0;x\x07\udcff\u05d0"
 
 
-def a_report(*, left_out: tuple[str, ...] = (), notes: tuple[str, ...] = (), **of_film: object) -> JobReport:
+def a_report(*, left_out: tuple[str, ...] = (), notes: tuple[str, ...] = (), **of_video: object) -> JobReport:
     trouble = AttemptFailed(HOSTILE, HOSTILE, 1, HOSTILE, worker_lost=False, node=HOSTILE, seconds=1.0)
-    film = {
+    video = {
         "source": HOSTILE, "destination": HOSTILE, "state": "failed", "error": HOSTILE, "resumed": False, "frames": 1,
         "unrestored_frames": 0, "segments": 1, "segments_resumed": 0, "unsplittable_reason": None, "faces": 0,
         "frames_with_faces": 0, "shots": 0, "tracks": 0, "worker_seconds": 0.0, "seconds_per_stage": {},
@@ -19,7 +19,7 @@ def a_report(*, left_out: tuple[str, ...] = (), notes: tuple[str, ...] = (), **o
         "bytes": 0,
     }  # fmt: skip
     return JobReport(
-        ended=HOSTILE, seconds=1.0, videos=(VideoReport(**film | of_film),), done=0, failed=1, frames=1,
+        ended=HOSTILE, seconds=1.0, videos=(VideoReport(**video | of_video),), done=0, failed=1, frames=1,
         frames_of_this_run=1, frames_per_second=1.0, retries=1, unrestored_frames=0, ignored=(),
         left_out=left_out, journal_notes=notes, journal_lines_repaired=0, runtime=HOSTILE, model=HOSTILE,
         model_sha256=HOSTILE, samples=(), config={},
@@ -38,7 +38,7 @@ def test_names_and_messages_neither_act_nor_turn_what_stands_around_them() -> No
     assert f"<tr><td>{shown}</td>" in written
 
 
-def test_a_film_with_thousands_of_warnings_does_not_fill_the_page() -> None:
+def test_a_video_with_thousands_of_warnings_does_not_fill_the_page() -> None:
     written = render_html(a_report(warnings=tuple(f"warning {number}" for number in range(5000))))
     assert "warning 19<" in written
     assert "warning 20<" not in written

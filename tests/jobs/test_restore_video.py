@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -214,6 +215,27 @@ def test_one_output_has_one_process(restore: Restore, clip: Path, tmp_path: Path
 
     with pytest.raises(Interrupted):
         restore(clip, out, watch=watch)
+
+
+def test_workers_of_a_job_that_cannot_begin_are_closed(
+    clip: Path, tmp_path: Path, simulated_parts: InferenceModels
+) -> None:
+    (tmp_path / ".out.mkv.vidrestore").symlink_to(tmp_path)
+    events: list[str] = []
+
+    @contextmanager
+    def workers() -> Iterator[LocalWorkerPool]:
+        events.append("opened")
+        try:
+            with LocalWorkerPool(simulated_parts, "simulated") as pool:
+                yield pool
+        finally:
+            events.append("closed")
+
+    with pytest.raises(OutputError, match="is a link") as raised:
+        restore_video(clip, tmp_path / "out.mkv", a_job(), open_pool=workers)
+    assert events == ["opened", "closed"]
+    del raised  # kept until here with its frames: what is closed only when it is collected was left open
 
 
 @pytest.mark.parametrize("plant", ["", "parts", "journal.jsonl", "journal.lock"])

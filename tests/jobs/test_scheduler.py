@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support import film_factory
+from support import video_factory
 from vidrestore.config import update
 from vidrestore.errors import InputError, RestorationError, WorkerError
 from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned
@@ -217,7 +217,7 @@ def test_a_video_is_split_so_that_all_workers_have_work(frames: int, workers: in
 
 def an_inspection(frames: int) -> Inspection:
     """A video of 1080p at 25 frames a second, with a keyframe every ten seconds."""
-    info = film_factory.make_info(width=1920, height=1080)
+    info = video_factory.make_info(width=1920, height=1080)
     step = round(1 / (25 * info.time_base))
     times = array("q", range(0, frames * step, step))
     return Inspection("x", info, VideoIndex(info.time_base, times, times[::250]), RemuxPlan("mp4", ()), "ab" * 32)

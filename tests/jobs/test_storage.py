@@ -106,11 +106,11 @@ def test_a_bucket_is_mirrored_into_a_bucket(
             assert [f.planes[0].tobytes() for f in one] == [f.planes[0].tobytes() for f in other]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another driver's machine"))
     again = restore_videos(["s3://films/in"], "s3://films/out", a_job(), open_pool=pool)
-    assert all(film.resumed for film in again.videos)
+    assert all(video.resumed for video in again.videos)
     store.pipe("films/in/a.mp4", (local / "deep" / "b.mp4").read_bytes())
     store.invalidate_cache()
     third = restore_videos(["s3://films/in/*.mp4"], "s3://films/out", a_job(), open_pool=pool)
-    assert [film.resumed for film in third.videos] == [False]
+    assert [video.resumed for video in third.videos] == [False]
     told = capfd.readouterr()
     assert SECRET not in told.out + told.err + store.cat("films/out/job_report.json").decode()
 
@@ -146,7 +146,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_one_bad_key_costs_one_film(
+def test_one_bad_key_costs_one_video(
     store: Any, make_clip: MakeClip, tmp_path: Path, pool: Callable[[], LocalWorkerPool], *, remote: bool
 ) -> None:
     data = make_clip(tmp_path, frames=10).read_bytes()
@@ -156,7 +156,7 @@ def test_one_bad_key_costs_one_film(
         store.pipe(f"films/odd{remote}/{key}", data)
     out = "s3://films/odd-out" if remote else str(tmp_path / "deep" / "out")
     report = restore_videos([f"s3://films/odd{remote}"], out, a_job(), open_pool=pool)
-    failed = {film.source.partition(f"odd{remote}/")[2]: film.error for film in report.videos if film.error}
+    failed = {video.source.partition(f"odd{remote}/")[2]: video.error for video in report.videos if video.error}
     assert failed.keys() == {"../../../evil.mp4"}
     assert "leaves the output folder" in str(failed["../../../evil.mp4"])
     assert report.done == len(good)
@@ -192,17 +192,17 @@ def test_addresses_that_lead_elsewhere_are_refused(address: str, tmp_path: Path)
         restore_videos([str(tmp_path)], address, a_job())
     manifest = tmp_path / "m.jsonl"
     manifest.write_text(json.dumps({"source": address}) + "\n")
-    (film,) = discover_inputs([], str(tmp_path / "out"), a_job().restore, manifest=manifest).videos
-    assert film.error is not None
+    (video,) = discover_inputs([], str(tmp_path / "out"), a_job().restore, manifest=manifest).videos
+    assert video.error is not None
 
 
 def test_messages_name_the_address_and_not_the_copy(
     store: Any, tmp_path: Path, pool: Callable[[], LocalWorkerPool]
 ) -> None:
     store.pipe("films/bad/x.mp4", b"this is no film")
-    (film,) = restore_videos(["s3://films/bad"], str(tmp_path / "out"), a_job(), open_pool=pool).videos
-    assert "s3://films/bad/x.mp4" in str(film.error)
-    assert "spool" not in str(film.error)
+    (video,) = restore_videos(["s3://films/bad"], str(tmp_path / "out"), a_job(), open_pool=pool).videos
+    assert "s3://films/bad/x.mp4" in str(video.error)
+    assert "spool" not in str(video.error)
 
 
 def test_addresses_of_people_are_taken(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_run_with_another_key_leaves_the_copy_in_the_store(
     assert all(line in store.cat(address) for line in first.splitlines())
     both = store.cat(address)
     report = run("one")
-    assert "a.mkv" in [film.destination for film in report.videos if film.resumed]
+    assert "a.mkv" in [video.destination for video in report.videos if video.resumed]
     assert all(line in store.cat(address) for line in both.splitlines()), "nor does the first drop the other's"
     monkeypatch.setattr("vidrestore.jobs.journal.MOST_BYTES", 10)
     with pytest.raises(InputError, match="somebody else may have filled it"):
@@ -289,7 +289,7 @@ def test_results_in_the_same_bucket_are_no_sources(
     store.put(str(make_clip(tmp_path, frames=10)), "one/a.mp4")
     for _ in range(2):
         report = restore_videos(["s3://one"], "s3://one/restored", a_job(), open_pool=pool)
-        assert [film.destination for film in report.videos] == ["a.mkv"]
+        assert [video.destination for video in report.videos] == ["a.mkv"]
 
 
 def test_workers_read_a_copy_together(store: Any) -> None:
@@ -306,7 +306,7 @@ def test_workers_read_a_copy_together(store: Any) -> None:
         assert other.submit(read).result(timeout=10) == b"x" * 1000
 
 
-def test_a_film_may_lie_behind_http(make_clip: MakeClip, pool: Callable[[], LocalWorkerPool], tmp_path: Path) -> None:
+def test_a_video_may_lie_behind_http(make_clip: MakeClip, pool: Callable[[], LocalWorkerPool], tmp_path: Path) -> None:
     make_clip(tmp_path / "www", "a film.mp4", frames=10)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -321,7 +321,7 @@ def test_a_film_may_lie_behind_http(make_clip: MakeClip, pool: Callable[[], Loca
         finally:
             server.shutdown()
             thread.join()
-    assert [(film.state, film.frames) for film in report.videos] == [("done", 10)]
+    assert [(video.state, video.frames) for video in report.videos] == [("done", 10)]
     assert one.frames_written == 10
 
 

@@ -31,10 +31,10 @@ def test_sources(text: str, kind: str, paced: bool) -> None:  # noqa: FBT001
 
 
 def test_a_file_is_a_source_that_keeps_time(tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.touch()
-    assert parse_source(str(film)).paced
-    assert parse_source(f"file://{film}").url == str(film)
+    video = tmp_path / "film.mp4"
+    video.touch()
+    assert parse_source(str(video)).paced
+    assert parse_source(f"file://{video}").url == str(video)
 
 
 @pytest.mark.parametrize(

@@ -183,17 +183,17 @@ def test_the_end_of_the_sound_is_not_cut_off() -> None:
 
 
 def test_a_recording_that_ends_before_its_sound_came_has_its_pictures(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
-    film = tmp_path / "camera.mov"
-    with av.open(str(make_portrait_film(frames=15))) as given, av.open(str(film), "w") as container:
+    camera = tmp_path / "camera.mov"
+    with av.open(str(make_portrait_video(frames=15))) as given, av.open(str(camera), "w") as container:
         video = container.add_stream_from_template(given.streams.video[0])
         container.add_stream("aac", rate=48000)
         for packet in given.demux(video=0):
             if packet.dts is not None:
                 packet.stream = video
                 container.mux(packet)
-    make_stream(film, tmp_path / "rec.mkv", mode="complete").run()
+    make_stream(camera, tmp_path / "rec.mkv", mode="complete").run()
     (result,) = tmp_path.glob("rec-*")
     with av.open(str(result)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 15
@@ -232,11 +232,11 @@ def test_not_every_mp3_goes_into_flv(rate: int, held: bool) -> None:  # noqa: FB
     ],
 )
 def test_the_sound_of_a_camera_is_in_every_output(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, name: str, codec: str
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path, name: str, codec: str
 ) -> None:
-    film = tmp_path / "camera.mov"
+    camera = tmp_path / "camera.mov"
     sound = beeping(2.0)
-    with av.open(str(make_portrait_film(frames=50))) as given, av.open(str(film), "w") as container:
+    with av.open(str(make_portrait_video(frames=50))) as given, av.open(str(camera), "w") as container:
         video = container.add_stream_from_template(given.streams.video[0])
         audio = container.add_stream("pcm_alaw", rate=RATE)
         audio.layout = "mono"
@@ -249,7 +249,7 @@ def test_the_sound_of_a_camera_is_in_every_output(
             frame.sample_rate, frame.pts = RATE, start
             container.mux(audio.encode(frame))
     events: list[str] = []
-    stream = make_stream(film, f"{tmp_path}/{name}", mode="complete", events=events)
+    stream = make_stream(camera, f"{tmp_path}/{name}", mode="complete", events=events)
     thread = threading.Thread(target=stream.run)
     thread.start()
     thread.join(60)

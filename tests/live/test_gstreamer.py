@@ -19,11 +19,11 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 @pytest.fixture
-def gst(tmp_path: Path, make_portrait_film: Any) -> Iterator[str]:
+def gst(tmp_path: Path, make_portrait_video: Any) -> Iterator[str]:
     """Its address; the recording lies in `tmp_path / rec.mkv`."""
     program = Path(__file__).parents[1] / "support" / "gst_server.py"
-    film = make_portrait_film(frames=250)
-    command = [SYSTEM_PYTHON, program, film, tmp_path / "rec.mkv"]
+    video = make_portrait_video(frames=250)
+    command = [SYSTEM_PYTHON, program, video, tmp_path / "rec.mkv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

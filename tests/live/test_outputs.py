@@ -37,10 +37,10 @@ def sounds_of(path: Path) -> int:
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
 def test_complete_mode_records_every_picture_and_every_sound(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, extension: str, worker: Any
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path, extension: str, worker: Any
 ) -> None:
-    worker.seconds = 0.03  # slower than the film: the source waits
-    stream = make_stream(make_portrait_film(frames=25), tmp_path / f"rec.{extension}", mode="complete")
+    worker.seconds = 0.03  # slower than the video: the source waits
+    stream = make_stream(make_portrait_video(frames=25), tmp_path / f"rec.{extension}", mode="complete")
     stream.run()
     (recorded,) = tmp_path.glob(f"rec-*.{extension}")
     times = pictures_of(recorded)
@@ -53,10 +53,10 @@ def test_complete_mode_records_every_picture_and_every_sound(
 
 
 def test_a_recording_goes_on_in_files_of_the_stated_length(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
     stream = make_stream(
-        make_portrait_film(frames=50),
+        make_portrait_video(frames=50),
         tmp_path / "rec.mp4",
         mode="complete",
         output={"record_seconds": 0.8},
@@ -68,8 +68,8 @@ def test_a_recording_goes_on_in_files_of_the_stated_length(
     assert sum(len(pictures_of(file)) for file in files) == 50
 
 
-def test_a_playlist_lists_segments_that_play(make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path) -> None:
-    stream = make_stream(make_portrait_film(frames=60), f"{tmp_path}/wall/", mode="complete")
+def test_a_playlist_lists_segments_that_play(make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path) -> None:
+    stream = make_stream(make_portrait_video(frames=60), f"{tmp_path}/wall/", mode="complete")
     stream.run()
     playlist = tmp_path / "wall" / "stream.m3u8"
     assert "#EXTINF" in playlist.read_text()
@@ -78,10 +78,10 @@ def test_a_playlist_lists_segments_that_play(make_stream: MakeStream, make_portr
 
 
 def test_several_outputs_get_the_same_pictures(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
     stream = make_stream(
-        make_portrait_film(frames=12), tmp_path / "a.mp4", tmp_path / "b.mkv", f"{tmp_path}/c/", mode="complete"
+        make_portrait_video(frames=12), tmp_path / "a.mp4", tmp_path / "b.mkv", f"{tmp_path}/c/", mode="complete"
     )
     stream.run()
     (first,), (second,) = tmp_path.glob("a-*.mp4"), tmp_path.glob("b-*.mkv")
@@ -89,11 +89,11 @@ def test_several_outputs_get_the_same_pictures(
 
 
 def test_one_output_that_cannot_be_written_leaves_the_others_alone(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    stream = make_stream(make_portrait_film(frames=12), blocked / "x.mp4", tmp_path / "b.mkv", mode="complete")
+    stream = make_stream(make_portrait_video(frames=12), blocked / "x.mp4", tmp_path / "b.mkv", mode="complete")
     stream.run()
     (second,) = tmp_path.glob("b-*.mkv")
     assert len(pictures_of(second)) == 12
@@ -120,11 +120,11 @@ LiveStream("x", parse_source(sys.argv[1]), [parse_target(t) for t in sys.argv[2:
 
 
 def test_a_recording_survives_a_killed_process(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
     extension = "mp4"  # Matroska needs no fragments for it
-    film = make_portrait_film(frames=25)
-    process = subprocess.Popen([sys.executable, "-c", CRASH, film, tmp_path / f"cam.{extension}"])
+    video = make_portrait_video(frames=25)
+    process = subprocess.Popen([sys.executable, "-c", CRASH, video, tmp_path / f"cam.{extension}"])
     deadline = time.monotonic() + 30
     while not any(file.stat().st_size > 60_000 for file in tmp_path.glob(".cam-*")):
         assert time.monotonic() < deadline
@@ -133,7 +133,7 @@ def test_a_recording_survives_a_killed_process(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not list(tmp_path.glob("cam-*")), "no half file under a final name"
-    stream = make_stream(film, tmp_path / f"cam.{extension}", mode="complete")
+    stream = make_stream(video, tmp_path / f"cam.{extension}", mode="complete")
     stream.run()
     (unfinished,) = tmp_path.glob(f"cam-*-unfinished.{extension}")
     assert len(pictures_of(unfinished, up_to_damage=True)) > 10, "found again, and playable"
@@ -141,7 +141,7 @@ def test_a_recording_survives_a_killed_process(
 
 
 def test_planted_links_are_neither_adopted_nor_written_through(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path
 ) -> None:
     """In a folder that others may write to, somebody foresees the names of the files that grow."""
     folder, victim = tmp_path / "shared", tmp_path / "victim"
@@ -157,7 +157,7 @@ def test_planted_links_are_neither_adopted_nor_written_through(
     old = folder / ".rec-20200101-000000.part.mp4"
     old.write_bytes(b"left by an earlier run")
     stream = make_stream(
-        make_portrait_film(frames=50),
+        make_portrait_video(frames=50),
         folder / "rec.mp4",
         mode="complete",
         output={"record_seconds": 0.8},

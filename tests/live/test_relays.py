@@ -155,9 +155,9 @@ _LONG = pytest.mark.nightly
     ],
 )
 def test_what_is_sent_is_received(
-    make_stream: MakeStream, make_portrait_film: Any, tmp_path: Path, way: Callable[..., Any]
+    make_stream: MakeStream, make_portrait_video: Any, tmp_path: Path, way: Callable[..., Any]
 ) -> None:
-    film = make_portrait_film(frames=100)
+    video = make_portrait_video(frames=100)
     quick = {"first_seconds": 0.2, "max_seconds": 0.3}
     with ExitStack() as stack:
         (tmp_path / "peer").mkdir()
@@ -166,7 +166,7 @@ def test_what_is_sent_is_received(
         receiver = make_stream(
             source, tmp_path / "got.mkv", source={"retry": "always", "backoff": quick}, mode="complete", events=got
         )
-        sender = make_stream(film, target, source={"loop": True}, output={"backoff": quick}, events=sent)
+        sender = make_stream(video, target, source={"loop": True}, output={"backoff": quick}, events=sent)
         threads = [threading.Thread(target=one.run, daemon=True) for one in (receiver, sender)]
         try:
             for thread in threads:

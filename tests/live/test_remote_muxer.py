@@ -30,8 +30,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def packets(make_portrait_film) -> list[Packet]:  # noqa: ANN001
-    with VideoReader(make_portrait_film(frames=10)) as reader:
+def packets(make_portrait_video) -> list[Packet]:  # noqa: ANN001
+    with VideoReader(make_portrait_video(frames=10)) as reader:
         encoder = LiveEncoder(reader.info, EncodeConfig(preset="ultrafast"), keyframe_seconds=1)
         made: list[Packet] = []
         for frame in reader:
@@ -70,9 +70,9 @@ def test_it_sends_what_a_player_understands(packets: list[Packet], tmp_path: Pat
             muxer.mux(packet)
         muxer.close()
         thread.join(10)
-    film = tmp_path / "received.ts"
-    film.write_bytes(bytes(received))
-    with av.open(str(film)) as container:
+    video = tmp_path / "received.ts"
+    video.write_bytes(bytes(received))
+    with av.open(str(video)) as container:
         pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     assert len(pictures) == 10
     assert np.std(pictures[0]) > 20, "a picture, not grey"

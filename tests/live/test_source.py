@@ -123,21 +123,21 @@ def test_garbage_is_one_clear_line() -> None:
 
 
 def test_sound_alone_is_no_stream(tmp_path: Path) -> None:
-    film = tmp_path / "sound.ts"
-    with av.open(str(film), "w", format="mpegts") as container:
+    video = tmp_path / "sound.ts"
+    with av.open(str(video), "w", format="mpegts") as container:
         stream = container.add_stream("aac", rate=48000)
         for number in range(40):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts = 48000, number * 1024
             container.mux(stream.encode(frame))
     with pytest.raises(SourceRefused, match="no video track") as refused:
-        read(str(film))
+        read(str(video))
     assert "audio" in refused.value.message
 
 
-def test_a_file_keeps_its_own_pace(make_portrait_film: Any) -> None:
-    film = make_portrait_film(frames=20)
-    heard, _, _ = read(str(film))
+def test_a_file_keeps_its_own_pace(make_portrait_video: Any) -> None:
+    video = make_portrait_video(frames=20)
+    heard, _, _ = read(str(video))
     assert len(heard.frames) == 20
     times = [float(frame.seconds) for frame in heard.frames]
     assert times[-1] - times[0] == pytest.approx(19 / 25, abs=0.001)
@@ -145,8 +145,8 @@ def test_a_file_keeps_its_own_pace(make_portrait_film: Any) -> None:
     assert len(heard.sounds) >= 15
 
 
-def test_a_file_that_loops_goes_on_with_its_times(make_portrait_film: Any) -> None:
-    heard, source, _ = read(str(make_portrait_film(frames=6)), loop=True, enough=20)
+def test_a_file_that_loops_goes_on_with_its_times(make_portrait_video: Any) -> None:
+    heard, source, _ = read(str(make_portrait_video(frames=6)), loop=True, enough=20)
     times = [frame.pts for frame in heard.frames]
     assert times == sorted(set(times))
     assert source.counts.sessions >= 3
@@ -154,11 +154,11 @@ def test_a_file_that_loops_goes_on_with_its_times(make_portrait_film: Any) -> No
 
 @pytest.mark.parametrize("extension", ["ts", "mkv"])
 def test_sound_with_a_header_in_each_packet_gets_one_for_all(
-    tmp_path: Path, make_portrait_film: Any, extension: str
+    tmp_path: Path, make_portrait_video: Any, extension: str
 ) -> None:
     """AAC of transport streams: MP4, RTSP and RTMP want it otherwise."""
     copy = tmp_path / f"copy.{extension}"
-    with av.open(str(make_portrait_film(frames=12))) as source, av.open(str(copy), "w") as target:
+    with av.open(str(make_portrait_video(frames=12))) as source, av.open(str(copy), "w") as target:
         pairs = {stream: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.size:
@@ -178,26 +178,26 @@ _SDP = (
 @pytest.mark.parametrize("text", [_SDP, b"ffconcat version 1.0\nfile http://127.0.0.1:1/x.ts\n"])
 def test_a_list_of_other_sources_is_no_stream(text: bytes, tmp_path: Path) -> None:
     """SDP made it listen on UDP, on all addresses of the machine."""
-    film = tmp_path / "film.mp4"
-    film.write_bytes(text)
+    video = tmp_path / "film.mp4"
+    video.write_bytes(text)
     with a_talker(text + b"\n" * 600_000) as url:
-        for address in (url, str(film)):
+        for address in (url, str(video)):
             with pytest.raises(InputError):
                 read(address, retry="never")
             ports = {line.split()[1].rpartition(":")[2] for line in Path("/proc/net/udp").read_text().splitlines()[1:]}
             assert not ports & {f"{15004:04X}", f"{15005:04X}"}
 
 
-def test_an_odd_name_is_a_file(make_portrait_film: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    film = make_portrait_film(frames=4)
+def test_an_odd_name_is_a_file(make_portrait_video: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = make_portrait_video(frames=4)
     monkeypatch.chdir(tmp_path)
     for name in ("12:30.mp4", "http:x.mp4"):
-        Path(name).write_bytes(film.read_bytes())
+        Path(name).write_bytes(video.read_bytes())
         heard, _, _ = read(name)
         assert len(heard.frames) == 4
 
 
-def test_pictures_that_are_too_large_are_refused_in_words(make_portrait_film: Any) -> None:
-    source = LiveSource(parse_source(str(make_portrait_film(frames=3))), SourceConfig(retry="never"), max_pixels=1000)
+def test_pictures_that_are_too_large_are_refused_in_words(make_portrait_video: Any) -> None:
+    source = LiveSource(parse_source(str(make_portrait_video(frames=3))), SourceConfig(retry="never"), max_pixels=1000)
     with pytest.raises(SourceRefused, match=r"has frames of \d+x\d+ pixels; at most 1,000 pixels"):
         source.run(Heard(enough=1))

@@ -194,10 +194,10 @@ def test_another_size_in_another_codec_is_fitted_into_the_first(make_stream: Mak
 
 
 def test_style_codes_are_refused_before_anything_runs(make_stream: MakeStream, tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.touch()
+    video = tmp_path / "film.mp4"
+    video.touch()
     with pytest.raises(ConfigError, match="style codes"):
-        make_stream(film, tmp_path / "x.mkv", restore={"style": {"frames": 2}})
+        make_stream(video, tmp_path / "x.mkv", restore={"style": {"frames": 2}})
 
 
 def test_a_dead_worker_costs_faces_and_no_picture(relay: RtspRelay, make_stream: MakeStream, worker: Any) -> None:

@@ -57,10 +57,10 @@ def watch(url: str, *, enough: int = 3, **options: Any) -> int:
 
 
 @pytest.fixture
-def segment(make_portrait_film: Any, tmp_path: Path) -> bytes:
+def segment(make_portrait_video: Any, tmp_path: Path) -> bytes:
     """A second of video as a transport stream."""
     file = tmp_path / "segment.ts"
-    with av.open(str(make_portrait_film(frames=12))) as source, av.open(str(file), "w") as target:
+    with av.open(str(make_portrait_video(frames=12))) as source, av.open(str(file), "w") as target:
         pairs = {stream: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.size:
@@ -76,13 +76,13 @@ def playlist(*names: str, before: str = "", end: bool = True) -> bytes:
     return "\n".join([*lines, *["#EXT-X-ENDLIST"] * end, ""]).encode()
 
 
-def test_a_stream_a_playlist_and_a_film_are_read(make_web: MakeWeb, segment: bytes, make_portrait_film: Any) -> None:
+def test_a_stream_a_playlist_and_a_video_are_read(make_web: MakeWeb, segment: bytes, make_portrait_video: Any) -> None:
     web = make_web()
     web.serve("/live.ts", segment)
     web.serve("/hls/live.m3u8", playlist("a.ts"))
     web.serve("/hls/a.ts", segment)
-    web.serve("/film.mp4", make_portrait_film(frames=12).read_bytes(), Accept_Ranges="bytes")
-    web.serve("/unsaid.mp4", make_portrait_film(frames=12).read_bytes(), X_Sends_Parts="yes")
+    web.serve("/film.mp4", make_portrait_video(frames=12).read_bytes(), Accept_Ranges="bytes")
+    web.serve("/unsaid.mp4", make_portrait_video(frames=12).read_bytes(), X_Sends_Parts="yes")
     for path in ("/live.ts", "/hls/live.m3u8", "/film.mp4", "/unsaid.mp4"):
         assert watch(web.url(path)) >= 3
 

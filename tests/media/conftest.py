@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.types import Colour
 
 
@@ -16,7 +16,7 @@ def gif(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         shared: Path = request.getfixturevalue("shared")
         return shared / "clips" / "head-pose-face-detection-female-and-male.gif"
     times = [0, 8, 16, 24, 40, 48, 56, *range(70, 270, 8)]
-    return films.make_film(
+    return videos.make_video(
         tmp_path / "made.gif", codec="gif", pixel_format="gray", time_base=Fraction(1, 100), pts=times, last_duration=8
     )
 
@@ -27,7 +27,7 @@ def webcam(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "real":
         shared: Path = request.getfixturevalue("shared")
         return shared / "clips" / "sister.mkv"
-    return films.make_film(
+    return videos.make_video(
         tmp_path / "made.mkv",
         frames=87,
         codec="mjpeg",
@@ -43,4 +43,4 @@ def concert(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "real":
         shared: Path = request.getfixturevalue("shared")
         return shared / "clips" / "short_hamilton_clip.mp4"
-    return films.make_film(tmp_path / "made.mp4", frames=75, audio="aac", audio_seconds=Fraction(3))
+    return videos.make_video(tmp_path / "made.mp4", frames=75, audio="aac", audio_seconds=Fraction(3))

@@ -86,7 +86,7 @@ def test_colours_agree_with_ffmpegs_own_conversion(matrix: int, *, full_range: b
     assert np.abs(region_to_rgb(frame, whole(frame)).astype(int) - smooth).max() <= 3
 
 
-def test_an_untagged_film_is_read_as_players_read_it() -> None:
+def test_an_untagged_video_is_read_as_players_read_it() -> None:
     small, large = a_frame("yuv444p", 8, 480), a_frame("yuv444p", 8, 1080)
     for frame, assumed in ((small, 6), (large, 1)):
         tagged = Frame(

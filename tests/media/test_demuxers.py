@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.errors import InputError
 from vidrestore.media.demuxers import ALLOWED_DEMUXERS, FILE_OPTIONS
 from vidrestore.media.opening import open_source
@@ -41,7 +41,7 @@ PLAYLISTS = {
 @pytest.mark.parametrize("kind", PLAYLISTS)
 def test_playlist_is_refused_in_words(kind: str, name: str, tmp_path: Path) -> None:
     private = tmp_path / "private.ts"
-    films.make_film(private, frames=2)
+    videos.make_video(private, frames=2)
     (tmp_path / "list.m3u8").write_text(HLS.format(private=private))
     path = tmp_path / name
     path.write_text(PLAYLISTS[kind].format_map({"private": private, "self": path}))
@@ -51,9 +51,9 @@ def test_playlist_is_refused_in_words(kind: str, name: str, tmp_path: Path) -> N
 
 def test_pattern_of_numbered_pictures_is_not_followed(tmp_path: Path) -> None:
     for number in range(3):
-        (tmp_path / f"p{number:02d}.png").write_bytes(films.png())
+        (tmp_path / f"p{number:02d}.png").write_bytes(videos.png())
     pattern = tmp_path / "p%02d.png"
-    pattern.write_bytes(films.png())
+    pattern.write_bytes(videos.png())
     with pytest.raises(InputError, match="may name other files"):
         open_source(pattern)
     with open_source(tmp_path / "p00.png") as container:
@@ -74,7 +74,7 @@ def test_containers_open(suffix: str, tmp_path: Path) -> None:
     if name == "libtheora" and name not in av.codecs_available:
         name = "libvpx"
     path = tmp_path / f"film.{suffix}"
-    films.make_film(path, frames=12, codec=name, time_base=Fraction(1, 25))
+    videos.make_video(path, frames=12, codec=name, time_base=Fraction(1, 25))
     with open_source(path) as container:
         assert container.streams.video
 
@@ -91,11 +91,11 @@ def test_names_are_those_of_ffmpeg() -> None:
 def test_reference_inside_a_movie_is_not_followed(tmp_path: Path) -> None:
     """A MOV whose samples lie, by its data reference, in another file: what it holds itself is read."""
     private, path = tmp_path / "private.mov", tmp_path / "film.mov"
-    films.make_film(private, frames=5)
+    videos.make_video(private, frames=5)
     secret = _packets(private, {})
-    film = private.read_bytes()
-    first = film.index(b"mdat") + 4
-    hollow = film[:first] + bytes(len(b"".join(secret))) + film[first + len(b"".join(secret)) :]
+    video = private.read_bytes()
+    first = video.index(b"mdat") + 4
+    hollow = video[:first] + bytes(len(b"".join(secret))) + video[first + len(b"".join(secret)) :]
     path.write_bytes(_with_reference(hollow, private))
     assert not set(_packets(path, dict(FILE_OPTIONS))) & set(secret)
     # the attack itself is sound: with references allowed, FFmpeg does go there
@@ -107,12 +107,12 @@ def _packets(path: Path, options: dict[str, str]) -> list[bytes]:
         return [bytes(packet) for packet in container.demux() if packet.size]
 
 
-def _with_reference(film: bytes, target: Path) -> bytes:
+def _with_reference(video: bytes, target: Path) -> bytes:
     """Put an alias record (type 2: absolute path) for `target` in the place of "in this file" (url, flag 1)."""
     own = struct.pack(">I4sI", 12, b"url ", 1)
-    if own not in film:
+    if own not in video:
         own = struct.pack(">I4sI", 12, b"alis", 1)
-    at = film.index(own)
+    at = video.index(own)
     name = str(target).encode()
     record = bytearray(10 + 140)
     volume = b"disk"
@@ -121,7 +121,7 @@ def _with_reference(film: bytes, target: Path) -> bytes:
     record += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + struct.pack(">HH", 0xFFFF, 0)
     entry = struct.pack(">I4sI", 12 + len(record), b"alis", 0) + bytes(record)
     grown = len(entry) - len(own)
-    out = bytearray(film[:at] + entry + film[at + len(own) :])
+    out = bytearray(video[:at] + entry + video[at + len(own) :])
     for box in (b"dref", b"dinf", b"minf", b"mdia", b"trak", b"moov"):
         place = out.rindex(box, 0, at) - 4
         out[place : place + 4] = struct.pack(">I", struct.unpack_from(">I", out, place)[0] + grown)

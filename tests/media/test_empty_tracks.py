@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore import storage
 from vidrestore.errors import InputError, OutputError
 from vidrestore.jobs.segment import Segment, restore_segment
@@ -22,9 +22,9 @@ from vidrestore.restoration.config import VideoRestoreConfig
 RESULTS = ("mp4", "mov", "mkv", "ts")
 
 
-def hollowed(film: Path, result: Path, keep: Sequence[int]) -> Path:
+def hollowed(video: Path, result: Path, keep: Sequence[int]) -> Path:
     """A copy of a film with all of its tracks, and only the packets of some."""
-    with av.open(str(film)) as source, av.open(str(result), "w") as output:
+    with av.open(str(video)) as source, av.open(str(result), "w") as output:
         tracks = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.size and packet.stream.index in keep:
@@ -33,21 +33,21 @@ def hollowed(film: Path, result: Path, keep: Sequence[int]) -> Path:
     return result
 
 
-def restored(film: Path, result: Path) -> RemuxReport:
+def restored(video: Path, result: Path) -> RemuxReport:
     """A film that went all the way, without faces being looked for."""
-    plan = check_remux(film, result)
+    plan = check_remux(video, result)
     part = result.with_name("part")
-    restore_segment(Segment(film, part), None, VideoRestoreConfig(), lambda _: None)
-    return join([part], film, result, plan=plan)
+    restore_segment(Segment(video, part), None, VideoRestoreConfig(), lambda _: None)
+    return join([part], video, result, plan=plan)
 
 
 @pytest.mark.parametrize("suffix", RESULTS)
 @pytest.mark.parametrize("keep", [(0,), (0, 1), (0, 2), (0, 1, 2)])
 def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path: Path) -> None:
-    whole = films.make_film(tmp_path / "whole.mkv", audio="aac", subtitles="subrip")
-    film = hollowed(whole, tmp_path / "film.mkv", keep)
+    whole = videos.make_video(tmp_path / "whole.mkv", audio="aac", subtitles="subrip")
+    video = hollowed(whole, tmp_path / "film.mkv", keep)
     result = tmp_path / f"result.{suffix}"
-    told = restored(film, result)
+    told = restored(video, result)
     assert told.frames == 12
     with av.open(str(result)) as container:
         assert sum(packet.size > 0 for packet in container.demux(container.streams.video[0])) == 12
@@ -65,9 +65,9 @@ def test_empty_sound_and_subtitles(keep: tuple[int, ...], suffix: str, tmp_path:
 @pytest.mark.parametrize("kind", ["audio", "video"])
 def test_empty_track_before_one_that_is_not(kind: str, source: str, suffix: str, tmp_path: Path) -> None:
     """The sound's language must not be looked for in another track."""
-    film, result = tmp_path / f"film.{source}", tmp_path / f"result.{suffix}"
-    whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
-    with av.open(str(whole)) as template, av.open(str(film), "w") as output:
+    video, result = tmp_path / f"film.{source}", tmp_path / f"result.{suffix}"
+    whole = videos.make_video(tmp_path / "whole.mkv", audio="aac")
+    with av.open(str(whole)) as template, av.open(str(video), "w") as output:
         tracks = [output.add_stream_from_template(template.streams[0])]
         output.add_stream_from_template(template.streams[int(kind == "audio")])
         tracks.append(output.add_stream_from_template(template.streams[1]))
@@ -76,7 +76,7 @@ def test_empty_track_before_one_that_is_not(kind: str, source: str, suffix: str,
             if packet.size:
                 packet.stream = tracks[packet.stream.index]
                 output.mux(packet)
-    told = restored(film, result)
+    told = restored(video, result)
     with av.open(str(result)) as container:
         wanted = "ger" if suffix == "mov" else "deu"  # QuickTime's own name
         sounds = [track for track in container.streams.audio if track.metadata.get("language") == wanted]
@@ -86,19 +86,19 @@ def test_empty_track_before_one_that_is_not(kind: str, source: str, suffix: str,
     assert len(gone) == (suffix in {"mp4", "mov"} or (source == "ts" and (kind, suffix) != ("video", "ts"))), told
 
 
-def film_with_gap(path: Path, *, unit: Fraction, gap: int) -> Path:
+def video_with_gap(path: Path, *, unit: Fraction, gap: int) -> Path:
     step = max(1, round(Fraction(1, 25) / unit))
     times = [0, step, 2 * step, 2 * step + gap, 3 * step + gap]
-    return films.make_film(path, pts=times, time_base=unit, options={"bf": "0"})
+    return videos.make_video(path, pts=times, time_base=unit, options={"bf": "0"})
 
 
 def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
-    film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1_000_000), gap=2_500_000_000)
-    assert may_have_long_gaps(inspect(film))
+    video = video_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1_000_000), gap=2_500_000_000)
+    assert may_have_long_gaps(inspect(video))
     with pytest.raises(InputError, match=r"a gap of 2,500 s between frames; in its units .* at most 2,147 s"):
-        refuse_long_gaps(film, index_video(film))
+        refuse_long_gaps(video, index_video(video))
     order = PlanTask(
-        str(film), storage.fingerprint(str(film)), str(tmp_path / "result.mp4"), VideoRestoreConfig(), 100.0, None
+        str(video), storage.fingerprint(str(video)), str(tmp_path / "result.mp4"), VideoRestoreConfig(), 100.0, None
     )
     with pytest.raises(InputError, match="a gap of 2,500 s"):
         order.run(None, lambda _: None)
@@ -107,30 +107,30 @@ def test_long_gap_is_told_before_the_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("suffix", "unit"), [("nut", Fraction(1, 1_000_000)), ("mkv", Fraction(1, 1000))])
 def test_longest_gap_that_is_allowed_keeps_all_times(suffix: str, unit: Fraction, tmp_path: Path) -> None:
     gap = longest_gap(unit) - 4 * max(1, round(Fraction(1, 25) / unit))
-    film = film_with_gap(tmp_path / f"film.{suffix}", unit=unit, gap=gap)
-    refuse_long_gaps(film, index_video(film))
+    video = video_with_gap(tmp_path / f"film.{suffix}", unit=unit, gap=gap)
+    refuse_long_gaps(video, index_video(video))
     for container in RESULTS:
-        assert restored(film, tmp_path / f"result.{container}").frames == 5
-    there, here = index_video(tmp_path / "result.mp4"), index_video(film)
+        assert restored(video, tmp_path / f"result.{container}").frames == 5
+    there, here = index_video(tmp_path / "result.mp4"), index_video(video)
     assert [time * there.time_base for time in there.times] == [time * here.time_base for time in here.times]
 
 
 def test_writer_refuses_a_gap_instead_of_moving_frames(tmp_path: Path) -> None:
-    film = film_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1000), gap=135_000_000)
+    video = video_with_gap(tmp_path / "film.nut", unit=Fraction(1, 1000), gap=135_000_000)
     with pytest.raises(OutputError, match="the video has a gap of 135,000 s"):
-        restore_segment(Segment(film, tmp_path / "part"), None, VideoRestoreConfig(), lambda _: None)
+        restore_segment(Segment(video, tmp_path / "part"), None, VideoRestoreConfig(), lambda _: None)
 
 
-def test_usual_films_are_not_searched_for_gaps(tmp_path: Path) -> None:
+def test_usual_videos_are_not_searched_for_gaps(tmp_path: Path) -> None:
     for suffix in ("mp4", "mkv", "ts", "avi"):
-        assert not may_have_long_gaps(inspect(films.make_film(tmp_path / f"film.{suffix}", codec="mpeg4")))
+        assert not may_have_long_gaps(inspect(videos.make_video(tmp_path / f"film.{suffix}", codec="mpeg4")))
 
 
 @pytest.mark.parametrize("suffix", RESULTS)
-def test_sound_after_a_long_gap_does_not_cost_the_film(suffix: str, tmp_path: Path) -> None:
-    whole = films.make_film(tmp_path / "whole.mkv", audio="aac")
-    film = tmp_path / "film.mkv"
-    with av.open(str(whole)) as source, av.open(str(film), "w") as output:
+def test_sound_after_a_long_gap_does_not_cost_the_video(suffix: str, tmp_path: Path) -> None:
+    whole = videos.make_video(tmp_path / "whole.mkv", audio="aac")
+    video = tmp_path / "film.mkv"
+    with av.open(str(whole)) as source, av.open(str(video), "w") as output:
         tracks = [output.add_stream_from_template(stream) for stream in source.streams]
         for number, packet in enumerate(source.demux()):
             if packet.size:
@@ -139,7 +139,7 @@ def test_sound_after_a_long_gap_does_not_cost_the_film(suffix: str, tmp_path: Pa
                     packet.dts += 50_000_000
                 packet.stream = tracks[packet.stream.index]
                 output.mux(packet)
-    told = restored(film, tmp_path / f"result.{suffix}")
+    told = restored(video, tmp_path / f"result.{suffix}")
     assert told.frames == 12
     if suffix in {"mp4", "mov"}:
         assert any("after a gap" in line for line in told.losses)

@@ -40,7 +40,7 @@ def test_corners_of_the_frame_are_corners_of_the_display(rotation: int) -> None:
     assert {tuple(corner) for corner in corners.round().astype(int).tolist()} == wanted
 
 
-def test_a_wide_pixel_makes_a_wide_display_and_a_small_film_is_not_enlarged() -> None:
+def test_a_wide_pixel_makes_a_wide_display_and_a_small_video_is_not_enlarged() -> None:
     assert display_size(a_frame(720, 576, 0, Fraction(16, 15))) == (768, 576)
     assert display_size(a_frame(720, 576, 90, Fraction(16, 15))) == (576, 768)
     assert preview_scale(a_frame(100, 50), longest_side=640) == (1.0, 1.0)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from support.film_factory import make_info
+from support.video_factory import make_info
 from vidrestore.media.losses import LossEstimator, Promise
 from vidrestore.media.timestamps import GrowingTimestamps
 

@@ -44,7 +44,7 @@ def test_every_opening_for_reading_names_what_may_open() -> None:
     assert unsafe == [], "use video.opening.open_source"
 
 
-def test_nothing_else_opens_films() -> None:
+def test_nothing_else_opens_videos() -> None:
     """OpenCV's reader has FFmpeg of its own, which knows no list of demuxers."""
     names = {"VideoCapture"}
     found = [

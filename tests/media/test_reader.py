@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.errors import InputError
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, layout_of, views
 from vidrestore.media.reader import ReadStatistics, VideoReader, probe
@@ -20,8 +20,8 @@ HDR = Colour(matrix=9, primaries=9, transfer=16)
 
 
 def test_frames_come_in_presentation_order_with_every_last_one(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "b-frames.mp4", frames=31, options={"bf": "3"})
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "b-frames.mp4", frames=31, options={"bf": "3"})
+    with VideoReader(video) as reader:
         frames = list(reader)
     assert [frame.pts for frame in frames] == [index * 512 for index in range(31)]
     assert [frame.index for frame in frames] == list(range(31))
@@ -30,10 +30,10 @@ def test_frames_come_in_presentation_order_with_every_last_one(tmp_path: Path) -
 
 
 def test_planes_are_read_only_views_of_the_decoded_values(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "odd.mkv", codec="ffv1", width=45, height=35, pixel_format="yuv420p10le")
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "odd.mkv", codec="ffv1", width=45, height=35, pixel_format="yuv420p10le")
+    with VideoReader(video) as reader:
         frame = next(iter(reader))
-    expected = films.pattern("yuv420p10le", 45, 35, 0)
+    expected = videos.pattern("yuv420p10le", 45, 35, 0)
     assert [plane.shape for plane in frame.planes] == [(35, 45), (18, 23), (18, 23)]
     assert all(np.array_equal(plane, wanted) for plane, wanted in zip(frame.planes, expected, strict=True))
     assert not any(plane.flags.writeable for plane in frame.planes)
@@ -41,10 +41,10 @@ def test_planes_are_read_only_views_of_the_decoded_values(tmp_path: Path) -> Non
 
 
 def test_frames_outlive_the_reader(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mkv", codec="ffv1")
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mkv", codec="ffv1")
+    with VideoReader(video) as reader:
         frames = list(reader)
-    assert np.array_equal(frames[5].planes[0], films.pattern("yuv420p", 64, 48, 5)[0])
+    assert np.array_equal(frames[5].planes[0], videos.pattern("yuv420p", 64, 48, 5)[0])
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_frames_outlive_the_reader(tmp_path: Path) -> None:
 )
 def test_times_are_exact_at_a_variable_frame_rate(tmp_path: Path, time_base: Fraction, pts: list[int]) -> None:
     options = {"movie_timescale": str(time_base.denominator)}
-    film = films.make_film(tmp_path / "film.mp4", time_base=time_base, pts=pts, container_options=options)
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mp4", time_base=time_base, pts=pts, container_options=options)
+    with VideoReader(video) as reader:
         assert [frame.seconds for frame in reader] == [time * time_base for time in pts]
 
 
 def test_info_tells_what_the_file_tells(tmp_path: Path) -> None:
-    film = films.make_film(
+    video = videos.make_video(
         tmp_path / "film.mp4",
         colour=HDR,
         rotation=90,
@@ -73,7 +73,7 @@ def test_info_tells_what_the_file_tells(tmp_path: Path) -> None:
         chapters=2,
         metadata={"title": "A film"},
     )
-    info = probe(film)
+    info = probe(video)
     assert (info.width, info.height, info.codec, info.pixel_format) == (64, 48, "h264", "yuv420p")
     assert (info.rotation, info.sample_aspect_ratio, info.colour) == (90, Fraction(16, 15), HDR)
     assert (info.average_rate, info.frames, info.duration) == (25, 12, Fraction(12, 25))
@@ -88,17 +88,17 @@ def test_info_tells_what_the_file_tells(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation_is_counted_counter_clockwise(tmp_path: Path, degrees: int) -> None:
-    film = films.make_film(tmp_path / "film.mp4", frames=1, rotation=degrees)
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mp4", frames=1, rotation=degrees)
+    with VideoReader(video) as reader:
         assert next(iter(reader)).rotation == degrees == reader.info.rotation
 
 
 def test_mastering_display_and_content_light_are_read(tmp_path: Path) -> None:
     params = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):cll=1000,400"
-    film = films.make_film(
+    video = videos.make_video(
         tmp_path / "hdr.mp4", pixel_format="yuv420p10le", options={"x264-params": params}, colour=HDR
     )
-    info = probe(film)
+    info = probe(video)
     assert info.mastering_display is not None
     assert info.mastering_display.primaries[0] == (Fraction(34000, 50000), Fraction(16000, 50000))
     assert info.mastering_display.maximum_luminance == 1000
@@ -106,17 +106,17 @@ def test_mastering_display_and_content_light_are_read(tmp_path: Path) -> None:
     assert (info.content_light.maximum, info.content_light.maximum_frame_average) == (1000, 400)
 
 
-def test_interlaced_films_are_told(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mp4", options={"x264-params": "bff=1"})
-    with VideoReader(film) as reader:
+def test_interlaced_videos_are_told(tmp_path: Path) -> None:
+    video = videos.make_video(tmp_path / "film.mp4", options={"x264-params": "bff=1"})
+    with VideoReader(video) as reader:
         assert all(frame.interlaced for frame in reader)
     assert (reader.info.interlaced, reader.info.field_order) == (True, "bff")
 
 
 def test_full_range_formats_lose_their_j_and_keep_their_range(tmp_path: Path) -> None:
     colour = Colour(full_range=True)
-    film = films.make_film(tmp_path / "film.mp4", pixel_format="yuvj420p", colour=colour)
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mp4", pixel_format="yuvj420p", colour=colour)
+    with VideoReader(video) as reader:
         frame = next(iter(reader))
     assert (reader.info.source_pixel_format, frame.pixel_format) == ("yuvj420p", "yuv420p")
     assert frame.colour.full_range
@@ -124,10 +124,10 @@ def test_full_range_formats_lose_their_j_and_keep_their_range(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("source", "native"), [("bgr0", "rgb24"), ("bgra", "rgb24")])
 def test_packed_rgb_is_handed_out_as_rgb24_exactly(tmp_path: Path, source: str, native: str) -> None:
-    film = films.make_film(tmp_path / "film.mkv", codec="ffv1", pixel_format=source)
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mkv", codec="ffv1", pixel_format=source)
+    with VideoReader(video) as reader:
         frame = next(iter(reader))
-    picture = films.pattern("rgb24", 64, 48, 0)[0]
+    picture = videos.pattern("rgb24", 64, 48, 0)[0]
     assert frame.pixel_format == native
     assert np.array_equal(frame.planes[0], picture[..., ::-1])
     assert bool(reader.info.notes) == (source == "bgra")
@@ -175,12 +175,14 @@ def test_a_webcam_recording_is_read_to_its_end(webcam: Path) -> None:
     assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})
 
 
-def test_a_truncated_film_gives_what_is_there_and_counts_what_is_not(tmp_path: Path) -> None:
+def test_a_truncated_video_gives_what_is_there_and_counts_what_is_not(tmp_path: Path) -> None:
     options = {"movflags": "faststart"}
-    film = films.make_film(tmp_path / "film.mp4", frames=60, container_options=options, options={"g": "5", "crf": "5"})
-    whole = film.read_bytes()
-    film.write_bytes(whole[: len(whole) * 2 // 3])
-    with VideoReader(film) as reader:
+    video = videos.make_video(
+        tmp_path / "film.mp4", frames=60, container_options=options, options={"g": "5", "crf": "5"}
+    )
+    whole = video.read_bytes()
+    video.write_bytes(whole[: len(whole) * 2 // 3])
+    with VideoReader(video) as reader:
         count = sum(1 for _ in reader)
     statistics = reader.statistics
     assert 0 < count < 60
@@ -206,9 +208,9 @@ def _cut(path: Path, share: float) -> Path:
 
 def _remux(source: Path, destination: Path, *, last_seconds: Fraction | None = None) -> Path:
     """The same packets in another container; the last one stays on the screen for `last_seconds`."""
-    with av.open(str(source)) as film, av.open(str(destination), "w") as output:
-        stream = output.add_stream_from_template(film.streams.video[0])
-        packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
+    with av.open(str(source)) as video, av.open(str(destination), "w") as output:
+        stream = output.add_stream_from_template(video.streams.video[0])
+        packets = [packet for packet in video.demux(video.streams.video[0]) if packet.size]
         if last_seconds:
             packets[-1].duration = round(last_seconds / packets[-1].time_base)
         for packet in packets:
@@ -218,72 +220,72 @@ def _remux(source: Path, destination: Path, *, last_seconds: Fraction | None = N
 
 
 def test_frames_that_an_edit_list_cuts_are_not_missing(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mp4", pts=[(index - 12) * 512 for index in range(30)])
-    statistics = _read(film)
+    video = videos.make_video(tmp_path / "film.mp4", pts=[(index - 12) * 512 for index in range(30)])
+    statistics = _read(video)
     assert (statistics.frames, statistics.missing_frames) == (18, 0)
 
 
-def test_a_truncated_film_with_an_edit_list_lacks_what_the_list_keeps(tmp_path: Path) -> None:
+def test_a_truncated_video_with_an_edit_list_lacks_what_the_list_keeps(tmp_path: Path) -> None:
     pts = [(index - 12) * 512 for index in range(60)]
-    film = films.make_film(tmp_path / "film.mp4", pts=pts, container_options=FASTSTART, options=DENSE)
-    statistics = _read(_cut(film, 0.75))
+    video = videos.make_video(tmp_path / "film.mp4", pts=pts, container_options=FASTSTART, options=DENSE)
+    statistics = _read(_cut(video, 0.75))
     assert 0 < statistics.frames < 48
     assert statistics.missing_frames == 48 - statistics.frames
 
 
 def test_undecodable_packets_of_a_truncated_video_count_once(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mp4", frames=60, container_options=FASTSTART, options=DENSE)
-    with av.open(str(film)) as container:
+    video = videos.make_video(tmp_path / "film.mp4", frames=60, container_options=FASTSTART, options=DENSE)
+    with av.open(str(video)) as container:
         packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
-    data = bytearray(film.read_bytes())
+    data = bytearray(video.read_bytes())
     for packet in packets[20:25]:
         data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
-    film.write_bytes(data)
-    statistics = _read(_cut(film, 0.75))
+    video.write_bytes(data)
+    statistics = _read(_cut(video, 0.75))
     assert statistics.undecodable_packets >= 5
     assert statistics.frames + statistics.undecodable_packets + statistics.missing_frames == 60
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.webm"])
 @pytest.mark.parametrize("audio_seconds", [Fraction(1), Fraction(9)])
-def test_a_truncated_matroska_film_is_not_whole(tmp_path: Path, name: str, audio_seconds: Fraction) -> None:
+def test_a_truncated_matroska_video_is_not_whole(tmp_path: Path, name: str, audio_seconds: Fraction) -> None:
     kinds = {"film.mkv": ("libx264", DENSE), "film.webm": ("libvpx-vp9", {"lag-in-frames": "0"})}
     codec, options = kinds[name]
-    film = films.make_film(
+    video = videos.make_video(
         tmp_path / name, frames=150, codec=codec, options=options, audio="libopus", audio_seconds=audio_seconds
     )
-    assert _read(film).missing_frames == 0
-    statistics = _read(_cut(film, 0.3))
+    assert _read(video).missing_frames == 0
+    statistics = _read(_cut(video, 0.3))
     assert 0 < statistics.frames < 150
     assert statistics.missing_frames == pytest.approx(150 - statistics.frames, abs=1)
 
 
 @pytest.mark.parametrize("audio", [None, "aac"])
 def test_a_truncated_matroska_video_of_unknown_length_is_incomplete(tmp_path: Path, audio: str | None) -> None:
-    film = films.make_film(tmp_path / "film.mkv", frames=100, options=DENSE, audio=audio, audio_seconds=Fraction(4))
-    film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
-    assert _read(film).missing_frames == 0
-    statistics = _read(_cut(film, 0.6))
+    video = videos.make_video(tmp_path / "film.mkv", frames=100, options=DENSE, audio=audio, audio_seconds=Fraction(4))
+    video.write_bytes(video.read_bytes().replace(b"DURATION", b"NOTATION"))
+    assert _read(video).missing_frames == 0
+    statistics = _read(_cut(video, 0.6))
     assert statistics.missing_frames == pytest.approx(100 - statistics.frames, abs=1)
 
 
 def test_sound_that_goes_on_is_no_missing_picture(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mkv", audio="aac", audio_seconds=Fraction(5))
-    assert _read(film).missing_frames == 0
-    film.write_bytes(film.read_bytes().replace(b"DURATION", b"NOTATION"))
-    assert _read(film).missing_frames == 0
+    video = videos.make_video(tmp_path / "film.mkv", audio="aac", audio_seconds=Fraction(5))
+    assert _read(video).missing_frames == 0
+    video.write_bytes(video.read_bytes().replace(b"DURATION", b"NOTATION"))
+    assert _read(video).missing_frames == 0
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts"])
 def test_a_last_picture_that_stays_is_no_missing_picture(tmp_path: Path, name: str) -> None:
-    film = films.make_film(tmp_path / "film.mp4", options={"bf": "0"})
-    assert _read(_remux(film, tmp_path / name, last_seconds=Fraction(5))).missing_frames == 0
+    video = videos.make_video(tmp_path / "film.mp4", options={"bf": "0"})
+    assert _read(_remux(video, tmp_path / name, last_seconds=Fraction(5))).missing_frames == 0
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov", "film.ts"])
 def test_uneven_pictures_are_no_missing_pictures(tmp_path: Path, name: str) -> None:
-    film = films.make_film(tmp_path / name, pts=[0, 512, 1024, 1100, 2000, 50000, 51000, 90000])
-    assert _read(film).missing_frames == 0
+    video = videos.make_video(tmp_path / name, pts=[0, 512, 1024, 1100, 2000, 50000, 51000, 90000])
+    assert _read(video).missing_frames == 0
 
 
 @pytest.mark.slow
@@ -294,12 +296,12 @@ def test_no_shared_clip_is_damaged(shared: Path) -> None:
 
 
 def test_corrupt_packets_are_counted_and_reading_goes_on(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mkv", frames=40, options={"g": "8", "crf": "10"})
-    data = bytearray(film.read_bytes())
+    video = videos.make_video(tmp_path / "film.mkv", frames=40, options={"g": "8", "crf": "10"})
+    data = bytearray(video.read_bytes())
     for place in range(len(data) // 4, len(data) // 2, 97):
         data[place] ^= 0xFF
-    film.write_bytes(data)
-    with VideoReader(film) as reader:
+    video.write_bytes(data)
+    with VideoReader(video) as reader:
         count = sum(1 for _ in reader)
     statistics = reader.statistics
     assert count > 10
@@ -307,8 +309,8 @@ def test_corrupt_packets_are_counted_and_reading_goes_on(tmp_path: Path) -> None
 
 
 def test_a_picture_that_changes_its_size_is_scaled_and_counted(tmp_path: Path) -> None:
-    large = films.make_film(tmp_path / "large.ts", frames=5)
-    small = films.make_film(tmp_path / "small.ts", frames=5, width=32, height=32)
+    large = videos.make_video(tmp_path / "large.ts", frames=5)
+    small = videos.make_video(tmp_path / "small.ts", frames=5, width=32, height=32)
     (tmp_path / "both.ts").write_bytes(large.read_bytes() + small.read_bytes())
     with VideoReader(tmp_path / "both.ts") as reader:
         frames = list(reader)
@@ -319,8 +321,8 @@ def test_a_picture_that_changes_its_size_is_scaled_and_counted(tmp_path: Path) -
 
 
 def test_reading_can_stop_half_way(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mp4", frames=60)
-    with VideoReader(film) as reader:
+    video = videos.make_video(tmp_path / "film.mp4", frames=60)
+    with VideoReader(video) as reader:
         for frame in reader:
             if frame.index == 3:
                 break
@@ -328,7 +330,7 @@ def test_reading_can_stop_half_way(tmp_path: Path) -> None:
 
 
 def _mp4_without_index(folder: Path) -> Path:
-    path = films.make_film(folder / "film.mp4", frames=20)
+    path = videos.make_video(folder / "film.mp4", frames=20)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"moov") - 4])
     return path
@@ -396,22 +398,22 @@ def test_sound_alone_says_so(tmp_path: Path) -> None:
 
 def test_cover_art_is_not_a_video(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cover art \(png\)"):
-        probe(_audio_only(tmp_path, "sound.mp4", films.png()))
+        probe(_audio_only(tmp_path, "sound.mp4", videos.png()))
 
 
 def test_a_stream_without_one_good_frame_says_so(tmp_path: Path) -> None:
-    film = films.make_film(tmp_path / "film.mp4", frames=5)
-    data = bytearray(film.read_bytes())
+    video = videos.make_video(tmp_path / "film.mp4", frames=5)
+    data = bytearray(video.read_bytes())
     start = data.index(b"mdat") + 4
     size = struct.unpack(">I", data[start - 8 : start - 4])[0] - 8
     data[start : start + size] = bytes(size)
-    film.write_bytes(data)
+    video.write_bytes(data)
     with pytest.raises(InputError, match="not one frame can be decoded"):
-        probe(film)
+        probe(video)
 
 
 def test_names_that_look_like_protocols_or_patterns_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films.make_film(tmp_path / "plain.mp4", frames=2).rename(tmp_path / "12:30 %03d Ünï.mp4")
+    videos.make_video(tmp_path / "plain.mp4", frames=2).rename(tmp_path / "12:30 %03d Ünï.mp4")
     monkeypatch.chdir(tmp_path)
     assert probe("12:30 %03d Ünï.mp4").frames == 2
 

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.errors import InputError, OutputError
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.opening import open_source
@@ -73,7 +73,7 @@ def subtitle_text(path: Path) -> str:
 
 @pytest.mark.parametrize("extension", [".mp4", ".m4v", ".mov", ".mkv", ".ts"])
 def test_sound_is_copied_byte_for_byte_at_the_same_times(restore: Joined, tmp_path: Path, extension: str) -> None:
-    source = films.make_film(tmp_path / "film.mkv", audio="aac", pts=UNEVEN, audio_seconds=Fraction(1))
+    source = videos.make_video(tmp_path / "film.mkv", audio="aac", pts=UNEVEN, audio_seconds=Fraction(1))
     result = tmp_path / f"result{extension}"
     report = restore(source, result)
     before, after = packets(source, "audio"), packets(result, "audio")
@@ -88,10 +88,10 @@ def test_sound_is_copied_byte_for_byte_at_the_same_times(restore: Joined, tmp_pa
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks"])
 @pytest.mark.parametrize("cuts", [1, 5])
-def test_pictures_keep_their_times_wherever_the_film_was_cut(
+def test_pictures_keep_their_times_wherever_the_video_was_cut(
     restore: Joined, tmp_path: Path, codec: str, cuts: int
 ) -> None:
-    source = films.make_film(tmp_path / "film.mp4", pts=[time + 700 for time in UNEVEN], audio="aac")
+    source = videos.make_video(tmp_path / "film.mp4", pts=[time + 700 for time in UNEVEN], audio="aac")
     result = tmp_path / ("result.mov" if codec == "prores_ks" else "result.mp4")
     options = ("bf=2",) if codec == "libx264" else ()
     report = restore(source, result, cuts=cuts, codec=codec, options=options)
@@ -103,22 +103,22 @@ def test_pictures_keep_their_times_wherever_the_film_was_cut(
 def test_odd_units_of_time_survive(restore: Joined, tmp_path: Path, time_base: Fraction) -> None:
     times = [7, 27, 47, 60, 61, 100, 120]
     options = {"movie_timescale": str(time_base.denominator)}
-    source = films.make_film(tmp_path / "film.mov", time_base=time_base, pts=times, container_options=options)
+    source = videos.make_video(tmp_path / "film.mov", time_base=time_base, pts=times, container_options=options)
     restore(source, tmp_path / "result.mp4")
     assert seconds(tmp_path / "result.mp4") == [time * time_base for time in times]
 
 
 def test_matroska_keeps_times_to_a_millisecond(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", pts=UNEVEN)
+    source = videos.make_video(tmp_path / "film.mp4", pts=UNEVEN)
     restore(source, tmp_path / "result.mkv")
     pairs = zip(seconds(source), seconds(tmp_path / "result.mkv"), strict=True)
     assert all(abs(one - other) <= Fraction(1, 1000) for one, other in pairs)
 
 
-def test_a_film_that_starts_before_zero_keeps_its_distances(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4")
+def test_a_video_that_starts_before_zero_keeps_its_distances(tmp_path: Path) -> None:
+    source = videos.make_video(tmp_path / "film.mp4")
     info = probe(source)
-    frames = films.make_frames(info, [-1024, -512, 0, 512])
+    frames = videos.make_frames(info, [-1024, -512, 0, 512])
     for name, some in (("0.mp4", frames[:2]), ("1.mp4", frames[2:])):
         with VideoWriter(tmp_path / name, info) as writer:
             for frame in some:
@@ -129,20 +129,20 @@ def test_a_film_that_starts_before_zero_keeps_its_distances(tmp_path: Path) -> N
 
 
 def test_sound_that_starts_early_or_ends_late_is_whole(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", audio="aac", audio_start=-4096, audio_seconds=Fraction(3))
+    source = videos.make_video(tmp_path / "film.mp4", audio="aac", audio_start=-4096, audio_seconds=Fraction(3))
     restore(source, tmp_path / "result.mp4")
     assert packets(source, "audio") == packets(tmp_path / "result.mp4", "audio")
     assert seconds(source) == seconds(tmp_path / "result.mp4")
 
 
 def test_everything_in_matroska_stays_in_matroska(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(
+    source = videos.make_video(
         tmp_path / "film.mkv",
         audio="flac",
         subtitles="ass",
         chapters=3,
         attachment=b"a font" * 40,
-        cover=films.png(),
+        cover=videos.png(),
         metadata={"title": "A film", "artist": "Somebody"},
         stream_metadata={"language": "eng", "title": "Main"},
         sample_aspect_ratio=Fraction(16, 15),
@@ -166,7 +166,7 @@ def test_everything_in_matroska_stays_in_matroska(restore: Joined, tmp_path: Pat
 
 @pytest.mark.parametrize("extension", [".mp4", ".mov"])
 def test_what_quicktime_holds_goes_through(restore: Joined, tmp_path: Path, extension: str) -> None:
-    source = films.make_film(
+    source = videos.make_video(
         tmp_path / "film.mp4",
         audio="aac",
         subtitles="mov_text",
@@ -193,12 +193,12 @@ def test_what_quicktime_holds_goes_through(restore: Joined, tmp_path: Path, exte
 
 
 def test_cover_art_stays_in_mp4(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", cover=films.png())
+    source = videos.make_video(tmp_path / "film.mp4", cover=videos.png())
     restore(source, tmp_path / "result.mp4")
     assert [one.cover for one in probe(tmp_path / "result.mp4").streams] == [False, True]
     with av.open(str(tmp_path / "result.mp4")) as container:
         cover = next(packet for packet in container.demux(container.streams.video[1]) if packet.size)
-        assert bytes(cover) == films.png()
+        assert bytes(cover) == videos.png()
 
 
 @pytest.mark.parametrize(
@@ -212,30 +212,30 @@ def test_cover_art_stays_in_mp4(restore: Joined, tmp_path: Path) -> None:
 def test_text_subtitles_are_rewritten_for_the_container_and_that_is_said(
     restore: Joined, tmp_path: Path, source_name: str, codec: str, result_name: str, target: str
 ) -> None:
-    source = films.make_film(tmp_path / source_name, subtitles=codec)
+    source = videos.make_video(tmp_path / source_name, subtitles=codec)
     report = restore(source, tmp_path / result_name)
     assert any(codec in line and target in line for line in report.converted)
     text = subtitle_text(tmp_path / result_name)
-    assert all(part in text for part in films.SUBTITLE_TEXTS)
+    assert all(part in text for part in videos.SUBTITLE_TEXTS)
     info = next(one for one in probe(tmp_path / result_name).streams if one.type == "subtitle")
     assert (info.codec, info.language) == (target, "fra")
 
 
 def test_attachments_that_mp4_cannot_hold_are_left_out_and_named(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mkv", attachment=b"font" * 9)
+    source = videos.make_video(tmp_path / "film.mkv", attachment=b"font" * 9)
     report = restore(source, tmp_path / "result.mp4")
     assert any("attachment" in line and "font/ttf" in line for line in report.left_out)
 
 
 def test_metadata_that_a_container_loses_is_named(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mkv", metadata={"director": "Somebody"}, rotation=90)
+    source = videos.make_video(tmp_path / "film.mkv", metadata={"director": "Somebody"}, rotation=90)
     report = restore(source, tmp_path / "result.ts")
     assert any("DIRECTOR" in line for line in report.left_out)
     assert any("rotation by 90" in line for line in report.left_out)
 
 
 def test_sound_that_does_not_fit_is_refused_before_work_starts(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", audio="aac")
+    source = videos.make_video(tmp_path / "film.mp4", audio="aac")
     with pytest.raises(OutputError, match=r"audio .* does not fit into \.webm .*result\.mp4") as caught:
         check_remux(source, tmp_path / "result.webm")
     assert "aac" in str(caught.value)
@@ -260,7 +260,7 @@ def test_video_that_does_not_fit_is_refused_before_work_starts(
     extension: str,
     fits: bool,  # noqa: FBT001
 ) -> None:
-    source = films.make_film(tmp_path / "film.mp4", frames=2)
+    source = videos.make_video(tmp_path / "film.mp4", frames=2)
     if fits:
         check_remux(source, tmp_path / f"result{extension}", video_codec=encoder)
     else:
@@ -269,21 +269,21 @@ def test_video_that_does_not_fit_is_refused_before_work_starts(
 
 
 def test_a_plan_names_every_stream(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mkv", audio="aac", subtitles="subrip", attachment=b"font", chapters=1)
+    source = videos.make_video(tmp_path / "film.mkv", audio="aac", subtitles="subrip", attachment=b"font", chapters=1)
     plan = check_remux(source, tmp_path / "result.mp4")
     assert [one.action for one in plan.streams] == [Action.REPLACE, Action.COPY, Action.CONVERT, Action.LEAVE_OUT]
     assert not (tmp_path / "result.mp4").exists()
 
 
 def test_an_unknown_container_lists_the_known_ones(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", frames=2)
+    source = videos.make_video(tmp_path / "film.mp4", frames=2)
     with pytest.raises(OutputError) as caught:
         check_remux(source, tmp_path / "result.avi")
     assert all(extension in str(caught.value) for extension in CONTAINERS)
 
 
 def test_a_timecode_goes_on(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mov", stream_metadata={"timecode": "01:02:03:04"})
+    source = videos.make_video(tmp_path / "film.mov", stream_metadata={"timecode": "01:02:03:04"})
     for name in ("result.mov", "result.mp4"):
         report = restore(source, tmp_path / name)
         with av.open(str(tmp_path / name)) as container:
@@ -292,7 +292,7 @@ def test_a_timecode_goes_on(restore: Joined, tmp_path: Path) -> None:
 
 
 def test_hevc_has_the_tag_that_apple_plays(restore: Joined, tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4")
+    source = videos.make_video(tmp_path / "film.mp4")
     restore(source, tmp_path / "result.mp4", codec="libx265", options=())
     with av.open(str(tmp_path / "result.mp4")) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
@@ -313,13 +313,13 @@ def test_a_concert_keeps_its_sound(concert: Path, tmp_path: Path, restore: Joine
 
 def _part(path: Path, info: VideoInfo, pts: list[int], **config: object) -> Path:
     with VideoWriter(path, info, EncodeConfig(preset="ultrafast", **config)) as writer:
-        for frame in films.make_frames(info, pts):
+        for frame in videos.make_frames(info, pts):
             writer.write(frame)
     return path
 
 
 def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4")
+    source = videos.make_video(tmp_path / "film.mp4")
     info = probe(source)
     first = _part(tmp_path / "0.mp4", info, [0, 512])
     overlapping = _part(tmp_path / "1.mp4", info, [512, 1024])
@@ -336,7 +336,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_gone_says_so(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4")
+    source = videos.make_video(tmp_path / "film.mp4")
     part = _part(tmp_path / "0.mp4", probe(source), [0, 512])
     source.unlink()
     with pytest.raises(InputError, match="does not exist"):
@@ -364,7 +364,7 @@ class _Breaking:
 
 
 def test_sound_that_cannot_be_read_is_a_loss_and_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = films.make_film(tmp_path / "film.mkv", audio="aac")
+    source = videos.make_video(tmp_path / "film.mkv", audio="aac")
     part = _part(tmp_path / "0.mp4", probe(source), [0, 40, 80])
     whole = join([part], source, tmp_path / "whole.mkv")
 
@@ -379,7 +379,7 @@ def test_sound_that_cannot_be_read_is_a_loss_and_not_left_out(tmp_path: Path, mo
     assert len(packets(tmp_path / "result.mkv", "audio")) == 5
 
 
-def test_times_of_a_film_take_24_bytes_a_frame() -> None:
+def test_times_of_a_video_take_24_bytes_a_frame() -> None:
     times = packet_times(range(0, 512_000, 512), last_duration=512)
     assert len(times) == 1000
     assert times.pts.nbytes + times.dts.nbytes + times.durations.nbytes == 24 * len(times)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.media.config import EncodeConfig
 from vidrestore.media.output import atomic_output, scratch_dir
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, is_rgb
@@ -17,8 +17,8 @@ from vidrestore.types import Colour
 @pytest.mark.parametrize("native", NATIVE_FORMATS)
 def test_lossless_storage_returns_every_sample(tmp_path: Path, native: str) -> None:
     colour = Colour(1, 1, 13, full_range=True) if is_rgb(native) else Colour(9, 9, 16)
-    info = films.make_info(native, width=45, height=35, time_base=Fraction(1, 600), colour=colour)
-    frames = films.make_frames(info, [7, 20, 21, 90])
+    info = videos.make_info(native, width=45, height=35, time_base=Fraction(1, 600), colour=colour)
+    frames = videos.make_frames(info, [7, 20, 21, 90])
     with VideoWriter(tmp_path / "part.mp4", info, EncodeConfig(lossless=True)) as writer:
         for frame in frames:
             writer.write(frame)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import film_factory as films
+from support import video_factory as videos
 from vidrestore.media.reader import SegmentRange, VideoReader
 from vidrestore.media.segments import TemporalSupport, VideoIndex, index_video, plan_spans
 from vidrestore.types import Frame
@@ -41,12 +41,12 @@ def same(one: Frame, other: Frame) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_spans_together_are_the_film(tmp_path: Path, kind: str) -> None:
+def test_spans_together_are_the_video(tmp_path: Path, kind: str) -> None:
     options = dict(KINDS[kind])
     if options.pop("uneven", False):
         steps = np.random.default_rng(1).integers(200, 1500, 90).cumsum()
         options["pts"] = [int(step) for step in steps]
-    source = films.make_film(tmp_path / f"film.{kind}", frames=90, **options)
+    source = videos.make_video(tmp_path / f"film.{kind}", frames=90, **options)
     whole = frames_of(source)
     index = index_video(source)
     assert index.unsplittable_reason is None
@@ -67,7 +67,7 @@ def test_spans_together_are_the_film(tmp_path: Path, kind: str) -> None:
 
 
 def test_statistics_are_of_what_counts(tmp_path: Path) -> None:
-    source = films.make_film(tmp_path / "film.mp4", frames=60, options={"g": "6"})
+    source = videos.make_video(tmp_path / "film.mp4", frames=60, options={"g": "6"})
     spans = plan_spans(index_video(source), REACH, frames_per_segment=20)
     counted = 0
     for span in spans:
@@ -79,11 +79,11 @@ def test_statistics_are_of_what_counts(tmp_path: Path) -> None:
     assert counted == 60
 
 
-def test_a_film_whose_times_step_back_stays_whole(tmp_path: Path) -> None:
-    late = films.make_film(
+def test_a_video_whose_times_step_back_stays_whole(tmp_path: Path) -> None:
+    late = videos.make_video(
         tmp_path / "late.ts", frames=60, pts=range(900000, 1116000, 3600), time_base=Fraction(1, 90000)
     )
-    early = films.make_film(tmp_path / "early.ts", frames=60, time_base=Fraction(1, 90000))
+    early = videos.make_video(tmp_path / "early.ts", frames=60, time_base=Fraction(1, 90000))
     both = tmp_path / "both.ts"
     both.write_bytes(late.read_bytes() + early.read_bytes())
     index = index_video(both)
@@ -112,8 +112,8 @@ def test_borders_prefer_the_start_of_a_shot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"), [("cut", "stops early|shorter|counts"), ("none", None)], ids=["truncated", "whole"]
 )
-def test_a_damaged_film_stays_whole(tmp_path: Path, damage: str, says: str | None) -> None:
-    source = films.make_film(tmp_path / "film.mkv", frames=200, options={"g": "10"}, time_base=Fraction(1, 1000))
+def test_a_damaged_video_stays_whole(tmp_path: Path, damage: str, says: str | None) -> None:
+    source = videos.make_video(tmp_path / "film.mkv", frames=200, options={"g": "10"}, time_base=Fraction(1, 1000))
     if damage == "cut":
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     index = index_video(source)
@@ -130,7 +130,7 @@ def test_a_damaged_film_stays_whole(tmp_path: Path, damage: str, says: str | Non
     keys=st.sets(st.integers(0, 300)),
     length=st.integers(1, 120),
 )
-def test_any_film_is_cut_without_gap_or_overlap(steps: list[int], keys: set[int], length: int) -> None:
+def test_any_video_is_cut_without_gap_or_overlap(steps: list[int], keys: set[int], length: int) -> None:
     times = array("q", np.cumsum(steps).tolist())
     shown = array("q", sorted(times[key] for key in keys if key < len(times)))
     spans = plan_spans(VideoIndex(Fraction(1, 1000), times, shown), REACH, frames_per_segment=length)

@@ -61,9 +61,9 @@ def submit(head: tuple[str, dict[str, str]], *arguments: object) -> subprocess.C
 
 
 def test_a_submitted_job_restores_and_tells(
-    head: tuple[str, dict[str, str]], make_portrait_film: Callable[..., Path], tmp_path: Path
+    head: tuple[str, dict[str, str]], make_portrait_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    source = make_portrait_film(frames=24)
+    source = make_portrait_video(frames=24)
     done = submit(head, source, tmp_path / "out")
     told = done.stdout + done.stderr
     assert done.returncode == 0, told

@@ -22,8 +22,8 @@ def test_two_workers_are_compared_with_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scaling.json"]
 
 
-def test_small_films_and_a_long_one_are_measured(tmp_path: Path) -> None:
-    found = measure_overhead(tmp_path, films=3, hours=0.02)
+def test_small_videos_and_a_long_one_are_measured(tmp_path: Path) -> None:
+    found = measure_overhead(tmp_path, videos=3, hours=0.02)
     assert 0 < found.work_seconds < found.seconds
     assert found.hours == pytest.approx(0.02, rel=0.1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["overhead.json"]

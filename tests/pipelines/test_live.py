@@ -17,13 +17,13 @@ from pipelines import live_bench
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 
 
 @pytest.mark.nightly
-def test_a_quiet_stream_is_measured(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_quiet_stream_is_measured(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     live_bench.main(
-        tmp_path, make_portrait_film(frames=25), width=320, height=180, rate=10, minutes=0.07, warm_up=0.5, settings=[]
+        tmp_path, make_portrait_video(frames=25), width=320, height=180, rate=10, minutes=0.07, warm_up=0.5, settings=[]
     )
     found = json.loads((tmp_path / "live.json").read_text())
     assert found["balanced"]

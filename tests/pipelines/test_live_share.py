@@ -11,10 +11,10 @@ from benchmarks.live_share import ShareConfig, measure_share, share_table
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.nightly]
 
 
-def test_two_streams_are_compared_with_two_films(tmp_path: Path, make_portrait_film: Any) -> None:
+def test_two_streams_are_compared_with_two_videos(tmp_path: Path, make_portrait_video: Any) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    config = ShareConfig(make_portrait_film(frames=25), streams=2, frames=40, seconds=8, warm_up_seconds=1)
+    config = ShareConfig(make_portrait_video(frames=25), streams=2, frames=40, seconds=8, warm_up_seconds=1)
     result = measure_share(config, out)
     assert 0.2 < result.share < 5
     assert result.live == pytest.approx(sum(result.each))

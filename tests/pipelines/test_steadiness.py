@@ -42,14 +42,14 @@ def test_the_ways_add_one_part_after_the_other() -> None:
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_film_is_damaged_restored_in_every_way_and_compared(
+def test_a_video_is_damaged_restored_in_every_way_and_compared(
     truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
         pipeline,
         "measure_steadiness",
-        lambda films, presets, folder, on_step: measure_steadiness(
-            films, presets, folder, ways=[way for way in WAYS if way.name in CHOSEN], on_step=on_step
+        lambda videos, presets, folder, on_step: measure_steadiness(
+            videos, presets, folder, ways=[way for way in WAYS if way.name in CHOSEN], on_step=on_step
         ),
     )
     page = tmp_path / "steadiness.md"

@@ -97,7 +97,7 @@ def changed(before: Frame, after: Frame) -> np.ndarray:
     ("start", "stop"),
     [(60, 75), *(pytest.param(*span, marks=pytest.mark.nightly) for span in ((47, 61), (88, 100)))],
 )
-def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: InferenceModels, start: int, stop: int) -> None:
+def test_a_video_cut_into_segments_equals_the_video_done_whole(parts: InferenceModels, start: int, stop: int) -> None:
     frames = walking(120)
     whole = restored(frames, parts)
     assert changed(frames[70], whole[70]).sum() > 1000
@@ -129,7 +129,7 @@ def test_a_film_cut_into_segments_equals_the_film_done_whole(parts: InferenceMod
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clip_frames", [60, 7])
-def test_clips_cut_anywhere_give_the_film_done_whole(parts: InferenceModels, clip_frames: int) -> None:
+def test_clips_cut_anywhere_give_the_video_done_whole(parts: InferenceModels, clip_frames: int) -> None:
     config = update(RestoreConfig(), {"restorer": {"clip_frames": clip_frames}})
     network: Any = Contrast()
     in_clips = replace(parts, clips=Inline(ClipRestorer(network, FaceVisibility("cpu"), config)))
@@ -145,7 +145,7 @@ def test_clips_cut_anywhere_give_the_film_done_whole(parts: InferenceModels, cli
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_segments_equal_the_film_where_little_can_be_held_back(parts: InferenceModels) -> None:
+def test_segments_equal_the_video_where_little_can_be_held_back(parts: InferenceModels) -> None:
     """As of frames so large that the budget holds six of them."""
     usual = RestoreConfig()
     bounded = within_budget(usual, usual.buffer_mib * 2**20 // 12)
@@ -166,7 +166,7 @@ def test_a_live_picture_depends_on_the_past_and_the_lag_alone(parts: InferenceMo
     frames = walking(30)
     settled = 12
     other = [*frames[:20], *(frame_of(255 - draw(face_at(200, 90)), index) for index in range(20, 30))]
-    one, two = ([*restore_frames(film, parts, options, Recorder())] for film in (frames, other))
+    one, two = ([*restore_frames(video, parts, options, Recorder())] for video in (frames, other))
     alike = [same(mine, yours) for mine, yours in zip(one, two, strict=True)]
     assert all(alike[: 20 - held])
     assert not any(alike[20:])
@@ -222,10 +222,10 @@ def test_a_face_that_leaves_and_comes_back_does_not_pop(parts: InferenceModels, 
 def _share(before: Frame, after: Frame) -> float:
     """How much of the inverted face shows in a patch of the cheeks."""
     patch = (slice(108, 128), slice(146, 174))
-    film = np.stack([plane[patch] for plane in before.planes]).astype(float)
+    video = np.stack([plane[patch] for plane in before.planes]).astype(float)
     result = np.stack([plane[patch] for plane in after.planes]).astype(float)
-    wanted = 255 - 2 * film
-    return float((wanted * (result - film)).sum() / (wanted**2).sum())
+    wanted = 255 - 2 * video
+    return float((wanted * (result - video)).sum() / (wanted**2).sum())
 
 
 @pytest.mark.parametrize("lookahead", [0, 128])

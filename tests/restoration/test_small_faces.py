@@ -24,11 +24,11 @@ def at(fine: float, x: float = 80.0) -> np.ndarray:
     return np.array([[fine, 0, -fine * x], [0, fine, -fine * 60]], np.float64)
 
 
-def item(index: int, film: np.ndarray, restored: np.ndarray, to_crop: np.ndarray) -> FrameFaces[Restoration]:
+def item(index: int, video: np.ndarray, restored: np.ndarray, to_crop: np.ndarray) -> FrameFaces[Restoration]:
     planes = tuple(np.full((HEIGHT // n, WIDTH // n), 110, np.uint8) for n in (1, 2, 2))
     frame = Frame(index, index, Fraction(1, 25), 1, WIDTH, HEIGHT, "yuv420p", planes)
     track = FaceTrack(0, np.eye(3)[:2], 50.0, 0.9, np.eye(4))
-    return FrameFaces(frame, (Restoration(AlignedFace(track, film, to_crop), restored),))
+    return FrameFaces(frame, (Restoration(AlignedFace(track, video, to_crop), restored),))
 
 
 def enlarged(seed: int, fine: float) -> np.ndarray:
@@ -40,7 +40,7 @@ def enlarged(seed: int, fine: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("fine", "side"), [(1.0, 512), (3.9, 512), (4.1, 256), (7.9, 256), (8.1, 128), (90.0, 128)])
-def test_crops_are_halved_while_they_stay_twice_as_fine_as_the_film(fine: float, side: int) -> None:
+def test_crops_are_halved_while_they_stay_twice_as_fine_as_the_video(fine: float, side: int) -> None:
     crop = enlarged(1, 4)
     small = working(crop, at(fine))
     assert small.shape == (side, side, 3)
@@ -57,34 +57,34 @@ def test_what_is_not_changed_stays_exactly_as_it_was() -> None:
 
 
 def test_a_frozen_small_face_does_not_flicker_at_all() -> None:
-    film, restored = enlarged(1, 6), enlarged(2, 5)
-    steady = list(run(Stabilizer(), [item(index, film, restored, at(6)) for index in range(8)]))
+    video, restored = enlarged(1, 6), enlarged(2, 5)
+    steady = list(run(Stabilizer(), [item(index, video, restored, at(6)) for index in range(8)]))
     crops = [one.faces[0].crop for one in steady]
     assert all(np.array_equal(crop, crops[0]) for crop in crops)
     clean = run(Denoiser(), [FrameFaces(one.frame, (one.faces[0].face,)) for one in steady])
-    assert all(np.array_equal(one.faces[0].crop, film) for one in clean)
+    assert all(np.array_equal(one.faces[0].crop, video) for one in clean)
 
 
 def test_a_small_face_loses_its_noise_as_a_large_one_does() -> None:
     truth = enlarged(3, 6).astype(float)
-    films = [enlarged(seed, 6) for seed in range(9)]
-    mean = np.mean(films, axis=0)
+    videos = [enlarged(seed, 6) for seed in range(9)]
+    mean = np.mean(videos, axis=0)
     left = []
     for fine in (1.0, 6.0):
-        faces = [item(index, film, film, at(fine)) for index, film in enumerate(films)]
+        faces = [item(index, video, video, at(fine)) for index, video in enumerate(videos)]
         clean = list(run(Denoiser(), [FrameFaces(one.frame, (one.faces[0].face,)) for one in faces]))
         left.append(np.abs(clean[4].faces[0].crop - mean).mean())
-    noise = np.abs(films[4] - mean).mean()
+    noise = np.abs(videos[4] - mean).mean()
     assert left[0] < 0.6 * noise
     assert left[1] < 1.2 * left[0]
     assert truth.std() > 20, "there was a face to keep"
 
 
 def test_a_face_that_grows_past_the_bound_is_not_torn() -> None:
-    film, restored = enlarged(1, 5), enlarged(2, 5)
+    video, restored = enlarged(1, 5), enlarged(2, 5)
     maps = [at(4.3 - 0.1 * index) for index in range(8)]
-    assert len({working(film, one).shape for one in maps}) == 2
-    growing = [item(index, film, restored, one) for index, one in enumerate(maps)]
+    assert len({working(video, one).shape for one in maps}) == 2
+    growing = [item(index, video, restored, one) for index, one in enumerate(maps)]
     crops = [one.faces[0].crop.astype(int) for one in run(Stabilizer(), growing)]
     assert max(np.abs(crop - crops[0]).mean() for crop in crops) < 1.0
     assert max(np.abs(crop - crops[0]).max() for crop in crops) < 25

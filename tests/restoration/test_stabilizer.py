@@ -26,8 +26,8 @@ def item(index: int, faces: dict[int, Crops], *, shot: int = 0) -> FrameFaces[Re
     frame = Frame(index, index, Fraction(1, 25), 1, 2, 2, "gray", ())
     tracks = {track: FaceTrack(track, UNIT, float(SIDE), 0.9, np.eye(4)) for track in faces}
     restored = (
-        Restoration(AlignedFace(tracks[track], film, UNIT), crop, 0.5 + track / 10)
-        for track, (film, crop) in faces.items()
+        Restoration(AlignedFace(tracks[track], video, UNIT), crop, 0.5 + track / 10)
+        for track, (video, crop) in faces.items()
     )
     return FrameFaces(frame, tuple(restored), shot)
 
@@ -39,7 +39,7 @@ def crops(
     return [face.crop for result in results for face in result.faces if face.face.track.id == track]
 
 
-def film_of(pictures: Sequence[Crops]) -> list[FrameFaces[Restoration]]:
+def video_of(pictures: Sequence[Crops]) -> list[FrameFaces[Restoration]]:
     return [item(index, {0: picture}) for index, picture in enumerate(pictures)]
 
 
@@ -64,23 +64,23 @@ def error(first: np.ndarray, second: np.ndarray, where: tuple[slice, slice] = (s
 
 
 def test_a_frozen_face_is_left_exactly_as_it_was_restored() -> None:
-    film, restored = texture(1, SIDE), texture(2, SIDE)
-    results = crops(film_of([(film, restored)] * 8), NO_LOCK)
+    video, restored = texture(1, SIDE), texture(2, SIDE)
+    results = crops(video_of([(video, restored)] * 8), NO_LOCK)
     assert all(np.array_equal(result, restored) for result in results)
 
 
 def test_a_frozen_face_is_the_same_in_every_frame_under_the_colour_lock() -> None:
-    film = texture(1, SIDE)
-    restored = np.clip(film.astype(int) + np.array([25, -10, 5]), 0, 255).astype(np.uint8)
-    results = crops(film_of([(film, restored)] * 8), StabilizerConfig())
+    video = texture(1, SIDE)
+    restored = np.clip(video.astype(int) + np.array([25, -10, 5]), 0, 255).astype(np.uint8)
+    results = crops(video_of([(video, restored)] * 8), StabilizerConfig())
     assert all(np.array_equal(result, results[0]) for result in results)
-    assert np.abs(results[0].mean(axis=(0, 1)) - film.mean(axis=(0, 1))).max() < 1.5
+    assert np.abs(results[0].mean(axis=(0, 1)) - video.mean(axis=(0, 1))).max() < 1.5
 
 
 @pytest.mark.parametrize("speed", [0.0, 0.5, 1.7])
 def test_flicker_shrinks_by_the_factor_of_the_weights_while_the_face_moves(speed: float) -> None:
     pictures = [view(texture(), speed * index, -speed * index) for index in range(9)]
-    scene = film_of([(picture, flickering(picture, index)) for index, picture in enumerate(pictures)])
+    scene = video_of([(picture, flickering(picture, index)) for index, picture in enumerate(pictures)])
     results = crops(scene, StabilizerConfig(colour_lock=0, max_detail_gain=0))
     left = np.mean([error(results[index], pictures[index]) for index in range(2, 7)]) / 8
     # Weights 1, 8/9 twice and 5/9 twice: root of the sum of squares over the sum is 0.46.
@@ -90,7 +90,7 @@ def test_flicker_shrinks_by_the_factor_of_the_weights_while_the_face_moves(speed
 def test_detail_keeps_its_energy() -> None:
     pictures = [view(texture(), 0.5 * index, 0.3 * index) for index in range(9)]
     middle = pictures[4]
-    result = crops(film_of([(picture, picture) for picture in pictures]), StabilizerConfig())[4]
+    result = crops(video_of([(picture, picture) for picture in pictures]), StabilizerConfig())[4]
     energy = [
         float(np.square(c - cv2.GaussianBlur(c, (0, 0), 1.5)).mean()) for c in (np.float32(middle), np.float32(result))
     ]
@@ -102,7 +102,7 @@ def test_a_blink_is_not_smeared() -> None:
     face, eye = texture(1, SIDE), (slice(20, 34), slice(20, 44))
     closed = face.copy()
     closed[eye] = 255 - closed[eye]
-    scene = film_of([(picture, picture) for picture in (face, face, face, closed, face, face, face)])
+    scene = video_of([(picture, picture) for picture in (face, face, face, closed, face, face, face)])
     results = crops(scene, NO_LOCK)
     assert error(results[3], closed, eye) < 8
     assert max(error(results[index], face, eye) for index in (1, 2, 4, 5)) < 8
@@ -117,14 +117,14 @@ def test_a_hand_before_the_face_is_not_dragged_along() -> None:
         picture = face.copy()
         picture[:, 6 * index : 6 * index + 14] = hand[:, :14]
         pictures.append(picture)
-    results = crops(film_of([(picture, picture) for picture in pictures]), NO_LOCK)
+    results = crops(video_of([(picture, picture) for picture in pictures]), NO_LOCK)
     assert max(error(result, picture) for result, picture in zip(results, pictures, strict=True)) < 6
 
 
 def test_a_lamp_that_flickers_is_followed_and_noise_still_averaged() -> None:
     face = texture(1, SIDE) // 2 + 50
     lamps = [0, 30, 0, 30, 0, 30, 0, 30, 0]
-    scene = film_of(
+    scene = video_of(
         [(face + np.uint8(lamp), flickering(face, index) + np.uint8(lamp)) for index, lamp in enumerate(lamps)]
     )
     for lock in (0, 1):
@@ -141,7 +141,7 @@ def test_where_nothing_agrees_a_flickering_lamp_leaves_no_halo() -> None:
         picture[mouth] = texture(10 + index, SIDE)[mouth]
         picture = (picture * 0.8).astype(np.uint8) + np.uint8(30 * (index % 2))
         scene.append((picture, picture))
-    results = crops(film_of(scene), NO_LOCK)
+    results = crops(video_of(scene), NO_LOCK)
     inside = (slice(44, 52), slice(24, 40))
     shifts = [
         float(results[index][inside].mean() - scene[index][1][inside].astype(float).mean()) for index in range(2, 5)
@@ -152,7 +152,7 @@ def test_where_nothing_agrees_a_flickering_lamp_leaves_no_halo() -> None:
 def test_the_networks_own_change_of_colour_is_undone() -> None:
     face = texture(1, SIDE) // 2 + 50
     tints = [(0, 0, 0), (12, 0, -12), (-12, 6, 6), (9, -9, 0), (0, 9, -9)]
-    scene = film_of([(face, (face.astype(int) + tint).astype(np.uint8)) for tint in tints])
+    scene = video_of([(face, (face.astype(int) + tint).astype(np.uint8)) for tint in tints])
     results = crops(scene, StabilizerConfig(frames=4))
     assert max(np.abs(result.astype(int).mean(axis=(0, 1)) - face.mean(axis=(0, 1))).max() for result in results) < 1
     unlocked = crops(scene, StabilizerConfig(frames=4, colour_lock=0))
@@ -167,8 +167,8 @@ def random_scene(seed: int, frames: int, *, tracks: int = 1, shots: Callable[[in
         faces = {}
         for track in range(tracks):
             if draw.random() < 0.85:
-                film = flickering(view(texture(track), index * 0.7, 0), index + 100 * track, sigma=3)
-                faces[track] = (film, flickering(film, index + 1000, sigma=6))
+                video = flickering(view(texture(track), index * 0.7, 0), index + 100 * track, sigma=3)
+                faces[track] = (video, flickering(video, index + 1000, sigma=6))
         scene.append(item(index, faces, shot=shots(index)))
     return scene
 

@@ -23,8 +23,8 @@ SIDE = 64
 UNIT = np.eye(3)[:2]
 
 
-def face(track: int, film: np.ndarray) -> AlignedFace:
-    return AlignedFace(FaceTrack(track, UNIT, float(SIDE), 0.9, np.eye(4)), film, UNIT)
+def face(track: int, video: np.ndarray) -> AlignedFace:
+    return AlignedFace(FaceTrack(track, UNIT, float(SIDE), 0.9, np.eye(4)), video, UNIT)
 
 
 def frame(index: int) -> Frame:
@@ -37,7 +37,7 @@ def texture(seed: int) -> np.ndarray:
     return np.dstack([grey, grey * 0.8 + 10, grey * 0.7 + 20]).clip(0, 255).astype(np.uint8)
 
 
-def noisy_film(frames: int, *, sigma: float, speed: float = 0.6) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def noisy_video(frames: int, *, sigma: float, speed: float = 0.6) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """A moving texture, without and with noise."""
     still, generator = texture(1), np.random.default_rng(2)
     clean = []
@@ -48,7 +48,7 @@ def noisy_film(frames: int, *, sigma: float, speed: float = 0.6) -> tuple[list[n
     return clean, noisy
 
 
-def film_of(pictures: list[np.ndarray]) -> list[FrameFaces[AlignedFace]]:
+def video_of(pictures: list[np.ndarray]) -> list[FrameFaces[AlignedFace]]:
     return [FrameFaces(frame(index), (face(0, picture),)) for index, picture in enumerate(pictures)]
 
 
@@ -61,32 +61,32 @@ def denoised(items: list[FrameFaces[AlignedFace]], *, lag: int | None = None, fr
     return [one for item in run(Denoiser(DenoiserConfig(frames=frames), lag=lag), items) for one in item.faces]
 
 
-def test_the_film_that_the_network_sees_has_less_noise_and_no_less_detail() -> None:
-    clean, noisy = noisy_film(9, sigma=8)
-    results = denoised(film_of(noisy))
+def test_the_video_that_the_network_sees_has_less_noise_and_no_less_detail() -> None:
+    clean, noisy = noisy_video(9, sigma=8)
+    results = denoised(video_of(noisy))
     before = np.mean([rms(noisy[index], clean[index]) for index in range(2, 7)])
     after = np.mean([rms(results[index].crop, clean[index]) for index in range(2, 7)])
     assert after < 0.65 * before
-    unchanged = denoised(film_of(clean))
+    unchanged = denoised(video_of(clean))
     assert max(rms(result.crop, picture) for result, picture in zip(unchanged, clean, strict=True)) < 5
 
 
-def test_a_film_that_does_not_change_is_left_bit_for_bit() -> None:
+def test_a_video_that_does_not_change_is_left_bit_for_bit() -> None:
     picture = texture(3)[:SIDE, :SIDE]
-    assert all(np.array_equal(result.crop, picture) for result in denoised(film_of([picture] * 6)))
+    assert all(np.array_equal(result.crop, picture) for result in denoised(video_of([picture] * 6)))
 
 
 def test_with_no_frames_the_denoiser_hands_on_the_same_objects_at_once() -> None:
     stage = Denoiser(DenoiserConfig(frames=0))
-    (item,) = film_of([texture(0)[:SIDE, :SIDE]])
+    (item,) = video_of([texture(0)[:SIDE, :SIDE]])
     assert [*stage.push(item)] == [item]
     assert [*stage.flush()] == []
 
 
 @pytest.mark.parametrize("lag", [None, 0, 1])
 def test_the_flow_that_one_stage_found_serves_the_next(lag: int | None) -> None:
-    _, noisy = noisy_film(7, sigma=4)
-    found = denoised(film_of(noisy), lag=lag)
+    _, noisy = noisy_video(7, sigma=4)
+    found = denoised(video_of(noisy), lag=lag)
     assert [one.link is None for one in found] == [True, *[False] * 6]
 
     def stabilized(faces: list[AlignedFace]) -> list[bytes]:
@@ -96,8 +96,8 @@ def test_the_flow_that_one_stage_found_serves_the_next(lag: int | None) -> None:
         ]
         return [one.crop.tobytes() for item in run(Stabilizer(lag=lag), items) for one in item.faces]
 
-    linked = [replace(one, crop=film) for one, film in zip(found, noisy, strict=True)]
-    assert stabilized(linked) == stabilized([face(0, film) for film in noisy])
+    linked = [replace(one, crop=video) for one, video in zip(found, noisy, strict=True)]
+    assert stabilized(linked) == stabilized([face(0, video) for video in noisy])
 
 
 def weights_of(wanted: list[float | None], *, lag: int | None = None, shots: list[int] | None = None) -> list[float]:
@@ -140,7 +140,7 @@ def test_live_weights_of_a_face_that_stays_never_jump(wanted: list[float | None]
 def random_scene(seed: int, frames: int) -> list[FrameFaces[AlignedFace]]:
     """Two tracks that come and go, and a cut."""
     generator = np.random.default_rng(seed)
-    _, pictures = noisy_film(frames, sigma=6)
+    _, pictures = noisy_video(frames, sigma=6)
     there = generator.random((frames, 2)) < 0.85
     cut = int(generator.integers(1, frames + 4))
     return [

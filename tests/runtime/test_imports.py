@@ -11,7 +11,7 @@ HEAVY = {"torch", "torchvision", "facexlib", "ray", "scipy", "filterpy"}
 @pytest.mark.parametrize(
     ("modules", "expected"),
     [
-        pytest.param("vidrestore.jobs.restore, vidrestore.cli.films", set(), id="a job in this process"),
+        pytest.param("vidrestore.jobs.restore, vidrestore.cli.restore", set(), id="a job in this process"),
         pytest.param("vidrestore.api", set(), id="the public functions"),
         pytest.param("vidrestore.runtime.ray.worker_set, vidrestore.jobs.tasks", {"ray"}, id="a segment worker"),
         pytest.param("vidrestore.runtime.ray.worker_pool", {"ray"}, id="the driver"),

@@ -15,7 +15,7 @@ from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
 from vidrestore.runtime.config import RayConfig
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 JOB = update(JobConfig(), {"runtime": "ray", "restore": {"encode": {"lossless": True}}})
 
 
@@ -38,10 +38,10 @@ class Killer:
 @pytest.mark.ray
 @pytest.mark.nightly
 @pytest.mark.parametrize(("kind", "retries"), [("TaskWorker", 1), ("InferenceWorker", 0)])
-def test_a_killed_worker_costs_time_and_not_the_film(
-    kind: str, retries: int, make_portrait_film: MakeFilm, tmp_path: Path
+def test_a_killed_worker_costs_time_and_not_the_video(
+    kind: str, retries: int, make_portrait_video: MakeVideo, tmp_path: Path
 ) -> None:
-    source = make_portrait_film(frames=24)
+    source = make_portrait_video(frames=24)
     killer = Killer(kind)
     report = restore_video(source, tmp_path / "ray.mkv", JOB, on_progress=killer)
     assert killer.killed == 1
@@ -56,26 +56,28 @@ def test_a_killed_worker_costs_time_and_not_the_film(
 
 @pytest.mark.ray
 @pytest.mark.parametrize("worker", ["face", pytest.param("segment", marks=pytest.mark.nightly)])
-def test_a_cluster_without_room_is_said_to_have_none(worker: str, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_cluster_without_room_is_said_to_have_none(
+    worker: str, make_portrait_video: MakeVideo, tmp_path: Path
+) -> None:
     patience = 3.0 if worker == "face" else 12.0
     job = update(JOB, {"ray": {f"cpus_per_{worker}_worker": 4000.0, "start_timeout_seconds": patience}})
     with pytest.raises(WorkerError, match="has the cluster room"):
-        restore_video(make_portrait_film(), tmp_path / "out.mkv", job)
+        restore_video(make_portrait_video(), tmp_path / "out.mkv", job)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.ray
-def test_a_cluster_that_is_not_there_is_named(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_named(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"cannot reach Ray at 127\.0\.0\.1:1"):
-        restore_video(make_portrait_film(), tmp_path / "out.mkv", update(JOB, {"ray": {"address": "127.0.0.1:1"}}))
+        restore_video(make_portrait_video(), tmp_path / "out.mkv", update(JOB, {"ray": {"address": "127.0.0.1:1"}}))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.ray
-def test_a_gpu_by_number_is_refused_for_ray_chooses(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
+def test_a_gpu_by_number_is_refused_for_ray_chooses(make_portrait_video: MakeVideo, tmp_path: Path) -> None:
     job = update(JOB, {"restore": {"restorer": {"device": "cuda:1"}}})
     with pytest.raises(ConfigError, match="Ray chooses the GPU"):
-        restore_video(make_portrait_film(), tmp_path / "out.mkv", job)
+        restore_video(make_portrait_video(), tmp_path / "out.mkv", job)
 
 
 def test_impossible_options_are_refused() -> None:

@@ -22,12 +22,12 @@ CONNECTIONS = 400
 
 
 @contextmanager
-def streaming(film: Path, folder: Path, *, files: int) -> Iterator["Streaming"]:
+def streaming(video: Path, folder: Path, *, files: int) -> Iterator["Streaming"]:
     """The command, allowed so many open files, with a film that loops, an HLS output and a recording."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "from vidrestore.cli import main; main()", "stream", film, f"{folder}/hls/",
+    command = [sys.executable, "-c", "from vidrestore.cli import main; main()", "stream", video, f"{folder}/hls/",
                folder / "film.mkv", "--loop", "--web", f"127.0.0.1:{port}", "--report", folder / "report.json",
                "--set", "restore.selection.max_faces=1"]  # fmt: skip
     limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files})); "
@@ -112,10 +112,10 @@ def flood(port: int, *, seconds: float) -> None:
     ],
 )
 def test_connections_that_wait_cost_no_picture_and_no_log(
-    make_portrait_film: Callable[..., Path], tmp_path: Path, seconds: float, files: int
+    make_portrait_video: Callable[..., Path], tmp_path: Path, seconds: float, files: int
 ) -> None:
-    film = make_portrait_film(frames=100)
-    with streaming(film, tmp_path, files=files) as stream:
+    video = make_portrait_video(frames=100)
+    with streaming(video, tmp_path, files=files) as stream:
         stream.until_under_way()
         before = stream.metrics()
         flood(stream.port, seconds=seconds)

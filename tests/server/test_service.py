@@ -67,13 +67,13 @@ def out(service: Service, name: str) -> int:
     return status.frames_out if status else 0
 
 
-def test_garbage_and_a_dead_source_leave_their_neighbours_alone(tmp_path: Path, make_portrait_film: Any) -> None:
-    film = str(make_portrait_film(frames=25))
+def test_garbage_and_a_dead_source_leave_their_neighbours_alone(tmp_path: Path, make_portrait_video: Any) -> None:
+    video = str(make_portrait_video(frames=25))
     garbage = tmp_path / "garbage.ts"
-    garbage.write_bytes(random.Random(0).randbytes(1 << 20))  # noqa: S311  the same at each run: some look like a film
+    garbage.write_bytes(random.Random(0).randbytes(1 << 20))  # noqa: S311  the same at each run: some look like a video
     loop = {"source": QUICK["source"] | {"loop": True}}
     specs = [
-        *(a_spec(name, film, str(tmp_path / f"{name}.mkv"), **loop) for name in ("one", "two")),
+        *(a_spec(name, video, str(tmp_path / f"{name}.mkv"), **loop) for name in ("one", "two")),
         a_spec("garbage", str(garbage), str(tmp_path / "g.mkv")),
         a_spec("dead", "rtsp://127.0.0.1:1/x", str(tmp_path / "d.mkv")),
     ]
@@ -91,12 +91,12 @@ def test_garbage_and_a_dead_source_leave_their_neighbours_alone(tmp_path: Path, 
     assert list(tmp_path.glob("two-*.mkv"))
 
 
-def test_reloading_touches_only_what_changed(tmp_path: Path, make_portrait_film: Any) -> None:
-    film = str(make_portrait_film(frames=25))
+def test_reloading_touches_only_what_changed(tmp_path: Path, make_portrait_video: Any) -> None:
+    video = str(make_portrait_video(frames=25))
     loop = {"source": QUICK["source"] | {"loop": True}, "restore": {"selection": {"max_faces": 1}}}
-    kept = a_spec("kept", film, str(tmp_path / "kept.mkv"), **loop)
-    gone = a_spec("gone", film, str(tmp_path / "gone.mkv"), **loop)
-    new = a_spec("new", film, str(tmp_path / "new.mkv"), **loop)
+    kept = a_spec("kept", video, str(tmp_path / "kept.mkv"), **loop)
+    gone = a_spec("gone", video, str(tmp_path / "gone.mkv"), **loop)
+    new = a_spec("new", video, str(tmp_path / "new.mkv"), **loop)
     with serving(kept, gone) as service:
         until(lambda: out(service, "kept") > 3 and out(service, "gone") > 3, seconds=60)
         service.reload((kept, new))
@@ -281,12 +281,12 @@ def test_a_secret_goes_to_a_terminal_or_a_pipe_and_to_no_file_of_others(
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory, make_portrait_film: Any) -> Iterator[tuple[Service, Path]]:
+def watched(tmp_path_factory: pytest.TempPathFactory, make_portrait_video: Any) -> Iterator[tuple[Service, Path]]:
     """One stream of a film that loops, under way."""
     folder = tmp_path_factory.mktemp("watched")
     spec = a_spec(
         "hall",
-        str(make_portrait_film(frames=50)),
+        str(make_portrait_video(frames=50)),
         str(folder / "hall.mkv"),
         source=QUICK["source"] | {"loop": True},
     )
@@ -410,10 +410,10 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_command_restores_reloads_and_drains(tmp_path: Path, make_portrait_film: Any) -> None:
+def test_the_command_restores_reloads_and_drains(tmp_path: Path, make_portrait_video: Any) -> None:
     """Real networks, a real process, real signals; and no password anywhere."""
-    film = make_portrait_film(frames=50)
-    one = f"[defaults]\nsource.loop = true\n[streams.one]\nsource = '{film}'\nto = '{tmp_path / 'one.mkv'}'\n"
+    video = make_portrait_video(frames=50)
+    one = f"[defaults]\nsource.loop = true\n[streams.one]\nsource = '{video}'\nto = '{tmp_path / 'one.mkv'}'\n"
     dead = f"[streams.dead]\nsource = 'rtsp://u:{SECRET}@127.0.0.1:1/x'\nto = '{tmp_path / 'dead.mkv'}'\n"
     config, report = tmp_path / "streams.toml", tmp_path / "report.json"
     config.write_text(one)
@@ -476,13 +476,13 @@ def has_batched(service: Service) -> bool:
     return items > calls
 
 
-def test_four_streams_share_batches(make_portrait_film: Any, tmp_path: Path) -> None:
+def test_four_streams_share_batches(make_portrait_video: Any, tmp_path: Path) -> None:
     """With one crop in each, a common worker takes several in one call."""
-    film = str(make_portrait_film(frames=50))
+    video = str(make_portrait_video(frames=50))
     specs = [
         a_spec(
             f"s{n}",
-            film,
+            video,
             str(tmp_path / f"s{n}.mkv"),
             source=QUICK["source"] | {"loop": True},
             restore={"restorer": {"batch_size_cpu": 4}},
@@ -494,10 +494,10 @@ def test_four_streams_share_batches(make_portrait_film: Any, tmp_path: Path) -> 
         before = [out(service, spec.name) for spec in specs]  # they did not begin at once
         shown = lambda: [out(service, spec.name) - first for spec, first in zip(specs, before, strict=True)]  # noqa: E731
         # a stream that gives up less restores more faces, and shows fewer pictures for a while
-        until(lambda: min(shown()) >= 10, seconds=90)
+        until(lambda: min(shown()) >= 30, seconds=180)
         shares = shown()
         until(lambda: has_batched(service), seconds=90)
-    assert max(shares) < 10 * min(shares), "none starves"
+    assert max(shares) < 4 * min(shares) + 10, "none starves"
 
 
 def test_rtsp_to_rtsp_with_the_embedded_network(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Doubles and makers that tests of several folders share: imported plainly, `from support import film_factory`."""
+"""Doubles and makers that tests of several folders share: imported plainly, `from support import video_factory`."""

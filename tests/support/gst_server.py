@@ -1,6 +1,6 @@
 """GStreamer's RTSP server, run by the system's Python: `/live` plays a film over and over, `/rec` takes what comes.
 
-Usage: gst_server.py FILM.mp4 RECORDING.mkv; prints its port, then serves until killed.
+Usage: gst_server.py VIDEO.mp4 RECORDING.mkv; prints its port, then serves until killed.
 """
 
 import sys
@@ -12,7 +12,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  versions come first
 
 
-def main(film: str, recording: str) -> None:
+def main(video: str, recording: str) -> None:
     """Serve until killed."""
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
@@ -20,7 +20,7 @@ def main(film: str, recording: str) -> None:
     server.set_service("0")
     played = GstRtspServer.RTSPMediaFactory()
     played.set_launch(
-        f"( filesrc location={film} ! qtdemux name=d "
+        f"( filesrc location={video} ! qtdemux name=d "
         "d.video_0 ! queue ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 "
         "d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"
     )

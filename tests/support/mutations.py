@@ -19,72 +19,75 @@ _TEXTS = (
 )
 
 
-def mutated(film: bytes, seed: int) -> bytes:
+def mutated(video: bytes, seed: int) -> bytes:
     """Change a film in one to three ways; the same seed gives the same bytes."""
     chance = random.Random(seed)  # noqa: S311  not for secrets
-    changed = bytearray(film)
+    changed = bytearray(video)
     for _ in range(chance.choice((1, 1, 2, 3))):
         chance.choice(_WAYS)(changed, chance)
     return bytes(changed)
 
 
-def _flip(film: bytearray, chance: random.Random) -> None:
+def _flip(video: bytearray, chance: random.Random) -> None:
     for _ in range(chance.choice((1, 3, 20, 200))):
-        if film:
-            film[_place(film, chance)] ^= 1 << chance.randrange(8)
+        if video:
+            video[_place(video, chance)] ^= 1 << chance.randrange(8)
 
 
-def _extreme(film: bytearray, chance: random.Random) -> None:
-    at = _place(film, chance)
-    film[at : at + 4] = chance.choice(_EXTREMES)
+def _extreme(video: bytearray, chance: random.Random) -> None:
+    at = _place(video, chance)
+    video[at : at + 4] = chance.choice(_EXTREMES)
 
 
-def _cut_off(film: bytearray, chance: random.Random) -> None:
-    del film[_place(film, chance) :]
+def _cut_off(video: bytearray, chance: random.Random) -> None:
+    del video[_place(video, chance) :]
 
 
-def _cut_out(film: bytearray, chance: random.Random) -> None:
-    at = _place(film, chance)
-    del film[at : at + chance.choice((1, 16, 188, 1000))]
+def _cut_out(video: bytearray, chance: random.Random) -> None:
+    at = _place(video, chance)
+    del video[at : at + chance.choice((1, 16, 188, 1000))]
 
 
-def _repeat(film: bytearray, chance: random.Random) -> None:
-    at, length = _place(film, chance), chance.choice((4, 64, 188, 2000))
-    film[at:at] = film[at : at + length] * chance.choice((1, 2, 20))
+def _repeat(video: bytearray, chance: random.Random) -> None:
+    at, length = _place(video, chance), chance.choice((4, 64, 188, 2000))
+    video[at:at] = video[at : at + length] * chance.choice((1, 2, 20))
 
 
-def _swap(film: bytearray, chance: random.Random) -> None:
+def _swap(video: bytearray, chance: random.Random) -> None:
     length = chance.choice((8, 64, 188, 1000))
-    one, other = sorted((_place(film, chance), _place(film, chance)))
+    one, other = sorted((_place(video, chance), _place(video, chance)))
     if one + length <= other:
-        film[one : one + length], film[other : other + length] = film[other : other + length], film[one : one + length]
+        video[one : one + length], video[other : other + length] = (
+            video[other : other + length],
+            video[one : one + length],
+        )
 
 
-def _lie_about_size(film: bytearray, chance: random.Random) -> None:
-    at = _mark(film, chance)
+def _lie_about_size(video: bytearray, chance: random.Random) -> None:
+    at = _mark(video, chance)
     if at is None:
         return
-    size = chance.choice((0, 1, 7, 8, 0x7FFFFFFF, 0xFFFFFFFF, len(film), chance.randrange(1, 1 << 20)))
+    size = chance.choice((0, 1, 7, 8, 0x7FFFFFFF, 0xFFFFFFFF, len(video), chance.randrange(1, 1 << 20)))
     before = at - 4 if chance.random() < 0.5 and at >= 4 else at + 4  # MP4's sizes come before, the others' after
-    film[before : before + 4] = struct.pack(chance.choice("<>") + "I", size)
+    video[before : before + 4] = struct.pack(chance.choice("<>") + "I", size)
 
 
-def _lie_in_table(film: bytearray, chance: random.Random) -> None:
-    at = _mark(film, chance)
+def _lie_in_table(video: bytearray, chance: random.Random) -> None:
+    at = _mark(video, chance)
     if at is not None:
         place = at + 4 + 4 * chance.randrange(1, 8)
-        film[place : place + 4] = chance.choice((*_EXTREMES, struct.pack(">I", chance.randrange(1 << 28))))
+        video[place : place + 4] = chance.choice((*_EXTREMES, struct.pack(">I", chance.randrange(1 << 28))))
 
 
-def _reorder(film: bytearray, chance: random.Random) -> None:
-    one, other = _mark(film, chance), _mark(film, chance)
+def _reorder(video: bytearray, chance: random.Random) -> None:
+    one, other = _mark(video, chance), _mark(video, chance)
     if one is not None and other is not None and one < other:
-        film[one:] = film[other:] + film[one:other]
+        video[one:] = video[other:] + video[one:other]
 
 
-def _begin_with_text(film: bytearray, chance: random.Random) -> None:
+def _begin_with_text(video: bytearray, chance: random.Random) -> None:
     text = chance.choice(_TEXTS)
-    film[: chance.choice((0, len(text)))] = text
+    video[: chance.choice((0, len(text)))] = text
 
 
 _WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
@@ -93,17 +96,17 @@ _WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )
 
 
-def _place(film: bytearray, chance: random.Random) -> int:
+def _place(video: bytearray, chance: random.Random) -> int:
     """Anywhere, but mostly near the beginning or the end, where headers and indices are."""
-    if not film:
+    if not video:
         return 0
-    near = min(len(film), 2000)
+    near = min(len(video), 2000)
     where = chance.randrange(3)
     if where == 0:
         return chance.randrange(near)
-    return len(film) - 1 - chance.randrange(near) if where == 1 else chance.randrange(len(film))
+    return len(video) - 1 - chance.randrange(near) if where == 1 else chance.randrange(len(video))
 
 
-def _mark(film: bytearray, chance: random.Random) -> int | None:
-    found = [film.find(mark) for mark in _BOXES if mark in film]
+def _mark(video: bytearray, chance: random.Random) -> int | None:
+    found = [video.find(mark) for mark in _BOXES if mark in video]
     return chance.choice(found) if found else None

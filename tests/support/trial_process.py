@@ -24,17 +24,17 @@ _SECONDS = 20
 _QUICK = EncodeConfig(preset="ultrafast", threads=1)
 
 
-def trial(film: Path, result: Path) -> tuple[str, str]:
+def trial(video: Path, result: Path) -> tuple[str, str]:
     """`restored` or the class of the error, and what it says."""
     part = result.with_name("part")
     try:
-        probe(film)
-        refuse_long_gaps(film, index_video(film))
-        plan = check_remux(film, result)
-        with VideoReader(film) as reader, VideoWriter(part, reader.info, _QUICK) as writer:
+        probe(video)
+        refuse_long_gaps(video, index_video(video))
+        plan = check_remux(video, result)
+        with VideoReader(video) as reader, VideoWriter(part, reader.info, _QUICK) as writer:
             for frame in reader:
                 writer.write(frame)
-        told = join([part], film, result, plan=plan)
+        told = join([part], video, result, plan=plan)
     except VidrestoreError as error:
         return type(error).__name__, error.message
     except BaseException as error:  # noqa: BLE001  that is what is looked for
@@ -60,15 +60,15 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     while True:
         try:
-            film, result = connection.recv()
+            video, result = connection.recv()
         except EOFError:
             return
         signal.alarm(_SECONDS)
         started = time.perf_counter()
-        kind, message = trial(film, result)
+        kind, message = trial(video, result)
         signal.alarm(0)
         peak = peak_mib()
-        connection.send((film.name, kind, message, time.perf_counter() - started, peak))
+        connection.send((video.name, kind, message, time.perf_counter() - started, peak))
 
 
 if __name__ == "__main__":

@@ -308,7 +308,7 @@ def test_what_cannot_be_drawn_is_refused(folder: Path, faces: FaceFolder) -> Non
             batches.batch_at(0)
 
 
-def test_the_training_set_needs_none_of_the_films_packages() -> None:
+def test_the_training_set_needs_none_of_the_videos_packages() -> None:
     missing = ["av", "ray", "facexlib", "filterpy", "scipy", "scenedetect", "typer", "rich"]
     program = f"import sys; sys.modules.update(dict.fromkeys({missing})); import vidrestore.training.data.dataset"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -75,7 +75,7 @@ def test_ranks_and_seeds_draw_other_damage(faces: FaceFolder) -> None:
     assert not torch.equal(first, twins_of(faces, seed=4))
 
 
-def test_a_look_at_the_truth_alone_leaves_the_films_where_they_are(batches: FaceBatches) -> None:
+def test_a_look_at_the_truth_alone_leaves_the_videos_where_they_are(batches: FaceBatches) -> None:
     assert batches.batch_at(0, twins=False).twins is None
     assert batches._feed is not None
     assert not batches._feed._ahead._pending

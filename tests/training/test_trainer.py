@@ -292,7 +292,7 @@ def test_crops_follow_faces_that_are_jittered(make_restorer: Make, batches: Face
     assert not torch.allclose(wanted.mouth, component_boxes(batch.landmarks, 64).mouth, atol=0.5)
 
 
-def test_what_a_film_damaged_is_held_against_the_face_as_it_was(make_restorer: Make, faces: FaceFolder) -> None:
+def test_what_a_video_damaged_is_held_against_the_face_as_it_was(make_restorer: Make, faces: FaceFolder) -> None:
     medium_mix = MediumMixConfig(share=0.5, preset="lowbitrate", frames=2, workers=1)
     with FaceBatches(faces, batch=4, seed=0, device="cpu", medium_mix=medium_mix) as fed:
         trainer = make_restorer(jitter=JitterConfig(probability=1, shift=0.1), faces=fed)

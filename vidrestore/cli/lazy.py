@@ -73,11 +73,11 @@ def _log_options(
 
 
 COMMANDS: Final[dict[str, LazyCommand]] = {
-    "restore": LazyCommand("films:restore", "Restore the faces in one video."),
+    "restore": LazyCommand("restore:restore", "Restore the faces in one video."),
     "batch": LazyCommand("batch:batch", "Restore many videos, or long ones, on one machine or many."),
     "stream": LazyCommand("stream:stream", "Restore the faces in live streams."),
-    "demo": LazyCommand("films:demo", "Make two damaged videos, restore them, and draw a before/after image."),
-    "probe": LazyCommand("films:probe_film", "Describe a video."),
+    "demo": LazyCommand("restore:demo", "Make two damaged videos, restore them, and draw a before/after image."),
+    "probe": LazyCommand("restore:probe_video", "Describe a video."),
     "degrade": LazyCommand("degrade:degrade", "Damage a video as an archive would, to measure a restorer on it."),
     "compare": LazyCommand("compare:compare", "Compare restored videos with a reference, frame by frame."),
     "evaluate-model": LazyCommand("evaluate_model:evaluate_model", "Evaluate models on faces whose truth is known."),

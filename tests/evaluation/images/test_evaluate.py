@@ -180,7 +180,7 @@ def test_options_out_of_range_are_refused(options: dict[str, object], reason: st
         with_options(**options)
 
 
-def test_a_film_is_a_strength_with_damage_of_its_own_for_each_face_and_seed(
+def test_a_video_is_a_strength_with_damage_of_its_own_for_each_face_and_seed(
     make_faces: MakeFaces, judges: MetricModels, candidate: MakeContender
 ) -> None:
     folder = make_faces(3)
@@ -189,8 +189,8 @@ def test_a_film_is_a_strength_with_damage_of_its_own_for_each_face_and_seed(
         recording, config = Recording(), with_options(strengths=("clean", "vhs"), seed=seed)
         evaluate(folder, [candidate("one", recording)], judges, config)
         seen.append(recording.seen)
-    clean, film = seen[0][:2], seen[0][2:]
-    for truth, damaged, again, other in zip(clean, film, seen[1][2:], seen[2][2:], strict=True):
+    clean, video = seen[0][:2], seen[0][2:]
+    for truth, damaged, again, other in zip(clean, video, seen[1][2:], seen[2][2:], strict=True):
         assert damaged.shape == truth.shape
         difference = (damaged.float() - truth.float()).abs().mean(dim=(1, 2, 3))
         assert ((difference > 2) & (difference < 60)).all()

@@ -77,11 +77,11 @@ def test_a_mouth_that_moves_half_as_far_has_a_smaller_gain_and_still_follows() -
     assert match.gain < 0.75
 
 
-def test_a_frozen_film_of_a_talking_face_has_none() -> None:
+def test_a_frozen_video_of_a_talking_face_has_none() -> None:
     assert match_expression(np.repeat(TRUTH[:1], FRAMES, axis=0), TRUTH, SECONDS) == ExpressionMatch(0.0, 0.0)
 
 
-def test_a_slow_change_that_all_films_share_is_no_expression() -> None:
+def test_a_slow_change_that_all_videos_share_is_no_expression() -> None:
     ramp = np.linspace(0, 60, FRAMES, dtype=np.float32)[:, None] * np.linspace(-1, 1, TRUTH.shape[1], dtype=np.float32)
     still = np.repeat(TRUTH[:1], FRAMES, axis=0)
     assert match_expression(still + ramp, TRUTH + ramp, SECONDS).correlation < 0.3

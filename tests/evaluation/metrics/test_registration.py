@@ -56,7 +56,7 @@ def test_identical_pictures_are_aligned_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("film", "truth"),
+    ("video", "truth"),
     [
         (TRUTH, np.full_like(TRUTH, 90)),
         (np.full_like(TRUTH, 90), TRUTH),
@@ -80,8 +80,8 @@ def test_identical_pictures_are_aligned_exactly() -> None:
         "few pixels",
     ],
 )
-def test_what_does_not_match_counts_as_nothing_and_says_so(film: np.ndarray, truth: np.ndarray) -> None:
-    found = register(film, truth)
+def test_what_does_not_match_counts_as_nothing_and_says_so(video: np.ndarray, truth: np.ndarray) -> None:
+    found = register(video, truth)
     assert (*found.shift, found.gain, found.offset, found.found) == (0, 0, 1, 0, False)
 
 
@@ -112,7 +112,7 @@ def test_a_sway_is_taken_out_but_for_what_came_from_beyond_the_edge() -> None:
 
 
 @pytest.mark.parametrize("still", [EVERYWHERE, ~EVERYWHERE], ids=["still", "nothing still"])
-def test_a_sway_that_the_film_does_not_show_is_not_believed(still: np.ndarray) -> None:
+def test_a_sway_that_the_video_does_not_show_is_not_believed(still: np.ndarray) -> None:
     there = Registration(np.array([0.8, 0.5]), 1.03, 0)
     sway, real = sway_between(there, ALIGNED), grainy(played(TRUTH, (0.8, 0.5), 1.03), 5)
     assert shows(grainy(TRUTH, 5, seed=3), real, sway, UNMOVED, still)

@@ -55,13 +55,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
     def build(name: str, pictures: Iterable[UInt8], *, times: Sequence[int] | None = None) -> Path:
         path = tmp_path / f"{name}.mkv"
-        write_film(path, list(pictures), times)
+        write_video(path, list(pictures), times)
         return path
 
     return build
 
 
-def write_film(path: Path, pictures: Sequence[UInt8], times: Sequence[int] | None = None) -> None:
+def write_video(path: Path, pictures: Sequence[UInt8], times: Sequence[int] | None = None) -> None:
     height, width = pictures[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -86,7 +86,7 @@ def write_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Seque
     folder = tmp_path_factory.mktemp("films")
 
     def build(name: str, pictures: Sequence[UInt8]) -> Path:
-        write_film(folder / f"{name}.mkv", pictures)
+        write_video(folder / f"{name}.mkv", pictures)
         return folder / f"{name}.mkv"
 
     return build

@@ -30,14 +30,16 @@ def run(run: Run, monkeypatch: pytest.MonkeyPatch, judges: MetricModels) -> Run:
 
 
 @pytest.fixture
-def films(write: Write, drawn: Drawn) -> tuple[Path, Path, Path]:
+def videos(write: Write, drawn: Drawn) -> tuple[Path, Path, Path]:
     """Truth, test and input."""
     soft = [cv2.GaussianBlur(picture, (0, 0), 1) for picture in drawn(6)]
     return write("truth", drawn(6)), write("restored", drawn(6)), write("input", soft)
 
 
-def test_a_comparison_leaves_report_tables_and_curves(run: Run, films: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    truth, test, source = films
+def test_a_comparison_leaves_report_tables_and_curves(
+    run: Run, videos: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    truth, test, source = videos
     out = tmp_path / "new" / "out"
     code, printed, errors = run(truth, test, "--input", source, "--out", out, "--device", "cpu")
     assert (code, errors) == (0, "")
@@ -55,15 +57,15 @@ def test_a_comparison_leaves_report_tables_and_curves(run: Run, films: tuple[Pat
         assert cv2.imread(str(out / name)).std() > 1
 
 
-def test_several_films_are_rows_of_one_table(run: Run, films: tuple[Path, Path, Path]) -> None:
-    code, printed, _ = run(*films, "--device", "cpu")
+def test_several_videos_are_rows_of_one_table(run: Run, videos: tuple[Path, Path, Path]) -> None:
+    code, printed, _ = run(*videos, "--device", "cpu")
     assert code == 0
     assert printed.count("restored.mkv") == printed.count("input.mkv") == 3
     assert "seam energy over both could" not in printed
 
 
-def test_the_report_is_plain_json(run: Run, films: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    assert run(*films[:2], "--out", tmp_path / "out", "--quiet", "--no-plots", "--device", "cpu") == (0, "", "")
+def test_the_report_is_plain_json(run: Run, videos: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    assert run(*videos[:2], "--out", tmp_path / "out", "--quiet", "--no-plots", "--device", "cpu") == (0, "", "")
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
@@ -77,24 +79,24 @@ def test_the_report_is_plain_json(run: Run, films: tuple[Path, Path, Path], tmp_
 
 
 def test_without_plots_those_of_an_earlier_comparison_go(
-    run: Run, films: tuple[Path, Path, Path], tmp_path: Path
+    run: Run, videos: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     for name in PICTURES:
         (tmp_path / name).touch()
-    assert run(*films[:2], "--out", tmp_path, "--no-plots", "--quiet", "--device", "cpu")[0] == 0
+    assert run(*videos[:2], "--out", tmp_path, "--no-plots", "--quiet", "--device", "cpu")[0] == 0
     assert {path.name for path in tmp_path.iterdir() if path.suffix != ".mkv"} == {"report.json", "table.md"}
 
 
 def test_a_missing_matplotlib_is_said_before_the_work(
-    run: Run, films: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, videos: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name))
-    code, printed, errors = run(*films[:2], "--out", tmp_path / "out")
+    code, printed, errors = run(*videos[:2], "--out", tmp_path / "out")
     assert (code, printed) == (1, "")
     assert "pip install 'vidrestore[metrics]'" in errors
     assert not (tmp_path / "out").exists()
-    assert run(*films[:2], "--out", tmp_path / "out", "--no-plots", "--quiet", "--device", "cpu")[0] == 0
+    assert run(*videos[:2], "--out", tmp_path / "out", "--no-plots", "--quiet", "--device", "cpu")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -102,19 +104,19 @@ def test_a_missing_matplotlib_is_said_before_the_work(
     [(["--out", "/dev/null/out"], "/dev/null/out"), (["--device", "abacus"], "abacus"), (["none.mkv"], "none.mkv")],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    run: Run, films: tuple[Path, Path, Path], options: list[str], reason: str
+    run: Run, videos: tuple[Path, Path, Path], options: list[str], reason: str
 ) -> None:
-    code, printed, errors = run(*films[:2], *options)
+    code, printed, errors = run(*videos[:2], *options)
     assert (code, printed) == (1, "")
     assert reason in errors
     assert errors.count("\n") == 1
 
 
-def test_a_reference_alone_is_wrong_usage(run: Run, films: tuple[Path, Path, Path]) -> None:
-    assert run(films[0])[0] == 2
+def test_a_reference_alone_is_wrong_usage(run: Run, videos: tuple[Path, Path, Path]) -> None:
+    assert run(videos[0])[0] == 2
 
 
-def test_names_of_films_are_no_markup_and_no_formulas(run: Run, write: Write, drawn: Drawn, tmp_path: Path) -> None:
+def test_names_of_videos_are_no_markup_and_no_formulas(run: Run, write: Write, drawn: Drawn, tmp_path: Path) -> None:
     truth = write("truth$\\frac$[bold]", drawn(3))
     test = write("_a$\\frac{$|<b>\x1b]0;x\x07\u202e\udcff映", drawn(3))
     out = tmp_path / "out"

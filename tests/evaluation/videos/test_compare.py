@@ -19,14 +19,14 @@ Drawn = Callable[..., list[UInt8]]
 SMALL = ComparisonConfig(crop_size=64, device="cpu")
 
 
-def test_films_of_another_size_are_refused_with_both_names(write: Write, drawn: Drawn, judges: MetricModels) -> None:
+def test_videos_of_another_size_are_refused_with_both_names(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     large, small = write("large", drawn(3, width=80)), write("small", drawn(3))
     with pytest.raises(InputError, match=r"small\.mkv shows 64x64 and .*large\.mkv 80x64"):
         compare_videos(large, [small], judges=judges, config=SMALL)
 
 
 @pytest.mark.parametrize(("frames", "reason"), [(4, r"test\.mkv ends after 4"), (8, r"truth\.mkv ends after 6")])
-def test_films_of_another_length_are_refused_with_both_names(
+def test_videos_of_another_length_are_refused_with_both_names(
     write: Write, drawn: Drawn, judges: MetricModels, frames: int, reason: str
 ) -> None:
     truth, test = write("truth", drawn(6)), write("test", drawn(frames))
@@ -34,7 +34,7 @@ def test_films_of_another_length_are_refused_with_both_names(
         compare_videos(truth, [test], judges=judges, config=SMALL)
 
 
-def test_films_of_other_times_are_refused_with_both_names(write: Write, drawn: Drawn, judges: MetricModels) -> None:
+def test_videos_of_other_times_are_refused_with_both_names(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     truth = write("truth", drawn(4))
     test = write("test", drawn(4), times=[0, 40, 90, 120])
     with pytest.raises(InputError, match=r"frame 2 of .*test\.mkv comes 0\.0900 s .*truth\.mkv 0\.0800 s"):
@@ -47,7 +47,7 @@ def test_a_later_beginning_and_a_tick_are_no_difference(write: Write, drawn: Dra
     assert compare_videos(truth, [test], judges=judges, config=SMALL).frames == 4
 
 
-def test_no_test_and_a_film_given_twice_are_refused(write: Write, drawn: Drawn, judges: MetricModels) -> None:
+def test_no_test_and_a_video_given_twice_are_refused(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     truth, test = write("truth", drawn(3)), write("test", drawn(3))
     with pytest.raises(ConfigError, match="one or more"):
         compare_videos(truth, [], judges=judges)
@@ -61,7 +61,7 @@ def test_options_out_of_range_are_refused(option: str) -> None:
         replace(ComparisonConfig(), **{option: -1})
 
 
-def test_a_film_without_faces_is_measured_elsewhere_and_counted(write: Write, judges: MetricModels) -> None:
+def test_a_video_without_faces_is_measured_elsewhere_and_counted(write: Write, judges: MetricModels) -> None:
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 4
     done = compare_videos(write("truth", plain), [write("test", plain)], judges=judges, config=SMALL)
     assert (done.frames, done.frames_without_faces, done.faces, done.tracks) == (4, 4, 0, 0)
@@ -119,7 +119,7 @@ def test_progress_is_told_frame_by_frame_and_the_report_comes_back_the_same(
     assert VideoComparison.from_json(done.to_json()) == done
 
 
-def test_a_result_does_not_depend_on_the_films_beside_it(write: Write, drawn: Drawn, judges: MetricModels) -> None:
+def test_a_result_does_not_depend_on_the_videos_beside_it(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     truth, one, two = write("truth", drawn(5)), write("one", drawn(5)[::-1]), write("two", drawn(5))
     alone = compare_videos(truth, [one], judges=judges, config=SMALL).videos[1]
     beside = compare_videos(truth, [two, one], judges=judges, config=SMALL).videos[2]

@@ -52,7 +52,7 @@ def softened(pictures: Sequence[UInt8]) -> list[UInt8]:
 
 
 @pytest.fixture(scope="module")
-def films(write_once: WriteOnce, talking: list[UInt8]) -> dict[str, Path]:
+def videos(write_once: WriteOnce, talking: list[UInt8]) -> dict[str, Path]:
     truth = softened(talking[:14])
     return {
         "truth": write_once("sway-truth", truth),
@@ -63,14 +63,14 @@ def films(write_once: WriteOnce, talking: list[UInt8]) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def told(films: dict[str, Path]) -> VideoComparison:
-    return compare_videos(films["truth"], [films["grainy"], films["same"]], degraded=films["played"], config=CPU)
+def told(videos: dict[str, Path]) -> VideoComparison:
+    return compare_videos(videos["truth"], [videos["grainy"], videos["same"]], degraded=videos["played"], config=CPU)
 
 
 @pytest.fixture(scope="module")
-def rows(told: VideoComparison, films: dict[str, Path]) -> dict[str, Summary]:
+def rows(told: VideoComparison, videos: dict[str, Path]) -> dict[str, Summary]:
     """With the input, and `untold` without."""
-    untold = compare_videos(films["truth"], [films["played"]], config=CPU)
+    untold = compare_videos(videos["truth"], [videos["played"]], config=CPU)
     summaries = [video.summary for video in (*told.videos, *untold.videos)]
     return dict(zip(("floor", "played", "grainy", "same", "untold floor", "untold"), summaries, strict=True))
 
@@ -95,7 +95,7 @@ def test_grain_on_top_still_shows(rows: dict[str, Summary]) -> None:
     assert grainy.jitter_percent > played_row.jitter_percent
 
 
-def test_a_film_that_stands_still_where_the_input_sways_is_at_fault(rows: dict[str, Summary]) -> None:
+def test_a_video_that_stands_still_where_the_input_sways_is_at_fault(rows: dict[str, Summary]) -> None:
     assert rows["same"].warp_error > 3 * rows["played"].warp_error
     assert rows["same"].flicker_elsewhere > 3 * rows["played"].flicker_elsewhere
     assert rows["same"].jitter_percent > 3 * rows["played"].jitter_percent
@@ -109,17 +109,17 @@ def test_the_floor_and_all_that_is_not_about_time_stay_as_they_are(rows: dict[st
     assert rows["played"].mouth_correlation == rows["untold"].mouth_correlation
 
 
-def test_how_much_the_input_sways_is_told(told: VideoComparison, films: dict[str, Path]) -> None:
+def test_how_much_the_input_sways_is_told(told: VideoComparison, videos: dict[str, Path]) -> None:
     sway = told.input_sway
     assert sway.frames_unknown == 0
     assert sway.weave_pixels == pytest.approx(2 * WEAVE, rel=0.5)  # two independent frames, two directions
     assert sway.lamp_levels == pytest.approx(128 * 2**0.5 * LAMP, rel=0.5)
     assert f"gate weave, {sway.weave_pixels:.2f} px" in remarks(told)[0]
     assert VideoComparison.from_json(told.to_json()) == told
-    assert films["played"].name in told.videos[1].path
+    assert videos["played"].name in told.videos[1].path
 
 
-def test_a_frozen_film_is_perfectly_steady_beside_a_frozen_input(write: Write, talking: list[UInt8]) -> None:
+def test_a_frozen_video_is_perfectly_steady_beside_a_frozen_input(write: Write, talking: list[UInt8]) -> None:
     still = [talking[0]] * 5
     (soft,) = softened(still[:1])
     (other,) = played(still[:1], grain=8)
@@ -154,8 +154,8 @@ def test_without_an_input_nothing_is_told_or_taken_out(write: Write, drawn: Draw
 
 def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     plain = [np.full((64, 64, 3), 90, np.uint8)] * 4
-    films = write("truth", plain), [write("test", plain)]
-    done = compare_videos(*films, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
+    videos = write("truth", plain), [write("test", plain)]
+    done = compare_videos(*videos, degraded=write("input", drawn(4)), judges=judges, config=SMALL)
     assert done.input_sway.frames_unknown == 4
     assert "In 4 frames weave or lamp of the input could not be measured." in remarks(done)
     assert done.videos[2].summary.flicker_elsewhere == 0
@@ -163,15 +163,15 @@ def test_frames_that_tell_nothing_are_counted(write: Write, drawn: Drawn, judges
 
 def test_a_single_frame_has_no_sway(write: Write, drawn: Drawn, judges: MetricModels) -> None:
     soft = softened(drawn(1))
-    films = write("truth", drawn(1)), [write("test", drawn(1))]
-    done = compare_videos(*films, degraded=write("input", soft), judges=judges, config=SMALL)
+    videos = write("truth", drawn(1)), [write("test", drawn(1))]
+    done = compare_videos(*videos, degraded=write("input", soft), judges=judges, config=SMALL)
     assert (done.input_sway.weave_pixels, done.input_sway.lamp_levels) == (None, None)
     assert not any("gate weave" in line for line in remarks(done))
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("aspect", [Fraction(1), Fraction(16, 11)])
-def test_weave_is_taken_out_of_landmarks_of_turned_and_stretched_films(
+def test_weave_is_taken_out_of_landmarks_of_turned_and_stretched_videos(
     write: Write, drawn: Drawn, judges: MetricModels, rotation: int, aspect: Fraction
 ) -> None:
     with VideoReader(write("film", drawn(3, width=96))) as reader:

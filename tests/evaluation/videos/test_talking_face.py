@@ -41,7 +41,7 @@ def rows(compared: VideoComparison) -> dict[str, Summary]:
     return {name: video.summary for name, video in zip(names, compared.videos, strict=True)}
 
 
-def test_every_frame_is_measured_in_every_film(compared: VideoComparison) -> None:
+def test_every_frame_is_measured_in_every_video(compared: VideoComparison) -> None:
     assert (compared.frames, compared.faces, compared.tracks, compared.shots) == (26, 26, 1, 1)
     assert compared.frames_without_faces == 0
     assert [video.role for video in compared.videos] == ["reference", "input", *["test"] * 4]
@@ -96,12 +96,12 @@ def test_a_frame_of_delay_shows_in_the_expression(rows: dict[str, Summary]) -> N
     assert rows["late"].identity_cosine > 0.8
 
 
-def test_a_film_that_only_lost_detail_still_follows(rows: dict[str, Summary]) -> None:
+def test_a_video_that_only_lost_detail_still_follows(rows: dict[str, Summary]) -> None:
     assert rows["blurred"].mouth_correlation > 0.95
     assert rows["blurred"].eyes_correlation > 0.9
 
 
-def test_a_frozen_film_is_perfectly_steady_however_bad_it_is(write_once: WriteOnce, talking: list[UInt8]) -> None:
+def test_a_frozen_video_is_perfectly_steady_however_bad_it_is(write_once: WriteOnce, talking: list[UInt8]) -> None:
     still = [talking[0]] * 6
     grain = noisy(still[:1], 15) * 6
     done = compare_videos(

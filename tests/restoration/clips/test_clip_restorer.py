@@ -36,7 +36,7 @@ def visibility() -> FaceVisibility:
     return FaceVisibility("cpu")
 
 
-def film(frames: int, *, seed: int = 0, noise: float = 6) -> list[np.ndarray]:
+def video(frames: int, *, seed: int = 0, noise: float = 6) -> list[np.ndarray]:
     """A textured picture that moves a little, under noise."""
     random = np.random.default_rng(seed)
     rough = random.normal(0, 1, (2 * SIDE, 2 * SIDE, 3)).astype(np.float32)
@@ -106,7 +106,7 @@ def test_pictures_are_those_of_the_stages(
     visibility: FaceVisibility, config: RestoreConfig, finer: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clip_restorer, "optical_flow", dense_inverse_search)
-    crops = film(9)
+    crops = video(9)
     side = working_side(SIDE, np.diag([finer, finer, 1.0])[:2], least=128)
     (found,) = restorer(visibility, config)([clip_of(crops, 0, 9, sides=[side] * 9)])
     wanted = frame_by_frame(crops, visibility, config, finer=finer)
@@ -121,14 +121,14 @@ def test_pictures_are_those_of_the_stages(
 
 @pytest.mark.parametrize("length", [1, 4, 7])
 def test_a_clip_cut_anywhere_gives_the_same_pictures(visibility: FaceVisibility, length: int) -> None:
-    crops, stage = film(16), restorer(visibility)
+    crops, stage = video(16), restorer(visibility)
     sides = [128] * 16
     (whole,) = stage([clip_of(crops, 4, 12, sides=sides)])
     for first in range(4, 12, length):
         stop = min(12, first + length)
         low, high = first - 4, stop + 4
         piece = clip_of(crops[low:high], 4, stop - low)
-        other = clip_of(film(6, seed=3), 2, 5)
+        other = clip_of(video(6, seed=3), 2, 5)
         *_, part = stage([other, piece])
         assert np.array_equal(part.crops, whole.crops[first - 4 : stop - 4])
         assert part.visibility is not None
@@ -136,13 +136,13 @@ def test_a_clip_cut_anywhere_gives_the_same_pictures(visibility: FaceVisibility,
         assert np.array_equal(part.visibility, whole.visibility[first - 4 : stop - 4])
 
 
-def test_a_frozen_film_stays_frozen(visibility: FaceVisibility) -> None:
-    (found,) = restorer(visibility)([clip_of([film(1)[0]] * 8, 0, 8)])
+def test_a_frozen_video_stays_frozen(visibility: FaceVisibility) -> None:
+    (found,) = restorer(visibility)([clip_of([video(1)[0]] * 8, 0, 8)])
     assert all(np.array_equal(crop, found.crops[0]) for crop in found.crops)
 
 
-def test_noise_that_the_film_does_not_have_is_averaged(visibility: FaceVisibility) -> None:
-    truth, noisy = film(9, noise=0), film(9, noise=10)
+def test_noise_that_the_video_does_not_have_is_averaged(visibility: FaceVisibility) -> None:
+    truth, noisy = video(9, noise=0), video(9, noise=10)
     config = RestoreConfig()
     (steady,) = restorer(visibility, config)([clip_of(noisy, 0, 9)])
     clean, raw = Contrast()(truth), Contrast()(noisy)
@@ -152,7 +152,7 @@ def test_noise_that_the_film_does_not_have_is_averaged(visibility: FaceVisibilit
 
 
 def test_clips_may_have_frames_of_several_working_sizes(visibility: FaceVisibility) -> None:
-    crops = film(8)
+    crops = video(8)
     (found,) = restorer(visibility)([clip_of(crops, 0, 8, sides=[128, 128, 128, 64, 64, 64, 64, 64])])
     (fine,) = restorer(visibility)([clip_of(crops, 0, 8)])
     assert np.array_equal(found.crops[0], fine.crops[0])
@@ -181,7 +181,7 @@ class Scarce(Contrast):
 
 
 def test_memory_that_does_not_suffice_for_all_clips_suffices_for_some(visibility: FaceVisibility) -> None:
-    clips = [clip_of(film(6, seed=seed), 1, 5) for seed in range(3)]
+    clips = [clip_of(video(6, seed=seed), 1, 5) for seed in range(3)]
 
     def pictures(results: list[RestoredClip]) -> list[np.ndarray]:
         return [result.crops for result in results]
@@ -199,7 +199,7 @@ def test_a_gpu_cuts_anywhere_and_agrees_with_the_cpu(cuda: torch.device) -> None
     network = FaceRestorer(config.restorer)
     assert works_in_clips(network)
     stage = ClipRestorer(network, FaceVisibility(str(cuda)), config)
-    crops = [cv2.resize(crop, (network.crop_size, network.crop_size)) for crop in film(20)]
+    crops = [cv2.resize(crop, (network.crop_size, network.crop_size)) for crop in video(20)]
     sides = [network.crop_size] * 20
     (whole,) = stage([clip_of(crops, 4, 16, sides=sides)])
     for first, stop in ((4, 9), (9, 16)):

@@ -19,7 +19,7 @@ UNTAGGED = Colour()
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoSpec:
     """What `make_film` makes; times in units of `time_base` unless said."""
 
     frames: int = 12
@@ -93,7 +93,7 @@ def make_frames(info: VideoInfo, pts: Sequence[int], *, last_duration: int = 1) 
 
 
 def make_info(pixel_format: str = "yuv420p", **changes: object) -> VideoInfo:
-    """What a reader would say of an unremarkable film, with `changes`."""
+    """What a reader would say of an unremarkable video, with `changes`."""
     info = VideoInfo(
         path=Path("made-up.mp4"),
         container="mov,mp4,m4a,3gp,3g2,mj2",
@@ -132,38 +132,38 @@ def png() -> bytes:
     return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
 
 
-def make_film(path: Path, **changes: object) -> Path:
-    """Make the film that `Film(**changes)` describes, in the container that the extension names."""
-    film = Film(**changes)
-    options = dict(film.container_options)
-    with av.open(str(path), "w", format=film.container, container_options=options) as output:
-        output.metadata.update(film.metadata)
-        video = _add_video(output, film)
-        audio = _add_audio(output, film) if film.audio else None
-        subtitles, srt = _add_subtitles(output, film, path) if film.subtitles else (None, None)
-        if film.attachment is not None:
-            output.add_attachment("font.ttf", "font/ttf", film.attachment)
-        cover = _add_cover(output, film.cover, path) if film.cover else []
-        output.set_chapters(_chapters(film))
-        packets = [*cover, *_video_packets(video, film), *(_audio_packets(audio, film) if audio else [])]
+def make_video(path: Path, **changes: object) -> Path:
+    """Make the video that `VideoSpec(**changes)` describes, in the container that the extension names."""
+    spec = VideoSpec(**changes)
+    options = dict(spec.container_options)
+    with av.open(str(path), "w", format=spec.container, container_options=options) as output:
+        output.metadata.update(spec.metadata)
+        video = _add_video(output, spec)
+        audio = _add_audio(output, spec) if spec.audio else None
+        subtitles, srt = _add_subtitles(output, spec, path) if spec.subtitles else (None, None)
+        if spec.attachment is not None:
+            output.add_attachment("font.ttf", "font/ttf", spec.attachment)
+        cover = _add_cover(output, spec.cover, path) if spec.cover else []
+        output.set_chapters(_chapters(spec))
+        packets = [*cover, *_video_packets(video, spec), *(_audio_packets(audio, spec) if audio else [])]
         packets += list(_subtitle_packets(subtitles, srt)) if subtitles else []
         for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
             output.mux(packet)
     return path
 
 
-def _add_video(output: OutputContainer, film: Film) -> av.VideoStream:
-    quiet = {"x265-params": "log-level=error"} if film.codec == "libx265" else {}
-    stream = output.add_stream(film.codec, rate=25, options=quiet | dict(film.options))
-    stream.width, stream.height, stream.pix_fmt = film.width, film.height, film.pixel_format
+def _add_video(output: OutputContainer, spec: VideoSpec) -> av.VideoStream:
+    quiet = {"x265-params": "log-level=error"} if spec.codec == "libx265" else {}
+    stream = output.add_stream(spec.codec, rate=25, options=quiet | dict(spec.options))
+    stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, spec.pixel_format
     context = stream.codec_context
-    context.time_base = film.time_base
-    stream.time_base = film.time_base
-    context.sample_aspect_ratio = film.sample_aspect_ratio
-    _tag(context, film.colour)
-    if film.rotation:
-        stream.set_display_rotation(film.rotation)
-    stream.metadata.update(film.stream_metadata)
+    context.time_base = spec.time_base
+    stream.time_base = spec.time_base
+    context.sample_aspect_ratio = spec.sample_aspect_ratio
+    _tag(context, spec.colour)
+    if spec.rotation:
+        stream.set_display_rotation(spec.rotation)
+    stream.metadata.update(spec.stream_metadata)
     return stream
 
 
@@ -172,48 +172,48 @@ def _tag(target: av.VideoFrame | av.VideoCodecContext, colour: Colour) -> None:
     target.color_trc, target.color_range = colour.transfer, 2 if colour.full_range else 1
 
 
-def _video_packets(stream: av.VideoStream, film: Film) -> list[av.Packet]:
+def _video_packets(stream: av.VideoStream, spec: VideoSpec) -> list[av.Packet]:
     packets = []
-    times = film.times
+    times = spec.times
     for index, time in enumerate(times):
-        frame = av.VideoFrame(film.width, film.height, film.pixel_format)
-        for plane, values in zip(frame.planes, _patterns(film, index), strict=True):
+        frame = av.VideoFrame(spec.width, spec.height, spec.pixel_format)
+        for plane, values in zip(frame.planes, _patterns(spec, index), strict=True):
             rows = np.frombuffer(plane, dtype=values.dtype).reshape(values.shape[0], -1)
             rows[:, : values[0].size] = values.reshape(values.shape[0], -1)
-        _tag(frame, film.colour)
-        frame.pts, frame.time_base = time, film.time_base
-        last = film.last_duration or round(Fraction(1, 25) / film.time_base)
+        _tag(frame, spec.colour)
+        frame.pts, frame.time_base = time, spec.time_base
+        last = spec.last_duration or round(Fraction(1, 25) / spec.time_base)
         frame.duration = times[index + 1] - time if index + 1 < len(times) else last
         packets += stream.encode(frame)
     return packets + stream.encode(None)
 
 
-def _patterns(film: Film, index: int) -> Planes:
-    known = film.pixel_format.replace("yuvj", "yuv")
+def _patterns(spec: VideoSpec, index: int) -> Planes:
+    known = spec.pixel_format.replace("yuvj", "yuv")
     if known in {"bgr0", "bgra", "rgba"}:
-        planes = pattern("rgb24", film.width, film.height, index)[0]
+        planes = pattern("rgb24", spec.width, spec.height, index)[0]
         return (np.dstack([planes, np.full(planes.shape[:2], 255, np.uint8)]),)
     if known == "nv12":
-        luma, blue, red = pattern("yuv420p", film.width, film.height, index)
+        luma, blue, red = pattern("yuv420p", spec.width, spec.height, index)
         return (luma, np.dstack([blue, red]))
-    return pattern(known, film.width, film.height, index)
+    return pattern(known, spec.width, spec.height, index)
 
 
-def _add_audio(output: OutputContainer, film: Film) -> av.AudioStream:
-    stream = output.add_stream(film.audio, rate=48000, options={"strict": "-2"})
+def _add_audio(output: OutputContainer, spec: VideoSpec) -> av.AudioStream:
+    stream = output.add_stream(spec.audio, rate=48000, options={"strict": "-2"})
     stream.codec_context.layout = "stereo"
     stream.metadata.update({"language": "deu", "title": "Commentary"})
     return stream
 
 
-def _audio_packets(stream: av.AudioStream, film: Film) -> list[av.Packet]:
+def _audio_packets(stream: av.AudioStream, spec: VideoSpec) -> list[av.Packet]:
     stream.codec_context.open(strict=False)
     size = stream.codec_context.frame_size or 1024
     packets = []
-    for start in range(0, round(film.audio_seconds * 48000), size):
+    for start in range(0, round(spec.audio_seconds * 48000), size):
         tone = np.sin((np.arange(size) + start) * 0.05) * 8000
         frame = av.AudioFrame.from_ndarray(np.repeat(tone.astype(np.int16), 2)[None], format="s16", layout="stereo")
-        frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), start + film.audio_start
+        frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), start + spec.audio_start
         packets += [packet for one in _resampled(stream, frame) for packet in stream.encode(one)]
     return packets + stream.encode(None)
 
@@ -227,10 +227,10 @@ def _resampled(stream: av.AudioStream, frame: av.AudioFrame) -> list[av.AudioFra
     return frames
 
 
-def _add_subtitles(output: OutputContainer, film: Film, path: Path) -> tuple[av.stream.Stream, Path]:
+def _add_subtitles(output: OutputContainer, spec: VideoSpec, path: Path) -> tuple[av.stream.Stream, Path]:
     srt = path.with_suffix(".srt")
     srt.write_text(SRT, encoding="utf-8")
-    stream = output.add_stream(film.subtitles)
+    stream = output.add_stream(spec.subtitles)
     with av.open(str(srt)) as container:
         source = container.streams.subtitles[0]
         source.codec_context.open(strict=False)
@@ -266,7 +266,7 @@ def _add_cover(output: OutputContainer, cover: bytes, path: Path) -> list[av.Pac
     return [packet]
 
 
-def _chapters(film: Film) -> list[dict[str, object]]:
+def _chapters(spec: VideoSpec) -> list[dict[str, object]]:
     return [
         {
             "id": number + 1,
@@ -275,5 +275,5 @@ def _chapters(film: Film) -> list[dict[str, object]]:
             "time_base": Fraction(1, 1000),
             "metadata": {"title": f"chapter {number + 1}"},
         }
-        for number in range(film.chapters)
+        for number in range(spec.chapters)
     ]

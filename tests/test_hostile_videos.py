@@ -8,19 +8,19 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\nfile://{}\n#EXT-X-ENDLIST\n"
 CONCAT = "ffconcat version 1.0\nfile {}\n"
 
 
 @pytest.fixture
-def archive(tmp_path: Path, make_portrait_film: MakeFilm) -> Path:
+def archive(tmp_path: Path, make_portrait_video: MakeVideo) -> Path:
     """A folder with a film that leads, through a playlist, to one outside of it."""
     folder = tmp_path / "arch"
     folder.mkdir()
     private = tmp_path / "private.mp4"
-    shutil.copy(make_portrait_film(frames=6), private)
+    shutil.copy(make_portrait_video(frames=6), private)
     (folder / "list.m3u8").write_text(PLAYLIST.format(private))
     (folder / "holiday.mp4").write_text(CONCAT.format("list.m3u8"))
     (folder / "self.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nself.m3u8\n")
@@ -41,10 +41,10 @@ def test_playlist_is_neither_probed_nor_restored(name: str, run: Run, archive: P
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_batch_restores_what_is_a_film_and_names_the_others(
-    run: Run, archive: Path, tmp_path: Path, make_portrait_film: MakeFilm
+def test_batch_restores_what_is_a_video_and_names_the_others(
+    run: Run, archive: Path, tmp_path: Path, make_portrait_video: MakeVideo
 ) -> None:
-    shutil.copy(make_portrait_film(frames=6), archive / "good.mp4")
+    shutil.copy(make_portrait_video(frames=6), archive / "good.mp4")
     code, out, err = run("batch", archive, "--out", tmp_path / "out", "--runtime", "local")
     assert code == 1
     assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["good.mp4"]
@@ -52,10 +52,10 @@ def test_batch_restores_what_is_a_film_and_names_the_others(
         assert f"{name} is a playlist of other files" in out + err
 
 
-def test_size_of_pictures_is_an_option(run: Run, make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    film = make_portrait_film(frames=6)
+def test_size_of_pictures_is_an_option(run: Run, make_portrait_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_portrait_video(frames=6)
     options = ["--runtime", "local", "--set", "restore.max_pixels=1000"]
-    code, out, err = run("restore", film, tmp_path / "out.mp4", *options)
+    code, out, err = run("restore", video, tmp_path / "out.mp4", *options)
     assert (code, out) == (1, "")
     assert "at most 1,000 pixels" in err
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from vidrestore.types import Frame
 
 pytestmark = pytest.mark.integration
 
-MakeFilm = Callable[..., Path]
+MakeVideo = Callable[..., Path]
 JOB = update(JobConfig(), {"runtime": "local", "restore": {"encode": {"lossless": True}}})
 
 
@@ -51,8 +51,10 @@ def rgb(frame: Frame) -> np.ndarray:
     return region_to_rgb(frame, Box(0, 0, frame.width, frame.height))
 
 
-def test_a_video_keeps_its_times_and_sound_and_all_but_its_faces(make_portrait_film: MakeFilm, tmp_path: Path) -> None:
-    check_restoration(make_portrait_film(), tmp_path / "out.mkv", faces=12)
+def test_a_video_keeps_its_times_and_sound_and_all_but_its_faces(
+    make_portrait_video: MakeVideo, tmp_path: Path
+) -> None:
+    check_restoration(make_portrait_video(), tmp_path / "out.mkv", faces=12)
 
 
 @pytest.mark.slow
@@ -86,10 +88,10 @@ def check_restoration(source: Path, destination: Path, *, faces: int) -> None:
         assert not changed[-8:].any()
 
 
-def test_a_sideways_anamorphic_ten_bit_film_is_restored_like_an_upright_one(
-    make_portrait_film: MakeFilm, tmp_path: Path
+def test_a_sideways_anamorphic_ten_bit_video_is_restored_like_an_upright_one(
+    make_portrait_video: MakeVideo, tmp_path: Path
 ) -> None:
-    upright = read(make_portrait_film(frames=4))
+    upright = read(make_portrait_video(frames=4))
     sideways = tmp_path / "sideways.mp4"
     with av.open(str(sideways), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "4", "preset": "veryfast"})
@@ -106,7 +108,7 @@ def test_a_sideways_anamorphic_ten_bit_film_is_restored_like_an_upright_one(
         container.mux(stream.encode(None))
     destination, plain = tmp_path / "out.mp4", tmp_path / "plain.mkv"
     report = restore_video(sideways, destination, JOB)
-    restore_video(make_portrait_film(frames=4), plain, JOB)
+    restore_video(make_portrait_video(frames=4), plain, JOB)
     assert report.faces_restored == 4
     assert report.streams["left_out"] == []
     for turned, straight, source in zip(read(destination), read(plain), upright, strict=True):
@@ -136,7 +138,7 @@ def test_a_pixel_aspect_ratio_that_the_container_loses_is_reported(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (33, 25), (2, 2)])
-def test_odd_and_tiny_films_come_through(width: int, height: int, tmp_path: Path) -> None:
+def test_odd_and_tiny_videos_come_through(width: int, height: int, tmp_path: Path) -> None:
     source = tmp_path / "source.mkv"
     with av.open(str(source), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))

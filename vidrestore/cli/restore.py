@@ -156,7 +156,7 @@ def demo(
     say(f"took {time.perf_counter() - started:.1f} s")
 
 
-def probe_film(
+def probe_video(
     source: Annotated[Path, typer.Argument(help="Video to describe.", metavar="SRC")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -32,12 +32,12 @@ def put_through(chosen: Iterable[tuple[str, int]], trials: Any, bases: dict[str,
     (folder / "arch").mkdir()
     (folder / "arch" / "film.mp4").write_bytes(bases["mp4"])  # what a playlist would find beside it
     for suffix, seed in chosen:
-        film = folder / "arch" / f"{seed}.{suffix}"
-        film.write_bytes(mutations.mutated(bases[suffix], seed))
+        video = folder / "arch" / f"{seed}.{suffix}"
+        video.write_bytes(mutations.mutated(bases[suffix], seed))
         before = tree(folder, apart_from=trials.scratch)
-        outcomes.append(trials.of(film, (".mp4", ".mkv", ".mov")[seed % 3]))
-        assert tree(folder, apart_from=trials.scratch) == before, f"{film.name} changed something else"
-        film.unlink()
+        outcomes.append(trials.of(video, (".mp4", ".mkv", ".mov")[seed % 3]))
+        assert tree(folder, apart_from=trials.scratch) == before, f"{video.name} changed something else"
+        video.unlink()
     return outcomes
 
 
@@ -45,7 +45,7 @@ def check(outcomes: list[Any]) -> None:
     slowest = max(outcomes, key=lambda outcome: outcome.seconds)
     peak = max(outcome.peak_mib for outcome in outcomes)
     print(len(outcomes), "films:", dict(Counter(outcome.kind for outcome in outcomes)))  # noqa: T201  for the record
-    print(f"slowest {slowest.film}: {slowest.seconds:.1f} s; peak {peak:.0f} MiB")  # noqa: T201
+    print(f"slowest {slowest.video}: {slowest.seconds:.1f} s; peak {peak:.0f} MiB")  # noqa: T201
     allowed = {"restored", "InputError", "OutputError"}
     assert [outcome for outcome in outcomes if outcome.kind not in allowed] == []
     assert [outcome for outcome in outcomes if "this is a bug" in outcome.message] == []
@@ -57,27 +57,27 @@ def spread(bases: dict[str, bytes], seeds: Iterable[int]) -> list[tuple[str, int
     return [(suffixes[seed % len(suffixes)], seed) for seed in seeds]
 
 
-def test_films_are_sound_before_they_are_mutated(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
-    for suffix, film in bases.items():
+def test_videos_are_sound_before_they_are_mutated(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+    for suffix, video in bases.items():
         path = tmp_path / f"film.{suffix}"
-        path.write_bytes(film)
+        path.write_bytes(video)
         outcome = trials.of(path, ".mkv")
         assert outcome.kind == "restored", outcome
 
 
-def test_mutated_films(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+def test_mutated_videos(trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
     check(put_through([*KEPT, *spread(bases, range(150))], trials, bases, tmp_path))
 
 
 @pytest.mark.parametrize("seed", [seed for suffix, seed in KEPT if suffix == "ts"])
-def test_damaged_sound_does_not_cost_the_film(seed: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
-    film = tmp_path / "film.ts"
-    film.write_bytes(mutations.mutated(bases["ts"], seed))
-    assert trials.of(film, ".mkv").kind == "restored"
+def test_damaged_sound_does_not_cost_the_video(seed: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+    video = tmp_path / "film.ts"
+    video.write_bytes(mutations.mutated(bases["ts"], seed))
+    assert trials.of(video, ".mkv").kind == "restored"
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("first", range(1000, 6000, 500))
-def test_five_thousand_mutated_films(first: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
+def test_five_thousand_mutated_videos(first: int, trials: Any, bases: dict[str, bytes], tmp_path: Path) -> None:
     check(put_through(spread(bases, range(first, first + 500)), trials, bases, tmp_path))

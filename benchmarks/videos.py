@@ -29,7 +29,7 @@ _RATE = 25
 
 
 @dataclass(frozen=True, slots=True)
-class FilmShape:
+class VideoShape:
     """Size and number of faces of a video."""
 
     size: str
@@ -38,7 +38,7 @@ class FilmShape:
 
     @property
     def name(self) -> str:
-        """The name that `--film` and the tables use, such as `1080p-6`."""
+        """The name that `--video` and the tables use, such as `1080p-6`."""
         return f"{self.size}-{self.faces}"
 
     @property
@@ -47,7 +47,7 @@ class FilmShape:
         return SIZES[self.size]
 
     @classmethod
-    def named(cls, name: str) -> "FilmShape":
+    def named(cls, name: str) -> "VideoShape":
         """Return the shape of that name.
 
         Raises:
@@ -59,14 +59,14 @@ class FilmShape:
         return known[name]
 
 
-SHAPES = tuple(FilmShape(size, faces) for size in SIZES for faces in _GRIDS)
+SHAPES = tuple(VideoShape(size, faces) for size in SIZES for faces in _GRIDS)
 
 
-def make_film(face_film: Path, destination: Path, shape: FilmShape, *, frames: int) -> None:
+def make_video(face_video: Path, destination: Path, shape: VideoShape, *, frames: int) -> None:
     """Make a video of that size, that number of faces and that length.
 
     Args:
-        face_film: shows one face, in the middle; its first hundred frames are used.
+        face_video: shows one face, in the middle; its first hundred frames are used.
         destination: the video to write, MP4.
         shape: size and faces.
         frames: length.
@@ -75,18 +75,18 @@ def make_film(face_film: Path, destination: Path, shape: FilmShape, *, frames: i
         InputError: the face's video holds no frame.
         OutputError: the destination cannot be written.
     """
-    with open_source(face_film) as video:
+    with open_source(face_video) as video:
         decoded = islice(video.decode(video=0), _CYCLE)
         pictures = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in decoded]
     if not pictures:
-        raise InputError(f"{face_film} holds no frame; use another video")
+        raise InputError(f"{face_video} holds no frame; use another video")
     with TemporaryDirectory(prefix="vidrestore-film-") as folder:
         cycle = Path(folder, "cycle.mp4")
         _encode(islice(_grids(pictures, shape), frames), cycle, shape)
         repeat(cycle, destination, frames=frames)
 
 
-def _grids(pictures: list[UInt8], shape: FilmShape) -> Iterator[UInt8]:
+def _grids(pictures: list[UInt8], shape: VideoShape) -> Iterator[UInt8]:
     columns, rows = _GRIDS[shape.faces]
     width, height = shape.pixels
     side = width // columns, height // rows
@@ -108,7 +108,7 @@ def _covering(picture: UInt8, width: int, height: int) -> UInt8:
     return np.asarray(cv2.resize(middle, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _encode(pictures: Iterator[UInt8], destination: Path, shape: FilmShape) -> None:
+def _encode(pictures: Iterator[UInt8], destination: Path, shape: VideoShape) -> None:
     with av.open(str(destination), "w") as result:
         # no B-frames: every pass then begins where the last one ended
         options = {"preset": "veryfast", "crf": "20", "bf": "0"}
