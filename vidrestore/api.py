@@ -423,6 +423,7 @@ def _load(model: Model | None, config: RestoreConfig) -> InferenceModels:
         batch_size=model.batch_size,
         encoder=None,
         styled_restorer=None,
+        clips=None,
     )
 
 
