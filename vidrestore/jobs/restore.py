@@ -129,28 +129,27 @@ def restore_video(
         # whether a file of a job that was begun may be replaced, its journal knows
         check_destination(Path(address), Path(str(destination)), overwrite=config.overwrite or has_begun)
     task = InputVideo(address, name, 0, config.restore)
-    with ExitStack() as stack:
+    with ExitStack() as opened:  # closes the workers where the job does not begin
         if storage.is_remote(address):  # fetched where it is restored
-            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config))
+            pool = opened.enter_context(open_pool() if open_pool else _open_configured(config))
             inspection = None
         else:
             # a bad source costs no workers; those that there are load their networks while it is read
             fingerprint, info = _probed(task)
-            pool = stack.enter_context(open_pool() if open_pool else _open_configured(config, work_of(info)))
+            pool = opened.enter_context(open_pool() if open_pool else _open_configured(config, work_of(info)))
             inspection = inspect_source(task.source, fingerprint, task.destination, task.config)
-        opened = stack.pop_all()
-    with _Job(location, config) as job:
-        try:
-            job.run([task], on_progress, lambda: _opened(pool, opened), [inspection])
-            job.raise_failure()
-        except (VidrestoreError, KeyboardInterrupt) as error:
-            _leave(job, error)
-            raise
-        except BaseException:
-            job.discard_if_useless()
-            raise
-        report = run_report(job, config, source, destination, time.perf_counter() - started)
-        job.discard()
+        with _Job(location, config) as job:
+            try:
+                job.run([task], on_progress, lambda: _opened(pool, opened.pop_all()), [inspection])
+                job.raise_failure()
+            except (VidrestoreError, KeyboardInterrupt) as error:
+                _leave(job, error)
+                raise
+            except BaseException:
+                job.discard_if_useless()
+                raise
+            report = run_report(job, config, source, destination, time.perf_counter() - started)
+            job.discard()
     return report
 
 
