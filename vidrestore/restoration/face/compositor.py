@@ -53,13 +53,11 @@ class Compositor:
         if shown is not None:
             mask = np.asarray(mask * cv2.resize(shown, mask.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
         mask = mask * np.float32(self._config.strength * restoration.weight)
-        shares: dict[tuple[int, int], Float32] = {}
+        share = _render(mask, to_crop, box, (1, 1), cv2.BORDER_CONSTANT, smooth=False)
         for plane, values in enumerate(code_values(crop, frame)):
             steps = plane_steps(frame, plane)
-            if steps not in shares:
-                shares[steps] = _render(mask, to_crop, box, steps, cv2.BORDER_CONSTANT, smooth=False)
             new = _render(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
-            alpha_blend(planes[plane], frame, plane, box, new, shares[steps])
+            alpha_blend(planes[plane], frame, plane, box, new, _averaged(share, steps))
 
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
@@ -78,8 +76,8 @@ def _render(
     """Draw a crop or mask into a region of a frame, on the grid of a plane; return float32 [rows, columns(, 3)].
 
     A crop finer than the grid is drawn at a whole multiple of it first and then averaged down, so that little aliases
-    and nothing is blurred twice. A much coarser crop is enlarged first, cubically, and then drawn bilinearly: as good
-    as drawing it cubically, and faster.
+    and nothing is blurred twice; what is drawn bilinearly is averaged first, which is faster. A much coarser crop is
+    enlarged first, cubically, and then drawn bilinearly: as good as drawing it cubically, and faster.
 
     Args:
         image: float32 [S, S] or [S, S, 3].
@@ -91,12 +89,14 @@ def _render(
     """
     size = (-(-box.width // steps[0]), -(-box.height // steps[1]))
     matrix = to_region(to_crop, box) @ resized_to_original((1, 1), steps)
-    across, down = np.linalg.norm(matrix[:, :2], axis=0)
-    if smooth and max(across, down) < 1 / 2:
-        side = image.shape[0]
-        image = np.asarray(cv2.resize(image, (side * _ENLARGED, side * _ENLARGED), interpolation=cv2.INTER_CUBIC))
-        matrix = resized_to_original((1, 1), (_ENLARGED, _ENLARGED))[:2] @ np.vstack([matrix, [0, 0, 1]])
+    fineness = np.linalg.norm(matrix[:, :2], axis=0)
+    if smooth and fineness.max() < 1 / 2:
+        image, matrix = _scaled(image, matrix, image.shape[0] * _ENLARGED, cv2.INTER_CUBIC)
         smooth = False
+    elif not smooth and fineness.min() >= 3 / 2:
+        image, matrix = _scaled(image, matrix, round(image.shape[0] / round(fineness.min())), cv2.INTER_AREA)
+    # a crop a quarter finer than the grid has next to nothing that aliases
+    across, down = np.linalg.norm(matrix[:, :2], axis=0) / (5 / 4 if smooth else 1)
     whole = math.ceil if smooth else round
     many = (size[0] * max(1, whole(across)), size[1] * max(1, whole(down)))
     flags = (cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
@@ -104,6 +104,24 @@ def _render(
     if many != size:
         drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
     return np.asarray(drawn, dtype=np.float32)
+
+
+def _scaled(image: Float32, matrix: Float64, side: int, interpolation: int) -> tuple[Float32, Float64]:
+    """Resize a square image, and return the map to it in place of the map to the image."""
+    resized = np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), dtype=np.float32)
+    before = image.shape[0]
+    return resized, (resized_to_original((before, before), (side, side)) @ np.vstack([matrix, [0, 0, 1]]))[:2]
+
+
+def _averaged(share: Float32, steps: tuple[int, int]) -> Float32:
+    """Average a mask on the grid of frame pixels down to that of a plane; a last odd row or column counts twice."""
+    if steps == (1, 1):
+        return share
+    size = (-(-share.shape[1] // steps[0]), -(-share.shape[0] // steps[1]))
+    right, below = size[0] * steps[0] - share.shape[1], size[1] * steps[1] - share.shape[0]
+    if right or below:
+        share = np.asarray(cv2.copyMakeBorder(share, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
+    return np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
