@@ -3,7 +3,8 @@
     python -m pipelines.train_embedded FACES OUT      # or `torchrun --nproc-per-node 2 -m` ... on two GPUs
     python -m pipelines.train_embedded FACES OUT --edition second     # goes on from the weights of the package
 
-The first edition is made of prior, restorer and fine-tune; the second of renew and refine. Where a table `people.csv`
+The first edition is made of prior, restorer and fine-tune; the second of renew and refine; `--stage light` teaches
+`embedded-fast` what the embedded model draws. Where a table `people.csv`
 (`file,person`) lies next to the faces, held-out faces are of people who are not trained on.
 
 A stage that was cut off continues from its last checkpoint in OUT. For the next stage (`--stage`) on another host,
@@ -19,12 +20,13 @@ import typer
 from vidrestore.cli.terminal import run_to_exit, say
 from vidrestore.degradation.image.model import preset
 from vidrestore.models import zoo
+from vidrestore.training.data.jitter import JitterConfig
 from vidrestore.training.data.medium_mix import MediumMixConfig
+from vidrestore.training.distillation import DistillationConfig
 from vidrestore.training.gan.augmentation import AugmentationConfig
-from vidrestore.training.gan.jitter import JitterConfig
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.trainer import RestorerConfig
-from vidrestore.training.job import PRIOR_FILE, machine_of, train_prior, train_restorer
+from vidrestore.training.job import PRIOR_FILE, machine_of, train_light, train_prior, train_restorer
 from vidrestore.training.loop.log import last_step
 from vidrestore.training.loop.optimizer import ScheduleConfig
 from vidrestore.training.loop.run import RunConfig
@@ -79,6 +81,10 @@ REFINE = replace(
     critics_ahead_steps=100,
     average_half_life_images=8_000,
 )
+# The damage of the teacher's own training.
+DISTILL = DistillationConfig(
+    degradation=_OLD_FILM, jitter=_JITTER, schedule=ScheduleConfig(decay_share=0.6), learning_rate=1e-3
+)
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
     "prior": replace(COMMON, run=RunConfig(steps=10_000)),
@@ -88,6 +94,9 @@ STAGES = {
         COMMON, batch=128, medium_mix=MediumMixConfig(share=0.25), restorer=RENEW, run=RunConfig(steps=7_000)
     ),
     "refine": replace(COMMON, restorer=REFINE, run=RunConfig(steps=1_120)),
+    "light": replace(
+        COMMON, batch=128, medium_mix=MediumMixConfig(share=0.25), distillation=DISTILL, run=RunConfig(steps=10_000)
+    ),
 }
 EDITIONS = {"first": ("prior", "restorer", "fine-tune"), "second": ("renew", "refine")}
 
@@ -100,7 +109,9 @@ def main(
     edition: Annotated[
         str, typer.Option(help="Edition whose stages are run, unless they are named: first or second.")
     ] = "first",
-    start: Annotated[Path | None, typer.Option(help="Weights that `renew` starts from; default: embedded.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights that `renew` starts from and `light` learns from; default: embedded.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each stage, instead of the recipe's.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop a stage in good order after so long.")] = float("inf"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
@@ -110,8 +121,9 @@ def main(
     for name in stage or EDITIONS[edition]:
         config = STAGES[name]
         count = steps or config.run.steps
-        schedule = replace(config.restorer.schedule, steps=count)
-        config = replace(config, restorer=replace(config.restorer, schedule=schedule))
+        restorer = replace(config.restorer, schedule=replace(config.restorer.schedule, steps=count))
+        distillation = replace(config.distillation, schedule=replace(config.distillation.schedule, steps=count))
+        config = replace(config, restorer=restorer, distillation=distillation)
         limits = replace(config.run, steps=count, stop_after_seconds=seconds)
         config = replace(config, run=limits, compile=compiled and config.compile)
         machine = machine_of(config, device)
@@ -119,6 +131,8 @@ def main(
             made = train_prior(config, faces, out / name, machine)
         elif name == "restorer":
             made = train_restorer(config, faces, out / name, machine, prior=out / "prior" / PRIOR_FILE)
+        elif name == "light":
+            made = train_light(config, faces, out / name, machine, teacher=start or zoo.resolve("embedded"))
         elif name == "renew":
             made = train_restorer(config, faces, out / name, machine, start=start or zoo.resolve("embedded"))
         else:

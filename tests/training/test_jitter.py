@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.errors import ConfigError
-from vidrestore.training.gan.jitter import JitterConfig, jitter
+from vidrestore.training.data.jitter import JitterConfig, jitter
 
 SIDE = 64
 STILL = JitterConfig(

@@ -15,11 +15,11 @@ from vidrestore.degradation.image.model import DegradationConfig
 from vidrestore.errors import ConfigError, TrainingError
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder
+from vidrestore.training.data.jitter import JitterConfig, jitter
 from vidrestore.training.data.medium_mix import MediumMixConfig
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AugmentationConfig
 from vidrestore.training.gan.components import component_boxes, crop_components
-from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.trainer import COMPONENTS, RestorerConfig, RestorerTrainer
 from vidrestore.training.gan.validation import LossModels

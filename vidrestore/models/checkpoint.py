@@ -16,6 +16,7 @@ from torch import Tensor
 from vidrestore.errors import ModelError, OutputError
 from vidrestore.files import atomic_path
 from vidrestore.models.gfpgan import GFPGAN, GFPGANConfig
+from vidrestore.models.light import LightConfig, LightRestorer
 from vidrestore.models.shapes_only import shapes_only
 
 _UNREADABLE = (
@@ -47,11 +48,26 @@ def load_gfpgan(path: Path) -> GFPGAN:
         ModelError: The file is missing, damaged, holds more than tensors, holds another architecture, or has
             values that are not finite.
     """
-    stored = load_state_dict(path, check=GFPGANConfig.from_state_dict)
+    network = load_restorer(path)
+    if not isinstance(network, GFPGAN):
+        raise ModelError(f"{path} is a light restorer; wanted a clean GFP-GAN")
+    return network
+
+
+def load_restorer(path: Path) -> GFPGAN | LightRestorer:
+    """Read a restorer of either kind, a GFP-GAN or a light one; as `load_gfpgan`, with its errors."""
+
+    def configured(state: Mapping[str, Tensor]) -> GFPGANConfig | LightConfig:
+        return (
+            LightConfig.from_state_dict(state) if LightConfig.describes(state) else GFPGANConfig.from_state_dict(state)
+        )
+
+    stored = load_state_dict(path, check=configured)
     state = {name: tensor.float().contiguous() for name, tensor in stored.items()}
     _check_finite(state, path)
+    config = configured(state)
     with shapes_only():
-        network = GFPGAN(GFPGANConfig.from_state_dict(state))
+        network = LightRestorer(config) if isinstance(config, LightConfig) else GFPGAN(config)
     network.load_state_dict(state, assign=True)
     return network.eval()
 

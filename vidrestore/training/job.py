@@ -17,10 +17,12 @@ from vidrestore.models.checkpoint import load_gfpgan, load_state_dict, save_safe
 from vidrestore.models.devices import choose_device
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.models.identity import load_identity
+from vidrestore.models.light import LightConfig
 from vidrestore.models.perceptual import MobileNetV2Features, PerceptualFeatures, VGG19Features
 from vidrestore.training.data.dataset import FaceBatches, FaceFolder, open_face_folder
 from vidrestore.training.data.face_cache import Cache
 from vidrestore.training.data.medium_mix import MediumMixConfig
+from vidrestore.training.distillation import DistillationConfig, DistillationTrainer
 from vidrestore.training.gan.initialization import MEAN_CODE, read_prior
 from vidrestore.training.gan.prior import PriorConfig, PriorTrainer
 from vidrestore.training.gan.trainer import RestorerConfig, RestorerTrainer
@@ -31,6 +33,7 @@ from vidrestore.training.loop.run import OnLog, RunConfig, run
 PRIOR_FILE = "prior.safetensors"
 RESTORER_FILE = "gfpgan.safetensors"
 CRITICS_FILE = "critics.safetensors"
+LIGHT_FILE = "light.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class TrainingConfig(Options):
     network: GFPGANConfig = field(default_factory=GFPGANConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     restorer: RestorerConfig = field(default_factory=RestorerConfig)
+    light: LightConfig = field(default_factory=LightConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     run: RunConfig = field(default_factory=RunConfig)
     batch: Annotated[
         int, Field(ge=1, description="Faces of a step, over all processes; the default is the paper's.")
@@ -209,7 +214,72 @@ def restorer_trainer(
     start: Path | None = None,
 ) -> Iterator[RestorerTrainer]:
     """Open the trainer that `train_restorer` runs, with its faces; arguments and errors are the same."""
-    found = open_face_folder(faces, size=config.network.out_size, held_out_share=config.held_out_share)
+    with _faces_and_judges(config, faces, machine, size=config.network.out_size) as (batches, held_out, judges):
+        trainer = RestorerTrainer(
+            config.network,
+            config.restorer,
+            batches,
+            judges,
+            machine,
+            prior=None if prior is None else read_prior(prior),
+            held_out=held_out,
+        )
+        if prior is not None:
+            _take_critics(prior.parent / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
+        if start is not None:
+            go_on_from(trainer, start)
+        yield trainer
+
+
+def train_light(
+    config: TrainingConfig,
+    faces: Path,
+    folder: Path,
+    machine: DistributedContext,
+    *,
+    teacher: Path,
+    on_log: OnLog | None = None,
+) -> Path:
+    """Train the light restorer; resumes from `folder`.
+
+    Args:
+        config: the training.
+        faces: a folder of aligned faces, as `vidrestore align` makes it.
+        folder: log, checkpoints and weights.
+        machine: this process's part.
+        teacher: weights of the GFP-GAN to learn from, for faces of the light restorer's size.
+        on_log: called with every line of the log.
+
+    Returns:
+        The averaged light restorer in half precision: `light.safetensors` in `folder`.
+
+    Raises:
+        ConfigError, InputError, ModelError, OutputError, TrainingError: as their docstrings say.
+    """
+    teaching = load_gfpgan(teacher)
+    size = config.light.out_size
+    if teaching.config.out_size != size:
+        raise ConfigError(f"{teacher} restores faces of {teaching.config.out_size} px; give a teacher for {size} px")
+    teaching = teaching.to(machine.device).to_channels_last()
+    with _faces_and_judges(config, faces, machine, size=size) as (batches, held_out, judges):
+        trainer = DistillationTrainer(
+            config.light, config.distillation, teaching, batches, judges, machine, held_out=held_out
+        )
+        done = run(trainer, config.run, folder, on_log=on_log)
+    path = folder / LIGHT_FILE
+    if machine.rank == 0:
+        halved = {name: tensor.half() for name, tensor in trainer.averaged.state_dict().items()}
+        save_safetensors(halved, path, {"steps": str(done), "faces": str(done * trainer.images_per_step)})
+    machine.wait()
+    return path
+
+
+@contextmanager
+def _faces_and_judges(
+    config: TrainingConfig, faces: Path, machine: DistributedContext, *, size: int
+) -> Iterator[tuple[FaceBatches, FaceBatches | None, LossModels]]:
+    """Open the faces to train on, those held out to evaluate, where there are any, and the networks that compare."""
+    found = open_face_folder(faces, size=size, held_out_share=config.held_out_share)
     judges = LossModels(
         perceptual=_perceptual(config.perceptual).to(machine.device),
         identity=load_identity(config.identity).to(machine.device),
@@ -221,20 +291,11 @@ def restorer_trainer(
             held_out = stack.enter_context(
                 FaceBatches(evaluated, batch=shown, seed=0, device=machine.device, flip=False, cache="memory")
             )
-        trainer = RestorerTrainer(
-            config.network,
-            config.restorer,
+        yield (
             stack.enter_context(_batches(config, found.training, machine, medium_mix=config.medium_mix)),
+            held_out,
             judges,
-            machine,
-            prior=None if prior is None else read_prior(prior),
-            held_out=held_out,
         )
-        if prior is not None:
-            _take_critics(prior.parent / CRITICS_FILE, face=trainer.discriminator, components=trainer.components)
-        if start is not None:
-            go_on_from(trainer, start)
-        yield trainer
 
 
 def go_on_from(trainer: RestorerTrainer, start: Path) -> None:

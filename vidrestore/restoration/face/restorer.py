@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.errors import RestorationError
+from vidrestore.errors import ConfigError, RestorationError
 from vidrestore.models import zoo
-from vidrestore.models.checkpoint import check_weights_size, load_gfpgan
+from vidrestore.models.checkpoint import check_weights_size, load_restorer
 from vidrestore.models.cuda_graph import CudaGraphRunner
 from vidrestore.models.devices import choose_device
+from vidrestore.models.gfpgan import GFPGAN
 from vidrestore.restoration.config import RestorerConfig
 from vidrestore.types import Float32, StyledCrop, UInt8
 
@@ -56,19 +57,21 @@ class FaceRestorer:
         check_weights_size(path)
         self.model_sha256 = zoo.sha256_of(path)
         """SHA-256 of the file of weights, in hexadecimal."""
-        network = load_gfpgan(path).to(self.device, self.dtype).to_channels_last()
+        network = load_restorer(path).to(self.device, self.dtype).to_channels_last()
         self.crop_size = network.config.out_size
         """S: the side of the crops, in pixels."""
         self.batch_size = self.config.batch_size_cpu
         if self.device.type == "cuda":
             self.batch_size = self.config.batch_size_gpu or max(1, PASS_PIXELS // self.crop_size**2)
         """Number of crops per pass at present: halved when the device ran out of memory."""
-        self._code_shape = (network.config.num_latent, network.config.num_style_feat)
         self._network: Network = torch.compile(network, dynamic=False) if self.config.compile else network
         if self.device.type == "cuda" and not self.config.compile:
             self._network = CudaGraphRunner(network)
         _log.info("model %s on %s, %s, %d crops a pass", path, self.device, self.dtype, self.batch_size)
-        self._codes: Network = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
+        self._codes: Network | None = None
+        if isinstance(network, GFPGAN):  # a light restorer has no style codes
+            self._codes = torch.compile(network.codes, dynamic=False) if self.config.compile else network.codes
+            self._code_shape = (network.config.num_latent, network.config.num_style_feat)
 
     def __call__(self, crops: Sequence[UInt8], /) -> list[UInt8]:
         """Restore any number of crops.
@@ -101,11 +104,19 @@ class FaceRestorer:
         return torch.cat([crops_B3SS[:0], *(part.permute(0, 3, 1, 2) for part in parts)])
 
     def encode(self, crops: Sequence[UInt8], /) -> list[Float32]:
-        """Return the style codes of each crop, float32 [N, D]; also a batch stage; raises as `__call__`."""
+        """Return the style codes of each crop, float32 [N, D]; also a batch stage; raises as `__call__`.
+
+        Raises:
+            ConfigError: the network has no style codes.
+        """
+        if self._codes is None:
+            raise ConfigError(f"{self.config.model} has no style codes; set restore.style.frames to 0")
         return self._each(self._codes, crops, lambda codes: codes)
 
     def restore_coded(self, coded: Sequence[StyledCrop], /) -> list[UInt8]:
         """Restore crops with given style codes instead of their own; also a batch stage; raises as `__call__`."""
+        if self._codes is None:
+            raise ConfigError(f"{self.config.model} has no style codes; set restore.style.frames to 0")
         wrong = [list(one.codes.shape) for one in coded if one.codes.shape != self._code_shape]
         if wrong:
             raise RestorationError(f"style codes are {wrong[0]}; {self.config.model} wants {list(self._code_shape)}")

@@ -13,16 +13,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vidrestore.config import Options
-from vidrestore.degradation.image.model import Degradation, DegradationConfig, Pair, preset
+from vidrestore.degradation.image.model import DegradationConfig, preset
 from vidrestore.models.discriminators import ComponentDiscriminator, StyleDiscriminator
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.models.stylegan2 import to_channels_last
-from vidrestore.training.data.dataset import FaceBatch, FaceBatches
+from vidrestore.training.data.dataset import FaceBatches
+from vidrestore.training.data.jitter import JitterConfig
+from vidrestore.training.data.pairs import TrainingPairs
 from vidrestore.training.gan import losses
 from vidrestore.training.gan.augmentation import AdaptiveAugmentation, AugmentationConfig
 from vidrestore.training.gan.components import colour_places, component_boxes, crop_components, eye_side, mouth_side
 from vidrestore.training.gan.initialization import initialised
-from vidrestore.training.gan.jitter import JitterConfig, jitter
 from vidrestore.training.gan.losses import LossWeights
 from vidrestore.training.gan.validation import LossModels, Validation
 from vidrestore.training.loop.distributed import DistributedContext
@@ -146,8 +147,7 @@ class RestorerTrainer:
         self.step_number = 0
         self.images_per_step = faces.batch * machine.world
         self._faces = faces
-        self._degrade = Degradation(config.degradation)
-        self._degrade.damage = machine.compiled(self._degrade.damage)  # type: ignore[method-assign]
+        self._pairs = TrainingPairs(faces, config.degradation, config.jitter, machine)
         self.network = initialised(network, seed=config.seed, prior=prior).to(machine.device).to_channels_last()
         self.averaged = averaged_copy(self.network)
         self._holds_out = held_out is not None
@@ -215,28 +215,16 @@ class RestorerTrainer:
         return {name: logged.get(name, zero) for name in _LOGGED} | {"total": total.detach(), "gradient": norm}
 
     def _example(self, step: int, random: torch.Generator) -> _Example:
-        batch = self._faces.batch_at(step)
-        images, landmarks = batch.images.float() / 255, batch.landmarks
-        if self.config.jitter is not None:
-            images, landmarks = jitter(images, landmarks, self.config.jitter, random)
-        pair = self._degrade(images, random)
-        if batch.twins is not None:  # video damage of the first faces, as they were before the jitter
-            pair, landmarks = _with_twins(pair, landmarks, batch)
-        damaged = (pair.degraded * 255).round() / 127.5 - 1  # videos and cameras have 8 bits
-        found = component_boxes(landmarks, batch.images.shape[-1])
-        eye, mouth = eye_side(batch.images.shape[-1]), mouth_side(batch.images.shape[-1])
+        pair = self._pairs.at(step, random)
+        side = pair.truth.shape[-1]
+        found = component_boxes(pair.landmarks, side)
+        eye, mouth = eye_side(side), mouth_side(side)
         boxes = {
             "left_eye": (found.left_eye, eye),
             "right_eye": (found.right_eye, eye),
             "mouth": (found.mouth, mouth),
         }
-        layout = torch.channels_last
-        return _Example(
-            damaged.contiguous(memory_format=layout),
-            (pair.target * 2 - 1).contiguous(memory_format=layout),
-            boxes,
-            landmarks,
-        )
+        return _Example(pair.damaged, pair.truth, boxes, pair.landmarks)
 
     def _distances(self, restored: Tensor, pyramid: tuple[Tensor, ...], example: _Example) -> dict[str, Tensor]:
         """Return the weighted losses that compare with the truth."""
@@ -376,17 +364,6 @@ class RestorerTrainer:
         self.averaged.load_state_dict(state["averaged"])
         if self._augmentation:
             self._augmentation.load_state_dict(state["augmentation"])
-
-
-def _with_twins(pair: Pair, landmarks: Tensor, batch: FaceBatch) -> tuple[Pair, Tensor]:
-    """Replace the batch's first faces, and their landmarks, by their twins with video damage."""
-    assert batch.twins is not None  # noqa: S101  the caller's condition
-    count = len(batch.twins)
-    true = batch.images[:count].float() / 255
-    degraded = torch.cat((batch.twins.float() / 255, pair.degraded[count:]))
-    return Pair(degraded, torch.cat((true, pair.target[count:]))), torch.cat(
-        (batch.landmarks[:count], landmarks[count:])
-    )
 
 
 _LOGGED = (

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidrestore.degradation.image.model import Degradation, preset
 from vidrestore.evaluation.metrics.fidelity import mean_psnr, psnr, sharpness_ratio
-from vidrestore.models.gfpgan import GFPGAN
 from vidrestore.models.identity import IdentityEmbedding
 from vidrestore.models.perceptual import PerceptualFeatures, feature_distance
 from vidrestore.training.data.dataset import FaceBatches
@@ -51,7 +50,7 @@ class Validation:
         self._faces, self._judges, self._machine, self._seed = faces, judges, machine, seed
         self._steps = max(1, len(faces.faces) // faces.batch) if steps is None else steps
 
-    def figures(self, network: GFPGAN) -> dict[str, float]:
+    def figures(self, network: nn.Module) -> dict[str, float]:
         """Return `STRENGTH/psnr` in dB, `/feature_distance`, `/identity` (cosine), `/sharpness` (ratio to the truth).
 
         The input's own are under `input/...` for the strength that damages. `faces` is their number.
@@ -63,7 +62,7 @@ class Validation:
         }
         return {**figures, "faces": float(self._steps * self._faces.batch)}
 
-    def _of_strength(self, network: GFPGAN, strength: str) -> dict[str, float]:
+    def _of_strength(self, network: nn.Module, strength: str) -> dict[str, float]:
         rows: dict[str, list[Tensor]] = {}
         for step in range(self._steps):
             damaged, truth = self._pair(strength, step)
@@ -88,7 +87,7 @@ class Validation:
             "identity": torch.cosine_similarity(judges.identity(shown), judges.identity(truth)).double(),
         }
 
-    def picture(self, network: GFPGAN) -> UInt8:
+    def picture(self, network: nn.Module) -> UInt8:
         """Draw eight columns; rows of damaged, restored and true faces, then clean faces restored."""
         damaged, truth = self._pair("protocol", 0)
         clean, _ = self._pair("clean", 0)
@@ -105,7 +104,7 @@ class Validation:
         return (pair.degraded * 255).round() / 127.5 - 1, pair.target * 2 - 1
 
     @torch.no_grad()
-    def _restored(self, network: GFPGAN, damaged: Tensor) -> Tensor:
+    def _restored(self, network: nn.Module, damaged: Tensor) -> Tensor:
         with self._machine.autocast():
             restored: Tensor = network(damaged)
         return ((restored.float().clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1

@@ -17,7 +17,7 @@ from vidrestore.config import Options
 from vidrestore.degradation.image.model import Degradation, DegradationConfig
 from vidrestore.models.visibility import CROP_SIDE, MASK_SIDE
 from vidrestore.training.data.dataset import FaceBatch
-from vidrestore.training.gan.jitter import JitterConfig, jitter
+from vidrestore.training.data.jitter import JitterConfig, jitter
 from vidrestore.training.loop.distributed import DistributedContext
 from vidrestore.training.occluders.occlude import OccluderConfig, dress, occlude
 from vidrestore.training.occluders.sprite_bank import Paint, SpriteBank, draw_bank
