@@ -83,7 +83,13 @@ REFINE = replace(
 )
 # The damage of the teacher's own training.
 DISTILL = DistillationConfig(
-    degradation=_OLD_FILM, jitter=_JITTER, schedule=ScheduleConfig(decay_share=0.6), learning_rate=1e-3
+    degradation=_OLD_FILM,
+    jitter=_JITTER,
+    schedule=ScheduleConfig(decay_share=0.9),
+    learning_rate=1e-3,
+    truth_share=0.1,
+    l1=10,
+    perceptual=2,
 )
 COMMON = replace(training_preset("compact"), cache="device")
 STAGES = {
@@ -110,7 +116,7 @@ def main(
         str, typer.Option(help="Edition whose stages are run, unless they are named: first or second.")
     ] = "first",
     start: Annotated[
-        Path | None, typer.Option(help="Weights that `renew` starts from and `light` learns from; default: embedded.")
+        Path | None, typer.Option(help="Weights to start from: of `renew`, by default embedded; of `light`.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each stage, instead of the recipe's.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop a stage in good order after so long.")] = float("inf"),
@@ -132,7 +138,7 @@ def main(
         elif name == "restorer":
             made = train_restorer(config, faces, out / name, machine, prior=out / "prior" / PRIOR_FILE)
         elif name == "light":
-            made = train_light(config, faces, out / name, machine, teacher=start or zoo.resolve("embedded"))
+            made = train_light(config, faces, out / name, machine, teacher=zoo.resolve("embedded"), start=start)
         elif name == "renew":
             made = train_restorer(config, faces, out / name, machine, start=start or zoo.resolve("embedded"))
         else:

@@ -44,7 +44,9 @@ def test_it_gives_what_the_networks_give() -> None:
 
     faces, restored, description = asyncio.run(ask())
     restorer = FaceRestorer()
-    assert description == ModelInfo(restorer.crop_size, restorer.batch_size, restorer.model_sha256)
+    assert description == ModelInfo(
+        restorer.crop_size, restorer.batch_size, restorer.model_sha256, restorer.config.model
+    )
     assert np.array_equal(restored[0], restorer([crop])[0])
     (expected,) = FaceDetector()([picture])
     assert [face.score for face in faces[0]] == [face.score for face in expected] != []

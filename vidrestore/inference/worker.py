@@ -34,6 +34,8 @@ class ModelInfo:
     crop_size: int
     batch_size: int
     model_sha256: str
+    model: str = ""
+    """Name or path of the weights."""
     restores_clips: bool = False
     """Whether it takes clips of crops (see `restoration.clips`)."""
 
@@ -42,7 +44,13 @@ class ModelInfo:
         """Describe a restorer."""
         from vidrestore.restoration.clips.restorer import works_in_clips
 
-        return cls(restorer.crop_size, restorer.batch_size, restorer.model_sha256, works_in_clips(restorer))
+        return cls(
+            restorer.crop_size,
+            restorer.batch_size,
+            restorer.model_sha256,
+            restorer.config.model,
+            works_in_clips(restorer),
+        )
 
 
 class InferenceWorker:

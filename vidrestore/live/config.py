@@ -190,11 +190,11 @@ class QualityConfig(Options):
 
 
 def live_restore_config() -> RestoreConfig:
-    """Return the pipeline's options for a live stream: small batches, no delay."""
+    """Return the pipeline's options for a live stream: small batches, no delay, on a CPU the light network."""
     return RestoreConfig(
         detector=DetectorConfig(batch_size_gpu=2),
         tracker=TrackerConfig(coast_seconds=0.3),
-        restorer=RestorerConfig(batch_size_gpu=2),
+        restorer=RestorerConfig(model="auto", batch_size_gpu=2),
         lag=0,
     )
 

@@ -63,6 +63,17 @@ _ENTRIES = (
         description="a compact GFP-GAN of 256 px, trained by this project; inside the package, needs no download",
     ),
     ZooEntry(
+        name="embedded-fast",
+        kind="restorer",
+        filename="light256.safetensors",
+        urls=(),
+        sha256="a09c0bd3e5de1f7cc938557745d6d0efaf9f635d2dbb983af5ad8766bbcbe6f4",
+        size=9_098_296,
+        licence="Apache-2.0",
+        description="a light network of 256 px that learnt from the embedded one, six times as fast on a CPU and a "
+        "little softer; inside the package",
+    ),
+    ZooEntry(
         name="gfpgan-v1.4",
         kind="restorer",
         filename="GFPGANv1.4.pth",

@@ -151,7 +151,11 @@ class RestorerConfig(Options):
     """Weights of the network that restores faces, and how it runs."""
 
     model: Annotated[
-        str, Field(description="Model name (see `vidrestore models list`) or file of a clean GFP-GAN.")
+        str,
+        Field(
+            description="Model name (see `vidrestore models list`), or file of a clean GFP-GAN or of a light restorer. "
+            "auto: embedded-fast on a CPU, else embedded."
+        ),
     ] = "embedded"
     device: Annotated[
         str, Field(description="Device of the restorer: auto (CUDA if available), cpu, cuda or cuda:N.")

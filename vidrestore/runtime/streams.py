@@ -173,6 +173,7 @@ class LocalStreamRunner:
 
     def start(self, spec: StreamSpec) -> LocalStream:
         """Begin a stream."""
+        self._on_event(spec.name, f"faces are restored by {self._faces.description.model}")
         return LocalStream(spec, self._faces, self._on_event)
 
     def batches(self) -> dict[str, tuple[int, int]]:

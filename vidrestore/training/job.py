@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 
 from vidrestore.config import Options
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.models.checkpoint import load_gfpgan, load_state_dict, save_safetensors
+from vidrestore.models.checkpoint import load_gfpgan, load_restorer, load_state_dict, save_safetensors
 from vidrestore.models.devices import choose_device
 from vidrestore.models.gfpgan import GFPGANConfig
 from vidrestore.models.identity import load_identity
@@ -238,6 +238,7 @@ def train_light(
     machine: DistributedContext,
     *,
     teacher: Path,
+    start: Path | None = None,
     on_log: OnLog | None = None,
 ) -> Path:
     """Train the light restorer; resumes from `folder`.
@@ -248,6 +249,7 @@ def train_light(
         folder: log, checkpoints and weights.
         machine: this process's part.
         teacher: weights of the GFP-GAN to learn from, for faces of the light restorer's size.
+        start: weights of a light restorer of this shape to go on from; None: random ones.
         on_log: called with every line of the log.
 
     Returns:
@@ -265,6 +267,10 @@ def train_light(
         trainer = DistillationTrainer(
             config.light, config.distillation, teaching, batches, judges, machine, held_out=held_out
         )
+        if start is not None:
+            state = load_restorer(start).state_dict()
+            for network in (trainer.network, trainer.averaged):
+                _load(network, state, start)
         done = run(trainer, config.run, folder, on_log=on_log)
     path = folder / LIGHT_FILE
     if machine.rank == 0:

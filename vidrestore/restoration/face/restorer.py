@@ -10,6 +10,7 @@ threads; bf16, the default on both, has neither.
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,8 +50,9 @@ class FaceRestorer:
     """
 
     def __init__(self, config: RestorerConfig | None = None) -> None:
-        self.config = config or RestorerConfig()
-        self.device = choose_device(self.config.device)
+        config = config or RestorerConfig()
+        self.device = choose_device(config.device)
+        self.config = replace(config, model=choose_model(config.model, self.device))
         self.dtype = choose_dtype(self.config.precision, self.device)
         self._set_threads()
         path = zoo.resolve(self.config.model)
@@ -219,6 +221,13 @@ class FaceRestorer:
         if self.device.type == "cpu":
             threads = max(threads, _LEAST_CPU_THREADS)
         torch.set_num_threads(threads)
+
+
+def choose_model(model: str, device: torch.device) -> str:
+    """Return the name or path of the weights; auto is the light network on a CPU, else the embedded one."""
+    if model != "auto":
+        return model
+    return "embedded-fast" if device.type == "cpu" else "embedded"
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -167,6 +167,7 @@ class RayStreamRunner:
 
     def start(self, spec: StreamSpec) -> RayStream:
         """Begin a stream in a process of its own."""
+        self._on_event(spec.name, f"faces are restored by {self._description.model}")
         actor = _ray.remote(StreamWorker).options(num_cpus=self._ray.cpus_per_segment_worker, max_concurrency=4)
         worker = actor.remote(spec.with_absolute_paths(), self._pool.workers, self._description, self._begun)
         self._begun += 1
