@@ -131,7 +131,7 @@ def is_plausible_segment(entry: SegmentDone, planned: VideoPlanned) -> bool:
         0 <= entry.index < len(plan.spans)
         and _SHA256.fullmatch(report.sha256)
         and _are_counts(
-            entry.attempts, report.bytes, segment.frames_written, *counts.values(), *segment.counts.values()
+            entry.attempts, report.bytes, segment.frames_written, *counts.values(), *asdict(segment.counts).values()
         )
         and all(map(_is_amount, (entry.seconds, *segment.seconds.values())))
         and report.part.rpartition("/")[2] == planned.part_name(entry.index, passthrough=entry.passthrough)

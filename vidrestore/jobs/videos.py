@@ -161,7 +161,7 @@ class VideoProgress:
             segments_done=len(self.plan.spans) if is_done else len(segments),
             frames=self.plan.frames,
             frames_done=self.plan.frames if is_done else frames,
-            faces_done=sum(segment.counts.get("faces", 0) for segment in segments),
+            faces_done=sum(segment.counts.faces for segment in segments),
             resumed_frames=self.resumed_frames,
             retries=len(self.troubles),
         )
