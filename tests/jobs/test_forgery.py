@@ -21,9 +21,8 @@ from vidrestore.errors import OutputError, VidrestoreError
 from vidrestore.jobs import tasks
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
-from vidrestore.jobs.jobs import clean_job, find_job, list_jobs
 from vidrestore.jobs.journal import Journal, _header, _line, _sealed, read_journal
-from vidrestore.jobs.registry import _entry
+from vidrestore.jobs.registry import _entry, clean_job, find_job, list_jobs
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.restore import restore_videos
 from vidrestore.jobs.segment import Progress, SegmentReport

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.jobs.entries import AttemptFailed, PartsInvalidated, SegmentDone, VideoDone, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import (
+    AttemptFailed,
+    PartsInvalidated,
+    SegmentDone,
+    VideoDone,
+    VideoFailed,
+    VideoPlanned,
+    replay,
+)
 from vidrestore.jobs.journal import Journal, _header, read_entries, read_journal
 from vidrestore.jobs.journal_schema import FORMAT, from_line_values, to_line_values
-from vidrestore.jobs.replay import replay
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.signing import Signer
 from vidrestore.jobs.tasks import PartReport

@@ -10,9 +10,8 @@ import pytest
 from support import video_factory
 from vidrestore.config import update
 from vidrestore.errors import InputError, RestorationError, WorkerError
-from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned, replay
 from vidrestore.jobs.inputs import InputVideo
-from vidrestore.jobs.replay import replay
 from vidrestore.jobs.scheduler import Assignment, Scheduler, SchedulerConfig
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import (

@@ -12,27 +12,13 @@ from vidrestore.jobs.entries import AttemptFailed
 from vidrestore.jobs.inputs import Inputs
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.names import as_text
+from vidrestore.jobs.progress import Sample
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.rewrite import rewrite_warnings
 from vidrestore.report import Counts, RestoreReport, installed_versions
 from vidrestore.report_json import to_json
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Figures of a job at one moment."""
-
-    seconds: float
-    """Time since the job began."""
-    frames_done: int
-    network_seconds: float
-    """Time for which the networks of all face workers have run so far."""
-    workers: int
-    busy: int
-    face_workers: int
-    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +105,6 @@ class RanJob(Protocol):
     """A job that has ended."""
 
     videos: list[VideoProgress]
-    samples: list[Sample]
     journal: Journal
     notes: tuple[str, ...]
     pool_name: str
@@ -128,6 +113,11 @@ class RanJob(Protocol):
     @property
     def seconds(self) -> float:
         """Time since it began."""
+        ...
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Progress over time."""
         ...
 
 

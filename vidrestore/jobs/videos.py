@@ -7,10 +7,18 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from vidrestore.errors import VidrestoreError
-from vidrestore.jobs.entries import AttemptFailed, Entry, SegmentDone, VideoDone, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import (
+    AttemptFailed,
+    Entry,
+    SegmentDone,
+    VideoDone,
+    VideoFailed,
+    VideoPlanned,
+    VideoRecord,
+    replay,
+)
 from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.names import as_text
-from vidrestore.jobs.replay import VideoRecord, replay
 from vidrestore.jobs.tasks import Inspection, VideoPlan
 from vidrestore.media.reader import ReadStatistics
 
