@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from vidrestore import exception_hooks
 from vidrestore.cli import progress, terminal
-from vidrestore.cli.standard_stream import StandardStream
+from vidrestore.cli.terminal import StandardStream
 from vidrestore.errors import OutputError
 
 pytestmark = pytest.mark.integration
@@ -245,7 +245,7 @@ def test_an_internal_error_is_told_whatever_its_text(
     def broken(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(terminal, "run_command", broken)
+    monkeypatch.setattr(terminal, "_run_command", broken)
     monkeypatch.setattr(terminal, "install_exception_hooks", lambda: None)
     monkeypatch.setattr(terminal.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:

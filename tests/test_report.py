@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidrestore.errors import OutputError
-from vidrestore.report import Recorder, RestoreReport, check_report, installed_versions
+from vidrestore.report import Counts, Recorder, RestoreReport, check_report, installed_versions
 
 
 def a_report(**changes: object) -> RestoreReport:
@@ -31,7 +31,7 @@ def a_report(**changes: object) -> RestoreReport:
         "retries": 0,
         "streams": {"copied": ["audio"]},
         "warnings": [],
-        "counts": {},
+        "counts": Counts(detector_runs=7),
         "config": {},
     }
     return RestoreReport(**{**values, **changes})  # type: ignore[arg-type]
@@ -132,3 +132,18 @@ def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
 
 def test_versions_of_the_important_parts_are_known() -> None:
     assert {"python", "torch", "av", "numpy"} <= installed_versions().keys()
+
+
+def test_counts_add_up_and_are_read_by_their_former_names() -> None:
+    one = Counts.from_names({"looks": 3, "faces": 2, "of_a_later_version": 1})
+    assert one == Counts(detector_runs=3, faces=2)
+    assert one + Counts(faces=5, tracks=1) == Counts(detector_runs=3, faces=7, tracks=1)
+    assert one["looks"] == one["detector_runs"] == 3
+    with pytest.raises(KeyError):
+        one["face"]
+
+
+def test_a_report_has_the_former_names_of_its_counts_too() -> None:
+    counts = json.loads(a_report().to_json())["counts"]
+    assert counts["looks"] == counts["detector_runs"] == 7
+    assert counts["faces"] == 0

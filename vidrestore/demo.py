@@ -21,7 +21,8 @@ from torch import Tensor
 from vidrestore.errors import ConfigError
 from vidrestore.files import replace_bytes
 from vidrestore.jobs.config import JobConfig
-from vidrestore.jobs.restore import OnProgress, restore_video
+from vidrestore.jobs.progress import OnProgress
+from vidrestore.jobs.restore import restore_video
 from vidrestore.media.opening import open_source
 from vidrestore.media.output import translate_write_errors
 from vidrestore.models.perceptual import MobileNetV2Features, feature_distance

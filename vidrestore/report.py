@@ -5,13 +5,13 @@ import os
 import platform
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from vidrestore import __version__
 from vidrestore.errors import OutputError
@@ -24,6 +24,57 @@ _MOST_BYTES = 1 << 28
 _REPORTED_PACKAGES = ("vidrestore", "torch", "av", "numpy", "opencv-python", "facexlib", "filterpy", "ray")
 
 
+FORMER_COUNTS = {"looks": "detector_runs"}
+"""Names of counts until this release -> today's: they are read until the next one, and reports have them too."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts of one run of the pipeline, over the frames that it was asked for, without those around them."""
+
+    frames: int = 0
+    """Frames restored, or let through because they have no face."""
+    shots: int = 0
+    """Shots begun; the first frame begins one."""
+    detector_runs: int = 0
+    """Frames on which the face detector ran."""
+    detections_rejected: int = 0
+    """Detections that the tracker took for no face, in the frames around included."""
+    tracks: int = 0
+    """Tracks with a face to restore in any of the frames."""
+    frames_with_faces: int = 0
+    """Frames with a face to restore."""
+    faces: int = 0
+    """Faces restored, one for each frame that shows it."""
+    faces_propagated: int = 0
+    """Faces of these restored from an earlier frame, without the network: live, when time is short."""
+
+    @classmethod
+    def from_names(cls, values: Mapping[str, int]) -> Self:
+        """Read counts by name, former names included; an unknown name is ignored, a missing one is 0."""
+        known = {one.name for one in fields(cls)}
+        named = {FORMER_COUNTS.get(name, name): value for name, value in values.items()}
+        return cls(**{name: value for name, value in named.items() if name in known})
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+    def __getitem__(self, name: str) -> int:
+        """Return a count by its name of now or until this release."""
+        value = getattr(self, self._field(name))
+        assert isinstance(value, int), "all counts are"  # noqa: S101
+        return value
+
+    def __setitem__(self, name: str, value: int) -> None:
+        setattr(self, self._field(name), int(value))
+
+    def _field(self, name: str) -> str:
+        name = FORMER_COUNTS.get(name, name)
+        if name not in self.__slots__:
+            raise KeyError(name)
+        return name
+
+
 class Recorder:
     """Counts events and adds up the seconds of each stage.
 
@@ -32,7 +83,7 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = Counts()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.tracks_in_frame = 0
         """Tracks in the latest frame: a level, which must not be summed over segments."""
@@ -93,8 +144,8 @@ class RestoreReport:
     streams: dict[str, list[str]]
     """Description of the other streams, by `copied`, `converted`, `left_out`."""
     warnings: list[str]
-    counts: dict[str, int]
-    """All further counts of the run."""
+    counts: Counts
+    """All counts of the run, added up over its segments."""
     config: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -110,8 +161,15 @@ class RestoreReport:
         return losses == 0 and self.frames_read == self.frames_written
 
     def to_json(self) -> str:
-        """Serialise, with the derived figures."""
-        values = {**asdict(self), "frames_per_second": self.frames_per_second, "complete": self.complete}
+        """Serialise, with the derived figures, and counts under their former names too."""
+        former = {name: self.counts[name] for name in FORMER_COUNTS}
+        counts = {**asdict(self.counts), **former}
+        values = {
+            **asdict(self),
+            "counts": counts,
+            "frames_per_second": self.frames_per_second,
+            "complete": self.complete,
+        }
         return json.dumps(values, indent=2, default=str) + "\n"
 
     def __str__(self) -> str:

@@ -95,10 +95,7 @@ def test_texts_of_the_code_use_no_forbidden_word(part: Path) -> None:
     assert not words, "\n".join(words)
 
 
-NAMES_NOT_YET = {"probe_film"}
-
-
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_names_in_the_code_call_the_users_file_a_video(part: Path) -> None:
     videos = {name for path in modules(part) for name in names(path) if "film" in name.lower()}
-    assert videos <= NAMES_NOT_YET
+    assert not videos

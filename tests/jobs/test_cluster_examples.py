@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,21 @@ def test_kuberay_takes_the_job() -> None:
     job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplicass"] = 3
     with pytest.raises(jsonschema.ValidationError, match="maxReplicass"):
         jsonschema.validate(job, schema)
+
+
+def test_kubernetes_takes_the_pods_and_the_policy() -> None:
+    """Against the schemas of Kubernetes itself, which KubeRay's leaves out; the package is large, and not installed."""
+    kubernetes = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate, 108 MB")
+    job, policy = yaml.safe_load_all((DEPLOY / "kuberay.yaml").read_text())
+    version = kubernetes.latest_version()
+    kubernetes.validate(policy, version, strict=True)
+    for template in pods(job):
+        metadata = {"name": "x", **template["metadata"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        kubernetes.validate(pod, version, strict=True)
+        template["spec"]["containers"][0]["imagee"] = "x"
+        with pytest.raises(kubernetes.ValidationError, match="imagee"):
+            kubernetes.validate(pod, version, strict=True)
 
 
 def test_every_volume_that_is_mounted_is_there() -> None:
@@ -83,3 +99,18 @@ def test_examples_and_image_install_what_is_locked() -> None:
         assert any("--require-hashes" in install and "locks/image.txt" in install for install in installs)
         assert all("--no-deps" in install or "locks/torch.in" in install for install in installs)
     assert re.search(r"^USER 1000$", (DEPLOY.parent / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_everything_that_the_image_copies_and_installs_is_there() -> None:
+    root = DEPLOY.parent
+    text = (root / "Dockerfile").read_text()
+    ignored = (root / ".dockerignore").read_text().split()
+    named = re.findall(r"^COPY (\S+) \S+$", text, re.MULTILINE) + re.findall(r"--requirement (\S+)", text)
+    assert {"locks", ".", "locks/image.txt", "locks/torch.in"} <= set(named)
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    for path in [*named, "pyproject.toml", "vidrestore", "pipelines", project["readme"], *project["license-files"]]:
+        assert (root / path).exists(), path
+        assert path.partition("/")[0] not in ignored, path
+    locked = (root / "locks" / "image.txt").read_text()
+    for builder in ("hatchling", "editables"):  # --no-build-isolation takes them from the lock
+        assert re.search(rf"^{builder}==", locked, re.MULTILINE)

@@ -21,9 +21,8 @@ from vidrestore.errors import OutputError, VidrestoreError
 from vidrestore.jobs import tasks
 from vidrestore.jobs.config import BatchConfig
 from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
-from vidrestore.jobs.jobs import clean_job, find_job, list_jobs
 from vidrestore.jobs.journal import Journal, _header, _line, _sealed, read_journal
-from vidrestore.jobs.registry import _entry
+from vidrestore.jobs.registry import _entry, clean_job, find_job, list_jobs
 from vidrestore.jobs.report import JobReport
 from vidrestore.jobs.restore import restore_videos
 from vidrestore.jobs.segment import Progress, SegmentReport
@@ -31,6 +30,7 @@ from vidrestore.jobs.signing import signer
 from vidrestore.jobs.tasks import DamagedParts, Muxed, MuxTask, PartReport, PlanTask, RestoreTask, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.report import Counts
 from vidrestore.runtime.worker_pool import Event, PoolStatus, TaskDone, TaskFailed, WorkerRef
 
 pytestmark = pytest.mark.integration
@@ -98,7 +98,7 @@ class InstantPool:
 
 def part_report(part: str, *, frames: int) -> PartReport:
     content = part_content(part)
-    segment = SegmentReport(frames, ReadStatistics(frames), {"faces": 1}, {"decode": 0.1})
+    segment = SegmentReport(frames, ReadStatistics(frames), Counts(faces=1), {"decode": 0.1})
     return PartReport(part, content, 7, segment)
 
 
@@ -286,7 +286,7 @@ CHANGES: dict[str, Callable[[Path, Any], Any]] = {
     "negative frames": lambda _, done: in_segment(done, frames_written=-10, read=ReadStatistics(-10)),
     "huge frames": lambda _, done: in_segment(done, frames_written=10**30, read=ReadStatistics(10**30)),
     "other frames": lambda _, done: in_segment(done, frames_written=9, read=ReadStatistics(9)),
-    "negative faces": lambda _, done: in_segment(done, counts={"faces": -1}),
+    "negative faces": lambda _, done: in_segment(done, counts=Counts(faces=-1)),
     "endless seconds": lambda _, done: replace(done, seconds=float("inf")),
     "no hash": lambda _, done: replace(done, report=replace(done.report, sha256="")),
     "part of another segment": lambda _, done: replace(done, index=1),
@@ -516,7 +516,7 @@ def forged_entries(draw: st.DrawFn, place: Path, planned: VideoPlanned) -> Entry
     )
     address = draw(st.sampled_from([f"{folder}/{right}", folder, f"{folder}/../{right}", str(place), "/"]))
     frames = draw(st.one_of(st.just(10), numbers))
-    segment = SegmentReport(frames, ReadStatistics(frames), {"faces": draw(numbers)}, {"x": draw(amounts)})
+    segment = SegmentReport(frames, ReadStatistics(frames), Counts(faces=draw(numbers)), {"x": draw(amounts)})
     report = PartReport(address, draw(hashes), draw(numbers), segment)
     joined = Muxed(draw(names), draw(hashes), draw(numbers), RemuxReport(draw(numbers), (), (), ()))
     kinds: list[Entry] = [

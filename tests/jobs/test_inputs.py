@@ -352,7 +352,7 @@ def test_a_manifest_is_a_file_of_bounded_size(tmp_path: Path, monkeypatch: pytes
     elif kind == "folder":
         manifest.mkdir()
     else:
-        monkeypatch.setattr("vidrestore.jobs.inputs._MOST_MANIFEST_BYTES", 50)
+        monkeypatch.setattr("vidrestore.jobs.manifest._MOST_MANIFEST_BYTES", 50)
         manifest.write_text("source\n" + "x" * 50)
     with pytest.raises(ConfigError, match=says.get(kind, "cannot be read")):
         discover_inputs([], str(tmp_path), CONFIG, manifest=manifest)

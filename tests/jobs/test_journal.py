@@ -19,11 +19,12 @@ from vidrestore.jobs.signing import Signer
 from vidrestore.jobs.tasks import Muxed, PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.report import Counts
 
 SIGNER = Signer("/out", b"a key of the user")
 SPANS = (SegmentRange(None, None, 900, 1200), SegmentRange(700, 900, None, None, 512))
 PLAN = VideoPlan("ab" * 32, 60, 96, 64, 2.4, SPANS, (30, 30), ("a note: café €",), None)
-SEGMENT = SegmentReport(30, ReadStatistics(30, read_error=None), {"faces": 30}, {"decode": 0.5})
+SEGMENT = SegmentReport(30, ReadStatistics(30, read_error=None), Counts(faces=30), {"decode": 0.5})
 ENTRIES: list[Entry] = [
     VideoPlanned("a/b.mp4", "/films/a/b.mp4", "12 bytes, 5 ns", "cd" * 32, PLAN),
     AttemptFailed(

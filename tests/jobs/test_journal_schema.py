@@ -6,11 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.jobs.entries import AttemptFailed, PartsInvalidated, SegmentDone, VideoDone, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import (
+    AttemptFailed,
+    PartsInvalidated,
+    SegmentDone,
+    VideoDone,
+    VideoFailed,
+    VideoPlanned,
+    replay,
+)
 from vidrestore.jobs.journal import Journal, _header, read_entries, read_journal
 from vidrestore.jobs.journal_schema import FORMAT, from_line_values, to_line_values
-from vidrestore.jobs.replay import replay
+from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.signing import Signer
+from vidrestore.jobs.tasks import PartReport
+from vidrestore.media.reader import ReadStatistics
+from vidrestore.report import Counts
 
 SIGNER = Signer("/out", b"a key of the user")
 FORMAT_2 = Path(__file__).with_name("journal-format-2.jsonl")
@@ -68,6 +79,17 @@ def test_no_class_of_the_package_is_named_on_disk(tmp_path: Path) -> None:
         line = json.dumps(to_line_values(entry))
         assert not {"SegmentRange", "FilmPlan", "VideoPlan", "PartReport"} & set(line.replace('"', " ").split())
         assert from_line_values(json.loads(line)) == entry
+
+
+def test_counts_are_read_by_the_names_of_their_time_and_written_by_todays() -> None:
+    segment = SegmentReport(3, ReadStatistics(3), Counts(detector_runs=2, faces=3), {})
+    done = SegmentDone("a.mp4", "k", 0, PartReport("p.mp4", "ab" * 32, 5, segment), 1.0, 1, passthrough=False)
+    values = to_line_values(done)
+    assert values["entry"]["counts"]["detector_runs"] == 2
+    assert "looks" not in values["entry"]["counts"]
+    assert from_line_values(values) == done
+    values["entry"]["counts"] = {"looks": 2, "faces": 3, "of_a_later_version": 1}
+    assert from_line_values(values) == done
 
 
 @pytest.mark.parametrize(

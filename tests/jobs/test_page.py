@@ -3,8 +3,8 @@
 import unicodedata
 
 from vidrestore.jobs.entries import AttemptFailed
-from vidrestore.jobs.page import render_html
 from vidrestore.jobs.report import JobReport, VideoReport
+from vidrestore.jobs.report_files import render_html
 
 HOSTILE = "<script>alert(1)</script>\"'&\n\u202egpj\u2066\x1b]0;x\x07\udcff\u05d0"
 

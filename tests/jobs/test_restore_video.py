@@ -20,9 +20,9 @@ from vidrestore.config import update
 from vidrestore.errors import InputError, Interrupted, OutputError, RestorationError
 from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.entries import SegmentDone
-from vidrestore.jobs.jobs import clean_job, find_job, list_jobs
 from vidrestore.jobs.journal import read_journal
 from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.registry import clean_job, find_job, list_jobs
 from vidrestore.jobs.restore import restore_video
 from vidrestore.media.reader import VideoReader
 from vidrestore.report import RestoreReport

@@ -10,9 +10,8 @@ import pytest
 from support import video_factory
 from vidrestore.config import update
 from vidrestore.errors import InputError, RestorationError, WorkerError
-from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import AttemptFailed, Entry, VideoFailed, VideoPlanned, replay
 from vidrestore.jobs.inputs import InputVideo
-from vidrestore.jobs.replay import replay
 from vidrestore.jobs.scheduler import Assignment, Scheduler, SchedulerConfig
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import (
@@ -31,6 +30,7 @@ from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.remux.plan import RemuxPlan
 from vidrestore.media.segments import VideoIndex
+from vidrestore.report import Counts
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.worker_pool import TaskDone, TaskFailed
 
@@ -54,7 +54,7 @@ def result_of(assignment: Assignment, **read: int) -> Any:
     if isinstance(task, PlanTask):
         return PLAN
     if isinstance(task, RestoreTask):
-        segment = SegmentReport(10, ReadStatistics(10, **read), {"faces": 4}, {})
+        segment = SegmentReport(10, ReadStatistics(10, **read), Counts(faces=4), {})
         return PartReport(task.part, "cd" * 32, 7, segment)
     return Muxed("z", "ef" * 32, 9, RemuxReport(30, (), (), ()))
 

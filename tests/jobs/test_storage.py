@@ -25,6 +25,7 @@ from vidrestore.jobs.restore import restore_video, restore_videos
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
+from vidrestore.report import Counts
 from vidrestore.runtime.worker_pool import LocalWorkerPool
 
 pytestmark = pytest.mark.integration
@@ -74,7 +75,7 @@ def forged_journal(*, destination: str, part: str) -> bytes:
     """What anybody can write: a plan, and a part beyond it whose address is something to remove."""
     plan = VideoPlan("ab" * 32, 10, 160, 120, 0.4, (SegmentRange(),), (10,), (), None)
     planned = VideoPlanned(destination, "s3://films/forged/a.mp4", "x", "y", plan)
-    report = PartReport(part, "cd" * 32, 5, SegmentReport(-10, ReadStatistics(-10), {}, {}))
+    report = PartReport(part, "cd" * 32, 5, SegmentReport(-10, ReadStatistics(-10), Counts(), {}))
     entries = (planned, SegmentDone(destination, planned.key, 99, report, 0.0, 1, passthrough=False))
     return _sealed({"what": "vidrestore job journal", "format": 1}) + b"".join(_line(one, None) for one in entries)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
-from vidrestore.jobs.jobs import find_job
+from vidrestore.jobs.registry import find_job
 from vidrestore.media.reader import VideoReader
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] is not installed: no dashboard to submit to")

@@ -355,7 +355,7 @@ def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: Inferenc
     frames = crossing()[0][:8]
     restored = [*restore_frames(frames, one_by_one, config, recorder, limits=QualityLimits(restore_every=4))]
     assert len(restored) == 8
-    assert recorder.counts["faces_propagated"] > 0
+    assert recorder.counts.faces_propagated > 0
     assert recorder.seconds["network"] > 0
 
 

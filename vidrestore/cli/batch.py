@@ -30,9 +30,8 @@ from vidrestore.cli.zoo import fetch_needed
 from vidrestore.config import apply_settings, given, read_toml, update
 from vidrestore.errors import InputError, Interrupted
 from vidrestore.jobs.config import BatchConfig
-from vidrestore.jobs.jobs import JobSummary, VideoLine, clean_job, find_job, list_jobs
-from vidrestore.jobs.layout import PAGE, REPORT
 from vidrestore.jobs.progress import JobProgress
+from vidrestore.jobs.registry import PAGE, REPORT, JobSummary, VideoLine, clean_job, find_job, list_jobs
 from vidrestore.jobs.report import JobReport, VideoReport
 from vidrestore.jobs.restore import restore_videos
 

@@ -1,60 +1,32 @@
 """Inputs of a batch: sources and destinations, from files, folders, patterns, manifests and stores."""
 
-import csv
-import io
-import json
 import os
 import stat
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vidrestore import storage
-from vidrestore.config import apply_settings, update
 from vidrestore.errors import ConfigError, InputError, VidrestoreError
 from vidrestore.files import is_state_folder
-from vidrestore.former_options import FORMER_OPTIONS, FormerOptionWarning
-from vidrestore.jobs.encoder_options import check_encoder_options
 from vidrestore.jobs.folders import find_files, fixed_folder, is_pattern
+from vidrestore.jobs.manifest import read_rows, video_options
 from vidrestore.jobs.names import checked_destination, is_file_name, safe_destination
 from vidrestore.media.output import CONTAINERS
 from vidrestore.printable import few
 from vidrestore.redaction import redact
 from vidrestore.restoration.config import VideoRestoreConfig
 
-_RESTORE = "restore"
-_KNOWN_PARTS = frozenset(one.name for one in fields(VideoRestoreConfig)) | set(FORMER_OPTIONS["VideoRestoreConfig"])
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"}
     | {".y4m"}
 )
 """Extensions that are taken from folders and patterns; a file that is named itself may have any."""
-_SHARED_PARTS = frozenset({"restorer", "detector"})
-"""Groups of options that all videos share, since the face workers hold their networks: models, devices and so on."""
-_VIDEO_PARTS = frozenset(
-    {
-        "detection",
-        "shots",
-        "tracker",
-        "selection",
-        "denoiser",
-        "occlusion",
-        "style",
-        "stabilizer",
-        "compositor",
-        "encode",
-    }
-)
-"""Groups of options that affect the result of one video, and may differ from video to video."""
-
 _MOST_REASONS = 3
 """Number of reasons listed where a folder holds no video."""
-_MOST_MANIFEST_BYTES = 1 << 28
-"""Largest manifest in bytes: a million videos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +199,7 @@ def _result(relative: str, config: VideoRestoreConfig, extension: str | None) ->
 
 def _of_manifest(manifest: Path, config: VideoRestoreConfig, extension: str | None) -> Iterator[InputVideo]:
     """Yield the videos of a manifest. A line that is wrong ends the job; a source that is wrong, that video."""
-    for number, row in _rows(manifest):
+    for number, row in read_rows(manifest):
         try:
             yield _of_row(manifest, row, config, extension)
         except ConfigError as error:
@@ -240,7 +212,7 @@ def _of_row(manifest: Path, row: dict[str, Any], config: VideoRestoreConfig, ext
         raise ConfigError("it names no source; give it in `source`")
     if not is_file_name(source):
         raise ConfigError(f"the source {source!r} holds letters that no file's name holds")
-    own = _configured(config, row.pop("options", None) or {}, row)
+    own = video_options(config, row.pop("options", None) or {}, row)
     if not storage.is_remote(source):
         source = str(manifest.absolute().parent / source)
     if destination:
@@ -254,91 +226,6 @@ def _of_row(manifest: Path, row: dict[str, Any], config: VideoRestoreConfig, ext
     except VidrestoreError as error:
         return replace(video, source=redact(source), error=error.message)
     return replace(video, source=address, bytes=size)
-
-
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        # a pipe would wait for somebody at its other end, a device never ends
-        with open(os.open(manifest, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  a handle
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"the manifest {manifest} is a pipe or a device; name a file, or a link to one")
-            data = file.read(_MOST_MANIFEST_BYTES + 1)
-        if len(data) > _MOST_MANIFEST_BYTES:
-            raise ConfigError(
-                f"the manifest {manifest} has more than {_MOST_MANIFEST_BYTES} bytes; give the videos in several jobs"
-            )
-        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
-    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a NUL in the name
-        raise ConfigError(f"the manifest {manifest} cannot be read: {error}") from error
-    yield from _table(manifest, text) if manifest.suffix.lower() == ".csv" else _json_lines(manifest, text)
-
-
-def _table(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise ConfigError(f"the manifest {manifest} is not CSV: {error}") from error
-    for number, row in enumerate(rows, 2):
-        if None in row:
-            raise ConfigError(f"{manifest}, line {number} has more columns than the first line names")
-        yield number, {name: value for name, value in row.items() if value}
-
-
-def _json_lines(manifest: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(
-                f"{manifest}, line {number} is not JSON ({error}); write one video a line, or a file named .csv"
-            ) from error
-        if not isinstance(row, dict):
-            raise ConfigError(f'{manifest}, line {number} is not a table such as {{"source": "a.mp4"}}')
-        yield number, row
-
-
-def _configured(config: VideoRestoreConfig, options: object, columns: Mapping[str, Any]) -> VideoRestoreConfig:
-    if not isinstance(options, dict):
-        raise ConfigError(f"options is {options!r}, not a table")
-    options, columns = _below_restore(options), _below_restore(columns)
-    flat = {name: value for name, value in options.items() if "." in name}
-    own = update(config, {name: value for name, value in options.items() if name not in flat}, where=_RESTORE)
-    own = apply_settings(
-        own,
-        [
-            f"{name}={json.dumps(value) if not isinstance(value, str) else value}"
-            for name, value in {**flat, **columns}.items()
-        ],
-        where=_RESTORE,
-    )
-    for part in (one.name for one in fields(config)):
-        if part in _VIDEO_PARTS or getattr(own, part) == getattr(config, part):
-            continue
-        shared = ", which all videos of a job share; use a job of its own" if part in _SHARED_PARTS else ""
-        raise ConfigError(f"it sets {_RESTORE}.{part}{'.*' if shared else ', which is not for videos'}{shared}")
-    if own.encode.options != config.encode.options:
-        check_encoder_options(own.encode.options)
-    return own
-
-
-def _below_restore(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options by their paths below `restore`; former paths without that prefix count with a warning."""
-    below: dict[str, Any] = {}
-    for name, value in options.items():
-        if name == _RESTORE and isinstance(value, Mapping):
-            below |= value
-            continue
-        if name.partition(".")[0] in _KNOWN_PARTS:
-            warnings.warn(
-                f"option {name} of a manifest is called {_RESTORE}.{name} now; the former name goes with the next "
-                "release",
-                FormerOptionWarning,
-                stacklevel=2,
-            )
-        below[name.removeprefix(f"{_RESTORE}.")] = value
-    return below
 
 
 def _size(path: str) -> int:

@@ -5,7 +5,7 @@ old one below. `docs/reference/journal-format.md` is written from here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.tasks import Muxed, PartReport, VideoPlan
 from vidrestore.media.reader import ReadStatistics, SegmentRange
 from vidrestore.media.remux.mux import RemuxReport
+from vidrestore.report import Counts
 
 FORMAT = 3
 UNSIGNED = 1
@@ -77,6 +78,7 @@ class SegmentDoneRow:
     """Counts of the source's packets and frames by name; an unknown name is ignored."""
     read_error: str | None
     counts: dict[str, int]
+    """Counts of the pipeline by name, today's or a former one; an unknown name is ignored."""
     stage_seconds: dict[str, float]
     notes: tuple[str, ...]
     seconds: float
@@ -212,7 +214,7 @@ def _row(entry: Entry) -> object:
             segment.frames_written,
             {name: getattr(segment.read, name) for name in _COUNTS},
             segment.read.read_error,
-            segment.counts,
+            asdict(segment.counts),
             segment.seconds,
             segment.notes,
             entry.seconds,
@@ -269,7 +271,8 @@ def _entry(row: object) -> Entry:
         read = ReadStatistics(
             **{name: row.read[name] for name in _COUNTS if name in row.read}, read_error=row.read_error
         )
-        segment = SegmentReport(row.frames, read, row.counts, row.stage_seconds, row.notes)
+        counts = Counts.from_names(row.counts)
+        segment = SegmentReport(row.frames, read, counts, row.stage_seconds, row.notes)
         report = PartReport(row.part, row.sha256, row.bytes, segment)
         return SegmentDone(row.destination, row.key, row.index, report, row.seconds, row.attempts, row.passthrough)
     if isinstance(row, VideoDoneRow):

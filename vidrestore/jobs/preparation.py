@@ -1,27 +1,54 @@
-"""Preparation of a job: its videos, what earlier runs have done of them, and conflicts with existing files."""
+"""Preparation of a job: its workers, its videos, what earlier runs have done, and conflicts with existing files."""
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidrestore import __version__, storage
 from vidrestore.errors import InputError, OutputError, StorageError, VidrestoreError
 from vidrestore.files import check_no_link
+from vidrestore.jobs.config import JobConfig
 from vidrestore.jobs.entries import SegmentDone
 from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.signing import KEY_VARIABLE
 from vidrestore.jobs.videos import VideoProgress, VideoState, VideoStates
+from vidrestore.runtime.choice import Machine, choose_runtime, local_workers
+from vidrestore.runtime.worker_pool import LocalWorkerPool
 
+if TYPE_CHECKING:
+    from vidrestore.runtime.ray.worker_pool import RayWorkerPool
+
+_log = logging.getLogger("vidrestore.jobs")
 _NOT_RESULT = {"restorer": {"device", "batch_size_cpu", "batch_size_gpu", "clip_frames"}, "detector": {"device"}}
 """Options of place and speed that do not affect the result: a change of them invalidates nothing."""
 _PART = re.compile(r"[0-9a-f]{40}\.mp4")
 _SCRATCH = re.compile(r"\.order-[a-z0-9_]{8}")
 _MAX_LOST = 10
 """Number of videos at the beginning, all without an answer of their store, after which the job ends."""
+
+
+def open_pool(config: JobConfig, work: float | None = None) -> "LocalWorkerPool | RayWorkerPool":
+    """Start the workers that a configuration asks for; leaving their context stops them.
+
+    Args:
+        config: of the job.
+        work: estimated work in frames of a very small video; None: unknown.
+    """
+    device = config.restore.restorer.device
+    machine = Machine.here(device)
+    choice = choose_runtime(config.runtime, config.ray, machine, device=device, work=work)
+    _log.info("runtime %s: %s", choice.runtime, choice.reason)
+    if choice.runtime == "local":
+        return LocalWorkerPool.load(config.restore, workers=local_workers(machine, most=config.workers))
+    from vidrestore.runtime.ray.worker_pool import RayWorkerPool  # noqa: PLC0415  a local job imports no Ray
+
+    return RayWorkerPool(config.restore, config.ray, most=config.workers, stall_seconds=config.stall_seconds)
 
 
 def fingerprint_all(tasks: Iterable[InputVideo]) -> list[tuple[str, VidrestoreError | None]]:

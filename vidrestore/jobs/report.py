@@ -1,6 +1,5 @@
 """Report of a job: every video, every retry, and the progress over time."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,27 +12,13 @@ from vidrestore.jobs.entries import AttemptFailed
 from vidrestore.jobs.inputs import Inputs
 from vidrestore.jobs.journal import Journal
 from vidrestore.jobs.names import as_text
+from vidrestore.jobs.progress import Sample
 from vidrestore.jobs.segment import SegmentReport
 from vidrestore.jobs.videos import VideoProgress, VideoState
 from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.rewrite import rewrite_warnings
-from vidrestore.report import RestoreReport, installed_versions
+from vidrestore.report import Counts, RestoreReport, installed_versions
 from vidrestore.report_json import to_json
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Figures of a job at one moment."""
-
-    seconds: float
-    """Time since the job began."""
-    frames_done: int
-    network_seconds: float
-    """Time for which the networks of all face workers have run so far."""
-    workers: int
-    busy: int
-    face_workers: int
-    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +105,6 @@ class RanJob(Protocol):
     """A job that has ended."""
 
     videos: list[VideoProgress]
-    samples: list[Sample]
     journal: Journal
     notes: tuple[str, ...]
     pool_name: str
@@ -129,6 +113,11 @@ class RanJob(Protocol):
     @property
     def seconds(self) -> float:
         """Time since it began."""
+        ...
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Progress over time."""
         ...
 
 
@@ -178,10 +167,10 @@ def run_report(
         frames_missing=read.missing_frames,
         packets_undecodable=read.undecodable_packets,
         frames_damaged=read.corrupt_frames,
-        frames_with_faces=counts["frames_with_faces"],
-        faces_restored=counts["faces"],
-        tracks=counts["tracks"],
-        shots=counts["shots"],
+        frames_with_faces=counts.frames_with_faces,
+        faces_restored=counts.faces,
+        tracks=counts.tracks,
+        shots=counts.shots,
         seconds=seconds,
         seconds_per_stage=stages,
         model=config.restore.restorer.model,
@@ -190,7 +179,7 @@ def run_report(
         retries=len(video.troubles),
         streams=_streams(video),
         warnings=[*_warnings(video), *job.notes],
-        counts=dict(counts),
+        counts=counts,
         config=asdict(config),
         versions=installed_versions(),
     )
@@ -201,11 +190,11 @@ def _segments(video: VideoProgress) -> list[SegmentReport]:
     return [made[index].report.segment for index in sorted(made)]
 
 
-def _added(segments: Sequence[SegmentReport]) -> tuple[Counter[str], dict[str, float]]:
-    counts: Counter[str] = Counter()
+def _added(segments: Sequence[SegmentReport]) -> tuple[Counts, dict[str, float]]:
+    counts = Counts()
     stages: dict[str, float] = {}
     for segment in segments:
-        counts.update(segment.counts)
+        counts += segment.counts
         for stage, seconds in segment.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
     return counts, stages
@@ -225,10 +214,10 @@ def _video_report(video: VideoProgress) -> VideoReport:
         segments=len(video.plan.spans) if video.planned else 0,
         segments_resumed=video.resumed_parts,
         unsplittable_reason=video.plan.unsplittable_reason if video.planned else None,
-        faces=counts["faces"],
-        frames_with_faces=counts["frames_with_faces"],
-        shots=counts["shots"],
-        tracks=counts["tracks"],
+        faces=counts.faces,
+        frames_with_faces=counts.frames_with_faces,
+        shots=counts.shots,
+        tracks=counts.tracks,
         worker_seconds=sum(part.seconds for part in video.made_of.values()),
         seconds_per_stage=stages,
         retries=tuple(replace(one, message=as_text(one.message)) for one in video.troubles),

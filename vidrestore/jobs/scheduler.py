@@ -1,14 +1,16 @@
-"""Scheduling rules of a job: the next task, and the meaning of a failure; without a clock, a cluster or a disk."""
+"""Scheduling rules of a job: the next task, and what follows from an outcome; without a clock, a cluster or a disk."""
 
 import heapq
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from vidrestore import storage
-from vidrestore.errors import InputError, RestorationError, StorageError, VidrestoreError, WorkerError
+from vidrestore.errors import InputError, StorageError, VidrestoreError
+from vidrestore.jobs.config import OnError
 from vidrestore.jobs.entries import AttemptFailed, Entry, PartsInvalidated, SegmentDone, VideoDone, VideoPlanned
+from vidrestore.jobs.retries import Answer, answer_to_failure
+from vidrestore.jobs.segment_queue import SegmentQueue
 from vidrestore.jobs.tasks import (
     DamagedParts,
     JobTask,
@@ -25,8 +27,6 @@ from vidrestore.media.rewrite import refuse_losses
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.runtime.choice import encoder_threads
 from vidrestore.runtime.worker_pool import Event, TaskDone, TaskFailed
-
-OnError = Literal["fail", "passthrough"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,7 @@ class Scheduler:
         self._write = write
         self._to_plan: list[tuple[int, int]] = []
         self._to_mux: list[int] = []
-        # Segments that wait: a heap for each video, and one of the costliest of each. An entry of the latter counts
-        # only while it is the top of its video's heap; so a video is dropped by dropping its heap.
-        self._segments: dict[int, list[tuple[float, int]]] = {}
-        self._costliest: list[tuple[float, int]] = []
-        self._waiting_segments = 0
+        self._segments = SegmentQueue()
         self._encoder_threads: dict[int, int] = {}
         self._read_by: defaultdict[str, set[int]] = defaultdict(set)
         """Numbers of the videos whose source each node has read."""
@@ -117,7 +113,7 @@ class Scheduler:
     @property
     def pending(self) -> int:
         """Number of tasks that could be submitted now."""
-        return self._waiting_segments + len(self._to_mux) + (len(self._to_plan) if self._may_plan() else 0)
+        return len(self._segments) + len(self._to_mux) + (len(self._to_plan) if self._may_plan() else 0)
 
     def next_task(self, node: str) -> tuple[int, Assignment] | None:
         """Return the best task for a worker of a node, and its number; None when there is nothing to do now."""
@@ -194,15 +190,14 @@ class Scheduler:
 
     def _next_segment(self, node: str) -> Assignment | None:
         """Choose the costliest; where sources must be fetched, rather one of a video that this node has fetched."""
-        number = self._video_of_costliest()
+        number = self._segments.costliest_video()
         if number is None:
             return None
         if storage.is_remote(self.videos[number].task.source) and node not in self.videos[number].nodes:
             read = self._read_by[node] = {one for one in self._read_by[node] if not self._is_over(one)}
-            near = [(self._segments[one][0][0], one) for one in read if one in self._segments]
-            if near:
-                number = min(near)[1]
-        index = self._take_segment(number)
+            near = self._segments.costliest_video(read)
+            number = number if near is None else near
+        index = self._segments.pop(number)
         video = self.videos[number]
         task = RestoreTask(
             video.task.source,
@@ -224,34 +219,6 @@ class Scheduler:
             encode = replace(encode, threads=self._encoder_threads.setdefault(number, threads))
         return replace(video.task.config, encode=encode)
 
-    def _video_of_costliest(self) -> int | None:
-        while self._costliest:
-            cost, number = self._costliest[0]
-            waiting = self._segments.get(number)
-            if waiting and waiting[0][0] == cost:
-                return number
-            heapq.heappop(self._costliest)
-        return None
-
-    def _add_segment(self, number: int, index: int) -> None:
-        waiting = self._segments.setdefault(number, [])
-        heapq.heappush(waiting, (-self.videos[number].plan.cost(index), index))
-        self._waiting_segments += 1
-        heapq.heappush(self._costliest, (waiting[0][0], number))
-
-    def _take_segment(self, number: int) -> int:
-        waiting = self._segments[number]
-        _, index = heapq.heappop(waiting)
-        self._waiting_segments -= 1
-        if waiting:
-            heapq.heappush(self._costliest, (waiting[0][0], number))
-        else:
-            del self._segments[number]
-        return index
-
-    def _drop_segments(self, number: int) -> None:
-        self._waiting_segments -= len(self._segments.pop(number, []))
-
     def _is_over(self, number: int) -> bool:
         return self.videos[number].state in {VideoState.DONE, VideoState.FAILED}
 
@@ -264,7 +231,7 @@ class Scheduler:
             return
         missing = [index for index in range(len(video.plan.spans)) if index not in video.parts]
         for index in missing:
-            self._add_segment(number, index)
+            self._segments.push(number, index, video.plan.cost(index))
         if not missing:
             self._mux(number)
 
@@ -348,7 +315,7 @@ class Scheduler:
         video.planned = replace(video.planned, plan=video.plan.in_one_piece(reason))
         self._write(video.planned)
         video.parts.clear()
-        self._drop_segments(number)
+        self._segments.drop(number)
         self._enqueue(number, reason)
 
     def _on_damaged(self, number: int, indices: tuple[int, ...]) -> None:
@@ -383,16 +350,23 @@ class Scheduler:
         video.troubles.append(failed)
         if video.state is VideoState.FAILED or self._is_stale(assignment):
             return
-        if event.preempted or (_may_pass(event.error) and attempt <= self._config.retries):
-            self._retry(assignment)
-        elif self._may_pass_through(assignment, event.error):
+        answer = answer_to_failure(
+            event,
+            attempt=attempt,
+            retries=self._config.retries,
+            may_pass_through=self._config.on_error == "passthrough"
+            and assignment.segment_index is not None
+            and assignment.segment_index not in video.passthrough,
+        )
+        if answer is Answer.PASS_THROUGH:
             assert assignment.segment_index is not None, "it is a segment"  # noqa: S101
             video.passthrough.add(assignment.segment_index)
             video.attempts[assignment.task_name] = 0
-            self._retry(assignment)
-        else:
+        if answer is Answer.GIVE_UP:
             tried = f" (tried {attempt} times)" if attempt > 1 else ""
             self._give_up(assignment.video, event.error, f"{assignment.task_name}: {message}{tried}")
+        else:
+            self._retry(assignment)
 
     def _is_stale(self, assignment: Assignment) -> bool:
         """Return whether the video has been split differently since a segment of it was submitted."""
@@ -401,16 +375,11 @@ class Scheduler:
         spans = self.videos[assignment.video].plan.spans
         return assignment.segment_index >= len(spans) or assignment.task.span != spans[assignment.segment_index]
 
-    def _may_pass_through(self, assignment: Assignment, error: VidrestoreError) -> bool:
-        index = assignment.segment_index
-        wanted = self._config.on_error == "passthrough" and index is not None
-        is_new = index not in self.videos[assignment.video].passthrough
-        return wanted and is_new and isinstance(error, WorkerError | RestorationError)
-
     def _retry(self, assignment: Assignment) -> None:
         video = self.videos[assignment.video]
         if assignment.segment_index is not None:
-            self._add_segment(assignment.video, assignment.segment_index)
+            index = assignment.segment_index
+            self._segments.push(assignment.video, index, video.plan.cost(index))
         elif isinstance(assignment.task, PlanTask):
             self.states.transition(video, VideoState.WAITING, "planning failed, and may succeed")
             heapq.heappush(self._to_plan, (-video.task.bytes, assignment.video))
@@ -418,14 +387,9 @@ class Scheduler:
             self._to_mux.append(assignment.video)
 
     def _give_up(self, number: int, error: VidrestoreError, message: str | None = None) -> None:
-        self._drop_segments(number)
+        self._segments.drop(number)
         self.states.fail(self.videos[number], error, message=message)
 
     def _part(self, video: VideoProgress, index: int) -> str:
         """Return the address of a segment's part: always in this job's folder, whatever the journal says."""
         return storage.join(self._config.parts, video.part_name(index))
-
-
-def _may_pass(error: VidrestoreError) -> bool:
-    """Return whether a retry may help: workers and stores fail for many reasons, but a bad file stays bad."""
-    return isinstance(error, WorkerError | StorageError)

@@ -8,7 +8,7 @@ from pathlib import Path
 from vidrestore.media.pixel_formats import frame_bytes
 from vidrestore.media.reader import ReadStatistics, SegmentRange, VideoReader
 from vidrestore.media.writer import VideoWriter
-from vidrestore.report import Recorder
+from vidrestore.report import Counts, Recorder
 from vidrestore.restoration.config import VideoRestoreConfig
 from vidrestore.restoration.pipeline import InferenceModels, restore_frames
 from vidrestore.restoration.support import within_budget
@@ -34,7 +34,7 @@ class SegmentReport:
 
     frames_written: int
     read: ReadStatistics
-    counts: dict[str, int]
+    counts: Counts
     seconds: dict[str, float]
     notes: tuple[str, ...] = field(default=())
     """Choices that the writer had to make, such as another pixel format."""
@@ -60,7 +60,7 @@ def restore_segment(
 
     def decoded(reader: VideoReader) -> Iterator[Frame]:
         for frame in reader:
-            on_progress(Progress(written, recorder.counts["faces"]))
+            on_progress(Progress(written, recorder.counts.faces))
             yield frame
 
     def restored(reader: VideoReader, parts: InferenceModels) -> Iterator[Frame]:
@@ -86,9 +86,8 @@ def restore_segment(
             with recorder.timing("encode"):
                 writer.write(frame)
             written += 1
-            on_progress(Progress(written, recorder.counts["faces"]))
+            on_progress(Progress(written, recorder.counts.faces))
         # Leaving the writer flushes the encoder, which on a short video is most of its work.
         with recorder.timing("encode"):
             stack.close()
-    counts = dict(recorder.counts)
-    return SegmentReport(written, reader.statistics, counts, dict(recorder.seconds), writer.notes)
+    return SegmentReport(written, reader.statistics, recorder.counts, dict(recorder.seconds), writer.notes)

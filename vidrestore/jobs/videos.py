@@ -7,10 +7,18 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from vidrestore.errors import VidrestoreError
-from vidrestore.jobs.entries import AttemptFailed, Entry, SegmentDone, VideoDone, VideoFailed, VideoPlanned
+from vidrestore.jobs.entries import (
+    AttemptFailed,
+    Entry,
+    SegmentDone,
+    VideoDone,
+    VideoFailed,
+    VideoPlanned,
+    VideoRecord,
+    replay,
+)
 from vidrestore.jobs.inputs import InputVideo
 from vidrestore.jobs.names import as_text
-from vidrestore.jobs.replay import VideoRecord, replay
 from vidrestore.jobs.tasks import Inspection, VideoPlan
 from vidrestore.media.reader import ReadStatistics
 
@@ -161,7 +169,7 @@ class VideoProgress:
             segments_done=len(self.plan.spans) if is_done else len(segments),
             frames=self.plan.frames,
             frames_done=self.plan.frames if is_done else frames,
-            faces_done=sum(segment.counts.get("faces", 0) for segment in segments),
+            faces_done=sum(segment.counts.faces for segment in segments),
             resumed_frames=self.resumed_frames,
             retries=len(self.troubles),
         )
