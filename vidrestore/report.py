@@ -65,9 +65,6 @@ class Counts:
         assert isinstance(value, int), "all counts are"  # noqa: S101
         return value
 
-    def __setitem__(self, name: str, value: int) -> None:
-        setattr(self, self._field(name), int(value))
-
     def _field(self, name: str) -> str:
         name = FORMER_COUNTS.get(name, name)
         if name not in self.__slots__:

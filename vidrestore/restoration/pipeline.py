@@ -200,9 +200,9 @@ def _previews(
         if opens:
             _log.debug("shot %d begins at frame %d, %.3f s", shot, frame.index, float(frame.seconds))
         if is_counted(frame):
-            recorder.counts["frames"] += 1
-            recorder.counts["looks"] += detector_ran
-            recorder.counts["shots"] += opens
+            recorder.counts.frames += 1
+            recorder.counts.detector_runs += detector_ran
+            recorder.counts.shots += opens
         yield FrameFaces(frame, (preview,) if detector_ran else (), shot, detector_ran)
 
 
@@ -220,7 +220,7 @@ def _track(
 ) -> Iterator[FrameFaces[FaceTrack]]:
     tracker = Tracker(config)
     for item in run(tracker, items):
-        recorder.counts["detections_rejected"] = tracker.rejected
+        recorder.counts.detections_rejected = tracker.rejected
         recorder.tracks_in_frame = len(item.faces)
         yield item
 
@@ -234,14 +234,14 @@ def _counted(
             yield item
             continue
         shown = {face.track.id for face in item.faces}
-        recorder.counts["tracks"] += len(shown - seen)
+        recorder.counts.tracks += len(shown - seen)
         seen |= shown
         if len(seen) > _REMEMBERED_TRACKS:
             # ids rise: a track whose id lies far below the highest and that is not in a frame any more does not return
             oldest = max(seen) - _REMEMBERED_TRACKS
             seen = {track for track in seen if track > oldest or track in shown}
-        recorder.counts["frames_with_faces"] += bool(item.faces)
-        recorder.counts["faces"] += len(item.faces)
+        recorder.counts.frames_with_faces += bool(item.faces)
+        recorder.counts.faces += len(item.faces)
         yield item
 
 
@@ -298,7 +298,7 @@ def _restore_within_limits(
     with ThreadPoolExecutor(1, thread_name_prefix="restore") as aside:
         carrier = ResidualPropagator(lambda crops: aside.submit(restore, crops), config.selection, limits)
         for item in run(carrier, items):
-            recorder.counts["faces_propagated"] = carrier.carried
+            recorder.counts.faces_propagated = carrier.carried
             yield item
 
 
