@@ -81,6 +81,8 @@ class RestoreReport:
     faces_restored: int
     tracks: int
     shots: int
+    narrowest_face_searched: float | None
+    """Width in display pixels from which faces were looked for."""
     seconds: float
     """Wall-clock time from the call to the renamed result."""
     seconds_per_stage: dict[str, float]

@@ -77,7 +77,7 @@ class DetectionConfig(Options):
 
     @property
     def follow_seconds(self) -> float:
-        """Time for which a face is followed by close looks before it must be found anew."""
+        """Time for which a face is followed by close looks before a search must find it again."""
         return self.search_seconds or _FOLLOW_SECONDS
 
 

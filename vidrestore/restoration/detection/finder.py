@@ -31,6 +31,8 @@ _TURNED_LOOKS: Final = 3
 _QUARTERS: Final = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 _POOR_IN_PREVIEW: Final = 28.0
 """Width in preview pixels below which landmarks in the preview are so rough that a close look is worth its time."""
+_LEANS: Final = math.radians(20)
+"""Angle from which landmarks are rough in faces of up to twice that width."""
 _LIES: Final = math.radians(40)
 """Angle from which a face is followed by looks turned as it is."""
 _TURNED_ASIDE: Final = 60.0
@@ -72,7 +74,7 @@ class _Followed:
 
 
 def search_looks(frame: Frame, preview: Look, *, min_face: float) -> list[Look]:
-    """Return the looks of a search beside the preview: turned, from afar, and tiles at the scale of small faces."""
+    """Return the looks of a search other than the preview: turned, from afar, and tiles at the scale of small faces."""
     return [*turned_looks(preview), far_look(frame), *tiles(frame, preview, min_face=min_face)]
 
 
@@ -178,7 +180,8 @@ class FaceFinder:
     def _needs_following(self, one: Sighting, preview: Look) -> bool:
         if not self._is_sure(one) or one.is_doubtful:
             return False
-        return one.width * preview.scale < _POOR_IN_PREVIEW or abs(one.pose[1]) > _LIES
+        least = 2 * _POOR_IN_PREVIEW if abs(one.pose[1]) > _LEANS else _POOR_IN_PREVIEW
+        return one.width * preview.scale < least or abs(one.pose[1]) > _LIES
 
     def _is_followed(self, one: Sighting) -> bool:
         """Return whether a close look is turned to this face, be it in this frame or in one of the next."""

@@ -25,7 +25,7 @@ _EASY_FACE: Final = 24.0
 """Width in pixels from which hardly a face is missed; small videos are enlarged up to it, where that costs little."""
 LARGEST_FACE: Final = 320.0
 """Width in pixels from which a face is too large for a look: the detector's largest anchors show a part of it."""
-_CLOSE_FACE: Final = 80.0
+CLOSE_FACE: Final = 80.0
 """Width in pixels of a face in a close look: there landmarks are most exact for the least work."""
 _MOST_ENLARGEMENT: Final = 4.0
 _MOST_SEARCH_ENLARGEMENT: Final = 2.0
@@ -56,6 +56,11 @@ class Look:
     def scale(self) -> float:
         """Pixels of the picture per display pixel."""
         return 1 / scale_factor(self.to_display)
+
+    @property
+    def angle(self) -> float:
+        """Radians, -pi to pi, that an upright face in the picture is turned clockwise in the display."""
+        return math.atan2(self.to_display[1, 0], self.to_display[0, 0])
 
     def in_display(self, found: Detection) -> Detection:
         """Map a detection from pixels of the picture to display pixels; its box is the upright one around the old."""
@@ -98,11 +103,11 @@ def close_look(x: float, y: float, *, width: float, angle: float) -> Look:
 
     Args:
         x: middle of the face, display pixels.
-        y: likewise.
+        y: middle of the face, display pixels.
         width: of the face, display pixels.
         angle: radians that it is turned clockwise.
     """
-    return _square_look(x, y, angle=angle, scale=min(_MOST_ENLARGEMENT, _CLOSE_FACE / max(width, 1.0)))
+    return _square_look(x, y, angle=angle, scale=min(_MOST_ENLARGEMENT, CLOSE_FACE / max(width, 1.0)))
 
 
 def search_scale(wide: int, high: int, *, min_face: float) -> float:
@@ -114,6 +119,22 @@ def search_scale(wide: int, high: int, *, min_face: float) -> float:
     face = max(min_face, 1.0)
     in_one_tile = min(_TILE[0] / wide, _TILE[1] / high)
     return min(_MOST_SEARCH_ENLARGEMENT, max(SMALLEST_FACE / face, min(_EASY_FACE / face, in_one_tile)))
+
+
+def narrowest_face(wide: int, high: int, *, preview_side: int, searched: bool, min_face: float) -> float:
+    """Return the width in display pixels from which faces of a video are looked for, `min_face` or more.
+
+    Args:
+        wide: of the display, pixels.
+        high: of the display, pixels.
+        preview_side: longer side of the preview, pixels.
+        searched: whether frames are searched now and then, and not their previews alone.
+        min_face: width of the smallest wanted face, display pixels.
+    """
+    scale = min(1.0, preview_side / max(wide, high))
+    if searched:
+        scale = max(scale, search_scale(wide, high, min_face=min_face))
+    return max(min_face, SMALLEST_FACE / scale)
 
 
 def tiles(frame: Frame, preview: Look, *, min_face: float) -> Iterator[Look]:
@@ -181,7 +202,7 @@ def _from_frame(look: Look, frame: Frame) -> Float64:
 
 
 def _bounds(to_look: Float64, look: Look, frame: Frame) -> Box:
-    """Return the frame pixels that a look covers; where it lies beside the frame, the nearest ones."""
+    """Return the frame pixels that a look covers; where it lies outside the frame, the nearest ones."""
     right, bottom = look.width - 0.5, look.height - 0.5
     corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
     inverse = np.asarray(cv2.invertAffineTransform(to_look), np.float64)

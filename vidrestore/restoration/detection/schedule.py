@@ -95,7 +95,7 @@ def _previews(
 
 
 def _searched(frame: Frame, preview: UInt8, config: RestoreConfig) -> Iterator[UInt8]:
-    """Yield the pictures of the looks of a search beside the preview."""
+    """Yield the pictures of the looks of a search other than the preview."""
     look = preview_look(frame, longest_side=config.detection.preview_side)
     looks = search_looks(frame, look, min_face=config.selection.min_face_px)
     turned = [np.ascontiguousarray(np.rot90(preview, quarters)) for quarters in (1, 2, 3)]

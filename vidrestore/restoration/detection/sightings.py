@@ -24,11 +24,14 @@ _NARROW: Final = 0.8
 """Width by the landmarks over width by the box, from which a face need not be upright: its chin is taken for eyes."""
 _NARROW_COST: Final = 0.4
 _SIZE_COST: Final = 0.02
+_TURNED_LOOK_COST: Final = 0.03
+"""What a look pays that is turned: most faces are upright."""
 _UPRIGHT: Final = 20.0
 """Degrees up to which a face in a look is seen as well as an upright one."""
 _TURNED: Final = 40.0
 """Degrees from which a look sees a face no better than by chance."""
 _TURN_COST: Final = 0.006
+_TURNED_LOOK: Final = math.pi / 4
 _SAME_FACE: Final = 0.4
 """Intersection over union from which two boxes show one face."""
 _INSIDE: Final = 0.6
@@ -59,16 +62,15 @@ class Sighting:
     @property
     def turn(self) -> float:
         """Degrees, 0 to 180, that the face is turned in the look."""
-        linear = self.look.to_display[:, :2]
-        of_look = np.arctan2(linear[1, 0], linear[0, 0])
-        return abs(float(np.degrees(np.angle(np.exp(1j * (self.pose[1] - of_look))))))
+        return abs(math.degrees(math.remainder(self.pose[1] - self.look.angle, math.tau)))
 
     @property
     def trust(self) -> float:
         """Rank among sightings of one face: the detector's score less what poor fits, turns and awkward sizes cost."""
         poor = _FIT_COST * self.misfit + _NARROW_COST * max(0.0, -math.log(self.width / self.box_width))
         awkward = _SIZE_COST * abs(math.log(self.width * self.look.scale / _BEST_WIDTH))
-        return self.found.score - poor - awkward - _TURN_COST * max(0.0, self.turn - _UPRIGHT)
+        turned = _TURN_COST * max(0.0, self.turn - _UPRIGHT) + _TURNED_LOOK_COST * (abs(self.look.angle) > _TURNED_LOOK)
+        return self.found.score - poor - awkward - turned
 
     @property
     def is_doubtful(self) -> bool:
