@@ -38,7 +38,7 @@ _MEGAPIXEL_COST = 0.5
 _MIN_LENGTH = 4
 """Minimum ratio of a segment to its lead-in and lead-out, which are decoded and tracked, and then dropped."""
 _MIN_LENGTH_IF_IDLE = 0.6
-"""The same ratio where workers would be idle otherwise; a frame of a lead-in takes a quarter of a restored one's time."""
+"""The same ratio where workers would be idle otherwise; a lead-in's frame takes a quarter of a restored one's time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The pipeline, from frames to frames with restored faces. Files, live streams and clusters all call it.
 
     frames ── preview, shot ──> detector ──> finder ──> tracker ──> selector ──> aligner ──> denoiser ──┐
-          frames <── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
+          frames <──────────── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
 
 Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
 and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead, the

@@ -77,7 +77,7 @@ def test_a_face_is_aligned_at_every_angle(
     picture, truth = posed(landmarks, width=width, degrees=degrees, size=(640, 480))
     ((item),) = found(frames_of([picture]), detector)
     (face,) = item.faces
-    assert error(face, truth) < 0.16
+    assert error(face, truth) < 0.18
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
@@ -87,7 +87,7 @@ def test_live_video_sees_how_a_face_lies_too(detector: FaceDetector, landmarks: 
     items = list(find_faces(frames_of([picture] * 5, rate=5), Inline(detector), live_restore_config(), recorder))
     for item in items:
         (face,) = item.faces
-        assert error(face, truth) < 0.16
+        assert error(face, truth) < 0.18
     assert recorder.counts["searches"] == 0
     # five pictures to find out how it lies, then one a frame; an upright face needs none
     assert recorder.counts["close_looks"] <= (0 if degrees == 0 else 5 + 4)
@@ -103,7 +103,7 @@ def test_one_face_is_seen_however_much_of_the_picture_it_fills(
     for item in found(frames_of([picture] * 4), detector):
         if item.detector_ran:
             (face,) = item.faces
-            assert error(face, truth) < 0.16
+            assert error(face, truth) < 0.18
 
 
 @pytest.mark.parametrize(("width", "size"), [(18, (1920, 1080)), (14, (640, 360)), (24, (3840, 2160))])
@@ -153,7 +153,7 @@ class Scripted:
             if self.least <= side <= self.most:
                 points = (TEMPLATE - 0.5) * side / 0.55 + [left + wide / 2, top + high / 2]
                 box = np.array([left, top - 0.17 * side, left + wide, top + 1.18 * side], np.float32)
-                yield Detection(points.astype(np.float32), box, 0.95)
+                yield Detection(points.astype(np.float32), box, 0.99)
 
 
 def squares(places: Iterable[tuple[int, int]], *, side: int = 18) -> UInt8:

@@ -32,7 +32,7 @@ _QUARTERS: Final = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 _POOR_IN_PREVIEW: Final = 28.0
 """Width in preview pixels below which landmarks in the preview are so rough that a close look is worth its time."""
 _LEANS: Final = math.radians(20)
-"""Angle from which landmarks are rough in faces of up to twice that width."""
+"""Angle from which landmarks are rough in faces of up to half as much again."""
 _LIES: Final = math.radians(40)
 """Angle from which a face is followed by looks turned as it is."""
 _TURNED_ASIDE: Final = 60.0
@@ -41,6 +41,9 @@ _SMALL: Final = 2 * _POOR_IN_PREVIEW
 """Width in preview pixels from which tiles show no more of a face than the preview."""
 _LARGE: Final = 0.6 * LARGEST_FACE
 """Width in preview pixels up to which the look from afar shows less of a face than the preview."""
+_RIVAL: Final = 0.15
+_OTHERWISE: Final = math.radians(60)
+"""Angle by which two sightings of one face differ when one of them must be wrong."""
 _STILL_TURNED: Final = 15.0
 """Degrees that a face may be turned in the look that decided how it lies; beyond, it is looked at once more."""
 _NEAR: Final = 0.8
@@ -48,6 +51,8 @@ _NEAR: Final = 0.8
 _TURNS: Final = 3
 """Looks at the preview in which each followed face is looked at once, however many there are; the tracker bridges
 two without."""
+_CONFIRMED: Final = 0.98
+"""Score of people in close looks; drawn heads and patterns that resemble faces rarely reach it."""
 _LOST: Final = 4
 """Close looks without the face after which it is not followed any more."""
 
@@ -112,6 +117,8 @@ class FaceFinder:
         self._recorder = recorder
         self._is_counted = is_counted
         self._followed: list[_Followed] = []
+        self._settled: list[_Followed] = []
+        """Doubtful faces of which looks in all directions showed no more: profiles."""
         self._turn = 0
         self._since: tuple[int, int] | None = None
         """Shot and period of time since whose begin faces are followed."""
@@ -125,12 +132,14 @@ class FaceFinder:
         if others or since != self._since:
             self._since, self._turn = since, 0
             self._followed.clear()
+            self._settled.clear()
         preview = preview_look(frame, longest_side=self._config.preview_side)
         seen = sight(first, preview)
         if others:
             looks = search_looks(frame, preview, min_face=self._min_face)
             searched = [sight(found, look) for look, found in zip(looks, others, strict=True)]
-            faces = self._search(frame, preview, [*seen, *_worth_having(searched, preview)])
+            known = [one for one in seen if self._is_sure(one)]
+            faces = self._search(frame, preview, [*seen, *_worth_having(searched, preview, known)], known)
         else:
             faces = self._glance(frame, preview, [one for one in seen if self._is_sure(one)])
         faces = [one for one in one_for_each_face(faces) if self._is_sure(one) and one.is_face]
@@ -154,39 +163,51 @@ class FaceFinder:
             seen = one_for_each_face([*seen, *(one for one in afar if self._is_sure(one) and _is_large(one, preview))])
         followed = self._follow(frame)
         seen = [one for one in seen if not any(is_same_face(one, other) for other in followed)]
-        doubtful = [one for one in seen if one.is_doubtful and not self._is_followed(one)]
+        doubtful = [one for one in seen if one.is_doubtful and not self._is_known(one)]
         most = max(1, self._config.close_looks // len(_QUARTERS))
         faces = {id(one): self._turned_upright(frame, one) for one in doubtful[:most]}
+        self._settled += [_Followed.of(one) for one in faces.values() if one.is_doubtful]
         self._followed += [_Followed.of(one) for one in faces.values() if self._needs_following(one, preview)]
         return [*followed, *(faces.get(id(one), one) for one in seen)]
 
-    def _search(self, frame: Frame, preview: Look, seen: list[Sighting]) -> list[Sighting]:
-        """Return the faces of a frame that was searched, and follow those that previews do not show well."""
+    def _search(self, frame: Frame, preview: Look, seen: list[Sighting], known: Sequence[Sighting]) -> list[Sighting]:
+        """Return the faces of a frame that was searched, and follow those that previews do not show well.
+
+        What is not `known` from the preview must turn out to be a face beyond doubt.
+        """
         faces: list[Sighting] = []
         for one in by_trust(seen):
             # where a close look does not confirm the best sighting of a face, the next best has its turn
             if any(is_same_face(one, other) for other in faces):
                 continue
-            if one.is_doubtful:
+            least = self._min_score if any(is_same_face(one, other) for other in known) else _CONFIRMED
+            fits = one.box_width * preview.scale < LARGEST_FACE
+            if one.is_doubtful or (fits and any(_contradicts(other, one) for other in seen)):
                 best = self._turned_upright(frame, one)
-                faces += [best] if self._is_sure(best) else []
+                self._settled += [_Followed.of(best)] if best.is_doubtful else []
+                faces += [best] if best.found.score >= least else []
             elif self._is_sure(one) and not self._needs_following(one, preview):
                 faces.append(one)
             else:
-                faces += filter(self._is_sure, self._confirmed(frame, one))
+                faces += self._confirmed(frame, one, least=least)
         self._followed = [_Followed.of(one) for one in one_for_each_face(faces) if self._needs_following(one, preview)]
         return faces
 
     def _needs_following(self, one: Sighting, preview: Look) -> bool:
         if not self._is_sure(one) or one.is_doubtful:
             return False
-        least = 2 * _POOR_IN_PREVIEW if abs(one.pose[1]) > _LEANS else _POOR_IN_PREVIEW
+        least = 1.5 * _POOR_IN_PREVIEW if abs(one.pose[1]) > _LEANS else _POOR_IN_PREVIEW
         return one.width * preview.scale < least or abs(one.pose[1]) > _LIES
 
-    def _is_followed(self, one: Sighting) -> bool:
-        """Return whether a close look is turned to this face, be it in this frame or in one of the next."""
-        x, y = one.middle
-        return any(math.hypot(x - face.x, y - face.y) < _NEAR * face.width for face in self._followed)
+    def _is_known(self, one: Sighting) -> bool:
+        """Return whether this face is followed, or was looked at in all directions since the latest search."""
+        x, y = map(float, one.middle)
+        if any(math.hypot(x - face.x, y - face.y) < _NEAR * face.width for face in self._followed):
+            return True
+        settled = [face for face in self._settled if math.hypot(x - face.x, y - face.y) < _NEAR * one.box_width]
+        for face in settled:
+            face.x, face.y = x, y
+        return bool(settled)
 
     def _follow(self, frame: Frame) -> list[Sighting]:
         """Look at the followed faces, or in turn at some of them, and return those that are seen."""
@@ -206,12 +227,14 @@ class FaceFinder:
         self._followed = [face for face in self._followed if face.missed < _LOST]
         return found
 
-    def _confirmed(self, frame: Frame, one: Sighting) -> list[Sighting]:
-        """Return the face as a close look shows it, if it does."""
+    def _confirmed(self, frame: Frame, one: Sighting, *, least: float) -> list[Sighting]:
+        """Return the face as a close look shows it, if it does so with the `least` score or more."""
         face = _Followed.of(one)
         (seen,) = self._see(frame, [face.look])
         best = _best_near(seen, face.x, face.y, face.width)
-        return [best] if best is not None and not best.is_doubtful else []
+        if best is None or best.is_doubtful:
+            return []
+        return [best] if best.found.score >= least else []
 
     def _turned_upright(self, frame: Frame, one: Sighting) -> Sighting:
         """Return the face as the best of four close looks in all directions shows it, or as it was seen."""
@@ -221,7 +244,7 @@ class FaceFinder:
         best = max([one, *seen], key=lambda sighting: sighting.trust)
         if best is one or best.turn < _STILL_TURNED:
             return best
-        return max([best, *self._confirmed(frame, best)], key=lambda sighting: sighting.trust)
+        return max([best, *self._confirmed(frame, best, least=self._min_score)], key=lambda sighting: sighting.trust)
 
     def _see(self, frame: Frame, looks: Sequence[Look]) -> list[list[Sighting]]:
         """Return what the detector sees in looks at a frame."""
@@ -238,14 +261,26 @@ def search_period(frame: Frame, config: DetectionConfig) -> int:
     return int(frame.seconds // Fraction(config.follow_seconds))
 
 
-def _worth_having(searched: Sequence[Sequence[Sighting]], preview: Look) -> list[Sighting]:
-    """Return of what the `search_looks` showed that for which each of them is there."""
+def _worth_having(searched: Sequence[Sequence[Sighting]], preview: Look, known: Sequence[Sighting]) -> list[Sighting]:
+    """Return of what the `search_looks` showed that for which each of them is there: tiles show what is not known."""
     turned, (afar, *tiled) = searched[:_TURNED_LOOKS], searched[_TURNED_LOOKS:]
     return [
         *(one for found in turned for one in found if one.turn < _TURNED_ASIDE),
         *(one for one in afar if _is_large(one, preview)),
-        *(one for found in tiled for one in found if one.box_width * preview.scale < _SMALL),
+        *(
+            one
+            for found in tiled
+            for one in found
+            if one.box_width * preview.scale < _SMALL and not any(is_same_face(one, other) for other in known)
+        ),
     ]
+
+
+def _contradicts(other: Sighting, one: Sighting) -> bool:
+    """Return whether another sighting shows the same face lying otherwise, and is trusted nearly as much."""
+    if other.trust < one.trust - _RIVAL or not is_same_face(other, one):
+        return False
+    return abs(math.remainder(other.pose[1] - one.pose[1], math.tau)) > _OTHERWISE
 
 
 def _is_large(one: Sighting, preview: Look) -> bool:
