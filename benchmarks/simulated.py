@@ -8,6 +8,8 @@ import numpy as np
 from vidrestore.faces.alignment import TEMPLATE
 from vidrestore.inference.worker import ModelInfo
 from vidrestore.restoration.config import VideoRestoreConfig
+from vidrestore.restoration.detection.looks import CLOSE_FACE, CLOSE_SIDE
+from vidrestore.restoration.face.selection import FACE_WIDTH
 from vidrestore.types import Detection, UInt8
 
 CROP = 64
@@ -61,9 +63,9 @@ def simulated(seconds: float) -> type[SimulatedInferenceWorker]:
 
 
 def face_in_the_middle(preview: UInt8) -> Detection:
-    """Return an upright face of half the picture's height."""
+    """Return an upright face of half the picture's height; of the size that close looks give it in a close look."""
     height, width = preview.shape[:2]
-    side = height / 2
+    side = CLOSE_FACE / FACE_WIDTH if (height, width) == (CLOSE_SIDE, CLOSE_SIDE) else height / 2
     landmarks = TEMPLATE * side + [(width - side) / 2, (height - side) / 2]
     box = np.array([(width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2], np.float32)
     return Detection(landmarks.astype(np.float32), box, 0.99)

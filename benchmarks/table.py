@@ -25,7 +25,8 @@ from vidrestore.markdown import markdown_table
 
 START, STOP = "<!-- benchmark -->", "<!-- /benchmark -->"
 _STAGES = (
-    *("decode", "preview", "detect", "track", "align", "denoise", "see", "restore", "stabilize", "composite", "encode"),
+    *("decode", "preview", "detect", "find", "track", "align", "denoise", "see"),
+    *("restore", "stabilize", "composite", "encode"),
     REST,
 )
 _VERSIONS = ("python", "torch", "av", "ray", "facexlib")

@@ -23,6 +23,7 @@ def a_report(**changes: object) -> RestoreReport:
         "faces_restored": 60,
         "tracks": 2,
         "shots": 1,
+        "narrowest_face_searched": 16.0,
         "seconds": 4.0,
         "seconds_per_stage": {"decode": 1.0},
         "model": "embedded",

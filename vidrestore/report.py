@@ -38,6 +38,12 @@ class Counts:
     """Shots begun; the first frame begins one."""
     detector_runs: int = 0
     """Frames on which the face detector ran."""
+    searches: int = 0
+    """Frames of these whose whole picture was searched for small and lying faces."""
+    close_looks: int = 0
+    """Further pictures of single faces that the detector saw."""
+    faces_found: int = 0
+    """Faces that it found in all of them."""
     detections_rejected: int = 0
     """Detections that the tracker took for no face, in the frames around included."""
     tracks: int = 0
@@ -129,6 +135,8 @@ class RestoreReport:
     faces_restored: int
     tracks: int
     shots: int
+    narrowest_face_searched: float | None
+    """Width in display pixels from which faces were looked for."""
     seconds: float
     """Wall-clock time from the call to the renamed result."""
     seconds_per_stage: dict[str, float]

@@ -3,7 +3,8 @@
 Three coordinate frames occur, all (x, y) with pixel centres at integers:
 
 - *frame pixels*: the luma grid of the coded picture, as decoded;
-- *display pixels*: upright and with square pixels, what a viewer sees: rotation and sample aspect ratio applied.
+- *display pixels*: upright and with square pixels, what a viewer sees: mirroring, rotation and sample aspect
+  ratio applied.
   Faces are found, tracked and aligned here (a phone's sideways video, an anamorphic tape);
 - *crop pixels*: the aligned square that the network reads.
 """
@@ -55,6 +56,8 @@ class Frame:
     colour: Colour = Colour()
     rotation: int = 0
     """Degrees a viewer turns the frame, counter-clockwise, as FFmpeg and PyAV count: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether a viewer swaps left and right before turning it, as with some front cameras."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width over height of one coded pixel."""
     interlaced: bool = False

@@ -131,7 +131,7 @@ def test_a_frozen_video_stays_frozen(
 
 STAGES = {
     "decode": "vidrestore.media.reader.VideoReader.__iter__",
-    "preview": "vidrestore.restoration.pipeline.make_preview",
+    "preview": "vidrestore.restoration.detection.schedule.make_preview",
     "detect": "vidrestore.faces.detector.FaceDetector.__call__",
     "track": "vidrestore.faces.tracker.Tracker.push",
     "align": "vidrestore.restoration.face.cropper.FaceCropper.__call__",

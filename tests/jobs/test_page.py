@@ -14,7 +14,8 @@ def a_report(*, left_out: tuple[str, ...] = (), notes: tuple[str, ...] = (), **o
     video = {
         "source": HOSTILE, "destination": HOSTILE, "state": "failed", "error": HOSTILE, "resumed": False, "frames": 1,
         "unrestored_frames": 0, "segments": 1, "segments_resumed": 0, "unsplittable_reason": None, "faces": 0,
-        "frames_with_faces": 0, "shots": 0, "tracks": 0, "worker_seconds": 0.0, "seconds_per_stage": {},
+        "frames_with_faces": 0, "shots": 0, "tracks": 0, "narrowest_face_searched": 16.0,
+        "worker_seconds": 0.0, "seconds_per_stage": {},
         "retries": (trouble,), "warnings": (), "streams": {}, "sha256": None,
         "bytes": 0,
     }  # fmt: skip

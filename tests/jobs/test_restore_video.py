@@ -84,6 +84,22 @@ def whole(
     return frames_of(out)
 
 
+@pytest.mark.parametrize(
+    ("min_face", "saying"), [(16.0, "no face was found: those from 16 pixels wide"), (500.0, "no face was restored")]
+)
+def test_a_video_in_which_nothing_is_restored_says_what_was_looked_for_and_what_to_try(
+    clip: Path, simulated_parts: InferenceModels, tmp_path: Path, min_face: float, saying: str
+) -> None:
+    blind = replace(simulated_parts, detector=Inline(lambda pictures: [() for _ in pictures]))
+    parts = blind if min_face == 16 else simulated_parts
+    job = update(a_job(), {"restore": {"selection": {"min_face_px": min_face}}})
+    report = restore_video(clip, tmp_path / "out.mkv", job, open_pool=lambda: LocalWorkerPool(parts, "simulated"))
+    (warning,) = [line for line in report.warnings if line.startswith("no face")]
+    assert warning.startswith(saying)
+    assert "--min-face" in warning
+    assert report.narrowest_face_searched == min_face
+
+
 DRIVER = """
 import sys, time
 import numpy as np

@@ -9,20 +9,35 @@ from vidrestore.media.geometry import display_size, frame_to_display, make_previ
 from vidrestore.types import Frame
 
 
-def a_frame(width: int, height: int, rotation: int = 0, aspect: Fraction = Fraction(1)) -> Frame:
+def a_frame(
+    width: int, height: int, rotation: int = 0, aspect: Fraction = Fraction(1), *, mirrored: bool = False
+) -> Frame:
     """Black, but for a bright spot a quarter in from the left and an eighth down from the top."""
     picture = np.zeros((height, width), np.uint8)
     picture[height // 8 - 3 : height // 8 + 4, width // 4 - 3 : width // 4 + 4] = 255
     return Frame(
-        0, 0, Fraction(1, 25), 1, width, height, "gray", (picture,), rotation=rotation, sample_aspect_ratio=aspect
+        0,
+        0,
+        Fraction(1, 25),
+        1,
+        width,
+        height,
+        "gray",
+        (picture,),
+        rotation=rotation,
+        mirrored=mirrored,
+        sample_aspect_ratio=aspect,
     )
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("aspect", [Fraction(1), Fraction(16, 11), Fraction(8, 9)])
 @pytest.mark.parametrize("longest_side", [1000, 160])
-def test_preview_and_map_agree_on_where_a_spot_is(rotation: int, aspect: Fraction, longest_side: int) -> None:
-    frame = a_frame(320, 240, rotation, aspect)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_preview_and_map_agree_on_where_a_spot_is(
+    rotation: int, aspect: Fraction, longest_side: int, *, mirrored: bool
+) -> None:
+    frame = a_frame(320, 240, rotation, aspect, mirrored=mirrored)
     preview = make_preview(frame, longest_side=longest_side).mean(axis=2)
     scale = preview_scale(frame, longest_side=longest_side)
     rows, columns = np.indices(preview.shape)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from support import video_factory as videos
 from vidrestore.errors import InputError
+from vidrestore.media.geometry import frame_to_display
 from vidrestore.media.pixel_formats import NATIVE_FORMATS, layout_of, views
 from vidrestore.media.reader import ReadStatistics, VideoReader, probe
 from vidrestore.media.timestamps import GrowingTimestamps
@@ -91,6 +92,22 @@ def test_rotation_is_counted_counter_clockwise(tmp_path: Path, degrees: int) -> 
     video = videos.make_video(tmp_path / "film.mp4", frames=1, rotation=degrees)
     with VideoReader(video) as reader:
         assert next(iter(reader)).rotation == degrees == reader.info.rotation
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_mirroring_matrix_is_told_from_the_rotation_after_it(tmp_path: Path, degrees: int, *, mirrored: bool) -> None:
+    """H.273's matrices by hand: the rows are where a step to the right and a step down in the frame lead."""
+    right = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}[degrees]
+    down = (-right[1], right[0])
+    side = -1 if mirrored else 1
+    matrix = (side * right[0] << 16, side * right[1] << 16, 0, down[0] << 16, down[1] << 16, 0, 0, 0, 1 << 30)
+    video = videos.make_video(tmp_path / "film.mp4", frames=1, display_matrix=matrix)
+    with VideoReader(video) as reader:
+        frame = next(iter(reader))
+    assert (frame.rotation, frame.mirrored) == (degrees, mirrored) == (reader.info.rotation, reader.info.mirrored)
+    moved = frame_to_display(frame)[:, :2]
+    np.testing.assert_array_equal(moved, np.array([matrix[0:2], matrix[3:5]]).T / 65536)
 
 
 def test_mastering_display_and_content_light_are_read(tmp_path: Path) -> None:

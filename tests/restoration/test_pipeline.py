@@ -315,9 +315,7 @@ def tracks_of(frames: Sequence[Frame], parts: InferenceModels, config: RestoreCo
     """For every frame, the middle of each track's face, x."""
     from vidrestore.restoration import pipeline  # noqa: PLC0415  its stages, one by one
 
-    looks = pipeline._previews(frames, config, Recorder())
-    found = pipeline.map_faces(parts.detector, looks, batch_size=4, longest=16)
-    detected = pipeline._in_display_pixels(found, config.detection.preview_side)
+    detected = pipeline.find_faces(frames, parts.detector, config, Recorder())
     tracked = pipeline._track(detected, config.tracker, Recorder())
     return [{track.id: float((track.to_display @ [0.5, 0.55, 1])[0]) for track in item.faces} for item in tracked]
 

@@ -32,6 +32,7 @@ class VideoSpec:
     last_duration: int | None = None
     colour: Colour = UNTAGGED
     rotation: int = 0
+    display_matrix: tuple[int, ...] | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     options: Mapping[str, str] = field(default_factory=dict)
     audio: str | None = None
@@ -109,6 +110,7 @@ def make_info(pixel_format: str = "yuv420p", **changes: object) -> VideoInfo:
         frames=None,
         duration=None,
         rotation=0,
+        mirrored=False,
         display_matrix=None,
         sample_aspect_ratio=Fraction(1),
         colour=Colour(),
@@ -163,6 +165,8 @@ def _add_video(output: OutputContainer, spec: VideoSpec) -> av.VideoStream:
     _tag(context, spec.colour)
     if spec.rotation:
         stream.set_display_rotation(spec.rotation)
+    if spec.display_matrix:
+        stream.set_display_matrix(spec.display_matrix)
     stream.metadata.update(spec.stream_metadata)
     return stream
 

@@ -26,6 +26,7 @@ def shrink_frame(frame: Frame, *, scale: float) -> UInt8:
     """
     width, height = small_size(frame, scale)
     picture = planes_to_rgb(tuple(_shrunk(plane, width, height) for plane in frame.planes), frame)
+    picture = picture[:, ::-1] if frame.mirrored else picture
     return np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
 
 
@@ -34,8 +35,10 @@ def enlarge_picture(picture: UInt8, like: Frame, parameters: MediumParameters) -
 
     Luma and chroma are each enlarged to their own plane: in two steps chroma would be softened twice.
     """
-    turned = np.ascontiguousarray(np.rot90(picture, -(like.rotation // 90)))
-    offset = _turned_offset(like.rotation, rise(parameters))
+    turned = np.rot90(picture, -(like.rotation // 90))
+    turned = np.ascontiguousarray(turned[:, ::-1] if like.mirrored else turned)
+    across, down = _turned_offset(like.rotation, rise(parameters))
+    offset = (-across if like.mirrored else across, down)
     peak = (1 << bit_depth(like.pixel_format)) - 1
     planes = []
     for small, shape in zip(

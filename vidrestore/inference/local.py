@@ -20,7 +20,7 @@ def load_models(config: RestoreConfig) -> tuple[InferenceModels, ModelInfo]:
     keep_freed_memory()
     restorer, visibility = FaceRestorer(config.restorer), FaceVisibility(config.restorer.device)
     parts = InferenceModels(
-        Inline(FaceDetector(config.detector)),
+        Inline(FaceDetector(config.candidate_detector)),
         Inline(restorer),
         crop_size=restorer.crop_size,
         batch_size=restorer.batch_size,

@@ -105,7 +105,9 @@ class InferenceWorker:
         from vidrestore.faces.detector import FaceDetector
 
         return self._joining(
-            FaceDetector(self._config.detector), full=self._config.detection.batch_size, threads=self._for_detection
+            FaceDetector(self._config.candidate_detector),
+            full=self._config.detection.batch_size,
+            threads=self._for_detection,
         )
 
     @cached_property

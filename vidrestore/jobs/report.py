@@ -19,6 +19,7 @@ from vidrestore.media.remux.mux import RemuxReport
 from vidrestore.media.rewrite import rewrite_warnings
 from vidrestore.report import Counts, RestoreReport, installed_versions
 from vidrestore.report_json import to_json
+from vidrestore.restoration.detection.looks import narrowest_face
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class VideoReport:
     shots: int
     tracks: int
     """Number of tracks; a face that is present where two segments meet counts in both."""
+    narrowest_face_searched: float | None
+    """Width in display pixels from which faces were looked for; None: the video was not planned."""
     worker_seconds: float
     """Time that its segments took, added up over all workers."""
     seconds_per_stage: dict[str, float]
@@ -171,6 +174,7 @@ def run_report(
         faces_restored=counts.faces,
         tracks=counts.tracks,
         shots=counts.shots,
+        narrowest_face_searched=_narrowest_face(video),
         seconds=seconds,
         seconds_per_stage=stages,
         model=config.restore.restorer.model,
@@ -218,6 +222,7 @@ def _video_report(video: VideoProgress) -> VideoReport:
         frames_with_faces=counts.frames_with_faces,
         shots=counts.shots,
         tracks=counts.tracks,
+        narrowest_face_searched=_narrowest_face(video),
         worker_seconds=sum(part.seconds for part in video.made_of.values()),
         seconds_per_stage=stages,
         retries=tuple(replace(one, message=as_text(one.message)) for one in video.troubles),
@@ -236,8 +241,45 @@ def _warnings(video: VideoProgress) -> list[str]:
     notes = list(video.plan.notes) if video.planned else []
     if video.unrestored_frames:
         notes.append(f"{video.unrestored_frames} frames went through unrestored: their segments could not be restored")
+    notes += _nothing_restored(video)
     encoder_notes = sorted({note for segment in _segments(video) for note in segment.notes})
     return rewrite_warnings(video.read, notes, encoder_notes, _remuxed(video))
+
+
+def _narrowest_face(video: VideoProgress) -> float | None:
+    if not video.planned:
+        return None
+    config = video.task.config
+    return narrowest_face(
+        video.plan.width,
+        video.plan.height,
+        preview_side=config.detection.preview_side,
+        searched=config.detection.search_seconds > 0,
+        min_face=config.selection.min_face_px,
+    )
+
+
+def _nothing_restored(video: VideoProgress) -> list[str]:
+    """Say of a video without restored faces what was looked for, and what to try."""
+    counts, _ = _added(_segments(video))
+    narrowest = _narrowest_face(video)
+    if narrowest is None or not counts.frames or counts.frames_with_faces:
+        return []
+    selection, detection = video.task.config.selection, video.task.config.detection
+    if counts.faces_found:
+        said = (
+            f"no face was restored: those that were found are narrower than {selection.min_face_px:g} pixels, turned "
+            "away, uncertain, or there for a moment only; try a lower --min-face, or a larger "
+            "restore.selection.max_yaw"
+        )
+        return [said]
+    turned = ", upright and turned" if detection.search_seconds else ""
+    lower = "a lower --min-face, or " if narrowest <= selection.min_face_px else ""
+    said = (
+        f"no face was found: those from {narrowest:.0f} pixels wide were looked for{turned}; if there are faces, try "
+        f"{lower}the larger detector, --set restore.detector.name=retinaface-resnet50"
+    )
+    return [said]
 
 
 def _streams(video: VideoProgress) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from vidrestore.config import OptionError, Options
 from vidrestore.faces.config import DetectorConfig, TrackerConfig
 from vidrestore.media.config import EncodeConfig
 from vidrestore.redaction import redact, remember
-from vidrestore.restoration.config import RestoreConfig, RestorerConfig
+from vidrestore.restoration.config import DetectionConfig, RestoreConfig, RestorerConfig
 
 Mode = Literal["realtime", "complete"]
 Retry = Literal["always", "transient", "never"]
@@ -192,6 +192,7 @@ class QualityConfig(Options):
 def live_restore_config() -> RestoreConfig:
     """Return the pipeline's options for a live stream: small batches, no delay, on a CPU the light network."""
     return RestoreConfig(
+        detection=DetectionConfig(search_seconds=0, close_looks=4),
         detector=DetectorConfig(batch_size_gpu=2),
         tracker=TrackerConfig(coast_seconds=0.3),
         restorer=RestorerConfig(model="auto", batch_size_gpu=2),

@@ -11,7 +11,7 @@ from vidrestore.live.source_errors import SourceRefused
 from vidrestore.live.timeline import SECOND
 from vidrestore.media.picture_size import is_too_large, why_too_large
 from vidrestore.media.pixel_formats import Layout, bit_depth, is_rgb, layout_of, plane_shapes, views
-from vidrestore.media.probe import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, rotation_of
+from vidrestore.media.probe import FULL_RANGE, VideoInfo, aspect_of, colour_of, describe, is_mirrored, rotation_of
 from vidrestore.types import Frame, Planes
 
 TICKS = 90_000
@@ -68,6 +68,7 @@ class Pictures:
             planes=self._planes(picture, layout, info),
             colour=colour_of(picture, stream, layout) if layout.native == info.pixel_format else info.colour,
             rotation=rotation_of(picture),
+            mirrored=is_mirrored(picture),
             sample_aspect_ratio=aspect_of(stream),
             interlaced=picture.interlaced_frame,
         )

@@ -1,4 +1,4 @@
-"""Geometry between the frame and what a viewer sees: rotation and the shape of a pixel."""
+"""Geometry between the frame and what a viewer sees: mirroring, rotation and the shape of a pixel."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def frame_to_display(frame: Frame) -> Float64:
     """Return the affine map from frame pixels to display pixels.
 
     Returns:
-        float64 [2, 3], (x, y), pixel centres at integers: stretch by the sample aspect ratio, then turn.
+        float64 [2, 3], (x, y), pixel centres at integers: stretch by the sample aspect ratio, mirror, turn.
     """
     width = max(1, round(frame.width * frame.sample_aspect_ratio))
     height = frame.height
@@ -33,7 +33,8 @@ def frame_to_display(frame: Frame) -> Float64:
     }
     turn = turns[frame.rotation].astype(np.float64)
     stretching = np.array([[stretch, 0, shift], [0, 1, 0], [0, 0, 1]])
-    matrix: Float64 = turn @ stretching
+    mirroring = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]]) if frame.mirrored else np.eye(3)
+    matrix: Float64 = turn @ mirroring @ stretching
     return matrix
 
 
@@ -70,6 +71,8 @@ def make_preview(frame: Frame, *, longest_side: int) -> UInt8:
     wide, high = (across, down) if frame.rotation % 180 == 0 else (down, across)
     planes = tuple(cv2.resize(np.asarray(plane), (wide, high), interpolation=cv2.INTER_AREA) for plane in frame.planes)
     rgb = planes_to_rgb(planes, frame)
+    if frame.mirrored:
+        rgb = np.ascontiguousarray(rgb[:, ::-1])
     if frame.rotation:
         rgb = cv2.rotate(rgb, _TURNS[frame.rotation]).astype(np.uint8)
     return rgb

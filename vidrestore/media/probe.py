@@ -1,5 +1,6 @@
 """The description of a video that is known before its frames are read."""
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,8 +92,10 @@ class VideoInfo:
     """Seconds."""
     rotation: int
     """Degrees a viewer turns the frame, counter-clockwise: 0, 90, 180 or 270."""
+    mirrored: bool
+    """Whether a viewer swaps left and right before turning it."""
     display_matrix: tuple[int, ...] | None
-    """The nine numbers that rotation was read from, as FFmpeg holds them."""
+    """The nine numbers that both were read from, as FFmpeg holds them."""
     sample_aspect_ratio: Fraction
     colour: Colour
     interlaced: bool
@@ -130,6 +133,7 @@ def describe(
         frames=stream.frames or None,
         duration=_duration(container, stream),
         rotation=rotation_of(frame),
+        mirrored=is_mirrored(frame),
         display_matrix=_display_matrix(frame),
         sample_aspect_ratio=aspect_of(stream),
         colour=colour_of(frame, stream, layout),
@@ -191,8 +195,24 @@ def _tag(own: int, inherited: int) -> int:
 
 
 def rotation_of(frame: av.VideoFrame) -> int:
-    """Return the counter-clockwise degrees of the display matrix, to the nearest of 0, 90, 180 and 270."""
-    return round(frame.rotation / 90) % 4 * 90
+    """Return the counter-clockwise degrees of the display matrix, to the nearest of 0, 90, 180 and 270.
+
+    Where the matrix mirrors, they are those of what remains once left and right are swapped; FFmpeg's own figure takes
+    no notice of mirroring.
+    """
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return 0
+    side = -1 if is_mirrored(frame) else 1
+    # columns of different lengths: a matrix may scale
+    across, down = math.hypot(matrix[0], matrix[3]) or 1, math.hypot(matrix[1], matrix[4]) or 1
+    return round(-math.degrees(math.atan2(side * matrix[1] / down, side * matrix[0] / across)) / 90) % 4 * 90
+
+
+def is_mirrored(frame: av.VideoFrame) -> bool:
+    """Return whether the display matrix swaps left and right, or top and bottom."""
+    matrix = _display_matrix(frame)
+    return matrix is not None and matrix[0] * matrix[4] < matrix[1] * matrix[3]
 
 
 def aspect_of(stream: av.VideoStream) -> Fraction:

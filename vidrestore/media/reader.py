@@ -18,7 +18,7 @@ from vidrestore.media.losses import LossEstimator, declared_end
 from vidrestore.media.opening import is_out_of_memory, needs_too_much_memory, open_source, video_stream
 from vidrestore.media.picture_size import MAX_PIXELS, decoder_options, is_too_large, why_too_large
 from vidrestore.media.pixel_formats import layout_of, views
-from vidrestore.media.probe import VideoInfo, colour_of, describe, rotation_of
+from vidrestore.media.probe import VideoInfo, colour_of, describe, is_mirrored, rotation_of
 from vidrestore.media.timestamps import GrowingTimestamps, time_base_of, to_fraction
 from vidrestore.types import Frame
 
@@ -313,6 +313,7 @@ class VideoReader:
             planes=views(self._adapt(picture, counts=counts), self.info.pixel_format),
             colour=colour_of(picture, self._stream, self._layout),
             rotation=rotation_of(picture),
+            mirrored=is_mirrored(picture),
             sample_aspect_ratio=self.info.sample_aspect_ratio,
             interlaced=picture.interlaced_frame,
         )

@@ -1,6 +1,6 @@
 """Options of a restoration, one class for each stage, and all of them together."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from vidrestore.faces.config import DetectorConfig, TrackerConfig
 from vidrestore.media.config import EncodeConfig, ShotConfig
 from vidrestore.media.picture_size import MAX_PIXELS, MAX_SIDE
 
+_FOLLOW_SECONDS: Final = 3.0
 FACE_COUNTS: Final = {"all": 0, "largest": 1}
 """Words for `selection.max_faces`, for people."""
 MAX_LAG: Final = 8
@@ -41,10 +42,43 @@ class DetectionConfig(Options):
             "a segment begins.",
         ),
     ] = 1 / 12
+    search_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=60,
+            description="Average time between two searches of whole frames for faces that the small copy does not "
+            "show: those as narrow as selection.min_face_px, and those that lie or hang. Every shot begins with one. "
+            "0: no search.",
+        ),
+    ] = 3.0
+    close_looks: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            description="Number of close looks at single faces per detector run: at small ones, at those that lie or "
+            "hang, and at those that fill the picture. More small faces are looked at in turn. 0: none.",
+        ),
+    ] = 8
+    candidate_score: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="Score from which what a search finds is looked at closely; it counts if it then reaches "
+            "detector.score_threshold.",
+        ),
+    ] = 0.3
     batch_size: Annotated[int, Field(ge=1, description="Previews per detector call.")] = 4
     frames_per_batch: Annotated[
         int, Field(ge=1, description="Frames after which a detector call is made even if its batch is not full.")
     ] = 16
+
+    @property
+    def follow_seconds(self) -> float:
+        """Time for which a face is followed by close looks before a search must find it again."""
+        return self.search_seconds or _FOLLOW_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +333,12 @@ class RestoreConfig(Options):
             "changes up to 4K at 60 frames a second. Decoder and encoder take about as much on top.",
         ),
     ] = 4096
+
+    @property
+    def candidate_detector(self) -> DetectorConfig:
+        """The detector's options with the lower score of detections that are only looked at more closely."""
+        least = min(self.detector.score_threshold, self.detection.candidate_score)
+        return replace(self.detector, score_threshold=least)
 
 
 @dataclass(frozen=True, slots=True)

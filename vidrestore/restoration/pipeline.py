@@ -1,7 +1,7 @@
 """The pipeline, from frames to frames with restored faces. Files, live streams and clusters all call it.
 
-    frames ── preview, shot ──> detector ──> tracker ──> selector ──> aligner ──> denoiser ──┐
-          frames <── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
+    frames ── preview, shot ──> detector ──> finder ──> tracker ──> selector ──> aligner ──> denoiser ──┐
+          frames <──────────── compositor <── stabilizer <── fader <── restorer <── visibility <───────┘
 
 Everything is pulled: a frame is decoded when a finished one is asked for. Frames held at most: one detector batch
 and one restorer batch for each batch that the executor reads ahead and one more, the tracker's lookahead, the
@@ -13,23 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
 from vidrestore.errors import ConfigError
-from vidrestore.faces.boxes import scale
 from vidrestore.faces.config import TrackerConfig
 from vidrestore.faces.tracker import Tracker
-from vidrestore.media.geometry import make_preview, preview_scale
 from vidrestore.media.segments import TemporalSupport
-from vidrestore.media.shots import ShotDetector
 from vidrestore.report import Recorder
 from vidrestore.restoration.clips.clip import FaceClip, RestoredClip, restore_in_clips
 from vidrestore.restoration.config import (
     OcclusionConfig,
     RestoreConfig,
 )
+from vidrestore.restoration.detection.schedule import every, find_faces
 from vidrestore.restoration.face.compositor import Compositor
 from vidrestore.restoration.face.cropper import FaceCropper
 from vidrestore.restoration.face.selection import FaceSelector, with_blend_weight
@@ -62,10 +59,6 @@ _REMEMBERED_TRACKS = 1024
 In = TypeVar("In")
 Out = TypeVar("Out")
 Joined = TypeVar("Joined")
-
-
-def _every(_: Frame) -> bool:
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +112,9 @@ def restore_frames(
         As many frames, in the same order, with the same times; those without faces are the same objects.
     """
     lags = lags_of(config)
-    counts = is_counted or _every
+    counts = is_counted or every
     _log.debug("restoring with %s, frames held back: %s", config, lags)
-    previews = recorder.timed("preview", _previews(recorder.timed("decode", frames), config, recorder, limits, counts))
-    detection = config.detection
-    found = map_faces(parts.detector, previews, batch_size=detection.batch_size, longest=detection.frames_per_batch)
-    detected = _in_display_pixels(recorder.timed("detect", found), detection.preview_side)
+    detected = find_faces(recorder.timed("decode", frames), parts.detector, config, recorder, limits, counts)
     tracker = replace(config.tracker, lookahead=lags.tracker)
     tracked = recorder.timed("track", _track(detected, tracker, recorder))
     selected = run(FaceSelector(config.selection, limits), tracked)
@@ -175,44 +165,6 @@ def _composited(
     compositor = Compositor(config.compositor)
     for item in items:
         yield compositor(item) if is_counted(item.frame) else item.frame
-
-
-def _previews(
-    frames: Iterable[Frame],
-    config: RestoreConfig,
-    recorder: Recorder,
-    limits: QualityLimits | None = None,
-    is_counted: Callable[[Frame], bool] = _every,
-) -> Iterator[FrameFaces[UInt8]]:
-    """Shrink every frame, find the shot changes, and choose the frames on which the detector runs."""
-    shots, least = ShotDetector(config.shots), config.detection.interval_seconds
-    shot, last, begun = 0, Fraction(0), False
-    for frame in frames:
-        interval = Fraction(max(least, limits.interval_seconds) if limits else least)
-        preview = make_preview(frame, longest_side=config.detection.preview_side)
-        cut = shots.is_cut(preview)
-        shot += cut
-        # The grid lies in absolute time: in a segment that starts elsewhere the detector runs on the same frames.
-        due = not interval or frame.seconds // interval != last // interval
-        opens = cut or not begun
-        detector_ran = opens or due
-        last, begun = frame.seconds, True
-        if opens:
-            _log.debug("shot %d begins at frame %d, %.3f s", shot, frame.index, float(frame.seconds))
-        if is_counted(frame):
-            recorder.counts.frames += 1
-            recorder.counts.detector_runs += detector_ran
-            recorder.counts.shots += opens
-        yield FrameFaces(frame, (preview,) if detector_ran else (), shot, detector_ran)
-
-
-def _in_display_pixels(
-    items: Iterable[FrameFaces[tuple[Detection, ...]]], preview_side: int
-) -> Iterator[FrameFaces[Detection]]:
-    for item in items:
-        factors = preview_scale(item.frame, longest_side=preview_side)
-        faces = tuple(scale(found, factors) for detections in item.faces for found in detections)
-        yield FrameFaces(item.frame, faces, item.shot, item.detector_ran)
 
 
 def _track(

@@ -67,14 +67,15 @@ def within_budget(config: AnyRestoreConfig, frame_bytes: int) -> AnyRestoreConfi
 def reach(config: RestoreConfig) -> TemporalSupport:
     """Return the lead-in and lead-out that make a segment equal to the same frames of the video restored whole.
 
-    They add up the times of the tracker, including the time that it remembers a lost face, and the windows of the
-    stages after it.
+    They add up the times of the tracker, including the time that it remembers a lost face, that from one search for
+    faces to the next, and the windows of the stages after them.
     """
     tracker, pixels = config.tracker, pixel_support(config)
     return TemporalSupport(
         past_seconds=tracker.history_seconds
         + tracker.fade_seconds
         + tracker.max_lost_seconds
+        + config.detection.follow_seconds
         + config.detection.interval_seconds,
         past_frames=pixels.past_frames + config.shots.min_shot_frames + 1,
         future_seconds=tracker.lookahead_seconds + config.detection.interval_seconds,

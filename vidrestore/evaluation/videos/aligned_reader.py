@@ -86,5 +86,6 @@ def _since(frame: Frame, info: VideoInfo) -> Fraction:
 def _picture(info: VideoInfo) -> str:
     """Describe the size and what a viewer does to it: equal descriptions mean that pixels lie upon each other."""
     turned = f" turned by {info.rotation} degrees" if info.rotation else ""
+    turned = f" mirrored{turned}" if info.mirrored else turned
     shape = f" with pixels of {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else ""
     return f"{info.width}x{info.height}{turned}{shape}"

@@ -256,7 +256,7 @@ def _compared(
         start = (video.start_time or 0) * time_base_of(video)
     written = probe(destination)
     if info.display_matrix and written.display_matrix is None:
-        lost.append(f"the rotation by {info.rotation} degrees: {destination.suffix} has no place for it")
+        lost.append(f"{_turning(info)}: {destination.suffix} has no place for it")
     if info.sample_aspect_ratio != written.sample_aspect_ratio:
         # PyAV cannot set it for a muxer, and MP4's reads it from the codec parameters where Matroska's does not.
         ratio = str(info.sample_aspect_ratio).replace("/", ":")
@@ -294,3 +294,8 @@ def _held(
             wanted = [index for index in wanted if muxed.get(index)]
         held |= dict(zip(wanted, places, strict=False))
     return held
+
+
+def _turning(info: VideoInfo) -> str:
+    turned = f"the rotation by {info.rotation} degrees" if info.rotation or not info.mirrored else ""
+    return " and ".join(part for part in ("the mirroring" if info.mirrored else "", turned) if part)
