@@ -299,9 +299,7 @@ def test_a_path_is_made_absolute_and_a_name_is_not(tmp_path: Path, monkeypatch: 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list(cache: Path) -> None:
     del cache
-    with pytest.raises(
-        ModelError, match=r"did you mean 'gfpgan-v1\.4'\? .*embedded, embedded-fast, gfpgan-v1\.4"
-    ):
+    with pytest.raises(ModelError, match=r"did you mean 'gfpgan-v1\.4'\? .*embedded, embedded-fast, gfpgan-v1\.4"):
         zoo.resolve("GFPGANv1.4")
     with pytest.raises(ModelError, match=r"no weights at .*mine\.pth; give an existing file or one of embedded"):
         zoo.resolve("folder/mine.pth")

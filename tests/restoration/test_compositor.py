@@ -28,6 +28,11 @@ def restored(
     return FrameFaces(aligned.frame, faces)
 
 
+def colourful(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Draw a plane of a video whose colours are of all kinds, so that no face has more of it."""
+    return np.random.default_rng(seed).integers(16, 240, shape).astype(np.uint8)
+
+
 def luma(frame: Frame) -> np.ndarray:
     return frame.planes[0].astype(int)
 
@@ -53,7 +58,9 @@ def test_so_does_one_much_coarser_than_the_picture(make_item: MakeItem, angle: f
 def test_chroma_lies_where_luma_does(make_item: MakeItem, pixel_format: str, size: float) -> None:
     item = make_item((150.0, 110.0, size, 0.3))
     shape = plane_shapes(pixel_format, 320, 240)
-    frame = replace(item.frame, pixel_format=pixel_format, planes=tuple(np.full(one, 128, np.uint8) for one in shape))
+    frame = replace(
+        item.frame, pixel_format=pixel_format, planes=tuple(colourful(one, seed) for seed, one in enumerate(shape))
+    )
     ramp = np.add.outer(0.2 * np.arange(128), 0.5 * np.arange(128))
     crop = np.dstack([80 + ramp, np.full_like(ramp, 120), 200 - ramp]).round().astype(np.uint8)
     face = Restoration(FaceCropper(128)(FrameFaces(frame, item.faces)).faces[0], crop)
@@ -68,10 +75,11 @@ def test_chroma_lies_where_luma_does(make_item: MakeItem, pixel_format: str, siz
 
 def test_pixels_outside_the_face_are_bit_identical(make_item: MakeItem) -> None:
     item = make_item((150.0, 110.0, 80.0, 0.2))
-    prepared = restored(item, paint=255)
+    planes = (item.frame.planes[0], *(colourful(plane.shape, 1) for plane in item.frame.planes[1:]))
+    prepared = restored(replace(item, frame=replace(item.frame, planes=planes)), paint=255)
     result = Compositor(CompositorConfig())(prepared)
     box = crop_bounds(prepared.faces[0].face.to_crop, 128, item.frame)
-    for plane, (new, old) in enumerate(zip(result.planes, item.frame.planes, strict=True)):
+    for plane, (new, old) in enumerate(zip(result.planes, prepared.frame.planes, strict=True)):
         step = 2 if plane else 1
         changed = np.argwhere(new != old)
         assert changed.size

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from skimage.data import astronaut
 
 from support.networks import Contrast
@@ -360,3 +361,37 @@ def test_the_time_of_the_network_is_told_where_faces_are_carried(parts: Inferenc
 def test_a_lag_that_is_too_long_is_refused() -> None:
     with pytest.raises(ConfigError, match="lag is 9"):
         RestoreConfig(lag=9)
+
+
+class Painter(Contrast):
+    """A network that invents colours everywhere, other ones in every cell."""
+
+    def restore_images(self, crops: torch.Tensor) -> torch.Tensor:
+        paint = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(0)) - 0.5
+        tint = torch.nn.functional.interpolate(paint * 200, size=crops.shape[-2:], mode="bilinear")
+        return (super().restore_images(crops).float() + tint).clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("way", ["frames", "clips", "live"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("tone", [(128, 128), (112, 142)], ids=["black and white", "sepia"])
+def test_no_colour_is_invented_in_a_video_of_one_tone(way: str, pixel_format: str, tone: tuple[int, int]) -> None:
+    scale, kind = (4, np.uint16) if pixel_format.endswith("10le") else (1, np.uint8)
+    chroma = tuple(np.full((HEIGHT // 2, WIDTH // 2), code * scale, kind) for code in tone)
+    pictures = grainy([draw(face_at(150 + index, 120)) for index in range(10)])
+    frames = [
+        replace(
+            frame_of(picture, index),
+            pixel_format=pixel_format,
+            planes=((16 + cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * (219 / 255)).astype(kind) * kind(scale), *chroma),
+        )
+        for index, picture in enumerate(pictures)
+    ]
+    painter = Painter()
+    clips = Inline(ClipRestorer(painter, None, RestoreConfig())) if way == "clips" else None
+    parts = InferenceModels(Inline(FaceDetector()), Inline(painter), crop_size=128, batch_size=1, clips=clips)
+    results = restored(frames, parts, LIVE if way == "live" else None)
+    assert (results[6].planes[0] != frames[6].planes[0]).sum() > 1000
+    for before, after in zip(frames, results, strict=True):
+        assert np.array_equal(after.planes[1], before.planes[1])
+        assert np.array_equal(after.planes[2], before.planes[2])

@@ -121,7 +121,7 @@ def region_to_rgb(frame: Frame, box: Box, *, size: tuple[int, int] | None = None
     Returns:
         uint8 [box.height, box.width, 3], or of the size, R'G'B'.
     """
-    planes = [_cut(frame, plane, box) for plane in range(len(frame.planes))]
+    planes = [plane_region(frame, plane, box) for plane in range(len(frame.planes))]
     if size is not None:
         planes = [cv2.resize(np.asarray(plane), size, interpolation=cv2.INTER_AREA) for plane in planes]
     return planes_to_rgb(tuple(planes), frame)
@@ -168,6 +168,26 @@ def code_values(rgb: UInt8 | Float32, frame: Frame) -> list[Float32]:
     to_rgb, offset = _to_rgb_matrix(shape, _matrix_of(frame), full_range=frame.colour.full_range)
     affine = np.hstack([np.linalg.inv(to_rgb), offset[:, None]])
     return [_plane(rgb, row) for row in (affine[:1] if shape.family == "gray" else affine)]
+
+
+def luma_of(planes: Sequence[Float32], frame: Frame) -> Float32:
+    """Return the luma of code values in a frame's format, in code values: float32 [h, w].
+
+    Args:
+        planes: float32 [h, w] each, of one size where they are R, G and B; packed RGB as three planes.
+        frame: frame that defines the planes.
+    """
+    family = sampling(frame.pixel_format).family
+    if family in {"yuv", "gray"}:
+        return planes[0]
+    kr, kb = _KR_KB[_matrix_of(frame)]
+    red, green, blue = planes if family == "rgb" else (planes[2], planes[0], planes[1])
+    return np.asarray(kr * red + (1 - kr - kb) * green + kb * blue, dtype=np.float32)
+
+
+def plane_region(frame: Frame, plane: int, box: Box) -> NDArray[np.generic]:
+    """Return a view of a plane's samples in a box that `align_box` aligned; packed RGB has a channel axis."""
+    return frame.planes[plane][_slices(box, plane_steps(frame, plane))]
 
 
 def plane_steps(frame: Frame, plane: int) -> tuple[int, int]:
@@ -273,10 +293,6 @@ def _slices(box: Box, steps: tuple[int, int]) -> tuple[slice, slice]:
         slice(box.top // step_y, -(-box.bottom // step_y)),
         slice(box.left // step_x, -(-box.right // step_x)),
     )
-
-
-def _cut(frame: Frame, plane: int, box: Box) -> NDArray[np.generic]:
-    return frame.planes[plane][_slices(box, plane_steps(frame, plane))]
 
 
 def to_uint8(values: Float32) -> UInt8:

@@ -272,7 +272,8 @@ class StabilizerConfig(Options):
         Field(
             ge=0,
             le=1,
-            description="Fraction of the video's low-frequency colour and light that the restored face takes; 0: none.",
+            description="Fraction of the video's light at low frequencies, and of its colour down to what it resolves, "
+            "that the restored face takes; 0: none.",
         ),
     ] = 1.0
 

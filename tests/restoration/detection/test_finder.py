@@ -88,9 +88,9 @@ def test_live_video_sees_how_a_face_lies_too(detector: FaceDetector, landmarks: 
     for item in items:
         (face,) = item.faces
         assert error(face, truth) < 0.18
-    assert recorder.counts["searches"] == 0
+    assert recorder.counts.searches == 0
     # five pictures to find out how it lies, then one a frame; an upright face needs none
-    assert recorder.counts["close_looks"] <= (0 if degrees == 0 else 5 + 4)
+    assert recorder.counts.close_looks <= (0 if degrees == 0 else 5 + 4)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.65, 0.8, 0.95, 1.05])
@@ -204,7 +204,7 @@ def test_a_shot_begins_with_a_search_and_the_others_lie_on_a_grid_of_the_videos_
     executor: Executor[UInt8, tuple[Detection, ...]] = Inline(Scripted())
     list(find_faces(frames_of(pictures, rate=10, first=15), executor, RestoreConfig(), recorder))
     # frames 15 to 64 of ten a second: at the beginning, at the cut (2.5 s), at 3 s and at 6 s
-    assert (recorder.counts["shots"], recorder.counts["searches"]) == (2, 4)
+    assert (recorder.counts.shots, recorder.counts.searches) == (2, 4)
 
 
 def test_a_face_has_one_pose_whatever_the_looks_that_saw_it(detector: FaceDetector, landmarks: Float64) -> None:

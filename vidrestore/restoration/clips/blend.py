@@ -91,14 +91,9 @@ def _agreement(own: Tensor, other: Tensor, shift: Tensor, texture_tolerance: flo
     """Return how far a neighbour shows the same, float32 [B, 1, G, G], 0..1."""
     difference = (ops.warp(other, ops.positions(shift, own.shape[-1])) - own).abs()
     pattern = ops.box_blur(difference[:, 3:], PATTERN_WINDOW)
-    noise = NOISE_FACTOR * _median(pattern[:, :, ::4, ::4]).clamp(max=MOST_NOISE_LEVELS)
+    noise = (
+        NOISE_FACTOR * ops.median(pattern[:, :, ::4, ::4].flatten(1)).clamp(max=MOST_NOISE_LEVELS)[:, None, None, None]
+    )
     pattern = (pattern - noise).clamp(min=0) / texture_tolerance
     colour = difference[:, :3].amax(dim=1, keepdim=True) / colour_tolerance
     return torch.exp(-(pattern.square() + colour.square()))
-
-
-def _median(values_B1HW: Tensor) -> Tensor:
-    """Return the median of each image, [B, 1, 1, 1]: the mean of the middle two."""
-    ranked = values_B1HW.flatten(1).sort(dim=1).values
-    middle = ranked.shape[1] // 2
-    return ((ranked[:, middle - 1] + ranked[:, middle]) / 2)[:, None, None, None]

@@ -66,6 +66,12 @@ def warp(images_BCHW: Tensor, places_B2HW: Tensor, *, replicate: bool = False) -
     return F.grid_sample(images_BCHW, unit_BHW2, mode="bilinear", padding_mode=mode, align_corners=False)
 
 
+def median(values_BN: Tensor) -> Tensor:
+    """Return the median of each row, [B]: the mean of the middle two where their number is even, as NumPy's."""
+    ranked, count = values_BN.sort(dim=1).values, values_BN.shape[1]
+    return (ranked[:, (count - 1) // 2] + ranked[:, count // 2]) / 2
+
+
 def _separable(images_BCHW: Tensor, taps: Tensor) -> Tensor:
     """Convolve rows and columns with a symmetric kernel; the border is mirrored without its outermost pixel."""
     channels, reach = images_BCHW.shape[1], len(taps) // 2

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vidrestore.restoration.clips import ops
 from vidrestore.restoration.clips.blend import Views, Window, blend
-from vidrestore.restoration.clips.colour import mean_over_time
+from vidrestore.restoration.clips.colour import mean_over_time, resolved_chroma
 from vidrestore.restoration.clips.detail import match_detail
 from vidrestore.restoration.config import DenoiserConfig, StabilizerConfig
 
@@ -34,6 +34,7 @@ def stabilise(
     window: Window,
     difference: Tensor,
     differences: Tensor,
+    originals: Tensor,
     config: StabilizerConfig,
 ) -> Tensor:
     """Return restored crops uint8 [B, 3, S, S], averaged with their neighbours, in the colours of the video.
@@ -45,6 +46,7 @@ def stabilise(
         window: where the neighbours are.
         difference: float32 [B, 3, 32, 32], low frequencies of the original crops less those of the restored ones.
         differences: those of the neighbours, [K, B, 3, 32, 32].
+        originals: uint8 [B, 3, s, s], the original crops at their side for work over time.
         config: see `StabilizerConfig`.
     """
     bias = mean_over_time(difference, differences, window.weight)
@@ -55,7 +57,10 @@ def stabilise(
         if config.max_detail_gain:
             result = match_detail(result, restored, most_gain=config.max_detail_gain)
         change = change + difference - bias
-    return _changed(crops, own.images, result + ops.enlarge(change, result.shape[-1]))
+    steady = result + ops.enlarge(change, result.shape[-1])
+    if config.colour_lock:
+        steady = steady + ops.enlarge(config.colour_lock * resolved_chroma(originals, result), result.shape[-1])
+    return _changed(crops, own.images, steady)
 
 
 def smooth_alphas(own: Tensor, others: Tensor, window: Window) -> Tensor:

@@ -159,7 +159,14 @@ class ClipRestorer:
                 window = motion.window(batch, part, config.frames)
                 own, others = views.at(part), views.at(window.frames)
                 crops[part] = stabilise(
-                    restored[part], own, others, window, differences[part], differences[window.frames], config
+                    restored[part],
+                    own,
+                    others,
+                    window,
+                    differences[part],
+                    differences[window.frames],
+                    resized(originals[part], side),
+                    config,
                 )
                 if alphas is not None and steady_alphas is not None:
                     steady_alphas[part] = smooth_alphas(alphas[part], alphas[window.frames], window)

@@ -10,6 +10,7 @@ import numpy as np
 from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
 from vidrestore.media.colour import Box, Writable, alpha_blend, code_values, plane_steps
 from vidrestore.restoration.config import CompositorConfig
+from vidrestore.restoration.face.colour_range import within_video_colours
 from vidrestore.restoration.face.cropper import crop_bounds, resized_to_original, to_region, working_side
 from vidrestore.types import Float32, Float64, Frame, FrameFaces, Restoration, UInt8
 
@@ -54,7 +55,7 @@ class Compositor:
             mask = np.asarray(mask * cv2.resize(shown, mask.shape, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
         mask = mask * np.float32(self._config.strength * restoration.weight)
         share = _render(mask, to_crop, box, (1, 1), cv2.BORDER_CONSTANT, smooth=False)
-        for plane, values in enumerate(code_values(crop, frame)):
+        for plane, values in enumerate(within_video_colours(code_values(crop, frame), frame, box)):
             steps = plane_steps(frame, plane)
             new = _render(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
             alpha_blend(planes[plane], frame, plane, box, new, _averaged(share, steps))

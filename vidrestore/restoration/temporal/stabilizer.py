@@ -14,7 +14,7 @@ import numpy as np
 
 from vidrestore.media.colour import to_uint8
 from vidrestore.restoration.config import StabilizerConfig
-from vidrestore.restoration.face.colour_match import enlarge, low_frequencies, steady_difference
+from vidrestore.restoration.face.colour_match import enlarge, low_frequencies, resolved_chroma, steady_difference
 from vidrestore.restoration.face.visibility_alpha import smooth_visibility
 from vidrestore.restoration.temporal.blend import Blender, BlendView, changed, view_of, working
 from vidrestore.restoration.temporal.detail import match_detail
@@ -59,9 +59,14 @@ class Stabilizer(FaceWindow[Restoration, "_View"]):
             if config.max_detail_gain:
                 result = match_detail(result, restored, most_gain=config.max_detail_gain)
             change += own.difference - difference
+        steady = result + enlarge(change, result.shape[0])
+        if config.colour_lock:
+            original = working(face.face.crop, face.face.to_crop)
+            fine = np.float32(config.colour_lock) * resolved_chroma(original, result)
+            steady += enlarge(fine, result.shape[0])
         return replace(
             face,
-            crop=to_uint8(changed(face.crop, own.blend.image, result + enlarge(change, result.shape[0]))),
+            crop=to_uint8(changed(face.crop, own.blend.image, steady)),
             face=replace(face.face, visibility=_steady_share(own, neighbours)),
         )
 
