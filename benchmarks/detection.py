@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from benchmarks.crowds import Crowd, Person, Portrait, draw_crowd, draw_without_people, load_portraits
 from benchmarks.machine import describe_machine
@@ -130,6 +131,7 @@ def measure(folder: Path, *, pictures: int = 3, portraits: int = 60, on_step: Ca
     Raises:
         InputError: the folder holds no portraits.
     """
+    torch.set_num_threads(1)  # seconds of one core are told
     host = describe_machine()
     people = load_portraits(folder, FaceDetector(), most=portraits)
     detectors = {

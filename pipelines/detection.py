@@ -8,7 +8,6 @@ PORTRAITS is any folder of pictures with one upright face in each, 300 pixels wi
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from benchmarks.detection import measure
@@ -22,7 +21,6 @@ def main(
     page: Annotated[Path | None, typer.Option(help="Markdown file in which to replace the table.")] = None,
 ) -> None:
     """Draw, find, compare with what was drawn, and write the figures down."""
-    torch.set_num_threads(1)
     text = measure(portraits, pictures=pictures, on_step=say)
     say_lines(text)
     if page:
