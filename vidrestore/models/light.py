@@ -76,7 +76,7 @@ class LightConfig:
 
 
 class _Convolutions(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions next to a shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _Convolutions(nn.Module):
 
 
 class _Depthwise(nn.Module):
-    """A depthwise convolution and two 1x1 convolutions beside a shortcut."""
+    """A depthwise convolution and two 1x1 convolutions next to a shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

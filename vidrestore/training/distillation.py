@@ -54,7 +54,7 @@ class DistillationConfig(Options):
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     truth_share: Annotated[
-        float, Field(ge=0, le=1, description="Share of the truth, beside the teacher's face, in the two losses below.")
+        float, Field(ge=0, le=1, description="Share of the truth, next to the teacher's face, in the two losses below.")
     ] = 0.3
     l1: Annotated[float, Field(ge=0, description="Weight of the distance in RGB.")] = 15.0
     component_l1: Annotated[
