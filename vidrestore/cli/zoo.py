@@ -23,7 +23,7 @@ def fetch_weights(name: str, *, quiet: bool = False) -> Path:
 def fetch_needed(restore: RestoreConfig, *, quiet: bool) -> None:
     """Download what a restoration needs."""
     detector = restore.detector.name
-    names = [restore.restorer.model, *(entry.name for entry in zoo.entries() if entry.name == detector)]
+    names = [*zoo.choices(restore.restorer.model), *(entry.name for entry in zoo.entries() if entry.name == detector)]
     for name in names:
         fetch_weights(name, quiet=quiet)
 

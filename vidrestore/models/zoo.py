@@ -126,6 +126,11 @@ _ENTRIES = (
 )
 
 
+def choices(model: str) -> tuple[str, ...]:
+    """Return the models that a name may mean: of auto, the one for a CPU and the one for other devices; else itself."""
+    return ("embedded-fast", "embedded") if model == "auto" else (model,)
+
+
 def entries() -> tuple[ZooEntry, ...]:
     """Return all weights that have a name."""
     return _ENTRIES

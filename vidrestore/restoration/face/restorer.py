@@ -225,9 +225,8 @@ class FaceRestorer:
 
 def choose_model(model: str, device: torch.device) -> str:
     """Return the name or path of the weights; auto is the light network on a CPU, else the embedded one."""
-    if model != "auto":
-        return model
-    return "embedded-fast" if device.type == "cpu" else "embedded"
+    for_cpu, *others = zoo.choices(model)
+    return for_cpu if device.type == "cpu" or not others else others[0]
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
