@@ -48,6 +48,18 @@ def restored(frame: Frame) -> Frame:
     return Compositor(CompositorConfig())(FrameFaces(frame, (Restoration(face, crop),)))
 
 
+def test_nearly_even_light_lets_no_colour_run_away() -> None:
+    """In fog chroma follows from no luma: a slope of noise must not be continued to the lights of a restored face."""
+    luma = np.full((HEIGHT, WIDTH), 200, np.uint8)
+    luma[80:82, 100:102] = 201
+    chroma = [np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8) for _ in range(2)]
+    for plane in chroma:
+        plane[40, 50] = 131
+    result = restored(frame_of((luma, *chroma), "yuv420p"))
+    for plane in result.planes[1:]:
+        assert 122 <= plane.min() <= plane.max() <= 134
+
+
 @pytest.mark.parametrize("pixel_format", FORMATS)
 @pytest.mark.parametrize(("blue", "red"), [(128, 128), (110, 141), (129, 127)])
 def test_an_even_tone_stays_exactly_as_it_is(pixel_format: str, blue: int, red: int) -> None:

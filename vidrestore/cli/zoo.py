@@ -42,7 +42,8 @@ def list_models() -> None:
 @models.command()
 def fetch(name: Annotated[str, typer.Argument(help="Model name; see `vidrestore models list`.")]) -> None:
     """Download a model and verify it."""
-    say(str(fetch_weights(name)))
+    for one in zoo.choices(name):
+        say(str(fetch_weights(one)))
 
 
 @models.command()

@@ -9,7 +9,8 @@ from torch import Tensor
 
 _WARM_UPS = 3
 """Number of runs before recording, in which libraries choose their kernels and allocate their memory."""
-_MOST_SHAPES = 4
+_MOST_SHAPES = 12
+"""A video has up to four sizes of pictures to search, and a process may restore several videos."""
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ class CudaGraphRunner:
     """Records the kernels of a network on CUDA, once for each shape of its input, and replays them.
 
     The kernels and their order are the network's own: results are equal bit for bit. A network that cannot be recorded,
-    or a fifth shape, runs without recording. One thread at a time may call it, always in inference mode.
+    or a thirteenth shape, runs without recording. One thread at a time may call it, always in inference mode.
 
     Args:
         network: a tensor on CUDA in, a tensor or a tuple of tensors out; nothing in it may depend on values.

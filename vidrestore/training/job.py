@@ -260,6 +260,8 @@ def train_light(
     """
     teaching = load_gfpgan(teacher)
     size = config.light.out_size
+    if size != LightConfig().out_size:
+        raise ConfigError(f"light.out_size is {size}; weights do not say for which size they are, so leave it at 256")
     if teaching.config.out_size != size:
         raise ConfigError(f"{teacher} restores faces of {teaching.config.out_size} px; give a teacher for {size} px")
     teaching = teaching.to(machine.device).to_channels_last()

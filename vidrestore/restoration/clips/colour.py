@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F  # noqa: N812  the name that every reader of network code expects
 from torch import Tensor
 
 from vidrestore.restoration.clips import ops
@@ -83,8 +84,17 @@ def _robust_gain(video_B2N: Tensor, face_B2N: Tensor) -> Tensor:
         if step:
             error = (video_B2N - gain[:, None, None] * face_B2N).square().sum(dim=1)
             weights = 1 / (1 + (error / (OUTLIER * (ops.median(error)[:, None] + ROUNDING))).square())
-        gain = ((weights * product).sum(dim=1) / ((weights * square).sum(dim=1) + LEAST_SQUARE)).clamp(0, 1)
+        gain = (_sum_of_each(weights * product) / (_sum_of_each(weights * square) + LEAST_SQUARE)).clamp(0, 1)
     return gain
+
+
+def _sum_of_each(values_BN: Tensor) -> Tensor:
+    """Sum rows in an order of its own: a kernel's order depends on how many rows there are, and so would last bits."""
+    while values_BN.shape[1] > 1:
+        half = (values_BN.shape[1] + 1) // 2
+        first, second = values_BN[:, :half], values_BN[:, half:]
+        values_BN = first + F.pad(second, (0, half - second.shape[1]))
+    return values_BN[:, 0]
 
 
 def _mixed(images_BCHW: Tensor, matrix: Float32) -> Tensor:

@@ -139,7 +139,8 @@ class FaceFinder:
             looks = search_looks(frame, preview, min_face=self._min_face)
             searched = [sight(found, look) for look, found in zip(looks, others, strict=True)]
             known = [one for one in seen if self._is_sure(one)]
-            faces = self._search(frame, preview, [*seen, *_worth_having(searched, preview, known)], known)
+            candidates = [*seen, *_worth_having(searched, preview, known)]
+            faces = self._search(frame, preview, candidates, known) if self._config.close_looks else candidates
         else:
             faces = self._glance(frame, preview, [one for one in seen if self._is_sure(one)])
         faces = [one for one in one_for_each_face(faces) if self._is_sure(one) and one.is_face]
@@ -163,6 +164,8 @@ class FaceFinder:
             seen = one_for_each_face([*seen, *(one for one in afar if self._is_sure(one) and _is_large(one, preview))])
         followed = self._follow(frame)
         seen = [one for one in seen if not any(is_same_face(one, other) for other in followed)]
+        # where a face is followed that was not looked at this time, or not seen, the tracker knows better
+        seen = [one for one in seen if not (one.is_doubtful and self._is_followed(one))]
         doubtful = [one for one in seen if one.is_doubtful and not self._is_known(one)]
         most = max(1, self._config.close_looks // len(_QUARTERS))
         faces = {id(one): self._turned_upright(frame, one) for one in doubtful[:most]}
@@ -201,13 +204,17 @@ class FaceFinder:
 
     def _is_known(self, one: Sighting) -> bool:
         """Return whether this face is followed, or was looked at in all directions since the latest search."""
-        x, y = map(float, one.middle)
-        if any(math.hypot(x - face.x, y - face.y) < _NEAR * face.width for face in self._followed):
+        if self._is_followed(one):
             return True
+        x, y = map(float, one.middle)
         settled = [face for face in self._settled if math.hypot(x - face.x, y - face.y) < _NEAR * one.box_width]
         for face in settled:
             face.x, face.y = x, y
         return bool(settled)
+
+    def _is_followed(self, one: Sighting) -> bool:
+        x, y = map(float, one.middle)
+        return any(math.hypot(x - face.x, y - face.y) < _NEAR * face.width for face in self._followed)
 
     def _follow(self, frame: Frame) -> list[Sighting]:
         """Look at the followed faces, or in turn at some of them, and return those that are seen."""

@@ -23,6 +23,12 @@ _EXACT_CODES: Final = 0.25
 """Departure in code values of any depth that is none: samples are whole numbers, and a fit has a rounding error."""
 
 
+_BEYOND: Final = 0.5
+"""Share of the video's range of luma by which the line is continued: no video says what lies far beyond."""
+_ROUNDING: Final = 1 / 12
+"""Variance of rounding to whole code values."""
+
+
 def within_video_colours(values: list[Float32], frame: Frame, box: Box) -> list[Float32]:
     """Limit the colours of a restored face to those that the video has around it.
 
@@ -56,7 +62,7 @@ def _limited(face: list[Float32], video: list[Float32], frame: Frame) -> list[Fl
     height, width = video[first].shape
     light, guide = luma_of(face, frame), luma_of(video, frame)
     if guide.shape != (height, width):
-        guide = np.asarray(cv2.resize(guide, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        guide = _averaged(guide, width, height)
     coloured = [
         _near_line(one, light, other, guide, frame) for one, other in zip(face[first:], video[first:], strict=True)
     ]
@@ -67,17 +73,28 @@ def _near_line(values: Float32, light: Float32, samples: Float32, guide: Float32
     """Limit how far values depart from the line of the video's samples over its luma."""
     slope, constant = _line(guide, samples)
     low, high, *_ = cv2.minMaxLoc(samples - (slope * guide + constant))
-    line = slope * light + constant
+    darkest, brightest, *_ = cv2.minMaxLoc(guide)
+    beyond = _BEYOND * (brightest - darkest)
+    line = slope * np.clip(light, np.float32(darkest - beyond), np.float32(brightest + beyond)) + constant
     departure = np.clip(values - line, _limit(low, frame), _limit(high, frame))
     return np.asarray(line + departure, dtype=np.float32)
 
 
+def _averaged(guide: Float32, width: int, height: int) -> Float32:
+    """Average luma down to the grid of chroma; a last odd row or column counts twice."""
+    step_x, step_y = -(-guide.shape[1] // width), -(-guide.shape[0] // height)
+    right, below = width * step_x - guide.shape[1], height * step_y - guide.shape[0]
+    if right or below:
+        guide = np.asarray(cv2.copyMakeBorder(guide, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
+    return np.asarray(cv2.resize(guide, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
 def _line(guide: Float32, samples: Float32) -> tuple[np.float32, np.float32]:
-    """Return slope and constant of the least-squares line; a slope of 0 where luma is even."""
+    """Return slope and constant of the least-squares line; next to none where luma is as even as rounding leaves it."""
     middle, mean = guide.mean(dtype=np.float64), samples.mean(dtype=np.float64)
     across = guide - middle
     square = float(np.square(across).sum())
-    slope = float((across * (samples - mean)).sum()) / square if square else 0.0
+    slope = float((across * (samples - mean)).sum()) / (square + _ROUNDING * guide.size)
     return np.float32(slope), np.float32(mean - slope * middle)
 
 
