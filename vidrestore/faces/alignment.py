@@ -136,3 +136,12 @@ def _fit(landmarks: Float32 | Float64) -> tuple[complex, complex]:
     if abs(factor) < np.finfo(np.float32).eps:
         raise RestorationError(f"got landmarks {np.asarray(landmarks).tolist()}; wanted five points that span an area")
     return factor, complex(points.mean() - factor * _POINTS.mean())
+
+
+def face_distance(size: int) -> Float64:
+    """Return the distance from the middle of the face in radii of its ellipse, float64 [size, size] over the crop."""
+    axis = (np.arange(size) + 0.5) / size
+    across = (axis[None, :] - FACE_CENTRE[0]) / FACE_RADII[0]
+    down = (axis[:, None] - FACE_CENTRE[1]) / FACE_RADII[1]
+    distance: Float64 = np.hypot(across, down)
+    return distance

@@ -196,6 +196,25 @@ def plane_steps(frame: Frame, plane: int) -> tuple[int, int]:
     return (shape.step_x, shape.step_y) if shape.family == "yuv" and plane > 0 else (1, 1)
 
 
+def average_to_grid(values: Float32, steps: tuple[int, int]) -> Float32:
+    """Average values on the grid of frame pixels down to that of a plane; a last odd row or column counts twice.
+
+    Args:
+        values: float32 [h, w], of a box that `align_box` aligned.
+        steps: frame pixels, across and down, per sample of the plane.
+
+    Returns:
+        float32 [rows, columns] of the plane; the same object where the grids are one.
+    """
+    if steps == (1, 1):
+        return values
+    size = (-(-values.shape[1] // steps[0]), -(-values.shape[0] // steps[1]))
+    right, below = size[0] * steps[0] - values.shape[1], size[1] * steps[1] - values.shape[0]
+    if right or below:
+        values = np.asarray(cv2.copyMakeBorder(values, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
 def alpha_blend(target: Writable, frame: Frame, plane: int, box: Box, new: Float32, share: Float32) -> None:
     """Mix code values into a region of a plane: `old + share * (new - old)`, rounded; nothing changes where share is 0.
 

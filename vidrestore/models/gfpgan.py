@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.models.shapes_only import shapes_only
+from vidrestore.models.shapes_only import check_shapes
 from vidrestore.models.stylegan2 import SLOPE, StyleDecoder, double, to_channels_last
 
 _SIZES = (64, 128, 256, 512, 1024)
@@ -94,7 +94,7 @@ class GFPGANConfig:
                 f"these weights are not a clean GFP-GAN ({type(error).__name__}: {error}; {len(state)} tensors, the "
                 f"first is {next(iter(state), 'none')!r}); wanted GFPGANv1.2, v1.3, v1.4 or one trained by vidrestore"
             ) from error
-        _check_shapes(config, state)
+        check_shapes(lambda: GFPGAN(config), state, f"a clean GFP-GAN of {config.out_size} px")
         return config
 
     @classmethod
@@ -117,19 +117,6 @@ class GFPGANConfig:
 
 def _count(state: Mapping[str, Tensor], prefix: str, suffix: str) -> int:
     return sum(name.startswith(prefix) and name.endswith(suffix) for name in state)
-
-
-def _check_shapes(config: GFPGANConfig, state: Mapping[str, Tensor]) -> None:
-    with shapes_only():
-        wanted = {name: tuple(tensor.shape) for name, tensor in GFPGAN(config).state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if differing:
-        name = differing[0]
-        raise ModelError(
-            f"these weights are not a clean GFP-GAN of {config.out_size} px: {len(differing)} tensors differ, the "
-            f"first is {name} with shape {found.get(name, 'missing')}, wanted {wanted.get(name, 'none such')}"
-        )
 
 
 class Encoding(NamedTuple):

@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every reader of net
 from torch import Tensor, nn
 
 from vidrestore.errors import ConfigError, ModelError
-from vidrestore.models.shapes_only import shapes_only
+from vidrestore.models.shapes_only import check_shapes
 from vidrestore.models.stylegan2 import SLOPE, double
 
 _LEVELS = 5
@@ -57,16 +57,7 @@ class LightConfig:
             config = cls(channels=channels)
         except (KeyError, IndexError, ConfigError) as error:
             raise ModelError(f"these weights are not a light restorer ({type(error).__name__}: {error})") from error
-        with shapes_only():
-            wanted = {name: tuple(tensor.shape) for name, tensor in LightRestorer(config).state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-        if differing:
-            name = differing[0]
-            raise ModelError(
-                f"these weights are not a light restorer: {len(differing)} tensors differ, the first is {name} with "
-                f"shape {found.get(name, 'missing')}, wanted {wanted.get(name, 'none such')}"
-            )
+        check_shapes(lambda: LightRestorer(config), state, "a light restorer")
         return config
 
     @staticmethod

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vidrestore.errors import ModelError
+
 _INITIALISERS = nn.init.__name__
 _FILLS = frozenset({Tensor.normal_, Tensor.uniform_})
 _RANDOM = frozenset({torch.randn, torch.rand})
@@ -39,3 +41,26 @@ def shapes_only() -> Iterator[None]:
     """Build modules of the block on the meta device, without values."""
     with torch.device("meta"), _WithoutValues():
         yield
+
+
+def check_shapes(build: Callable[[], nn.Module], state: Mapping[str, Tensor], what: str) -> None:
+    """Check that tensors are those of a network, by names and shapes.
+
+    Args:
+        build: makes the network; called without values.
+        state: the tensors by name.
+        what: the network in words, such as "a light restorer".
+
+    Raises:
+        ModelError: a name or a shape differs.
+    """
+    with shapes_only():
+        wanted = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if differing:
+        name = differing[0]
+        raise ModelError(
+            f"these weights are not {what}: {len(differing)} tensors differ, the first is {name} with shape "
+            f"{found.get(name, 'missing')}, wanted {wanted.get(name, 'none such')}"
+        )

@@ -33,8 +33,6 @@ from vidrestore.training.loop.optimizer import (
 from vidrestore.types import UInt8
 
 _PURPOSE_STEP = 12
-_AREA_CELL, _COMPONENT_CELL = 16, 2
-"""Sides in pixels of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
 _CLIP = 1.0
 """Norm to which gradients are cut."""
 
@@ -139,12 +137,12 @@ class DistillationTrainer:
         away = (1 - share) * (restored - taught).abs() + share * (restored - truth).abs()
         features = (1 - share) * losses.perceptual(seen, seen_taught, layers)
         features = features + share * losses.perceptual(seen, seen_true, layers)
-        coloured = losses.chroma_l1(restored, truth, cell=_COMPONENT_CELL, places_B1HW=places)
+        coloured = losses.chroma_l1(restored, truth, cell=losses.COMPONENT_CELL, places_B1HW=places)
         return {
             "l1": config.l1 * (away * weight).mean(),
             "perceptual": config.perceptual * features,
             "identity": config.identity * losses.identity(who, wanted_who),
-            "chroma": config.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL),
+            "chroma": config.chroma * losses.chroma_l1(restored, truth, cell=losses.AREA_CELL),
             "component_chroma": config.component_chroma * coloured,
         }
 

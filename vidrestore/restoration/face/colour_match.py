@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
+from vidrestore.faces.alignment import face_distance
 from vidrestore.types import Float32, UInt8
 
 CELLS = 32
@@ -116,10 +116,7 @@ def resolved_chroma(original: UInt8 | Float32, restored: UInt8 | Float32) -> Flo
 @lru_cache(maxsize=8)
 def face_cells(side: int) -> NDArray[np.bool_]:
     """Return which cells of a grid over the crop lie on the face: bool [side, side], read-only."""
-    axis = (np.arange(side) + 0.5) / side
-    across = (axis[None, :] - FACE_CENTRE[0]) / FACE_RADII[0]
-    down = (axis[:, None] - FACE_CENTRE[1]) / FACE_RADII[1]
-    inside: NDArray[np.bool_] = np.hypot(across, down) < 1
+    inside: NDArray[np.bool_] = face_distance(side) < 1
     inside.setflags(write=False)
     return inside
 

@@ -12,7 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vidrestore.media.colour import Box, luma_of, plane_region, sampling
+from vidrestore.media.colour import Box, average_to_grid, luma_of, plane_region, plane_steps, sampling
 from vidrestore.types import Float32, Frame
 
 _ROOM: Final = 0.5
@@ -59,10 +59,7 @@ def _region(frame: Frame, plane: int, box: Box) -> Float32:
 
 def _limited(face: list[Float32], video: list[Float32], frame: Frame) -> list[Float32]:
     first = 1 if sampling(frame.pixel_format).family == "yuv" else 0
-    height, width = video[first].shape
-    light, guide = luma_of(face, frame), luma_of(video, frame)
-    if guide.shape != (height, width):
-        guide = _averaged(guide, width, height)
+    light, guide = luma_of(face, frame), average_to_grid(luma_of(video, frame), plane_steps(frame, first))
     coloured = [
         _near_line(one, light, other, guide, frame) for one, other in zip(face[first:], video[first:], strict=True)
     ]
@@ -78,15 +75,6 @@ def _near_line(values: Float32, light: Float32, samples: Float32, guide: Float32
     line = slope * np.clip(light, np.float32(darkest - beyond), np.float32(brightest + beyond)) + constant
     departure = np.clip(values - line, _limit(low, frame), _limit(high, frame))
     return np.asarray(line + departure, dtype=np.float32)
-
-
-def _averaged(guide: Float32, width: int, height: int) -> Float32:
-    """Average luma down to the grid of chroma; a last odd row or column counts twice."""
-    step_x, step_y = -(-guide.shape[1] // width), -(-guide.shape[0] // height)
-    right, below = width * step_x - guide.shape[1], height * step_y - guide.shape[0]
-    if right or below:
-        guide = np.asarray(cv2.copyMakeBorder(guide, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
-    return np.asarray(cv2.resize(guide, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _line(guide: Float32, samples: Float32) -> tuple[np.float32, np.float32]:

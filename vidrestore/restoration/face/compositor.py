@@ -7,8 +7,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII
-from vidrestore.media.colour import Box, Writable, alpha_blend, code_values, plane_steps
+from vidrestore.faces.alignment import FACE_CENTRE, FACE_RADII, face_distance
+from vidrestore.media.colour import Box, Writable, alpha_blend, average_to_grid, code_values, plane_steps
 from vidrestore.restoration.config import CompositorConfig
 from vidrestore.restoration.face.colour_range import within_video_colours
 from vidrestore.restoration.face.cropper import crop_bounds, resized_to_original, to_region, working_side
@@ -58,7 +58,7 @@ class Compositor:
         for plane, values in enumerate(within_video_colours(code_values(crop, frame), frame, box)):
             steps = plane_steps(frame, plane)
             new = _render(values, to_crop, box, steps, cv2.BORDER_REPLICATE, smooth=steps == (1, 1))
-            alpha_blend(planes[plane], frame, plane, box, new, _averaged(share, steps))
+            alpha_blend(planes[plane], frame, plane, box, new, average_to_grid(share, steps))
 
 
 def _coarser(crop: UInt8, to_crop: Float64) -> tuple[UInt8, Float64]:
@@ -114,17 +114,6 @@ def _scaled(image: Float32, matrix: Float64, side: int, interpolation: int) -> t
     return resized, (resized_to_original((before, before), (side, side)) @ np.vstack([matrix, [0, 0, 1]]))[:2]
 
 
-def _averaged(share: Float32, steps: tuple[int, int]) -> Float32:
-    """Average a mask on the grid of frame pixels down to that of a plane; a last odd row or column counts twice."""
-    if steps == (1, 1):
-        return share
-    size = (-(-share.shape[1] // steps[0]), -(-share.shape[0] // steps[1]))
-    right, below = size[0] * steps[0] - share.shape[1], size[1] * steps[1] - share.shape[0]
-    if right or below:
-        share = np.asarray(cv2.copyMakeBorder(share, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.float32)
-    return np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
 @lru_cache(maxsize=8)
 def face_mask(size: int, feather: float) -> Float32:
     """Draw the soft ellipse of the face in crop space.
@@ -136,10 +125,7 @@ def face_mask(size: int, feather: float) -> Float32:
     Returns:
         float32 [size, size], 0..1, read-only; exactly 0 on the crop's border.
     """
-    axis = (np.arange(size) + 0.5) / size
-    across = (axis[None, :] - FACE_CENTRE[0]) / FACE_RADII[0]
-    down = (axis[:, None] - FACE_CENTRE[1]) / FACE_RADII[1]
-    inside = np.clip((1 - np.hypot(across, down)) / max(feather, 1e-6), 0, 1)
+    inside = np.clip((1 - face_distance(size)) / max(feather, 1e-6), 0, 1)
     mask: Float32 = (inside * inside * (3 - 2 * inside)).astype(np.float32)
     mask.setflags(write=False)
     return mask

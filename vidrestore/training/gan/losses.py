@@ -23,6 +23,9 @@ from torch import Tensor
 
 from vidrestore.config import Options
 
+AREA_CELL, COMPONENT_CELL = 16, 2
+"""Sides in pixels of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights(Options):

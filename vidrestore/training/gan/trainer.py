@@ -39,8 +39,6 @@ from vidrestore.types import UInt8
 
 _PURPOSE_STEP = 11
 COMPONENTS = ("left_eye", "right_eye", "mouth")
-_AREA_CELL, _COMPONENT_CELL = 16, 2
-"""Sides in pixels of the cells whose colours are compared, of the whole face, and of irises, lips and teeth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +249,10 @@ class RestorerTrainer:
                     wanted_who = self._recognise(truth)
             logged["identity"] = weights.identity * losses.identity(who, wanted_who)
         if weights.chroma:
-            logged["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=_AREA_CELL)
+            logged["chroma"] = weights.chroma * losses.chroma_l1(restored, truth, cell=losses.AREA_CELL)
         if weights.component_chroma:
             places = colour_places(example.landmarks, truth.shape[-1])
-            loss = losses.chroma_l1(restored, truth, cell=_COMPONENT_CELL, places_B1HW=places)
+            loss = losses.chroma_l1(restored, truth, cell=losses.COMPONENT_CELL, places_B1HW=places)
             logged["component_chroma"] = weights.component_chroma * loss
         return logged
 
